@@ -41,7 +41,7 @@ from findna_bench.sequences.batches import length_batches
 from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
 
-__all__ = ["FINETUNE_PRESETS", "FineTuned", "FineTuning", "draw_settings", "fine_tune"]
+__all__ = ["FINETUNE_PRESETS", "FineTuned", "FineTuning", "draw_settings", "fine_tune", "search"]
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class FineTuned:
     model: LoadedModel
     head: nn.Module
     options: _Options
-    checkpoint: Path | None = None
+    checkpoints: tuple[Path, ...] = ()
     counted: Counted | None = field(default=None, repr=False)
 
     def predict_scores(self, table: SequenceTable | Sequence[str]) -> np.ndarray:
@@ -96,9 +96,9 @@ class FineTuned:
         return softmax(self._logits(sequences, "rc-mean" if self.options.strand == "rc-mean" else "forward"))
 
     def discard_checkpoint(self) -> None:
-        """Remove the checkpoint of the finished run; called when its result is safe."""
-        if self.checkpoint is not None:
-            self.checkpoint.unlink(missing_ok=True)
+        """Remove the checkpoints of the finished run; called when its result is safe."""
+        for file in self.checkpoints:
+            file.unlink(missing_ok=True)
 
     def _logits(self, sequences: Sequence[str], strand: str) -> np.ndarray:
         logits, coverage, batch = _evaluate(self.model, self.head, sequences, self.options, strand)
@@ -179,6 +179,54 @@ def draw_settings(preset: FineTuning, trials: int, seed: int = 0) -> list[FineTu
             )
         )
     return drawn
+
+
+def search(
+    model: LoadedModel,
+    train: SequenceTable,
+    validation: SequenceTable,
+    n_classes: int,
+    presets: Sequence[FineTuning],
+    seed: int = 0,
+    *,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> FineTuned:
+    """Fine-tune with each of the settings (see :func:`draw_settings`) and keep the one that validation likes best.
+
+    Settings are compared by what the first of them monitors. All trials are recorded in ``settings["trials"]``. Finished
+    trials are continued from their checkpoints, beside ``checkpoint``, and so not trained again. Other arguments as
+    :func:`fine_tune`.
+    """
+    if options.get("selection", "validation") == "last":
+        raise UsageError("a search chooses among settings by validation; --selection last leaves nothing to choose by")
+    files = [checkpoint and checkpoint.with_suffix(f".{number}{checkpoint.suffix}") for number in range(len(presets))]
+    best: FineTuned | None = None
+    trials: list[dict[str, Any]] = []
+    monitor = options.get("metric", "accuracy") if presets[0].monitor == "main" else presets[0].monitor
+
+    def worth(validation: Mapping[str, Any]) -> float:
+        value = validation[monitor]
+        return -math.inf if value is None else -value if monitor == "loss" else value
+
+    for number, (preset, file) in enumerate(zip(presets, files, strict=True)):
+
+        def report(done: int, total: int, number: int = number) -> None:
+            if progress is not None:
+                progress(number * total + done, len(presets) * total)
+
+        tried = fine_tune(
+            model, train, validation, n_classes, preset, seed, checkpoint=file, progress=report, **options
+        )
+        scores = {name: value for name, value in tried.validation.items() if name != "path"}
+        trials.append({"settings": preset_settings(preset), "validation": scores})
+        if best is None or worth(tried.validation) > worth(best.validation):
+            best = tried
+    assert best is not None
+    best.settings = {**best.settings, "trials": trials}
+    best.checkpoints = tuple(file for file in files if file is not None)
+    return best
 
 
 def _check(
@@ -585,7 +633,7 @@ class _Run:
             model=self.model,
             head=self.net.head,
             options=self.options,
-            checkpoint=self.checkpoint,
+            checkpoints=() if self.checkpoint is None else (self.checkpoint,),
             counted=counted,
         )
 

@@ -8,8 +8,10 @@ every seed is scored on the same rows, so that the two sources are crossed. For 
 V_rows: variance of the mean over seeds under resampling of groups (bootstrap, times G / (G - 1)). V_seeds: sample variance of the
 seeds' values over S. V_both: the part of both that is noise of rows within seeds and would be counted twice, estimated from the
 deviations of the seeds' values from their mean across resamples (two-way clustering, Cameron, Gelbach and Miller 2011).
-Degrees of freedom are Satterthwaite's. With one seed (a deterministic fit) only V_rows is left. Differences between two models
-use the same resamples for both, and seed by seed differences where both have the same seeds.
+Since V_seeds comes from a handful of seeds, tests and intervals average over what it may really be, V_seeds (S - 1) / chi2 with
+S - 1 degrees of freedom, and V_rows likewise with G - 1 (generalised inference, Weerahandi 1995): Student's t where one source
+is all there is. With one seed (a deterministic fit) only V_rows is left. Differences between two models use the same resamples
+for both, and seed by seed differences where both have the same seeds.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from findna_bench.evaluation.intervals import resample_weights
 from findna_bench.evaluation.metrics import WeightedMetrics
@@ -77,7 +80,6 @@ class Estimate:
     low: float
     high: float
     se: float
-    df: float
     n_seeds: int
     n_groups: int
     seed_sd: float | None
@@ -96,7 +98,6 @@ class Difference:
     low: float
     high: float
     se: float
-    df: float
     p_value: float
     detectable: float
     mcnemar: tuple[float, ...] = ()
@@ -135,7 +136,6 @@ def estimate(
         low,
         high,
         spread.se,
-        spread.df,
         len(values.observed),
         predictions.n_groups,
         float(values.observed.std(ddof=1)) if len(values.observed) > 1 else None,
@@ -147,7 +147,7 @@ def _bounded_interval(value: float, spread: _Spread, n_groups: int, level: float
     if not 0.0 < share < 1.0:
         reach = (1 - floor) * (1 - ((1 - level) / 2) ** (1 / n_groups))
         return (max(floor, value - reach), value) if share >= 1 else (value, min(1.0, value + reach))
-    half = _quantile(level, spread.df) * spread.se / (1.0 - floor) / (share * (1 - share))
+    half = spread.reach((1 - level) / 2) / (1.0 - floor) / (share * (1 - share))
     centre = math.log(share / (1 - share))
     low, high = (1 / (1 + math.exp(-(centre + side * half))) for side in (-1, 1))
     return floor + (1 - floor) * low, floor + (1 - floor) * high
@@ -195,21 +195,36 @@ def _difference(
         seeds = [values.seed_variance() for values in (a, b)]
         spread = _combine(float(rows.var(ddof=1)), n_groups, seeds)
     value = float(a.observed.mean() - b.observed.mean())
-    half = _quantile(level, spread.df) * spread.se
-    if spread.se > 0:
-        p_value = float(2 * stats.t.sf(abs(value) / spread.se, spread.df))
-    else:
-        p_value = 1.0 if value == 0 else 0.0
+    half = spread.reach((1 - level) / 2)
+    p_value = 2 * spread.tail(abs(value))
     pairs = zip(first.scores, second.scores, strict=True) if len(first.scores) == len(second.scores) else ()
     views = tuple(mcnemar(first.labels, one.argmax(axis=1), other.argmax(axis=1)) for one, other in pairs)
-    detectable = smallest_detectable(spread.se, spread.df)
-    return Difference(value, value - half, value + half, spread.se, spread.df, p_value, detectable, views)
+    detectable = spread.reach(0.025) + spread.reach(0.2)
+    return Difference(value, value - half, value + half, spread.se, p_value, detectable, views)
 
 
 @dataclass(frozen=True)
 class _Spread:
+    """The distribution of a value's error: a normal one whose variance is uncertain. variances, weights: (J,)."""
+
     se: float
-    df: float
+    variances: np.ndarray
+    weights: np.ndarray
+
+    def tail(self, distance: float) -> float:
+        """Chance of an error above ``distance``."""
+        if self.se == 0:
+            return 0.5 if distance == 0 else 0.0
+        return float(np.dot(self.weights, stats.norm.sf(distance / np.sqrt(self.variances))))
+
+    def reach(self, chance: float) -> float:
+        """The distance that an error exceeds with ``chance`` (below one half)."""
+        if self.se == 0:
+            return 0.0
+        high = self.se
+        while self.tail(high) > chance:
+            high *= 2
+        return float(optimize.brentq(lambda distance: self.tail(distance) - chance, 0.0, high, xtol=1e-6 * self.se))
 
 
 @dataclass(frozen=True)
@@ -259,13 +274,26 @@ class _Values:
 
 def _combine(rows: float, n_groups: int, seeds: Sequence[_SeedVariance]) -> _Spread:
     rows *= n_groups / (n_groups - 1)
-    variance = rows + sum(max(0.0, part.between - part.both) for part in seeds)
-    # Satterthwaite: each estimated part has its own degrees of freedom.
-    noise = rows**2 / (n_groups - 1)
-    noise += sum(part.between**2 / part.df for part in seeds if part.df)
-    df = variance**2 / noise if noise > 0 else float(n_groups - 1)
-    df = max(df, min([n_groups - 1, *(part.df for part in seeds if part.df)]))
-    return _Spread(math.sqrt(variance), df)
+    scale, chance = _scales(n_groups - 1)
+    variances, weights = rows * scale, chance
+    for part in seeds:
+        if part.df:
+            scale, chance = _scales(part.df)
+            added = np.maximum(0.0, part.between * scale - part.both)
+            variances = np.add.outer(variances, added).ravel()
+            weights = np.multiply.outer(weights, chance).ravel()
+    se = math.sqrt(rows + sum(max(0.0, part.between - part.both) for part in seeds))
+    if not variances.any():
+        se = 0.0
+    return _Spread(se, np.maximum(variances, 1e-300), weights)
+
+
+@cache
+def _scales(df: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a true variance may be in units of one estimated with ``df`` degrees of freedom: values and their chances."""
+    bounds = np.concatenate([[0.0], np.logspace(-12, -1.5, 30), np.linspace(0.05, 1.0, 20)])
+    middle = (bounds[1:] + bounds[:-1]) / 2
+    return df / stats.chi2.ppf(middle, df), np.diff(bounds)
 
 
 def _weights(predictions: Predictions, n_resamples: int, seed: int) -> list[np.ndarray]:
@@ -274,10 +302,6 @@ def _weights(predictions: Predictions, n_resamples: int, seed: int) -> list[np.n
         raise ValueError("one group of related rows says nothing about others")
     blocks = resample_weights(len(predictions.labels), predictions.groups, n_resamples, seed)
     return [block.astype(np.uint16) for block in blocks]
-
-
-def _quantile(level: float, df: float) -> float:
-    return float(stats.t.ppf((1 + level) / 2, df))
 
 
 def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:

@@ -14,10 +14,11 @@ import torch
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, UnsupportedError, UsageError
 from findna_bench.evaluation.encoder_head import Reading, cut_tokens, layer_parameters
-from findna_bench.evaluation.finetune import FineTuned, FineTuning, draw_settings, fine_tune
+from findna_bench.evaluation.finetune import FineTuned, FineTuning, draw_settings, fine_tune, search
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.windows import WindowPolicy
+from findna_bench.registry import get_registry
 from findna_bench.sequences.alphabet import reverse_complement
 
 SMALL = {"d_model": 32, "n_layers": 2, "max_seq_len": 258}
@@ -359,3 +360,52 @@ def test_a_backbone_without_a_stack_of_layers_cannot_be_frozen_in_part() -> None
     model.backbone.__class__ = Plain
     with pytest.raises(UnsupportedError, match="only as a whole"):
         layer_parameters(model.backbone)
+
+
+def test_a_search_keeps_what_validation_likes_best_and_tells_all(tmp_path: Path) -> None:
+    model, data = chordmixer(), (by_gc(120, 0), by_gc(60, 1), 2)
+    presets = [replace(QUICK, lr=lr, epochs=3) for lr in (1e-5, 5e-3)]
+    done: list[tuple[int, int]] = []
+    best = search(model, *data, presets, 0, checkpoint=tmp_path / "cell.pt", progress=lambda *at: done.append(at))
+    trials = best.settings["trials"]
+    assert [trial["settings"]["lr"] for trial in trials] == [1e-5, 5e-3]
+    assert best.settings["lr"] == min(trials, key=lambda trial: trial["validation"]["loss"])["settings"]["lr"] == 5e-3
+    assert same(best, fine_tune(model, *data, presets[1], 0))
+    assert done[-1] == (48, 48)
+    assert len(list(tmp_path.iterdir())) == 2
+    done.clear()
+    assert same(
+        best, search(model, *data, presets, 0, checkpoint=tmp_path / "cell.pt", progress=lambda *at: done.append(at))
+    )
+    assert not done  # both trials were finished
+    best.discard_checkpoint()
+    assert not list(tmp_path.iterdir())
+
+
+BERT = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 32}
+
+
+def small(name: str) -> LoadedModel:
+    if name == "dnabert-6":
+        published = get_registry().resolve("models", name).card.config["published"]
+        return load_model(f"{name}@random", config={"published": {**published, **BERT}}, device="cpu")
+    sizes = {
+        "nt-v2-50m": {"d_model": 24, "n_layers": 2, "n_heads": 3, "d_inner": 32, "max_positions": 66},
+        "caduceus-ps": {"d_model": 16, "n_layers": 2, "d_state": 4},
+    }
+    return load_model(f"{name}@random", config=sizes[name], device="cpu")
+
+
+@pytest.mark.parametrize("name", ["nt-v2-50m", "caduceus-ps", "dnabert-6"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"lora_rank": 2}, {"freeze_layers": 1, "gradient_checkpointing": True}], ids=str
+)
+def test_every_architecture_trains_with_validation_in_between(name: str, changes: dict[str, Any]) -> None:
+    preset = replace(QUICK, batch_size=8, epochs=1, validate_every=1, **changes)
+    tuned = fine_tune(small(name), rows(24, 0), rows(10, 1), 2, preset, 0)
+    start, end = small(name).backbone.state_dict(), tuned.model.backbone.state_dict()
+    moved = {n for n in end if not torch.equal(start.get(n.replace(".base_layer", ""), torch.tensor(0)), end[n])}
+    assert moved
+    if preset.lora_rank:
+        assert all("lora_" in n for n in moved)
+    assert len(tuned.validation["path"]) == 3

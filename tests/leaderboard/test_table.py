@@ -198,6 +198,7 @@ def test_the_same_results_give_the_same_bytes_in_any_order(registry: Registry) -
         *suite(), *suite(config="c2", strand="rc-mean"), *suite("coin", varies=()), *suite("tied", command="another"),
         result(on="two", seed=7, status="error", config="f"), result("gone", status="skipped", config="s"),
         *suite(environment={"device": "cuda", "cpu": "x"}, config="c3", model={"layer": 2}),
+        *suite("mixed", tasks=("one",), flags=["untrained", "leak"]), *suite("mixed", tasks=("two",), flags=["1-shot"]),
     ]  # fmt: skip
     expected = render_markdown(leaderboard(results, registry=registry))
     for seed in range(10):

@@ -19,6 +19,7 @@ from motif_tasks import IMPORTED, import_motif_task, write_task
 
 import findna_bench as fb
 from findna_bench.errors import OutputError
+from findna_bench.files import write_atomic
 from findna_bench.models import cache as embedding_cache
 from findna_bench.results.schema import read_result
 from findna_bench.results.store import ResultStore
@@ -179,6 +180,16 @@ def test_a_truncated_result_is_named_and_computed_again(
     assert path.name in job.stderr
     assert read_result(path).metrics == result.metrics
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_reader_of_a_file_that_is_written_anew_sees_the_old_one_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_atomic(path, b"old" * 1000)
+    with path.open("rb", buffering=0) as reader:
+        assert reader.read(3) == b"old"
+        write_atomic(path, b"new" * 1000)
+        assert reader.read() == b"old" * 999
+    assert path.read_bytes() == b"new" * 1000
 
 
 # -------------------------------------------------------------------------------------------------------------- cache
