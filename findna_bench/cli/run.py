@@ -78,7 +78,7 @@ Split = Annotated[
     str,
     typer.Option(
         "--split",
-        help="official, grouped[:FOLD/K] (relatives stay on one side) or chromosome.",
+        help="official, grouped[:FOLD/K] (relatives stay on one side) or chromosome[:NAME+NAME] (held out for test).",
         envvar=env("split"),
         rich_help_panel=_MATRIX,
     ),

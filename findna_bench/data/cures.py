@@ -13,12 +13,14 @@ import numpy as np
 
 from findna_bench.data.splits import overlap_groups
 from findna_bench.data.table import SequenceTable
+from findna_bench.data.tabular import contig_name
 from findna_bench.errors import DataError
 
 __all__ = [
     "CURES_VERSION",
     "LEAST_GROUPS",
     "Cured",
+    "SplitChoice",
     "chromosome_split",
     "components",
     "cropped",
@@ -243,6 +245,8 @@ def chromosome_split(
     in_test, in_validation = np.isin(pooled.contig, list(test)), np.isin(pooled.contig, list(validation))
     pooled = replace(pooled, group=components(pooled, similar=False))
     rows = {"train": ~(in_test | in_validation), "validation": in_validation & ~in_test, "test": in_test}
+    if not rows["train"].any():
+        raise DataError(f"all rows lie on {', '.join(sorted(set(test) | set(validation)))}: none is left to train on")
     return _cured({split: pooled.take(np.flatnonzero(mask)) for split, mask in rows.items() if mask.any()}, names)
 
 
@@ -322,19 +326,31 @@ def cropped(table: SequenceTable, length: int) -> SequenceTable:
     return replace(table, sequences=sequences, start=start, end=start + size)
 
 
-def parse_split(text: str) -> tuple[str, int, int | None]:
-    """``grouped`` -> ("grouped", 0, None); ``grouped:2/5`` -> ("grouped", 2, 5); ``chromosome`` -> ("chromosome", 0, None).
+@dataclass(frozen=True)
+class SplitChoice:
+    """What ``--split`` names. how: ``grouped`` or ``chromosome``. fold, k: of grouped folds. contigs: held out for test, empty = drawn."""
+
+    how: str
+    fold: int = 0
+    k: int | None = None
+    contigs: tuple[str, ...] = ()
+
+
+def parse_split(text: str) -> SplitChoice:
+    """``grouped``, ``grouped:2/5``, ``chromosome``, ``chromosome:20`` or ``chromosome:20+22`` (with or without ``chr``).
 
     Raises:
         ValueError: anything else.
     """
-    how, _, rest = text.partition(":")
+    how, colon, rest = text.partition(":")
     fold, separator, k = rest.partition("/")
-    if how in ("grouped", "chromosome") and not rest:
-        return how, 0, None
+    if how in ("grouped", "chromosome") and not colon:
+        return SplitChoice(how)
     if how == "grouped" and separator and fold.isdecimal() and k.isdecimal() and int(fold) < int(k) and int(k) > 1:
-        return how, int(fold), int(k)
-    raise ValueError(f"split {text!r} is none of official, grouped, grouped:FOLD/K, chromosome")
+        return SplitChoice(how, int(fold), int(k))
+    if how == "chromosome" and rest and all(name.strip() for name in rest.split("+")):
+        return SplitChoice(how, contigs=tuple(dict.fromkeys(contig_name(name) for name in rest.split("+"))))
+    raise ValueError(f"split {text!r} is none of official, grouped, grouped:FOLD/K, chromosome, chromosome:NAME[+NAME]")
 
 
 def resplit(
@@ -350,10 +366,10 @@ def resplit(
     Raises:
         ValueError: the text is not a split. DataError: as the splits themselves.
     """
-    how, fold, k = parse_split(split)
-    if how == "chromosome":
-        return chromosome_split(tables, names, seed=seed)
-    return regrouped(tables, names, seed, fold=fold, k=k, groups=groups)
+    choice = parse_split(split)
+    if choice.how == "chromosome":
+        return chromosome_split(tables, names, choice.contigs, seed=seed)
+    return regrouped(tables, names, seed, fold=choice.fold, k=choice.k, groups=groups)
 
 
 def pooled_rows(tables: Mapping[str, SequenceTable]) -> SequenceTable:

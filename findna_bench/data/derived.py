@@ -127,7 +127,7 @@ class Resplit(Remade):
         return stable_hash([self.task.data_digest, self.split, CURES_VERSION])
 
     def _remake(self, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
-        groups = None if parse_split(self.split)[0] == "chromosome" else self._groups(tables)
+        groups = None if parse_split(self.split).how == "chromosome" else self._groups(tables)
         cured = resplit(tables, self.card.labels, self.split, groups=groups)
         if cured.warning:
             raise UnsupportedError(f"task {self.card.full_name}, split {self.split}: {cured.warning}")

@@ -92,7 +92,7 @@ class RunRequest:
 
 
 def check_split(split: str) -> None:
-    """``official``, ``grouped``, ``grouped:FOLD/K`` or ``chromosome``.
+    """``official``, ``grouped``, ``grouped:FOLD/K``, ``chromosome`` or ``chromosome:NAME[+NAME]``.
 
     Raises:
         UsageError: anything else.

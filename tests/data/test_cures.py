@@ -174,8 +174,17 @@ def test_chromosomes_are_held_out_whole() -> None:
     }
     drawn = resplit(tables, CARD.labels, "chromosome")
     assert not set(drawn.tables["train"].contig) & set(drawn.tables["test"].contig)  # type: ignore[arg-type]
+    named = resplit(tables, CARD.labels, "chromosome:chr2+3")
+    assert named.tables["test"].contig is not None
+    assert set(named.tables["test"].contig) == {"2", "3"}
+    assert set(named.tables) == {"train", "test"}
     with pytest.raises(DataError, match="no row lies on 9"):
-        chromosome_split(tables, CARD.labels, test=["9"])
+        resplit(tables, CARD.labels, "chromosome:9")
+    with pytest.raises(DataError, match="none is left to train on"):
+        resplit(tables, CARD.labels, "chromosome:1+2+3")
+    for wrong in ("chromosome:", "chromosome:1+", "grouped:", "grouped:2/2", "random"):
+        with pytest.raises(ValueError, match="is none of official"):
+            resplit(tables, CARD.labels, wrong)
 
 
 def test_cropping_moves_coordinates_with_the_bases() -> None:
