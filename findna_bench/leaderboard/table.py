@@ -11,7 +11,19 @@ from findna_bench.cards import SuiteCard
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.schema import Result
 
-__all__ = ["Entry", "Leaderboard", "Row", "SuiteTable", "TaskColumn", "leaderboard"]
+__all__ = [
+    "Entry",
+    "Leaderboard",
+    "Row",
+    "SuiteTable",
+    "TaskColumn",
+    "asked",
+    "described",
+    "differing_settings",
+    "leaderboard",
+    "on_newest_data",
+    "without_superseded_failures",
+]
 
 _TASK_FLAGS = ("partial", "shortcut", "leak")
 """Flags that speak of the data; all others speak of the model or the run."""
@@ -118,7 +130,7 @@ def leaderboard(
         if limited:
             notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
         kept = [r for r in kept if r.limit is None]
-    kept = _newest_data(_without_superseded_failures(kept), notes)
+    kept = on_newest_data(without_superseded_failures(kept), notes)
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for r in kept:
         groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official"), []).append(r)
@@ -138,13 +150,13 @@ def _suite_order(registry: Registry, suite: str) -> int:
     return names.index(suite) if suite in names else len(names)
 
 
-def _without_superseded_failures(results: Sequence[Result]) -> list[Result]:
+def without_superseded_failures(results: Sequence[Result]) -> list[Result]:
     """A failure is dropped once the same request came to a number."""
     settled = {r.request_id for r in results if r.status == "success"}
     return [r for r in results if r.status == "success" or r.request_id not in settled]
 
 
-def _newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
+def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
     """Where the data of a task changed between runs, only rows of the newest data are comparable."""
     newest: dict[tuple[str, str | None], tuple[str, str]] = {}
     for r in results:
@@ -235,7 +247,7 @@ def _rows(
         rows.append(
             Row(
                 model=model,
-                settings=_differences(config, {c: g for (m, c), g in groups.items() if m == model}),
+                settings=differing_settings(config, {c: g for (m, c), g in groups.items() if m == model}),
                 config_id=config,
                 control=model in controls,
                 n_parameters=sample.model.n_parameters,
@@ -253,12 +265,13 @@ def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequenc
     """The rows a result without a number belongs to. It has no configuration, only what was asked for: the rows that agree with
     that, else one of its own.
     """
-    asked = _asked(failure)
-    rows = [key for key, group in groups.items() if key[0] == failure.model.name and _asked(group[0]) == asked]
+    wanted = asked(failure)
+    rows = [key for key, group in groups.items() if key[0] == failure.model.name and asked(group[0]) == wanted]
     return rows or [(failure.model.name, "")]
 
 
-def _asked(r: Result) -> tuple[object, ...]:
+def asked(r: Result) -> tuple[object, ...]:
+    """What a cell was asked for with, which a failure knows as well."""
     return r.preset, r.selection, r.limit, r.strand
 
 
@@ -331,20 +344,20 @@ def _rank_key(row: Row, columns: Sequence[TaskColumn]) -> float:
     return (statistics.fmean(values) if values else 0.0) + 10.0 * len(values) / max(len(columns), 1)
 
 
-def _differences(config: str, others: Mapping[str, Sequence[Result]]) -> tuple[str, ...]:
+def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> tuple[str, ...]:
     """In which settings this configuration of a model differs from its other ones."""
     if len(others) < 2:
         return ()
-    described = {key: _described(group) for key, group in others.items()}
+    in_words = {key: described(group) for key, group in others.items()}
     # A row of failures says only what was asked for; it cannot differ in what only a result knows.
-    full = {key: d for key, d in described.items() if any(r.status == "success" for r in others[key])}
+    full = {key: d for key, d in in_words.items() if any(r.status == "success" for r in others[key])}
 
     def differs(name: str) -> bool:
-        values = {d.get(name) for d in full.values()} | {d[name] for d in described.values() if name in d}
+        values = {d.get(name) for d in full.values()} | {d[name] for d in in_words.values() if name in d}
         return len(values) > 1
 
     labels = {
-        key: tuple(f"{name} {value}" for name, value in d.items() if differs(name)) for key, d in described.items()
+        key: tuple(f"{name} {value}" for name, value in d.items() if differs(name)) for key, d in in_words.items()
     }
     if list(labels.values()).count(labels[config]) > 1:  # they differ in something that no result shows
         return (*labels[config], f"configuration {config[:8] or 'unknown'}")
@@ -354,12 +367,12 @@ def _differences(config: str, others: Mapping[str, Sequence[Result]]) -> tuple[s
 _OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "features")
 
 
-def _described(group: Sequence[Result]) -> dict[str, str]:
+def described(group: Sequence[Result]) -> dict[str, str]:
     """Settings in words, as far as they are the same for all tasks of the group."""
     r = next((r for r in group if r.status == "success"), group[0])
     if r.status != "success":
         return {
-            name: str(value) for name, value in zip(("preset", "selection", "limit", "strand"), _asked(r), strict=True)
+            name: str(value) for name, value in zip(("preset", "selection", "limit", "strand"), asked(r), strict=True)
         }
     weights = r.model.weights
     settings = {name: str(value) for name, value in r.protocol.settings.items() if name not in _OF_THE_RUN}
