@@ -14,7 +14,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, UnsupportedError, UsageError
 from findna_bench.evaluation.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
 from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning, preset_settings
+from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning, preset_settings, trial_settings
 from findna_bench.evaluation.seeds import mean_logit_scores, softmax
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import TokenBatch
@@ -41,7 +42,7 @@ from findna_bench.sequences.batches import length_batches
 from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
 
-__all__ = ["FINETUNE_PRESETS", "FineTuned", "FineTuning", "draw_settings", "fine_tune", "search"]
+__all__ = ["FINETUNE_PRESETS", "FineTuned", "FineTuning", "NotFiniteError", "fine_tune", "search"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,12 @@ _CHECKPOINT_SECONDS = 30.0
 _CHECKPOINT_SHARE = 0.05
 """Share of the time that writing checkpoints may take, beyond one in :data:`_CHECKPOINT_SECONDS`."""
 _MOST_SKIPPED = 20
-_ORDER, _STEP, _HEAD = 1, 2, 3
+_ORDER, _STEP, _HEAD, _ADAPTERS = 1, 2, 3, 4
 """What random numbers are for: one stream each."""
+
+
+class NotFiniteError(ModelError):
+    """Training does not stay finite with these settings; others may do better."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,46 @@ def fine_tune(
         UsageError, UnsupportedError: an option is wrong, or the model cannot do what the preset asks for.
         torch.OutOfMemoryError: a single row does not fit. ModelError: training does not stay finite.
     """
-    preset = preset or FINETUNE_PRESETS["default"]  # type: ignore[assignment]
-    assert isinstance(preset, FineTuning)
+    run = _begin(
+        model,
+        train,
+        validation,
+        n_classes,
+        preset or FINETUNE_PRESETS["default"],
+        seed,
+        metric=metric,
+        selection=selection,
+        test=test,
+        strand=strand,
+        window=window,
+        pooling=pooling,
+        batch_size=batch_size,
+        checkpoint=checkpoint,
+        reload=reload,
+    )
+    run.train_to_the_end(progress)
+    return run.fitted(counted)
+
+
+def _begin(
+    model: LoadedModel,
+    train: SequenceTable,
+    validation: SequenceTable,
+    n_classes: int,
+    preset: FineTuning,
+    seed: int,
+    *,
+    metric: str = "accuracy",
+    selection: str = "validation",
+    test: SequenceTable | None = None,
+    strand: str = "forward",
+    window: str | None = None,
+    pooling: str | None = None,
+    batch_size: int | str = "auto",
+    checkpoint: Path | None = None,
+    reload: Callable[[Mapping[str, Any]], LoadedModel] | None = None,
+) -> _Run:
+    """A run with its own copy of the model, nothing trained yet; arguments as :func:`fine_tune`."""
     _check(train, validation, selection, strand, test)
     changes = preset.backbone.get(str(model.card.backbone))
     if changes:
@@ -156,29 +199,7 @@ def fine_tune(
         selection,
         batch_size,
     )
-    run = _Run(_copy(model, preset), train, validation, n_classes, preset, seed, options, test, checkpoint)
-    return run.finish(counted, progress)
-
-
-def draw_settings(preset: FineTuning, trials: int, seed: int = 0) -> list[FineTuning]:
-    """The preset itself and ``trials - 1`` variations: the same ones for every model, so that budgets are equal.
-
-    Learning rate log-uniform within a factor of ten around the preset's, weight decay 0, 0.01 or 0.1, batch half, once or twice
-    the preset's, head dropout 0 or 0.1.
-    """
-    generator = np.random.default_rng([seed, trials])
-    drawn = [preset]
-    for _ in range(trials - 1):
-        drawn.append(
-            replace(
-                preset,
-                lr=float(f"{preset.lr * 10 ** generator.uniform(-1, 1):.3g}"),
-                weight_decay=float(generator.choice([0.0, 0.01, 0.1])),
-                batch_size=max(1, int(preset.batch_size * generator.choice([0.5, 1.0, 2.0]))),
-                head_dropout=float(generator.choice([0.0, 0.1])),
-            )
-        )
-    return drawn
+    return _Run(_copy(model, preset, seed), train, validation, n_classes, preset, seed, options, test, checkpoint)
 
 
 def search(
@@ -190,43 +211,95 @@ def search(
     seed: int = 0,
     *,
     checkpoint: Path | None = None,
+    counted: Counted | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> FineTuned:
-    """Fine-tune with each of the settings (see :func:`draw_settings`) and keep the one that validation likes best.
+    """Fine-tune with each of the settings (see :func:`~findna_bench.evaluation.presets.draw_settings`) and keep the one that
+    validation likes best, the earlier one where two are equal.
 
-    Settings are compared by what the first of them monitors. All trials are recorded in ``settings["trials"]``. Finished
-    trials are continued from their checkpoints, beside ``checkpoint``, and so not trained again. Other arguments as
-    :func:`fine_tune`.
+    Settings are compared by what the first of them monitors. ``settings["trials"]`` of the result records them all: the
+    settings in which they differ, and the validation scores, or the error of a trial whose training did not stay finite.
+    Beside the model under training only the best trial's weights are kept, in main memory. Finished trials are kept in
+    a file beside ``checkpoint`` and are not trained again. Other arguments as :func:`fine_tune`.
+
+    Raises:
+        UsageError: ``selection`` is not ``validation``. ModelError: no trial stayed finite. Others as :func:`fine_tune`.
     """
-    if options.get("selection", "validation") == "last":
-        raise UsageError("a search chooses among settings by validation; --selection last leaves nothing to choose by")
-    files = [checkpoint and checkpoint.with_suffix(f".{number}{checkpoint.suffix}") for number in range(len(presets))]
-    best: FineTuned | None = None
-    trials: list[dict[str, Any]] = []
-    monitor = options.get("metric", "accuracy") if presets[0].monitor == "main" else presets[0].monitor
-
-    def worth(validation: Mapping[str, Any]) -> float:
-        value = validation[monitor]
-        return -math.inf if value is None else -value if monitor == "loss" else value
-
-    for number, (preset, file) in enumerate(zip(presets, files, strict=True)):
-
-        def report(done: int, total: int, number: int = number) -> None:
-            if progress is not None:
-                progress(number * total + done, len(presets) * total)
-
-        tried = fine_tune(
-            model, train, validation, n_classes, preset, seed, checkpoint=file, progress=report, **options
+    if (selection := options.get("selection", "validation")) != "validation":
+        raise UsageError(
+            f"a search chooses among settings by validation, which --selection {selection} does not look at"
         )
-        scores = {name: value for name, value in tried.validation.items() if name != "path"}
-        trials.append({"settings": preset_settings(preset), "validation": scores})
-        if best is None or worth(tried.validation) > worth(best.validation):
-            best = tried
-    assert best is not None
-    best.settings = {**best.settings, "trials": trials}
-    best.checkpoints = tuple(file for file in files if file is not None)
-    return best
+    monitor = options.get("metric", "accuracy") if presets[0].monitor == "main" else presets[0].monitor
+    drawn = trial_settings(presets)
+    steps = [_planned_steps(preset, len(train))[1] for preset in presets]
+    file = checkpoint and checkpoint.with_suffix(f".trials{checkpoint.suffix}")
+
+    def begin(number: int) -> _Run:
+        data = train, validation, n_classes, presets[number], seed
+        return _begin(model, *data, checkpoint=checkpoint, **options)
+
+    finished = _Trials.continued(stable_hash([begin(0).key, drawn]), file)
+    for number in range(len(finished.trials), len(presets)):
+
+        def report(done: int, total: int, before: int = sum(steps[:number])) -> None:
+            if progress is not None:
+                progress(before + done, sum(steps))
+
+        run = begin(number)
+        try:
+            run.train_to_the_end(report)
+        except NotFiniteError as error:
+            finished.add({"settings": drawn[number], "validation": None, "error": str(error)}, None, -math.inf)
+        else:
+            scores = run.validation(whole=False)
+            finished.add({"settings": drawn[number], "validation": scores}, run.outcome(), _worth(scores, monitor))
+        del run  # before the next one is made: no more than one copy of the model at a time
+    if finished.best is None:
+        raise ModelError(f"{model.name}: none of {len(presets)} settings stayed finite; {finished.trials[0]['error']}")
+    run = begin(finished.chosen)
+    run.adopt(finished.best)
+    tuned = run.fitted(counted)
+    tuned.settings |= {"trials": finished.trials, "chosen_trial": finished.chosen}
+    tuned.checkpoints = tuple(path for path in (checkpoint, file) if path is not None)
+    return tuned
+
+
+def _worth(scores: Mapping[str, Any], monitor: str) -> float:
+    """The value to bring up."""
+    value = scores[monitor]
+    if value is None or not math.isfinite(value):
+        return -math.inf
+    return float(-value if monitor == "loss" else value)
+
+
+@dataclass
+class _Trials:
+    """Finished trials of a search, and all that is needed of the best one.
+
+    trials: their records. best: :meth:`_Run.outcome` of the best one so far, ``chosen`` its number and ``worth`` its score.
+    """
+
+    key: str
+    file: Path | None
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    chosen: int = 0
+    worth: float = -math.inf
+
+    @classmethod
+    def continued(cls, key: str, file: Path | None) -> _Trials:
+        """What lies in the file, where that was written for the same search."""
+        found = load_checkpoint(file) if file is not None else None
+        return cls(**found, file=file) if found is not None and found.get("key") == key else cls(key, file)
+
+    def add(self, record: dict[str, Any], outcome: dict[str, Any] | None, worth: float) -> None:
+        """The next trial; it is safe when this returns."""
+        if outcome is not None and (self.best is None or worth > self.worth):
+            self.best, self.chosen, self.worth = outcome, len(self.trials), worth
+        self.trials.append(record)
+        if self.file is not None:
+            save_checkpoint(self.file, {f.name: getattr(self, f.name) for f in fields(self) if f.name != "file"})
 
 
 def _check(
@@ -243,13 +316,15 @@ def _check(
             raise UsageError(f"there are no {name} rows to fine-tune with; use more rows (a larger --limit)")
 
 
-def _copy(model: LoadedModel, preset: FineTuning) -> LoadedModel:
-    """The model to train, with the preset's limits."""
+def _copy(model: LoadedModel, preset: FineTuning, seed: int) -> LoadedModel:
+    """The model to train, with the preset's limits; low-rank adapters are drawn from the seed."""
     backbone = copy.deepcopy(model.backbone)
     if preset.max_tokens is not None:
         most, tokenize = preset.max_tokens, backbone.tokenize
         backbone.tokenize = lambda sequences: cut_tokens(tokenize(sequences), most)  # type: ignore[method-assign]
-    choose_trainable(backbone, preset)
+    with _own_random_numbers(model.device):
+        torch.manual_seed(_derived(seed, _ADAPTERS, 0))
+        choose_trainable(backbone, preset)
     lengths = [length for length in (model.card.max_length, preset.max_length) if length is not None]
     return replace(model, backbone=backbone, card=replace(model.card, max_length=min(lengths, default=None)))
 
@@ -266,6 +341,14 @@ def _evaluate(
         device = next(head.parameters()).device
         logits = head(torch.from_numpy(found.vectors).to(device)).double().cpu().numpy()
     return logits, found.coverage, found.batch
+
+
+def _planned_steps(preset: FineTuning, n_rows: int) -> tuple[int, int]:
+    """Optimiser steps of (an epoch, the whole run)."""
+    per_epoch = n_rows / preset.batch_size
+    epoch_steps = max(1, math.floor(per_epoch) if preset.drop_last else math.ceil(per_epoch))
+    total = max(preset.epochs * epoch_steps, preset.min_steps or 1)
+    return epoch_steps, min(total, preset.max_steps or total)
 
 
 @dataclass
@@ -309,10 +392,7 @@ class _Run:
         self.net = EncoderHead(model.backbone, head, options.pooling)
         self.reading = Reading(WindowPolicy.parse(options.window), model.max_length, options.strand == "rc-mean")
         self.optimiser = self._optimiser()
-        per_epoch = len(train) / preset.batch_size
-        self.epoch_steps = max(1, math.floor(per_epoch) if preset.drop_last else math.ceil(per_epoch))
-        self.total = max(preset.epochs * self.epoch_steps, preset.min_steps or 1)
-        self.total = min(self.total, preset.max_steps or self.total)
+        self.epoch_steps, self.total = _planned_steps(preset, len(train))
         self.warmup = round(preset.warmup * self.total) if preset.warmup_steps is None else preset.warmup_steps
         self.at = _Progress(micro_tokens=_CPU_TOKENS if model.device.type == "cpu" else None)
         self.best: dict[str, Tensor] | None = None
@@ -340,11 +420,10 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------------------ the loop
 
-    def finish(self, counted: Counted | None, progress: Callable[[int, int], None] | None) -> FineTuned:
-        """Train to the end and pick the weights."""
+    def train_to_the_end(self, progress: Callable[[int, int], None] | None) -> None:
+        """Train from where the checkpoint stands, and pick the weights."""
         self._continue()
-        devices = [self.model.device] if self.model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with _own_random_numbers(self.model.device):
             while self.at.step < self.total and not self._given_up():
                 for rows, flipped in self._steps_of_epoch(self.at.step // self.epoch_steps):
                     self._step(rows, flipped)
@@ -359,9 +438,6 @@ class _Run:
         self._save()
         if self.best is not None and self.options.selection != "last":
             self._load(self.best)
-        if counted is not None:
-            counted(self._training_coverage(), self._batch())
-        return self._fitted(counted)
 
     def _given_up(self) -> bool:
         return self.preset.patience is not None and self.at.stale > self.preset.patience
@@ -408,7 +484,7 @@ class _Run:
         self.at.skipped += 1
         self.at.skipped_in_a_row += 1
         if self.at.skipped_in_a_row > _MOST_SKIPPED:
-            raise ModelError(
+            raise NotFiniteError(
                 f"{self.model.name}: gradients have not been finite for {_MOST_SKIPPED} steps on end; use a lower learning rate "
                 "or --dtype float32"
             )
@@ -509,6 +585,11 @@ class _Run:
         at, truth = self.at, self.chosen_on.labels
         strand = "rc-mean" if self.options.strand == "rc-mean" else "forward"
         logits, _, _ = _evaluate(self.model, self.net.head, self.chosen_on.sequences, self.options, strand)
+        if not np.isfinite(logits).all():
+            raise NotFiniteError(
+                f"{self.model.name}: outputs on the validation rows are not finite after step {at.step}; use a lower learning "
+                "rate or --dtype float32"
+            )
         scores = softmax(logits)
         loss = float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-300)).mean())
         metrics = compute_metrics(truth, scores)
@@ -604,9 +685,32 @@ class _Run:
             coverage["windows"] += len(cut)
         return coverage
 
-    def _fitted(self, counted: Counted | None) -> FineTuned:
-        last = self.options.selection == "last"
-        chosen = self.at.path[-1] if last else next(e for e in self.at.path if e["step"] == self.at.best_step)
+    def outcome(self) -> dict[str, Any]:
+        """What :meth:`adopt` needs of a run that has ended: where it ended, and its best weights in main memory."""
+        return {"at": asdict(self.at), "best": self.best}
+
+    def adopt(self, outcome: Mapping[str, Any]) -> None:
+        """Take the place of a run of the same settings that has ended."""
+        self.at, self.best = _Progress(**outcome["at"]), outcome["best"]
+        self._load(outcome["best"])
+
+    def validation(self, *, whole: bool = True) -> dict[str, Any]:
+        """Scores on the rows that are chosen on, at the step that was chosen; ``whole``: with the path to it."""
+        chosen = self._chosen()
+        scores = {name: chosen[name] for name in chosen if name not in ("step", "epoch", "lr")}
+        scores |= {"rows": len(self.chosen_on)}
+        return scores | {"path": self.at.path} if whole else scores
+
+    def _chosen(self) -> dict[str, Any]:
+        if self.options.selection == "last":
+            return self.at.path[-1]
+        return next(entry for entry in self.at.path if entry["step"] == self.at.best_step)
+
+    def fitted(self, counted: Counted | None) -> FineTuned:
+        """The model as it was picked; ``counted`` is told what was read for it, and whatever it reads from here on."""
+        if counted is not None:
+            counted(self._training_coverage(), self._batch())
+        chosen = self._chosen()
         settings = {
             **preset_settings(self.preset),
             "selection": self.options.selection,
@@ -620,14 +724,12 @@ class _Run:
             "skipped_steps": self.at.skipped,
             "batch": self._batch(),
         }
-        validation = {name: chosen[name] for name in chosen if name not in ("step", "epoch", "lr")}
-        validation |= {"rows": len(self.chosen_on), "path": self.at.path}
         self.net.eval()
         self.optimiser.zero_grad(set_to_none=True)
         return FineTuned(
             seed=self.seed,
             settings=settings,
-            validation=validation,
+            validation=self.validation(),
             warnings=self._warnings(chosen),
             varies=self.preset.varies,
             model=self.model,
@@ -646,6 +748,11 @@ class _Run:
         if self.options.selection != "last" and chosen["step"] == self.total and len(self.at.path) > 1:
             warnings.append("the last validation was the best one; more epochs might help")
         return warnings
+
+
+def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """What is seeded and drawn inside leaves the global generators as they were."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def _derived(*numbers: int) -> int:

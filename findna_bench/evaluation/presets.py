@@ -6,8 +6,8 @@ A preset is a frozen dataclass; which one a :class:`~findna_bench.cards.PresetCa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from findna_bench.cards import PresetCard
@@ -23,8 +23,10 @@ __all__ = [
     "KNearest",
     "LogisticProbe",
     "Preset",
+    "draw_settings",
     "preset_settings",
     "resolve_preset",
+    "trial_settings",
 ]
 
 
@@ -134,7 +136,7 @@ class FineTuning(Preset):
 
 PROBE_PRESETS: Mapping[str, Preset] = {"default": LogisticProbe()}
 KNN_PRESETS: Mapping[str, Preset] = {"default": KNearest(), "cosine": KNearest(metric="cosine")}
-FINETUNE_PRESETS: Mapping[str, Preset] = {"default": FineTuning(epochs=10, min_steps=500)}
+FINETUNE_PRESETS: Mapping[str, FineTuning] = {"default": FineTuning(epochs=10, min_steps=500)}
 GENERIC: Mapping[str, Mapping[str, Preset]] = {"probe": PROBE_PRESETS, "finetune": FINETUNE_PRESETS, "knn": KNN_PRESETS}
 CLASSES: Mapping[str, tuple[type[Preset], ...]] = {
     "probe": (LogisticProbe, AdamWProbe),
@@ -198,3 +200,33 @@ def _build(protocol: str, name: str, settings: dict[str, Any]) -> Preset:
 def preset_settings(preset: Preset) -> dict[str, Any]:
     """JSON-able settings that define a preset, ``method`` first."""
     return {"method": preset.method, **asdict(preset)}  # type: ignore[call-overload]
+
+
+def draw_settings(preset: FineTuning, trials: int, seed: int = 0) -> list[FineTuning]:
+    """The preset itself and ``trials - 1`` variations: the same ones for every model, so that budgets are equal.
+
+    Learning rate log-uniform within a factor of ten around the preset's, weight decay 0, 0.01 or 0.1, batch half, once or twice
+    the preset's, head dropout 0 or 0.1.
+    """
+    import numpy as np  # planning and listing presets start without it
+
+    generator = np.random.default_rng([seed, trials])
+    drawn = [preset]
+    for _ in range(trials - 1):
+        drawn.append(
+            replace(
+                preset,
+                lr=float(f"{preset.lr * 10 ** generator.uniform(-1, 1):.3g}"),
+                weight_decay=float(generator.choice([0.0, 0.01, 0.1])),
+                batch_size=max(1, int(preset.batch_size * generator.choice([0.5, 1.0, 2.0]))),
+                head_dropout=float(generator.choice([0.0, 0.1])),
+            )
+        )
+    return drawn
+
+
+def trial_settings(presets: Sequence[Preset]) -> list[dict[str, Any]]:
+    """For each of the presets, its values of the settings in which they are not all alike."""
+    whole = [preset_settings(preset) for preset in presets]
+    differing = [name for name in whole[0] if any(settings.get(name) != whole[0][name] for settings in whole)]
+    return [{name: settings[name] for name in differing} for settings in whole]

@@ -14,7 +14,8 @@ import torch
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, UnsupportedError, UsageError
 from findna_bench.evaluation.encoder_head import Reading, cut_tokens, layer_parameters
-from findna_bench.evaluation.finetune import FineTuned, FineTuning, draw_settings, fine_tune, search
+from findna_bench.evaluation.finetune import FineTuned, FineTuning, fine_tune, search
+from findna_bench.evaluation.presets import draw_settings
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.windows import WindowPolicy
