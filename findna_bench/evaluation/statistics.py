@@ -11,7 +11,8 @@ deviations of the seeds' values from their mean across resamples (two-way cluste
 Since V_seeds comes from a handful of seeds, tests and intervals average over what it may really be, V_seeds (S - 1) / chi2 with
 S - 1 degrees of freedom, and V_rows likewise with G - 1 (generalised inference, Weerahandi 1995): Student's t where one source
 is all there is. With one seed (a deterministic fit) only V_rows is left. Differences between two models use the same resamples
-for both, and seed by seed differences where both have the same seeds.
+for both, and seed by seed differences where both have the same seeds. Where an untrained network is drawn several times and
+every draw has several seeds, the mean over the seeds of a draw takes the place of a seed: draws are what is independent.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ __all__ = [
     "Estimate",
     "Predictions",
     "RankInterval",
+    "TaskStatistics",
     "across_tasks",
+    "analyse",
     "compact_letters",
     "compare",
     "compare_all",
@@ -52,15 +55,19 @@ class Predictions:
     """A model's scores of a test split.
 
     labels: (n,) int. scores: per seed (n, C), rows as in ``labels``. groups: (n,) or None; rows of one group are related.
-    seeds: their numbers; models whose seeds are the same are compared seed by seed.
+    seeds: their numbers; models whose seeds are the same are compared seed by seed. draws: per seed, the draw of an untrained
+    network that it was fitted on; empty where all seeds share their weights.
     """
 
     labels: np.ndarray
     scores: tuple[np.ndarray, ...]
     groups: np.ndarray | None = None
     seeds: tuple[int, ...] = ()
+    draws: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.draws and len(self.draws) != len(self.scores):
+            raise ValueError("every seed needs its draw")
         if not self.scores:
             raise ValueError("predictions of at least one seed are needed")
         if any(len(scores) != len(self.labels) for scores in self.scores):
@@ -74,7 +81,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric averaged over seeds. low, high: 95 % interval (or the level asked for) over rows and seeds."""
+    """A metric averaged over seeds (or draws). low, high: 95 % interval (or the level asked for) over rows and seeds."""
 
     value: float
     low: float
@@ -90,7 +97,8 @@ class Estimate:
 class Difference:
     """Metric of the first model minus that of the second. p_value: two-sided, of no difference.
 
-    mcnemar: mid-p of each pair of seeds (same number of seeds only), a second view that takes rows as independent.
+    mcnemar: mid-p of each pair of equal seeds (one fit is paired with every seed of the other model; empty where the seeds
+    differ), a second view that takes rows as independent.
     detectable: the smallest true difference that this comparison would have found in four of five cases.
     """
 
@@ -113,6 +121,19 @@ class RankInterval:
     best_share: float
 
 
+@dataclass(frozen=True)
+class TaskStatistics:
+    """All models on one task.
+
+    estimates: by model. differences: of every pair, in the order given. resampled: by model (1 + B,): the value, then those of
+    B resamples of rows and of seeds, the same for every model; what :func:`rank_intervals` takes.
+    """
+
+    estimates: Mapping[str, Estimate]
+    differences: Mapping[tuple[str, str], Difference]
+    resampled: Mapping[str, np.ndarray]
+
+
 # ------------------------------------------------------------------------------------------------------------ one task
 
 
@@ -127,19 +148,16 @@ def estimate(
     Raises:
         ValueError: the metric is undefined on these rows, or there is one group only.
     """
-    values = _Values.of(predictions, metric, _weights(predictions, n_resamples, seed))
-    spread = values.spread(predictions.n_groups)
+    return _estimate(_values({"": predictions}, metric, n_resamples, seed)[""], predictions.n_groups, metric, level)
+
+
+def _estimate(values: _Values, n_groups: int, metric: str, level: float) -> Estimate:
+    spread = values.spread(n_groups)
     value = float(values.observed.mean())
-    low, high = _bounded_interval(value, spread, predictions.n_groups, level, -1.0 if metric == "mcc" else 0.0)
-    return Estimate(
-        value,
-        low,
-        high,
-        spread.se,
-        len(values.observed),
-        predictions.n_groups,
-        float(values.observed.std(ddof=1)) if len(values.observed) > 1 else None,
-    )
+    low, high = _bounded_interval(value, spread, n_groups, level, -1.0 if metric == "mcc" else 0.0)
+    n_seeds = len(values.observed)
+    seed_sd = float(values.observed.std(ddof=1)) if n_seeds > 1 else None
+    return Estimate(value, low, high, spread.se, n_seeds, n_groups, seed_sd)
 
 
 def _bounded_interval(value: float, spread: _Spread, n_groups: int, level: float, floor: float) -> tuple[float, float]:
@@ -173,13 +191,35 @@ def compare_all(
     level: float = 0.95,
 ) -> dict[tuple[str, str], Difference]:
     """Every pair of models, in the order given, on the same resamples. ``p_value`` is not corrected; see :func:`holm`."""
-    some = next(iter(models.values()))
-    if any(not np.array_equal(model.labels, some.labels) for model in models.values()):
-        raise ValueError("models can be compared only on the same rows in the same order")
-    weights = _weights(some, n_resamples, seed)
-    values = {name: _Values.of(model, metric, weights) for name, model in models.items()}
+    return _differences(models, _values(models, metric, n_resamples, seed), level)
+
+
+def analyse(
+    models: Mapping[str, Predictions],
+    metric: str,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> TaskStatistics:
+    """Estimates, differences and resampled values of all models of one task, from one set of resamples.
+
+    Raises:
+        ValueError: as :func:`compare_all`.
+    """
+    values = _values(models, metric, n_resamples, seed)
+    return TaskStatistics(
+        {name: _estimate(values[name], model.n_groups, metric, level) for name, model in models.items()},
+        _differences(models, values, level),
+        {name: value.of_resampled_seeds(seed) for name, value in values.items()},
+    )
+
+
+def _differences(
+    models: Mapping[str, Predictions], values: Mapping[str, _Values], level: float
+) -> dict[tuple[str, str], Difference]:
     return {
-        (a, b): _difference(models[a], models[b], values[a], values[b], some.n_groups, level)
+        (a, b): _difference(models[a], models[b], values[a], values[b], models[a].n_groups, level)
         for a, b in itertools.combinations(models, 2)
     }
 
@@ -187,8 +227,8 @@ def compare_all(
 def _difference(
     first: Predictions, second: Predictions, a: _Values, b: _Values, n_groups: int, level: float
 ) -> Difference:
-    paired = len(first.scores) == len(second.scores) and first.seeds == second.seeds
-    if paired:
+    same_fits = len(first.scores) == len(second.scores) and first.seeds == second.seeds
+    if same_fits and first.draws == second.draws:
         spread = _Values(a.observed - b.observed, a.resampled - b.resampled).spread(n_groups)
     else:
         rows = a.resampled.mean(axis=1) - b.resampled.mean(axis=1)
@@ -197,7 +237,11 @@ def _difference(
     value = float(a.observed.mean() - b.observed.mean())
     half = spread.reach((1 - level) / 2)
     p_value = 2 * spread.tail(abs(value))
-    pairs = zip(first.scores, second.scores, strict=True) if len(first.scores) == len(second.scores) else ()
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]] = ()
+    if same_fits:
+        pairs = zip(first.scores, second.scores, strict=True)
+    elif 1 in (len(first.scores), len(second.scores)):
+        pairs = itertools.product(first.scores, second.scores)
     views = tuple(mcnemar(first.labels, one.argmax(axis=1), other.argmax(axis=1)) for one, other in pairs)
     detectable = spread.reach(0.025) + spread.reach(0.2)
     return Difference(value, value - half, value + half, spread.se, p_value, detectable, views)
@@ -243,21 +287,12 @@ class _Values:
     observed: np.ndarray
     resampled: np.ndarray
 
-    @classmethod
-    def of(cls, predictions: Predictions, metric: str, weights: Sequence[np.ndarray]) -> _Values:
-        ones = np.ones((1, len(predictions.labels)))
-        observed, resampled = [], []
-        for scores in predictions.scores:
-            weighted = WeightedMetrics(predictions.labels, scores)
-            observed.append(weighted(ones, (metric,))[metric][0])
-            blocks = [weighted(block.astype(np.float64), (metric,))[metric] for block in weights]
-            resampled.append(np.concatenate(blocks))
-        values = np.stack(resampled, axis=1)
-        n_resamples = len(values)
-        values = values[~np.isnan(values).any(axis=1)]
-        if np.isnan(observed).any() or len(values) < 0.9 * n_resamples:
-            raise ValueError(f"{metric} is undefined on these rows, or on too many resamples of them")
-        return cls(np.asarray(observed), values)
+    def of_resampled_seeds(self, seed: int) -> np.ndarray:
+        """(1 + B,): the mean over seeds, then in each resample the mean over seeds that were drawn with replacement."""
+        n_resamples, s = self.resampled.shape
+        picked = np.random.default_rng([seed, s]).integers(s, size=(n_resamples, s))
+        means = np.take_along_axis(self.resampled, picked, axis=1).mean(axis=1)
+        return np.concatenate([[self.observed.mean()], means])
 
     def seed_variance(self) -> _SeedVariance:
         s = len(self.observed)
@@ -296,12 +331,42 @@ def _scales(df: int) -> tuple[np.ndarray, np.ndarray]:
     return df / stats.chi2.ppf(middle, df), np.diff(bounds)
 
 
-def _weights(predictions: Predictions, n_resamples: int, seed: int) -> list[np.ndarray]:
-    """Blocks of resamples, small enough to be kept for all models of a comparison."""
-    if predictions.n_groups < 2:
+def _values(models: Mapping[str, Predictions], metric: str, n_resamples: int, seed: int) -> dict[str, _Values]:
+    """The metric of every seed of every model, on the rows and on the same resamples of them."""
+    some = next(iter(models.values()))
+    if any(not np.array_equal(model.labels, some.labels) for model in models.values()):
+        raise ValueError("models can be compared only on the same rows in the same order")
+    if some.n_groups < 2:
         raise ValueError("one group of related rows says nothing about others")
-    blocks = resample_weights(len(predictions.labels), predictions.groups, n_resamples, seed)
-    return [block.astype(np.uint16) for block in blocks]
+    scorers = {
+        name: [WeightedMetrics(model.labels, scores) for scores in model.scores] for name, model in models.items()
+    }
+    ones = np.ones((1, len(some.labels)))
+    parts: dict[str, list[np.ndarray]] = {name: [_scored(seeds, ones, metric)] for name, seeds in scorers.items()}
+    for block in resample_weights(len(some.labels), some.groups, n_resamples, seed):
+        for name, seeds in scorers.items():
+            parts[name].append(_scored(seeds, block, metric))
+    found = {}
+    for name, model in models.items():
+        table = _by_draw(np.concatenate(parts[name]), model.draws)
+        defined = table[1:][~np.isnan(table[1:]).any(axis=1)]
+        if np.isnan(table[0]).any() or len(defined) < 0.9 * n_resamples:
+            raise ValueError(f"{metric} is undefined on these rows, or on too many resamples of them")
+        found[name] = _Values(table[0], defined)
+    return found
+
+
+def _scored(seeds: Sequence[WeightedMetrics], weights: np.ndarray, metric: str) -> np.ndarray:
+    """(r, S) values of all seeds under weights (r, n)."""
+    return np.stack([weighted(weights, (metric,))[metric] for weighted in seeds], axis=1)
+
+
+def _by_draw(table: np.ndarray, draws: Sequence[int]) -> np.ndarray:
+    """(r, D) means over the seeds of each draw, from (r, S)."""
+    if not draws:
+        return table
+    of_seed = np.asarray(draws)
+    return np.stack([table[:, of_seed == draw].mean(axis=1) for draw in dict.fromkeys(draws)], axis=1)
 
 
 def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
