@@ -136,13 +136,12 @@ class Insertion:
         room = self.maximum
         edge = x.new_empty((x.shape[0], room, *x.shape[2:]))
         buffer = torch.cat([edge, padding[:, :half], x, padding[:, half:], edge], dim=1)
-        left = _windows(buffer, room + half - front, width)
         right = _windows(buffer, room + half - front - lengths, width)
-        reach = x.new_empty((x.shape[0], width, *x.shape[2:]))
-        begin = (front + places).clamp(max=width)
-        middle = _windows(torch.cat([reach, inserted, reach], dim=1), width - begin, width)
-        tail = _choose(middle, _before((begin + lengths).clamp(max=width), width), right)
-        return _choose(left, _before(begin, width), tail)
+        # All inserted bases overwrite what follows the place: beyond ``lengths`` the other window is chosen.
+        written = room + half + places[:, None] + torch.arange(self.maximum, device=x.device)
+        buffer.scatter_(1, written if x.ndim == 2 else written[..., None].expand(-1, -1, x.shape[2]), inserted)
+        left = _windows(buffer, room + half - front, width)
+        return _choose(left, _before((front + places + lengths).clamp(max=width), width), right)
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         _check(x, "insertion")
