@@ -41,7 +41,7 @@ Network = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
         "--network",
-        help="teacher or student, where a checkpoint holds both.",
+        help="teacher or student, where a checkpoint holds both; teacher,student scores both, a row each.",
         envvar=env("network"),
         rich_help_panel=_MATRIX,
     ),

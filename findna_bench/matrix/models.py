@@ -12,7 +12,7 @@ from findna_bench.evaluation.presets import FineTuning, Preset
 from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
-from findna_bench.matrix.request import RunRequest, weights_of
+from findna_bench.matrix.request import RunRequest, network_of, weights_of
 from findna_bench.models.spec import ModelSpec
 from findna_bench.registry import Registry, load_factory
 from findna_bench.results import schema
@@ -180,7 +180,7 @@ class LiveModel:
             weights=Path(override).expanduser() if override else None,
             device=self._request.device,
             dtype=self._matrix_dtype(),
-            network=self._request.network,
+            network=network_of(self._request, self.spec),
             offline=self._request.offline,
             config=changes,
         )

@@ -18,7 +18,7 @@ from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.registry import Registry
 
-__all__ = ["PROTOCOL_VERSION", "Cell", "RunRequest", "Unit", "chosen_preset", "expand", "weights_of"]
+__all__ = ["PROTOCOL_VERSION", "Cell", "RunRequest", "Unit", "chosen_preset", "expand", "network_of", "weights_of"]
 
 PROTOCOL_VERSION = 1
 """Raised whenever a protocol computes something else for the same settings; part of every identity."""
@@ -144,7 +144,8 @@ class Unit:
     @property
     def label(self) -> str:
         shots = f" {self.shots}-shot" if self.shots else ""
-        return f"{self.model.display_name} on {self.task.name}{shots}"
+        network = f" ({self.model.network})" if self.model.network else ""
+        return f"{self.model.display_name}{network} on {self.task.name}{shots}"
 
 
 def expand(request: RunRequest, registry: Registry) -> list[Unit]:
@@ -153,7 +154,7 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     Raises:
         UnknownNameError, UsageError: a name does not exist or an option does not apply; before any work.
     """
-    specs = [parse_model(name, registry) for name in request.models]
+    specs = [spec for name in request.models for spec in _networks(parse_model(name, registry), request.network)]
     _check_weights(request, specs)
     chosen_preset(request, None, registry)
     tasks = _tasks(request, registry)
@@ -162,7 +163,7 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     options = stable_hash(_options(request))
     task_hashes = [stable_hash(_task_settings(task)) for task in tasks]
     units = []
-    for spec in {(spec.distribution, spec.display_name): spec for spec in specs}.values():
+    for spec in {(spec.distribution, spec.display_name, spec.network): spec for spec in specs}.values():
         model = stable_hash([spec.identity(), weights_of(request, spec)])
         for task, task_hash, reason in zip(tasks, task_hashes, uncovered, strict=True):
             skip = _unsupported(request, spec, task) or reason
@@ -171,6 +172,31 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
                 cells = tuple(Cell(seed, stable_hash([key, seed])[:32]) for seed in request.seeds)
                 units.append(Unit(spec, task, shots, cells, skip, key))
     return units
+
+
+def _networks(spec: ModelSpec, asked: str | None) -> list[ModelSpec]:
+    """The model once per network where ``--network`` names several; what has no weights of its own stays one.
+
+    Raises:
+        UsageError: its checkpoints hold no such network.
+    """
+    names = _split(asked)
+    if len(names) < 2 or spec.kind != "encoder" or spec.variant == "random":
+        return [spec]
+    for name in names:
+        if name not in spec.card.networks:
+            known = ", ".join(spec.card.networks) or "one network only"
+            raise UsageError(f"--network {name}: checkpoints of {spec.display_name} hold {known}")
+    return [replace(spec, network=name) for name in names]
+
+
+def network_of(request: RunRequest, spec: ModelSpec) -> str | None:
+    """The network to load for one model of a run."""
+    return spec.network if len(_split(request.network)) > 1 else request.network
+
+
+def _split(names: str | None) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in (names or "").split(",") if name.strip()))
 
 
 def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:

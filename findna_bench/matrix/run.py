@@ -48,8 +48,8 @@ def run(request: RunRequest, registry: Registry | None = None, reporter: Reporte
 
 
 def group_units(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Units of one model belong together: the model is loaded once."""
-    return [list(group) for _, group in groupby(units, key=lambda unit: unit.model.text)]
+    """Units of one network of one model belong together: it is loaded once."""
+    return [list(group) for _, group in groupby(units, key=lambda unit: (unit.model.text, unit.model.network))]
 
 
 def successes(store: ResultStore, unit: Unit, protocol: str) -> list[Result]:

@@ -50,6 +50,7 @@ class ModelSpec:
 
     variant: ``None``, or ``"random"`` for untrained weights drawn with ``init_seed``. location: folder of ``path:`` or file of
     ``embeddings:``. text: as the user wrote it. display_name: as tables show it (canonical, whatever alias was written).
+    network: which network of a checkpoint, where a run compares several.
     """
 
     card: ModelCard
@@ -60,6 +61,7 @@ class ModelSpec:
     location: Path | None = None
     text: str = ""
     display_name: str = ""
+    network: str | None = None
 
     @property
     def kind(self) -> str:
@@ -74,6 +76,7 @@ class ModelSpec:
             "variant": self.variant,
             "init_seed": self.init_seed if self.variant else None,
             "location": str(self.location) if self.location else None,
+            **({"network": self.network} if self.network else {}),
         }
 
 

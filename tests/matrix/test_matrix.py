@@ -12,6 +12,8 @@ import findna_bench as fb
 from findna_bench.data.task import Task
 from findna_bench.errors import UnknownNameError, UsageError
 from findna_bench.evaluation.metrics import compute_metrics
+from findna_bench.leaderboard.table import leaderboard
+from findna_bench.models.folders import save_model_folder
 from findna_bench.results.store import ResultStore
 
 
@@ -139,3 +141,26 @@ def test_every_strand_policy_runs_and_counts_its_bases(task: Path, tmp_path: Pat
     assert result.status == "success", result.error
     assert result.strand == strand
     assert result.coverage.bases_seen == result.coverage.bases_total > 0
+
+
+def test_two_networks_of_one_model_are_two_rows_of_one_table(task: Path, tmp_path: Path) -> None:
+    """Table 9 of the FinDNA paper; models without a second network are scored once."""
+    networks = {
+        str(name): fb.load_model("findna-tiny@random:" + str(k)) for k, name in ((1, "teacher"), (2, "student"))
+    }
+    config = networks["teacher"].config
+    folder = tmp_path / "both"
+    save_model_folder(folder, {n: m.backbone for n, m in networks.items()}, backbone="chordmixer", config=config)
+    options = {"protocol": "knn", "seeds": 1, "sanity": False}
+    models = [f"path:{folder}", "findna-tiny@random", "kmer"]
+    both = run(task, tmp_path / "out", models, network="teacher,student", **options)
+    assert [r.status for r in both] == ["success"] * 4
+    assert [r.model.weights.network for r in both] == ["teacher", "student", None, None]
+    for result in both[:2]:
+        alone = run(task, tmp_path / "alone", models[:1], network=result.model.weights.network, **options)[0]
+        assert alone.identity == result.identity
+        assert alone.metrics.all == result.metrics.all
+    rows = [row for row in leaderboard(both).tables[0].rows if row.model.startswith("path:")]
+    assert sorted(row.settings for row in rows) == [("network student",), ("network teacher",)]
+    with pytest.raises(UsageError, match="--network teacher: checkpoints of findna-tiny hold one network only"):
+        run(task, tmp_path / "out", ["findna-tiny"], network="teacher,student", **options)
