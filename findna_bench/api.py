@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from findna_bench.evaluation.heads import fit_probe as fit_probe
     from findna_bench.evaluation.metrics import compute_metrics as compute_metrics
     from findna_bench.evaluation.presets import LogisticProbe as LogisticProbe
+    from findna_bench.leaderboard.comparison import Comparison as Comparison
     from findna_bench.models.backbone import Adapted as Adapted
     from findna_bench.models.backbone import Backbone as Backbone
     from findna_bench.models.backbone import Checkpoint as Checkpoint
@@ -86,7 +87,7 @@ _HOME = {
     "read_fasta": "findna_bench.sequences.fasta",
 }
 
-_FUNCTIONS = ("audit", "embed", "encode", "load_model", "load_task", "plan", "profile", "run")
+_FUNCTIONS = ("audit", "compare", "embed", "encode", "load_model", "load_task", "plan", "profile", "run")
 
 __all__ = [*_FUNCTIONS, *_HOME]
 
@@ -239,6 +240,39 @@ def _request(
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def compare(
+    models: Sequence[str],
+    tasks: Sequence[str] = (),
+    *,
+    suite: str | Sequence[str] | None = None,
+    protocol: str | None = None,
+    split: str | None = None,
+    metric: str | None = None,
+    output_dir: str | PathLike[str] = "results",
+    data_dir: str | PathLike[str] | None = None,
+) -> Comparison:
+    """What finished results say of the order of models, as ``findna-bench compare``: per task paired differences with intervals
+    and corrected p-values, across tasks ranks and signed-rank tests.
+
+    models: as the leaderboard names its rows; ``NAME@random:*`` for all untrained draws. tasks, suite: none = all that there are.
+
+    Raises:
+        UsageError: unknown or ambiguous names. OutputError: nothing can be compared.
+    """
+    from findna_bench.leaderboard.comparison import compare_models
+
+    return compare_models(
+        Path(output_dir),
+        _names(models),
+        tasks=_names(tasks),
+        suites=_names(suite or ()),
+        protocol=protocol,
+        split=split,
+        metric=metric,
+        data_dir=Path(data_dir) if data_dir is not None else None,
+    )
 
 
 def profile(models: Sequence[str] = (), task: str = "mtcdna-1024", **options: Any) -> Any:

@@ -45,6 +45,7 @@ def _register() -> None:
     from findna_bench.cli import (
         audit,
         check,
+        compare,
         describe,
         embed,
         fetch,
@@ -67,6 +68,7 @@ def _register() -> None:
     app.command("check")(check.check)
     app.command("embed")(embed.embed)
     app.command("leaderboard")(leaderboard.leaderboard)
+    app.command("compare")(compare.compare)
     app.command("verify")(verify.verify)
     app.add_typer(results.app, name="results")
     app.command("list")(list_.list_)

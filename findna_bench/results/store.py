@@ -16,7 +16,7 @@ from findna_bench.results.schema import Result, read_result
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ResultStore", "write_predictions"]
+__all__ = ["ResultStore", "read_predictions", "write_predictions"]
 
 _STALE_S = 86_400.0
 
@@ -111,6 +111,15 @@ class ResultStore:
             self.forget_failures([result.request_id])
         return path
 
+    def predictions(self, result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(row ids (n,), labels (n,), scores (n, C) float64) of a successful result.
+
+        Raises:
+            OutputError: they are missing, or not what belongs to this result.
+        """
+        path = self.path_of(result).with_suffix(".predictions.parquet")
+        return read_predictions(path, len(result.task.labels))
+
     def paths(self) -> Iterator[Path]:
         """All result files, in a fixed order; claims and other hidden files are left out."""
         if not self.root.is_dir():
@@ -156,3 +165,35 @@ def write_predictions(path: Path, row_ids: np.ndarray, labels: np.ndarray, score
     columns |= {f"score_{c}": pa.array(np.asarray(scores[:, c], dtype=np.float32)) for c in range(scores.shape[1])}
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
+
+
+def read_predictions(path: Path, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What :func:`write_predictions` wrote: (row ids (n,) str, labels (n,) int64, scores (n, C) float64).
+
+    Raises:
+        OutputError: the file is missing, unreadable, or holds other columns; row ids are not unique; a score is not finite.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise OutputError(f"its predictions {path} are missing; run the cell again with --overwrite always") from None
+    except (pa.ArrowException, OSError) as error:
+        raise OutputError(f"its predictions {path} cannot be read ({error})") from error
+    names = [f"score_{c}" for c in range(n_classes)]
+    if table.column_names != ["row_id", "label", *names]:
+        raise OutputError(f"its predictions {path} have columns {', '.join(table.column_names)}")
+    try:
+        labels = np.asarray(table["label"].to_numpy(), dtype=np.int64)
+        scores = np.stack([np.asarray(table[name].to_numpy(), dtype=np.float64) for name in names], axis=1)
+    except (ValueError, TypeError) as error:
+        raise OutputError(f"its predictions {path} hold something that is no number ({error})") from error
+    ids = np.asarray(table["row_id"].to_pylist(), dtype=object)
+    if len(set(ids.tolist())) != len(ids):
+        raise OutputError(f"its predictions {path} name a row twice")
+    if not np.isfinite(scores).all() or labels.min(initial=0) < 0 or labels.max(initial=0) >= n_classes:
+        raise OutputError(f"its predictions {path} hold a score that is not finite, or a label outside the task's")
+    return ids, labels, scores

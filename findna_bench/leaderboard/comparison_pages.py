@@ -1,0 +1,286 @@
+"""A comparison as text: tables with sentences below them, on screen and as a markdown page. The same results give the same bytes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from findna_bench.leaderboard.comparison import ALPHA, Comparison, PairedDifference, Score, TaskComparison
+from findna_bench.leaderboard.markdown import MetricNames, escape, format_entry, percent, short
+from findna_bench.leaderboard.table import Entry
+
+__all__ = ["render_comparison_markdown", "render_comparison_screen"]
+
+_SHOWN_VIEWS = 5
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A table and what is said below it. Cells are plain text; numbers stand from column ``numbers_from`` on."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sentences: tuple[str, ...] = ()
+    numbers_from: int = 1
+
+
+def render_comparison_markdown(comparison: Comparison, *, title: str = "Comparison", command: str | None = None) -> str:
+    """One page."""
+    parts = [f"# {escape(title)}", ""]
+    if command:
+        parts += [f"This page was made by {_code(command)}.", ""]
+    if comparison.commands:
+        parts += ["The results were computed by", "", *(f"* {_code(c)}" for c in comparison.commands), ""]
+    for block in _blocks(comparison):
+        parts += [f"## {escape(block.title)}", ""]
+        if block.rows:
+            rule = ["---" if i < block.numbers_from else "---:" for i in range(len(block.header))]
+            lines = [[escape(cell) for cell in line] for line in (block.header, *block.rows)]
+            parts += ["| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:])] + [""]
+        parts += [f"* {escape(sentence)}" for sentence in block.sentences]
+        parts += [""] if block.sentences else []
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _code(text: str) -> str:
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
+def render_comparison_screen(comparison: Comparison) -> None:
+    """Rich tables on a terminal, tab-separated lines elsewhere."""
+    for block in _blocks(comparison):
+        if block.rows and sys.stdout.isatty():
+            _rich(block)
+        else:
+            print(f"# {_printable(block.title)}")
+            for line in (block.header, *block.rows) if block.rows else ():
+                print("\t".join(_printable(cell) for cell in line))
+        for sentence in block.sentences:
+            print(_printable(sentence))
+
+
+def _rich(block: _Block) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    screen = Table(title=Text(_printable(block.title)), title_justify="left", header_style="bold")
+    for index, name in enumerate(block.header):
+        justify = "left" if index < block.numbers_from else "right"
+        screen.add_column(Text(_printable(name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in block.rows:
+        screen.add_row(*(Text(_printable(cell)) for cell in row))
+    Console().print(screen)
+
+
+def _printable(text: str) -> str:
+    """Without control characters, which could move the cursor or end a cell."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+# ---------------------------------------------------------------------------------------------------------- what is said
+
+
+def _blocks(comparison: Comparison) -> list[_Block]:
+    compared = [task for task in comparison.tasks if task.scores]
+    blocks = [_scores(comparison, compared), _differences(comparison, compared)]
+    blocks += _across(comparison)
+    absent = _absent(comparison)
+    return [*blocks, _Block("Not compared", (), (), absent)] if absent else blocks
+
+
+def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Block:
+    names = [model.label for model in comparison.models]
+    rows = [
+        (
+            f"{short(task.task)} ({MetricNames[task.metric]})",
+            f"{task.n_rows:,}",
+            f"{task.n_groups:,}",
+            *(_score(task.scores.get(name)) for name in names),
+        )
+        for task in compared
+    ]
+    split = "" if comparison.split == "official" else f", split {comparison.split}"
+    sentences = [
+        f"± is the standard deviation over n fits (ddof 1), brackets the 95 % interval over test rows and fits "
+        f"({comparison.n_resamples:,} resamples of groups of related rows).",
+        *(f"{note}." for note in comparison.notes),
+        *_related(compared),
+        *_fits(comparison, compared),
+        *_flags(comparison, compared),
+        *_reasons(compared),
+    ]
+    if len(names) > 2:
+        sentences.insert(
+            1, f"Models that share a letter do not differ at {ALPHA:.0%} after Holm's correction over the whole table."
+        )
+    return _Block(
+        f"Scores, {comparison.protocol}{split}",
+        ("task", "test rows", "independent groups", *names),
+        tuple(rows),
+        tuple(sentences),
+    )
+
+
+def _score(score: Score | None) -> str:
+    if score is None:
+        return "–"
+    entry = Entry("success", score.value, score.low, score.high, score.seed_sd or None, score.n_fits)
+    return f"{format_entry(entry, newline=' ')} n={score.n_fits}" + (f" {score.letters}" if score.letters else "")
+
+
+def _related(compared: Sequence[TaskComparison]) -> list[str]:
+    known = _gathered((task.groups, short(task.task)) for task in compared if task.known_groups)
+    unknown = _gathered((task.groups, short(task.task)) for task in compared if not task.known_groups)
+    return [f"Related rows are known ({how}): {_listed(tasks)}." for how, tasks in known.items()] + [
+        f"Related rows are not known, every row counts as independent, and intervals may be too narrow ({why}): {_listed(tasks)}."
+        for why, tasks in unknown.items()
+    ]
+
+
+def _fits(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[str]:
+    varied = sorted({v for task in compared for score in task.scores.values() for v in score.varies})
+    pooled = {model.label for model in comparison.models if model.pooled}
+    alone = _gathered(
+        (name, short(task.task))
+        for task in compared
+        for name, score in task.scores.items()
+        if score.varies and score.n_fits == 1 and name not in pooled
+    )
+    said = [f"What a seed changes here: {', '.join(varied)}."] if varied else []
+    return said + [
+        f"{name} has one seed where seeds change the fit, so that nothing here covers them: {_listed(tasks)}."
+        for name, tasks in alone.items()
+    ]
+
+
+def _flags(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[str]:
+    said = []
+    for model in comparison.models:
+        here = [task for task in compared if model.label in task.scores]
+        by_flag = _gathered((flag, short(task.task)) for task in here for flag in task.scores[model.label].flags)
+        words = [flag if len(tasks) == len(here) else f"{flag} on {_listed(tasks)}" for flag, tasks in by_flag.items()]
+        said += [f"Flags of {model.label}: {'; '.join(words)}."] if words else []
+    return said
+
+
+def _reasons(compared: Sequence[TaskComparison]) -> list[str]:
+    fewer = [
+        f"{name} on {short(task.task)}: {score.reason}"
+        for task in compared
+        for name, score in task.scores.items()
+        if score.reason
+    ]
+    return fewer + [f"{name} on {short(task.task)}: {why}" for task in compared for name, why in task.missing.items()]
+
+
+def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Block:
+    several = len(comparison.models) > 2
+    header = ["task", *(["pair"] if several else []), "difference, points", "p", "p (Holm)", "McNemar mid-p per seed"]
+    rows = [
+        (short(task.task), *([f"{d.first} − {d.second}"] if several else []), *_difference(d))
+        for task in compared
+        for d in task.differences
+    ]
+    first, second = comparison.models[0].label, comparison.models[1].label
+    tests = f"{comparison.n_tests} test{'' if comparison.n_tests == 1 else 's'}"
+    sentences = (
+        "Every difference is the first model's metric minus the second's on the same rows, with its 95 % interval.",
+        f"p (Holm) is corrected for the {tests} of this table; below {ALPHA} the order is evidence, above it is not.",
+        "McNemar's test counts right and wrong rows of one pair of fits, takes rows as independent, and is not corrected.",
+        "Smallest detectable: the true difference that rows and fits like these show in four of five cases (5 % level, uncorrected).",
+    )
+    return _Block(
+        "Differences" if several else f"Differences: {first} − {second}",
+        (*header, "smallest detectable"),
+        tuple(rows),
+        sentences,
+        2 if several else 1,
+    )
+
+
+def _difference(d: PairedDifference) -> tuple[str, ...]:
+    interval = f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}]"
+    return (f"{100 * d.value:+.2f} {interval}", _p(d.p_value), _p(d.p_holm), _views(d.mcnemar), percent(d.detectable))
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if value >= 1e-4 else "<0.0001"
+
+
+def _views(values: Sequence[float]) -> str:
+    if len(values) > _SHOWN_VIEWS:
+        return f"{_p(min(values))} to {_p(max(values))} ({len(values)})"
+    return ", ".join(_p(value) for value in values) or "–"
+
+
+def _across(comparison: Comparison) -> list[_Block]:
+    across = comparison.across
+    if across is None:
+        return []
+    ranks = [
+        (name, f"{rank.mean:.2f} [{rank.low:.2f}, {rank.high:.2f}]", f"{rank.best_share:.0%}")
+        for name, rank in sorted(across.ranks.items(), key=lambda item: (item[1].mean, item[0]))
+    ]
+    shared = [
+        f"Tasks on the same loci count as one: {locus} ({_listed([short(t) for t in tasks])})."
+        for locus, tasks in across.clusters.items()
+    ]
+    sentences = [
+        f"Over the {len(across.tasks)} tasks that all models have, {across.n_clusters} of them independent; the interval "
+        + ("resamples tasks, rows and fits." if across.n_clusters > 1 else "resamples rows and fits."),
+        *shared,
+    ]
+    blocks = [
+        _Block(
+            "Ranks", ("model", "mean rank", "share of resamples in which it is best"), tuple(ranks), tuple(sentences)
+        )
+    ]
+    if across.why_no_pairs:
+        return [*blocks, _Block("Across tasks", (), (), (f"No signed-rank test: {across.why_no_pairs}.",))]
+    rows = tuple(
+        (
+            f"{pair.first} − {pair.second}",
+            str(pair.n_tasks),
+            str(pair.n_clusters),
+            f"{100 * pair.mean_difference:+.2f}",
+            _p(pair.p_value),
+            _p(pair.p_holm),
+            _p(pair.smallest_p),
+        )
+        for pair in across.pairs
+    )
+    header = ("pair", "tasks", "independent", "mean difference, points", "p", "p (Holm)", "smallest possible p")
+    tests = f"{len(rows)} test{'' if len(rows) == 1 else 's'}"
+    said = (
+        f"Wilcoxon's signed-rank test over independent tasks, exact; Holm's correction over the {tests} of this table."
+    )
+    return [*blocks, _Block("Across tasks", header, rows, (said,))]
+
+
+def _absent(comparison: Comparison) -> tuple[str, ...]:
+    """Tasks without a comparison, those that no model has in one line."""
+    nobody = [
+        t
+        for t in comparison.tasks
+        if not t.scores and set(t.missing.values()) == {"no result"} and len(t.missing) == len(comparison.models)
+    ]
+    said = [f"No model has a result on {_listed([short(t.task) for t in nobody])}."] if nobody else []
+    for task in comparison.tasks:
+        if not task.scores and task not in nobody:
+            reasons = "; ".join(f"{name}: {why}" for name, why in task.missing.items())
+            said.append(f"{short(task.task)}: {task.problem}" + (f" ({reasons})" if reasons else "") + ".")
+    return tuple(said)
+
+
+def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
