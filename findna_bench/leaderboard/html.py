@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from findna_bench.leaderboard.markdown import LEGEND, MetricNames, fits, row_label, short
+from findna_bench.leaderboard.audits import Verdict
+from findna_bench.leaderboard.beside import published_beside
+from findna_bench.leaderboard.costs import Costs
+from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
+from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.table import Entry, Leaderboard, SuiteTable, ranked
+from findna_bench.leaderboard.wording import LEGEND, MetricNames, fits, row_label, short
 
 __all__ = ["render_html"]
 
 
-def render_html(board: Leaderboard, *, title: str = "Leaderboard", audits: Sequence[Mapping[str, str]] = ()) -> str:
-    """The page as text; ``audits``: ``{"task", "verdict"}`` per audited task. The same results give the same bytes."""
+def render_html(
+    board: Leaderboard,
+    *,
+    title: str = "Leaderboard",
+    papers: Sequence[Paper] = (),
+    audits: Mapping[str, Sequence[Verdict]] | None = None,
+    costs: Costs | None = None,
+) -> str:
+    """The page as text, from what :func:`~findna_bench.leaderboard.markdown.render_markdown` takes. The same results give the
+    same bytes.
+    """
+    several = len(board.tables) > 1 or (board.tables and costs)
     data = {
         "title": title,
         "legend": LEGEND.replace("**", "").replace("<u>", "").replace("</u>", ""),
         "notes": [*board.notes, *board.environments],
-        "tables": [_table(table) for table in board.tables],
-        "audits": [dict(audit) for audit in audits],
+        "overview": asdict(overview(board, costs)) if several else None,
+        "overview_legend": OVERVIEW_LEGEND,
+        "costs": costs.about if costs else None,
+        "tables": [_table(table, audits or {}, costs) for table in board.tables],
+        "published": [asdict(p) for tables in board.suites if (p := published_beside(tables, papers))],
     }
     text = json.dumps(data, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
     # Inside a script element only "<" (and "&" in old parsers) could end it early.
@@ -29,7 +48,7 @@ def render_html(board: Leaderboard, *, title: str = "Leaderboard", audits: Seque
     return template.replace("@@DATA@@", text)
 
 
-def _table(table: SuiteTable) -> dict[str, Any]:
+def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Costs | None) -> dict[str, Any]:
     places = {column.name: ranked(table.rows, column) for column in table.columns}
     scale = {column.name: _scale(table, column.name) for column in table.columns}
     return {
@@ -42,9 +61,13 @@ def _table(table: SuiteTable) -> dict[str, Any]:
             {
                 "name": c.name,
                 "short": short(c.name),
+                "metric": c.metric,
                 "metric_label": MetricNames[c.metric],
                 "flags": list(c.flags),
                 "why_not": c.why_not,
+                "audits": [
+                    {"level": v.level, "route": v.route, "text": " ".join(v.sentences)} for v in audits.get(c.name, ())
+                ],
             }
             for c in table.columns
         ],
@@ -58,6 +81,7 @@ def _table(table: SuiteTable) -> dict[str, Any]:
                 "mean": row.mean,
                 "mean_why_not": row.mean_why_not,
                 "fits": fits(row),
+                "cost": asdict(cost) if costs and (cost := costs.of(row.model)) else None,
                 "entries": {
                     name: _entry(entry, _place(places[name], index), scale[name]) for name, entry in row.entries.items()
                 },

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from findna_bench.leaderboard.audits import Verdict
+from findna_bench.leaderboard.beside import Group, Published, published_beside
+from findna_bench.leaderboard.costs import Costs
+from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
+from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.table import Entry, Leaderboard, Row, SuiteTable, TaskColumn, best_control, ranked
-
-__all__ = ["MetricNames", "format_entry", "render_markdown"]
-
-MetricNames = {
-    "accuracy": "accuracy %",
-    "balanced_accuracy": "balanced accuracy %",
-    "f1_macro": "macro F1 %",
-    "f1_micro": "micro F1 %",
-    "mcc": "MCC x100",
-    "auroc": "AUROC %",
-    "auprc": "AUPRC %",
-}
-
-LEGEND = (
-    "Values are percent. A value is the mean over n fits; ± is the standard deviation over seeds (ddof 1) and is absent where "
-    "one deterministic fit stands for all seeds, or where all fits came to the same value. Brackets hold the 95 % bootstrap interval over test rows (over groups of "
-    "related rows where these are known), averaged over fits; it covers the choice of test rows, not of seeds. "
-    "**Bold** is the best of a column, <u>underlined</u> the runner-up, controls included; a difference inside the "
-    "intervals is no evidence of an order."
+from findna_bench.leaderboard.wording import (
+    LEGEND,
+    Grid,
+    MetricNames,
+    fits,
+    format_entry,
+    parameters,
+    percent,
+    points,
+    row_label,
+    short,
 )
 
+__all__ = ["render_markdown"]
 
-def render_markdown(board: Leaderboard, *, title: str = "Leaderboard", command: str | None = None) -> str:
-    """One page for a whole leaderboard."""
+
+def render_markdown(
+    board: Leaderboard,
+    *,
+    title: str = "Leaderboard",
+    command: str | None = None,
+    papers: Sequence[Paper] = (),
+    audits: Mapping[str, Sequence[Verdict]] | None = None,
+    costs: Costs | None = None,
+) -> str:
+    """One page for a whole leaderboard: an overview where there are several tables, then one section per table.
+
+    papers: their figures on the tasks shown, beside ours only where that is fair. audits: verdicts by task. costs: per model.
+    """
     parts = [f"# {escape(title)}", ""]
     if command:
         parts += [f"This page was made by `{command}`.", ""]
@@ -40,8 +50,14 @@ def render_markdown(board: Leaderboard, *, title: str = "Leaderboard", command: 
     parts += [LEGEND, ""]
     for note in board.notes:
         parts += [f"> {escape(note)}", ""]
-    for table in board.tables:
-        parts += _suite(table)
+    if len(board.tables) > 1 or (board.tables and costs):
+        parts += ["## Overview", "", OVERVIEW_LEGEND, "", *_grid(overview(board, costs)), ""]
+        parts += [f"Costs: {escape(costs.about)}; parameters and costs do not depend on training.", ""] if costs else []
+    for tables in board.suites:
+        for table in tables:
+            parts += _suite(table, audits or {})
+        if published := published_beside(tables, papers):
+            parts += _published(published)
     if not board.tables:
         parts += ["There are no results yet.", ""]
     return "\n".join(parts).rstrip() + "\n"
@@ -54,40 +70,17 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", text)
 
 
-def short(name: str) -> str:
-    """A task's name without its suite."""
-    return name.partition("/")[2] or name
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.2f}"
-
-
-def format_entry(entry: Entry | None, *, newline: str = "<br>") -> str:
-    """``83.12 ± 0.40 [81.0, 85.2]``, or the word that says why there is no number."""
-    if entry is None:
-        return "–"
-    if entry.status != "success" or entry.value is None:
-        return entry.status if entry.status != "success" else "undefined"
-    text = percent(entry.value)
-    if entry.spread is not None:
-        shown = f"{100 * entry.spread:.2f}"
-        text += f" ± {shown}" if float(shown) else " ± <0.01"
-    if entry.low is not None and entry.high is not None:
-        text += f"{newline}[{100 * entry.low:.1f}, {100 * entry.high:.1f}]"
-    return text
-
-
-def row_label(row: Row) -> str:
-    return row.model + (f" ({', '.join(row.settings)})" if row.settings else "")
-
-
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> list[str]:
     rule = ["---" if i < numbers_from else "---:" for i in range(len(header))]
     return ["| " + " | ".join(line) + " |" for line in (header, rule, *rows)]
 
 
-def _suite(table: SuiteTable) -> list[str]:
+def _grid(grid: Grid, *, numbers_from: int = 1) -> list[str]:
+    rows = [[escape(cell) for cell in row] for row in grid.rows]
+    return _table([escape(name) for name in grid.header], rows, numbers_from=numbers_from)
+
+
+def _suite(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[str]:
     parts = [f"## {escape(table.name)}", ""]
     if table.summary:
         parts += [escape(table.summary), ""]
@@ -96,6 +89,7 @@ def _suite(table: SuiteTable) -> list[str]:
     parts += _scores(table)
     parts += _gains(table)
     parts += _columns(table)
+    parts += _verdicts(table, audits)
     parts += _reasons(table)
     return parts
 
@@ -107,7 +101,7 @@ def _scores(table: SuiteTable) -> list[str]:
     places = [ranked(table.rows, column) for column in table.columns]
     lines = []
     for index, row in enumerate(table.rows):
-        cells = [escape(row_label(row)) + (" *(control)*" if row.control else ""), _parameters(row)]
+        cells = [escape(row_label(row)) + (" *(control)*" if row.control else ""), parameters(row)]
         for (best, second), column in zip(places, table.columns, strict=True):
             text = format_entry(row.entries.get(column.name))
             value, line, rest = text.partition("<br>")
@@ -132,16 +126,6 @@ def _scores(table: SuiteTable) -> list[str]:
     if licences:
         parts += ["Licences of weights: " + escape("; ".join(licences)) + ".", ""]
     return parts
-
-
-def _parameters(row: Row) -> str:
-    return f"{row.n_parameters:,}" if row.n_parameters else "–"
-
-
-def fits(row: Row) -> str:
-    """Number of fits behind the row's values: one number, or the range over tasks."""
-    counts = sorted({e.n for e in row.entries.values() if e.value is not None})
-    return "–" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
 
 
 def _gains(table: SuiteTable) -> list[str]:
@@ -178,7 +162,7 @@ def _value(row: Row | None, column: TaskColumn) -> tuple[float, str] | None:
 def _gain(entry: Entry | None, reference: tuple[float, str] | None) -> str:
     if entry is None or entry.value is None or reference is None:
         return "–"
-    return f"{100 * (entry.value - reference[0]):+.2f}"
+    return points(entry.value - reference[0])
 
 
 def _columns(table: SuiteTable) -> list[str]:
@@ -205,3 +189,45 @@ def _reasons(table: SuiteTable) -> list[str]:
         if entry.reason
     ]
     return ["Cells without a number, or with fewer fits:", "", *found, ""] if found else []
+
+
+def _verdicts(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[str]:
+    found = [
+        f"* {escape(short(c.name))}, by {escape(v.route)}: **{escape(v.level)}**. {escape(' '.join(v.sentences))}"
+        for c in table.columns
+        for v in audits.get(c.name, ())
+    ]
+    return ["What the audit says of these tasks:", "", *found, ""] if found else []
+
+
+def _published(published: Published) -> list[str]:
+    parts: list[str] = []
+    if published.beside:
+        parts += [
+            f"## {escape(published.suite)}: published figures beside ours",
+            "",
+            *_groups(published.beside_groups),
+            "",
+        ]
+        parts += [*_grid(published.beside, numbers_from=2), ""]
+    if published.apart:
+        parts += [f"## {escape(published.suite)}: published figures, not comparable here", ""]
+        parts += [*_groups(published.apart_groups), ""]
+        parts += ["<details><summary>The figures, in percent, with every digit as printed</summary>", ""]
+        parts += [*_grid(published.apart, numbers_from=2), "", "</details>", ""]
+    if published.notes:
+        parts += [
+            "What does not fit in the published figures:",
+            "",
+            *(f"* {escape(note)}" for note in published.notes),
+            "",
+        ]
+    return [*parts, "Sources:", "", *(f"* {escape(source)}" for source in published.sources), ""]
+
+
+def _groups(groups: Sequence[Group]) -> list[str]:
+    return [
+        f"* {escape(group.name)} ({escape(group.how)})"
+        + (f". Why: {escape('; '.join(group.why))}." if group.why else ".")
+        for group in groups
+    ]

@@ -20,12 +20,22 @@ from typing import Any
 from findna_bench.cards import PublishedCard
 from findna_bench.errors import DataError
 
-__all__ = ["Figure", "Paper", "comparable", "figures_for", "load_published", "published_notes", "read_published"]
+__all__ = [
+    "NOT_STATED",
+    "Figure",
+    "Paper",
+    "comparable",
+    "differences",
+    "figures_for",
+    "load_published",
+    "published_notes",
+    "read_published",
+]
 
 _PRINTED = re.compile(r"(?P<value>\d+(?:\.\d+)?)(?P<suffix>[MBk]?)(?: ± (?P<spread>\d+(?:\.\d+)?))?")
 _SUFFIX = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
 _UNITS = {"percent": Fraction(1, 100), "fraction": Fraction(1)}
-_NOT_STATED = "not stated"
+NOT_STATED = "not stated"
 _MAX_RUNS = 10
 """A number of runs that is not stated is taken to be at most this."""
 
@@ -64,7 +74,7 @@ class Figure:
     spread_kind: str = ""
     n_test: int | None = None
     n_runs: int | None = None
-    selection: str = _NOT_STATED
+    selection: str = NOT_STATED
     epochs: int | None = None
     split: str = ""
     protocol: str = ""
@@ -91,7 +101,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """All figures of one file. notes: on the paper as a whole; table_notes: by table number."""
+    """All figures of one file. notes: on the paper as a whole; table_notes, table_abouts (what it shows): by table number."""
 
     key: str
     title: str
@@ -102,6 +112,7 @@ class Paper:
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
     table_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    table_abouts: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_published(cards: Iterable[PublishedCard]) -> list[Paper]:
@@ -148,6 +159,7 @@ def read_published(path: Path) -> Paper:
         figures=tuple(figures),
         notes=tuple(content.get("notes", ())),
         table_notes={str(table["number"]): tuple(table.get("notes", ())) for table in tables},
+        table_abouts={str(table["number"]): table.get("about", "") for table in tables},
     )
 
 
@@ -219,7 +231,7 @@ def _read_row(
             spread_kind=table.get("spread", "") if spread else "",
             n_test=option.get("n_test", paper.get("n_test", {}).get(name)),
             n_runs=row.get("n_runs", own.get("n_runs")),
-            selection=row.get("selection", own.get("selection", _NOT_STATED)),
+            selection=row.get("selection", own.get("selection", NOT_STATED)),
             epochs=row.get("epochs", None if quoted else option.get("epochs", own.get("epochs"))),
             split=table["split"],
             protocol=table["protocol"],
@@ -342,11 +354,14 @@ def comparable(result: Mapping[str, Any], figure: Figure) -> tuple[bool, str]:
     Task, protocol, metric, split with its number of test rows, selection split and training budget must all be the
     same, and the result complete. What a paper does not state is not assumed.
     """
-    for check in (_complete, _same_task, _same_protocol, _same_metric, _same_split, _same_selection, _same_budget):
-        why = check(result, figure)
-        if why:
-            return False, why
-    return True, ""
+    found = differences(result, figure)
+    return not found, found[0] if found else ""
+
+
+def differences(result: Mapping[str, Any], figure: Figure) -> tuple[str, ...]:
+    """Everything that keeps a result from standing beside ``figure``, one clause each."""
+    checks = (_complete, _same_task, _same_protocol, _same_metric, _same_split, _same_selection, _same_budget)
+    return tuple(why for check in checks if (why := check(result, figure)))
 
 
 def _complete(result: Mapping[str, Any], figure: Figure) -> str:
@@ -376,19 +391,19 @@ def _same_metric(result: Mapping[str, Any], figure: Figure) -> str:
 
 
 def _same_split(result: Mapping[str, Any], figure: Figure) -> str:
-    here, there = result["task"].get("split") or _NOT_STATED, figure.split
+    here, there = result["task"].get("split") or NOT_STATED, figure.split
     if here.split(" ")[0] != there.split(" ")[0]:
         return f"split: {here} here, {there} there"
     counts = (result["task"].get("counts") or {}).get("test")
     n_test = sum(counts.values()) if counts else None
     if figure.n_test is None or n_test != figure.n_test:
-        return f"test rows: {n_test or _NOT_STATED} here, {figure.n_test or _NOT_STATED} there"
+        return f"test rows: {n_test or NOT_STATED} here, {figure.n_test or NOT_STATED} there"
     return ""
 
 
 def _same_selection(result: Mapping[str, Any], figure: Figure) -> str:
-    here, there = result.get("selection") or _NOT_STATED, figure.selection
-    if here != there or here == _NOT_STATED:
+    here, there = result.get("selection") or NOT_STATED, figure.selection
+    if here != there or here == NOT_STATED:
         return f"selection: {here} here, {there} there"
     return ""
 
@@ -397,5 +412,5 @@ def _same_budget(result: Mapping[str, Any], figure: Figure) -> str:
     epochs = (result["protocol"].get("settings") or {}).get("epochs")
     if figure.epochs is None or epochs != figure.epochs:
         here = f"{epochs} epochs" if epochs is not None else "no epochs"
-        return f"budget: {here} here, {f'{figure.epochs} epochs' if figure.epochs is not None else _NOT_STATED} there"
+        return f"budget: {here} here, {f'{figure.epochs} epochs' if figure.epochs is not None else NOT_STATED} there"
     return ""

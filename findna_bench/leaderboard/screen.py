@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from findna_bench.leaderboard.markdown import MetricNames, fits, format_entry, percent, row_label, short
 from findna_bench.leaderboard.table import Leaderboard, SuiteTable, best_control, ranked
+from findna_bench.leaderboard.wording import MetricNames, fits, format_entry, percent, row_label, short
 
 __all__ = ["render_screen"]
 

@@ -112,6 +112,14 @@ class Leaderboard:
     environments: tuple[str, ...] = ()
     models: Mapping[str, Result] = field(default_factory=dict)
 
+    @property
+    def suites(self) -> tuple[tuple[SuiteTable, ...], ...]:
+        """The tables of each suite."""
+        found: dict[str, list[SuiteTable]] = {}
+        for table in self.tables:
+            found.setdefault(table.suite, []).append(table)
+        return tuple(map(tuple, found.values()))
+
 
 def leaderboard(
     results: Iterable[Result], *, include_limited: bool = False, registry: Registry | None = None
@@ -201,7 +209,7 @@ def _column(name: str, results: Sequence[Result], suite: SuiteCard | None, regis
     n_test = sum(counts.values()) or None
     flags = tuple(dict.fromkeys(f for r in good for f in r.flags if f.startswith(_TASK_FLAGS)))
     why_not = ""
-    if suite is not None and name in suite.extra_tasks:
+    if suite is not None and name not in suite.tasks:
         why_not = "not part of the suite's mean"
     elif shortcuts := _known_shortcuts(name, registry):
         why_not = f"known shortcut: {'; '.join(shortcuts)}"

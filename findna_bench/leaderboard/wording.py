@@ -1,0 +1,95 @@
+"""How numbers and names read, the same on every kind of page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from findna_bench.leaderboard.table import Entry, Row
+
+__all__ = [
+    "LEGEND",
+    "Grid",
+    "MetricNames",
+    "fits",
+    "format_entry",
+    "parameters",
+    "percent",
+    "points",
+    "row_label",
+    "short",
+]
+
+MetricNames = {
+    "accuracy": "accuracy %",
+    "balanced_accuracy": "balanced accuracy %",
+    "f1_macro": "macro F1 %",
+    "f1_micro": "micro F1 %",
+    "mcc": "MCC x100",
+    "auroc": "AUROC %",
+    "auprc": "AUPRC %",
+}
+
+LEGEND = (
+    "Values are percent. A value is the mean over n fits; ± is the standard deviation over seeds (ddof 1) and is absent where "
+    "one deterministic fit stands for all seeds, or where all fits came to the same value. Brackets hold the 95 % bootstrap interval over test rows (over groups of "
+    "related rows where these are known), averaged over fits; it covers the choice of test rows, not of seeds. "
+    "**Bold** is the best of a column, <u>underlined</u> the runner-up, controls included; a difference inside the "
+    "intervals is no evidence of an order."
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as plain text; whoever shows it escapes it."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def short(name: str) -> str:
+    """A task's name without its suite."""
+    return name.partition("/")[2] or name
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def points(difference: float) -> str:
+    """A difference in points, with its sign."""
+    return f"{100 * difference:+.2f}"
+
+
+def format_entry(entry: Entry | None, *, newline: str = "<br>") -> str:
+    """``83.12 ± 0.40 [81.0, 85.2]``, or the word that says why there is no number."""
+    if entry is None:
+        return "–"
+    if entry.status != "success" or entry.value is None:
+        return entry.status if entry.status != "success" else "undefined"
+    text = percent(entry.value)
+    if entry.spread is not None:
+        shown = f"{100 * entry.spread:.2f}"
+        text += f" ± {shown}" if float(shown) else " ± <0.01"
+    if entry.low is not None and entry.high is not None:
+        text += f"{newline}[{100 * entry.low:.1f}, {100 * entry.high:.1f}]"
+    return text
+
+
+def row_label(row: Row) -> str:
+    return row.model + (f" ({', '.join(row.settings)})" if row.settings else "")
+
+
+def parameters(row: Row) -> str:
+    return f"{row.n_parameters:,}" if row.n_parameters else "–"
+
+
+def fits(row: Row) -> str:
+    """Number of fits behind the row's values: one number, or the range over tasks."""
+    return number_range(e.n for e in row.entries.values() if e.value is not None)
+
+
+def number_range(values: Iterable[int]) -> str:
+    """``3``, ``3–5`` or a dash."""
+    counts = sorted(set(values))
+    return "–" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
