@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +91,10 @@ def pareto_points(
 ) -> list[Point]:
     """Points for the models that have both results (JSON of schema 1) and a profile row.
 
-    Score: mean over tasks of the mean over seeds of the main metric, over the tasks that all these models finished;
-    tasks of another main metric are left out (``metric`` None: the most frequent one). Flags: all those of the results.
+    Untrained weights (``NAME@random``) cost what trained ones do. A point is one configuration of a model. Score: mean over
+    tasks of the mean over seeds of the main metric, over the tasks that all points have; of protocols, splits and metrics
+    only the most frequent combination is drawn (``metric`` None: any), and no result computed with ``--limit``. Flags: all
+    those of the results.
 
     Raises:
         UsageError: unknown cost, or no task that all models share.
@@ -102,30 +104,49 @@ def pareto_points(
     costs = {
         row.model: value for row in rows if row.formulation == formulation and (value := _cost(row, cost)) is not None
     }
-    finished = [r for r in results if r["status"] == "success" and r["model"]["name"] in costs]
-    names = [r["metrics"]["main"]["name"] for r in finished]
-    metric = metric or max(sorted(set(names)), key=names.count, default=None)
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    flags: dict[str, set[str]] = defaultdict(set)
-    for result in finished:
-        main = result["metrics"]["main"]
-        if main["name"] == metric and main["value"] is not None:
-            model = result["model"]["name"]
-            values[model][f"{result['task']['suite']}/{result['task']['name']}"].append(main["value"])
-            flags[model] |= set(result.get("flags") or ())
+    finished = [
+        r
+        for r in results
+        if r["status"] == "success"
+        and r["limit"] is None
+        and r["metrics"]["main"]["value"] is not None
+        and metric in (None, r["metrics"]["main"]["name"])
+        and _base(r["model"]["name"]) in costs
+    ]
+    kinds = Counter(_kind(r) for r in finished)
+    kind = max(sorted(kinds), key=lambda k: kinds[k], default=None)
+    values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    flags: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for result in sorted(finished, key=lambda r: (r["model"]["name"], r["config_id"] or "", r["request_id"])):
+        if _kind(result) == kind:
+            key = result["model"]["name"], result["config_id"] or ""
+            values[key][f"{result['task']['suite']}/{result['task']['name']}"].append(
+                result["metrics"]["main"]["value"]
+            )
+            flags[key] |= set(result["flags"])
     shared = set.intersection(*(set(tasks) for tasks in values.values())) if values else set()
     if not shared:
         raise UsageError("no task was finished by every profiled model, so scores cannot be set against costs")
+    configurations = Counter(model for model, _ in values)
     return [
         Point(
-            model,
+            model if configurations[model] == 1 else f"{model} ({config[:8]})",
             _mean([_mean(tasks[task]) for task in sorted(shared)]),
-            costs[model],
+            costs[_base(model)],
             len(shared),
-            tuple(sorted(flags[model])),
+            tuple(sorted(flags[model, config])),
         )
-        for model, tasks in values.items()
+        for (model, config), tasks in values.items()
     ]
+
+
+def _base(model: str) -> str:
+    return model.partition("@")[0]
+
+
+def _kind(result: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What must be the same for scores to be averaged: protocol, split, metric."""
+    return result["protocol"]["name"], result["task"]["split"] or "", result["metrics"]["main"]["name"]
 
 
 def _cost(row: ProfileRow, cost: str) -> float | None:
@@ -149,24 +170,32 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     return sorted(front, key=lambda p: (p.cost, p.score, p.model))
 
 
-def plot_pareto(points: Sequence[Point], path: Path, *, cost: str = "ns_per_base", score: str = "mean score") -> None:
-    """Score against cost (log), front joined; models off the front in grey."""
-    figure = _canvas(7, 4.6)
+def plot_pareto(
+    points: Sequence[Point], path: Path, *, cost: str = "ns_per_base", score: str = "mean score, %"
+) -> None:
+    """Score against cost (log), front joined; points off the front in grey, flagged ones hollow."""
+    figure = _canvas(7, 4.2)
     panel = figure.subplots()
     front = pareto_front(points)
     for point in points:
-        on_front = point in front
-        panel.plot(point.cost, point.score, "o", color=_COLOURS[0] if on_front else "#999999")
-        label = point.model + (" *" if point.flags else "")
-        panel.annotate(label, (point.cost, point.score), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    panel.step([p.cost for p in front], [p.score for p in front], where="post", color=_COLOURS[0], alpha=0.5)
-    panel.set_xscale("log")
-    panel.set_xlabel(COSTS[cost])
-    panel.set_ylabel(f"{score} over {points[0].n_tasks} tasks" if points else score)
-    if any(point.flags for point in points):
-        panel.set_title(
-            "* flagged: " + ", ".join(sorted({flag for point in points for flag in point.flags})), fontsize=7
+        colour = _COLOURS[0] if point in front else "#777777"
+        fill = "white" if point.flags else colour
+        panel.plot(point.cost, 100 * point.score, "o", color=colour, markerfacecolor=fill, zorder=3)
+        panel.annotate(
+            point.model, (point.cost, 100 * point.score), xytext=(5, 5), textcoords="offset points", fontsize=8
         )
+    # To the right edge: beyond its last point the front goes on at that score.
+    right = max((p.cost for p in points), default=1.0) * 3
+    line = [(p.cost, 100 * p.score) for p in front]
+    line += [(right, line[-1][1])] if line else []
+    panel.step([x for x, _ in line], [y for _, y in line], where="post", color=_COLOURS[0], alpha=0.5)
+    panel.margins(y=0.12)
+    panel.set_xscale("log")
+    panel.set_xlim(min((p.cost for p in points), default=1.0) / 1.5, right)
+    panel.set_xlabel(COSTS[cost])
+    panel.set_ylabel(f"{score}, over {points[0].n_tasks} tasks" if points else score)
+    flags = sorted({flag for point in points for flag in point.flags})
+    panel.set_title("hollow: flagged " + ", ".join(flags) if flags else "", fontsize=7)
     panel.grid(alpha=0.3)
     _save(figure, path)
 

@@ -132,16 +132,28 @@ def test_the_front_holds_exactly_what_nothing_beats(everything: list[Point]) -> 
 
 
 def result(
-    model: str, task: str, value: float | None, metric: str = "accuracy", status: str = "success"
+    model: str,
+    task: str,
+    value: float | None,
+    metric: str = "accuracy",
+    status: str = "success",
+    split: str = "official",
+    **changes: Any,
 ) -> dict[str, Any]:
     main = {"name": metric, "value": value, "higher_is_better": True}
-    return {"status": status, "flags": ["limit"] if model == "second" else [], "model": {"name": model}, "task": {"suite": "s", "name": task}, "metrics": {"main": main}}  # fmt: skip
+    return {
+        "request_id": "r", "config_id": "c", "status": status, "limit": None, "flags": ["untrained"] if "@" in model else [],
+        "model": {"name": model}, "task": {"suite": "s", "name": task, "split": split}, "protocol": {"name": "probe"},
+        "metrics": {"main": main},
+    } | changes  # fmt: skip
 
 
 RESULTS = [
     result("first", "a", 0.8), result("first", "a", 0.6), result("first", "b", 0.5), result("first", "c", 0.9),
-    result("second", "a", 0.9), result("second", "b", 0.7), result("second", "d", 0.3, "mcc"), result("second", "c", None, status="error"),
-    result("unprofiled", "a", 0.99),
+    result("second@random", "a", 0.9), result("second@random", "b", 0.7), result("second@random", "d", 0.3, "mcc"),
+    result("second@random", "c", None, status="error"), result("unprofiled", "a", 0.99),
+    result("first", "a", 0.99, protocol={"name": "finetune"}), result("first", "a", 0.99, limit=10),
+    result("first", "a", 0.99, split="grouped"),
 ]  # fmt: skip
 
 
@@ -149,9 +161,17 @@ def test_scores_are_means_over_the_tasks_that_all_models_share() -> None:
     first, second = pareto_points(RESULTS, [BASE, OTHER], formulation="published")
     assert (first.model, first.n_tasks, first.flags) == ("first", 2, ())
     assert first.score == pytest.approx((0.7 + 0.5) / 2)
+    assert (second.model, second.flags, second.cost) == ("second@random", ("untrained",), OTHER.ns_per_base)
     assert second.score == pytest.approx(0.8)
-    assert second.flags == ("limit",)
     assert first.cost == BASE.ns_per_base
+
+
+def test_configurations_of_a_model_are_points_of_their_own() -> None:
+    other = result("first", "a", 0.1, config_id="other")
+    assert {p.model: p.score for p in pareto_points([*RESULTS[:2], other], [BASE], formulation="published")} == {
+        "first (c)": pytest.approx(0.7),
+        "first (other)": 0.1,
+    }
 
 
 def test_nothing_shared_and_unknown_costs_are_refused() -> None:
