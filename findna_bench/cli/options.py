@@ -197,6 +197,8 @@ def _as_option(name: str, value: Any, default: Any, where: str) -> Any:
         return Path(str(value)).expanduser()
     if name == "batch_size":
         return str(value)
+    if name in ("limit", "search") and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ConfigError(f"{where}: a whole number is expected, not {value!r}")
     if isinstance(default, bool) and not isinstance(value, bool):
         raise ConfigError(f"{where}: true or false is expected, not {value!r}")
     if isinstance(value, dict | list):

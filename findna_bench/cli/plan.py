@@ -28,6 +28,7 @@ def plan(
     window: run_verb.Window = None,
     split: run_verb.Split = "official",
     selection: run_verb.Selection = "validation",
+    search: run_verb.Search = None,
     device: options.Device = "auto",
     dtype: run_verb.Dtype = "auto",
     batch_size: run_verb.BatchSize = "auto",

@@ -92,6 +92,15 @@ Selection = Annotated[
         rich_help_panel=_MATRIX,
     ),
 ]
+Search = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--search",
+        help="Fine-tuning: try N settings, the preset's among them and the same ones for every model; keep the best on validation.",
+        envvar=env("search"),
+        rich_help_panel=_MATRIX,
+    ),
+]
 Dtype = Annotated[
     str, typer.Option("--dtype", help="auto, float32 or bfloat16.", envvar=env("dtype"), rich_help_panel=_RUNNING)
 ]
@@ -167,7 +176,8 @@ def request_from(values: dict[str, Any]) -> Any:
         **{
             name: values[name]
             for name in (
-                "protocol", "preset", "network", "pooling", "layer", "strand", "window", "split", "selection", "limit",
+                "protocol", "preset", "network", "pooling", "layer", "strand", "window", "split", "selection",
+                "search", "limit",
                 "device", "dtype", "output_dir", "data_dir", "offline", "overwrite", "fail_fast", "executor",
             )
         },
@@ -198,6 +208,7 @@ def run(
     window: Window = None,
     split: Split = "official",
     selection: Selection = "validation",
+    search: Search = None,
     device: options.Device = "auto",
     dtype: Dtype = "auto",
     batch_size: BatchSize = "auto",

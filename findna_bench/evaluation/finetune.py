@@ -90,6 +90,8 @@ class FineTuned:
     model: LoadedModel
     head: nn.Module
     options: _Options
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    """Of a search: every setting that was tried, with its validation scores."""
     checkpoints: tuple[Path, ...] = ()
     counted: Counted | None = field(default=None, repr=False)
 
@@ -218,8 +220,9 @@ def search(
     """Fine-tune with each of the settings (see :func:`~findna_bench.evaluation.presets.draw_settings`) and keep the one that
     validation likes best, the earlier one where two are equal.
 
-    Settings are compared by what the first of them monitors. ``settings["trials"]`` of the result records them all: the
-    settings in which they differ, and the validation scores, or the error of a trial whose training did not stay finite.
+    Settings are compared by what the first of them monitors. ``trials`` of the result records them all: the settings in
+    which they differ, and the validation scores, or the error of a trial whose training did not stay finite;
+    ``settings["chosen_trial"]`` is the number of the best one.
     Beside the model under training only the best trial's weights are kept, in main memory. Finished trials are kept in
     a file beside ``checkpoint`` and are not trained again. Other arguments as :func:`fine_tune`.
 
@@ -260,7 +263,7 @@ def search(
     run = begin(finished.chosen)
     run.adopt(finished.best)
     tuned = run.fitted(counted)
-    tuned.settings |= {"trials": finished.trials, "chosen_trial": finished.chosen}
+    tuned.settings["chosen_trial"], tuned.trials = finished.chosen, finished.trials
     tuned.checkpoints = tuple(path for path in (checkpoint, file) if path is not None)
     return tuned
 

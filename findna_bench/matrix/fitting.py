@@ -17,7 +17,7 @@ import numpy as np
 from findna_bench.data.splits import draw_validation, row_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import KNearest, Preset
+from findna_bench.evaluation.presets import KNearest, Preset, draw_settings
 from findna_bench.evaluation.seeds import SeedSplit, few_shot_rows, mean_logit_scores
 from findna_bench.sequences.alphabet import reverse_complement
 
@@ -58,6 +58,8 @@ class Fitted:
     selected: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     fit_s: float = 0.0
+    trials: tuple[Mapping[str, Any], ...] = ()
+    """All settings that were tried, with their validation scores, where settings were searched for."""
     discard: Callable[[], None] = lambda: None
     """Called when the result is safe on disk: a checkpoint of the fit is not needed any more."""
 
@@ -226,6 +228,7 @@ def fit_encoder(
     *,
     metric: str,
     selection: str,
+    search: int | None,
     options: Mapping[str, Any],
     checkpoint_of: Callable[[int], Path],
     reload: Callable[[Mapping[str, Any]], LoadedModel],
@@ -234,31 +237,30 @@ def fit_encoder(
 ) -> list[Fitted]:
     """Encoder and head trained together, one seed after the other; a killed fit goes on from its last checkpoint.
 
-    options: ``strand, window, pooling, batch_size`` of the request. checkpoint_of: seed -> file. With ``--selection test`` the
-    pool's validation rows are the test split's.
+    search: settings to try for each seed, None = the preset's alone. options: ``strand, window, pooling, batch_size`` of the
+    request. checkpoint_of: seed -> file. With ``--selection test`` the pool's validation rows are the test split's.
     """
-    from findna_bench.evaluation.finetune import fine_tune
+    from findna_bench.evaluation import finetune
 
     fitted = []
     for split in pool.splits:
         started = time.perf_counter()
         validation = pool.table.take(split.validation)
-        tuned = fine_tune(
-            model,
-            pool.table.take(split.train),
-            validation,
-            pool.n_classes,
-            preset,
-            split.seed,
-            metric=metric,
-            selection=selection,
-            test=validation if selection == "test" else None,
-            checkpoint=checkpoint_of(split.seed),
-            reload=reload,
-            counted=counted,
-            progress=lambda done, total: reporter.progress(done, total, "steps of fine-tuning"),
+        data = model, pool.table.take(split.train), validation, pool.n_classes
+        common: dict[str, Any] = {
+            "metric": metric,
+            "selection": selection,
+            "checkpoint": checkpoint_of(split.seed),
+            "reload": reload,
+            "counted": counted,
+            "progress": lambda done, total: reporter.progress(done, total, "steps of fine-tuning"),
             **options,
-        )
+        }
+        if search is not None:
+            tuned = finetune.search(*data, draw_settings(preset, search), split.seed, **common)
+        else:
+            chosen_on = validation if selection == "test" else None
+            tuned = finetune.fine_tune(*data, preset, split.seed, test=chosen_on, **common)
         seconds = time.perf_counter() - started
         fitted.append(
             Fitted(
@@ -268,6 +270,7 @@ def fit_encoder(
                 tuned.settings,
                 tuple(tuned.warnings),
                 seconds,
+                tuple(tuned.trials),
                 tuned.discard_checkpoint,
             )
         )

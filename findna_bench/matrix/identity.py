@@ -53,7 +53,7 @@ def config_settings(
     request: RunRequest, model: ModelFacts, preset: Mapping[str, Any], shots: int | None
 ) -> dict[str, Any]:
     """Everything that makes two rows of a table comparable: all but seed and task data."""
-    return {
+    config = {
         "protocol_version": PROTOCOL_VERSION,
         "model": model.name,
         "kind": model.kind,
@@ -79,6 +79,7 @@ def config_settings(
         "split": request.split,
         "limit": request.limit,
     }
+    return config if request.search is None else config | {"search": request.search}
 
 
 def config_id(config: Mapping[str, Any]) -> str:

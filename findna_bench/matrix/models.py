@@ -238,6 +238,7 @@ class LiveModel:
                 preset,
                 metric=metric,
                 selection=request.selection,
+                search=request.search,
                 options={name: getattr(request, name) for name in ("strand", "window", "pooling", "batch_size")},
                 checkpoint_of=checkpoint_of,
                 reload=self._reload,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError, OutputError
@@ -21,8 +22,8 @@ class PlannedUnit:
     """A model on a task.
 
     cells: asked for; 1 where one deterministic fit turned out to stand for all seeds. finished, failed: of these. seconds:
-    expected for what a run would compute, from earlier timings of the same unit, the same model or all models; None when
-    there is none. remark: why it cannot run, or what is missing.
+    expected for what a run would compute, from earlier timings of the same model under the protocol, on this task if there
+    are any; None when there is none. remark: why it cannot run, or what is missing.
     """
 
     unit: Unit
@@ -81,7 +82,7 @@ def plan(request: RunRequest, registry: Registry | None = None) -> Plan:
         by_request.setdefault(result.request_id, []).append(result)
     root, official = data_root(request.data_dir), request.split == "official"
     digests = {unit.task.name: _digest(unit.task, root, whole=official) for unit in units}
-    costs = _costs(results)
+    costs = _costs([result for result in results if result.protocol.name == request.protocol])
     return Plan(tuple(_planned(request, unit, by_request, digests[unit.task.name], costs) for unit in units))
 
 
@@ -116,7 +117,7 @@ def _planned(
     unit: Unit,
     by_request: Mapping[str, Sequence[Result]],
     digest: str | None,
-    costs: Mapping[str, tuple[float, float]],
+    costs: Mapping[str, _Cost],
 ) -> PlannedUnit:
     results = [result for cell in unit.cells for result in by_request.get(cell.request_id, ())]
     done = [r for r in results if r.status == "success" and (digest in (None, "") or r.task.data_digest == digest)]
@@ -129,32 +130,46 @@ def _planned(
         source = (unit.task.card and unit.task.card.derived_from) or unit.task.name
         remark = remark or f"data missing: findna-bench fetch {source.partition('/')[0]}"
     left = cells - min(finished, cells)
-    return PlannedUnit(unit, cells, min(finished, cells), failed, _seconds(unit, left, costs), remark)
+    trials = request.search or 1 if unit.model.kind == "encoder" else 1
+    return PlannedUnit(unit, cells, min(finished, cells), failed, _seconds(unit, left, trials, costs), remark)
 
 
-def _seconds(unit: Unit, left: int, costs: Mapping[str, tuple[float, float]]) -> float | None:
+def _seconds(unit: Unit, left: int, trials: int, costs: Mapping[str, _Cost]) -> float | None:
     if not left or unit.skip is not None:
         return 0.0
     model = unit.model.display_name
     for key in (f"{model} on {unit.task.name}", model):
         if key in costs:
-            once, each = costs[key]
-            return once + left * each
+            cost = costs[key]
+            return cost.once + left * (trials * cost.trial + cost.predict)
     return None
 
 
-def _costs(results: Iterable[Result]) -> dict[str, tuple[float, float]]:
-    """(seconds once per unit, seconds per cell), means over what was measured, by model and task, and by model."""
-    times: dict[str, list[tuple[float, float]]] = {}
+@dataclass(frozen=True)
+class _Cost:
+    """Seconds: once per unit; per fit with one setting; per fitted cell, for predicting."""
+
+    once: float
+    trial: float
+    predict: float
+
+
+def _costs(results: Iterable[Result]) -> dict[str, _Cost]:
+    """Means over what was measured, by model and task, and by model."""
+    times: dict[str, list[_Cost]] = {}
     for result in results:
         if result.status != "success":
             continue
         timing = result.timing
-        cost = timing.embed_s or 0.0, (timing.fit_s or 0.0) + (timing.predict_s or 0.0)
+        trials = max(1, len(result.protocol.settings.get("trials", [])))
+        cost = _Cost(timing.embed_s or 0.0, (timing.fit_s or 0.0) / trials, timing.predict_s or 0.0)
         for key in (f"{result.model.name} on {result.task_name}", result.model.name):
             times.setdefault(key, []).append(cost)
-    return {key: (_mean([c[0] for c in costs]), _mean([c[1] for c in costs])) for key, costs in times.items()}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return {
+        key: _Cost(
+            fmean(cost.once for cost in costs),
+            fmean(cost.trial for cost in costs),
+            fmean(cost.predict for cost in costs),
+        )
+        for key, costs in times.items()
+    }

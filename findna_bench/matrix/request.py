@@ -46,6 +46,8 @@ class RunRequest:
     window: str | None = None
     split: str = "official"
     selection: str = "validation"
+    search: int | None = None
+    """Fine-tuning settings tried per fit, the best one on validation kept; None = the preset's alone."""
     limit: int | None = None
     device: str = "auto"
     dtype: str = "auto"
@@ -89,6 +91,8 @@ class RunRequest:
             raise UsageError("--timeout needs a process that can be stopped; add --executor process")
         check_window(self.window)
         check_split(self.split)
+        if self.search is not None:
+            check_search(self.search, self.protocol, self.selection)
 
 
 def check_split(split: str) -> None:
@@ -105,6 +109,32 @@ def check_split(split: str) -> None:
         parse_split(split)
     except ValueError as error:
         raise UsageError(f"--split: {error}") from error
+
+
+def check_search(trials: int, protocol: str, selection: str) -> None:
+    """Whether settings can be searched for.
+
+    Raises:
+        UsageError: no trial, a protocol that has its settings without, or a choice that would not be made on validation.
+    """
+    if trials < 1:
+        raise UsageError(f"--search {trials}: at least 1 setting has to be tried")
+    if protocol == "probe":
+        raise UsageError(
+            "--search is for --protocol finetune; a probe already tries the preset's strengths, or epochs, on validation, the "
+            "same for every model"
+        )
+    if protocol != "finetune":
+        raise UsageError(f"--search is for --protocol finetune; {protocol} has no settings to choose on validation")
+    if selection == "last":
+        raise UsageError(
+            "--search chooses settings on validation; --selection last looks at none, so leave one of them out"
+        )
+    if selection == "test":
+        raise UsageError(
+            "--search chooses settings on validation; with --selection test it would choose them on the test split, so leave one "
+            "of them out"
+        )
 
 
 def check_window(window: str | None) -> None:
@@ -287,7 +317,7 @@ def _task_settings(task: TaskRef) -> dict[str, Any]:
 
 def _options(request: RunRequest) -> dict[str, Any]:
     """Everything that was asked for beside models, tasks and seeds; JSON-serialisable."""
-    return {
+    options = {
         "protocol_version": PROTOCOL_VERSION,
         "network": request.network,
         "protocol": request.protocol,
@@ -302,3 +332,5 @@ def _options(request: RunRequest) -> dict[str, Any]:
         "device": request.device,
         "dtype": request.dtype,
     }
+    # Absent where nothing is searched for: results from before there was a search keep their names.
+    return options if request.search is None else options | {"search": request.search}

@@ -21,7 +21,7 @@ from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError
 from findna_bench.evaluation.intervals import bootstrap_intervals
 from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import Preset, preset_settings
+from findna_bench.evaluation.presets import FineTuning, Preset, draw_settings, preset_settings, trial_settings
 from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import ModelFacts, TaskFacts, config_id, config_settings, identity
 from findna_bench.matrix.models import LiveModel
@@ -87,9 +87,11 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     task_facts = TaskFacts(task.card.suite, task.card.name, task.label_names, task.data_digest, request.split)
     varies = _varies(request, unit, task, model, preset)
     cells = unit.cells if varies else unit.cells[:1]
+    settings = _settings(request, preset)
+    if request.search is not None:
+        settings["tried"] = _tried(preset, request.search)
     keys = tuple(
-        CellKeys(cell.seed, cell.request_id, identity(config, task_facts, preset_settings(preset), cell.seed))
-        for cell in cells
+        CellKeys(cell.seed, cell.request_id, identity(config, task_facts, settings, cell.seed)) for cell in cells
     )
     return UnitFacts(
         unit, task, facts, preset, config, config_id(config), keys, varies, _flags(request, task, facts, unit)
@@ -107,13 +109,28 @@ def valid_results(
     task = open_task(
         unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
     )
-    settings = preset_settings(chosen_preset(request, task.name, registry))
+    preset = chosen_preset(request, task.name, registry)
+    settings = _settings(request, preset)
+    tried = None if request.search is None or unit.model.kind != "encoder" else _tried(preset, request.search)
     return [
         result
         for result in results
         if result.task.data_digest == task.data_digest
         and all(json.dumps(result.protocol.settings.get(key)) == json.dumps(value) for key, value in settings.items())
+        and (tried is None or [trial["settings"] for trial in result.protocol.settings.get("trials", [])] == tried)
     ]
+
+
+def _settings(request: RunRequest, preset: Preset) -> dict[str, Any]:
+    """Settings of a fit that are known before it."""
+    searched = {} if request.search is None else {"search": request.search}
+    return preset_settings(preset) | searched
+
+
+def _tried(preset: Preset, trials: int) -> list[dict[str, Any]]:
+    """What the trials of a search set, by nothing but the preset and their number."""
+    assert isinstance(preset, FineTuning)
+    return trial_settings(draw_settings(preset, trials))
 
 
 def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, preset: Preset) -> tuple[str, ...]:
@@ -142,6 +159,9 @@ def _flags(request: RunRequest, task: Task, model: ModelFacts, unit: Unit) -> tu
         flags.append("test-selected" if request.selection == "test" else "last-epoch")
     if request.split != "official":
         flags.append(f"split {request.split}")
+    if request.search is not None:
+        searched = model.kind == "encoder"
+        flags.append(f"best of {request.search} settings on validation" if searched else "own budget, not searched")
     return tuple(dict.fromkeys(flags))
 
 
@@ -235,7 +255,7 @@ def _outcome(
     metrics = compute_metrics(test.labels, scores)
     name = facts.task.card.metric
     split = next(s for s in pool.splits if s.seed == cell.seed)
-    settings = preset_settings(facts.preset) | {
+    settings = _settings(request, facts.preset) | {
         "seed_varies": list(facts.varies),
         "train_rows": len(split.train),
         "validation_rows": len(split.validation),
@@ -247,6 +267,8 @@ def _outcome(
     }
     if facts.unit.shots is not None:
         settings["shots"] = facts.unit.shots
+    if fit.trials:
+        settings["trials"] = [dict(trial) for trial in fit.trials]
     result = replace_result(
         _skeleton(request, facts, cell),
         status="success",
@@ -325,7 +347,7 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
         window=model.window,
         seed=cell.seed,
         dtype=model.dtype,
-        protocol=schema.Protocol(name=request.protocol, settings=preset_settings(facts.preset)),
+        protocol=schema.Protocol(name=request.protocol, settings=_settings(request, facts.preset)),
         metrics=schema.Metrics(
             main=schema.MainMetric(name=task.card.metric, higher_is_better=task.card.higher_is_better)
         ),
@@ -377,7 +399,9 @@ def unfinished(
             strand=request.strand,
             window=request.window,
             seed=cell.seed,
-            protocol=schema.Protocol(name=request.protocol),
+            protocol=schema.Protocol(
+                name=request.protocol, settings={} if request.search is None else {"search": request.search}
+            ),
             metrics=schema.Metrics(main=schema.MainMetric(name=metric, higher_is_better=higher)),
             environment=environment(),
             created=_now(),

@@ -144,6 +144,7 @@ def _run_again(store: ResultStore, result: Result, tolerance: float, data_dir: P
             window=result.window,
             split=result.task.split or "official",
             selection=result.selection or "validation",
+            search=settings.get("search"),
             limit=result.limit,
             dtype=result.dtype or "auto",
             output_dir=Path(folder),
