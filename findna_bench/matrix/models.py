@@ -101,8 +101,9 @@ class LiveModel:
             return []
         from findna_bench.models.sanity import check_sanity
 
-        self._proven = True
-        return [f"{self.card.name}: {check_sanity(loaded, list(sequences[:_PROOF_ROWS]))}"]
+        found = f"{self.card.name}: {check_sanity(loaded, list(sequences[:_PROOF_ROWS]))}"
+        self._proven = True  # not before: what failed on one task must not be scored on the next
+        return [found]
 
     def reset_counters(self, reporter: Reporter) -> None:
         """Begin the accounting of a unit."""

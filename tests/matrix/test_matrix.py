@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from motif_tasks import write_task
 
 import findna_bench as fb
 from findna_bench.data.task import Task
@@ -164,3 +165,13 @@ def test_two_networks_of_one_model_are_two_rows_of_one_table(task: Path, tmp_pat
     assert sorted(row.settings for row in rows) == [("network student",), ("network teacher",)]
     with pytest.raises(UsageError, match="--network teacher: checkpoints of findna-tiny hold one network only"):
         run(task, tmp_path / "out", ["findna-tiny"], network="teacher,student", **options)
+
+
+def test_weights_that_predict_nothing_are_scored_on_no_task(task: Path, tmp_path: Path) -> None:
+    model = fb.load_model("findna-tiny@random:1")
+    folder = tmp_path / "untrained"
+    save_model_folder(folder, model.backbone, backbone="chordmixer", config=model.config)
+    tasks = [str(task), str(write_task(tmp_path / "other.csv", seed=1))]
+    results = fb.run([f"path:{folder}"], tasks, output_dir=tmp_path / "out", protocol="knn", seeds=1)
+    assert [r.status for r in results] == ["error", "error"]
+    assert all("no better than chance" in r.error.message for r in results)
