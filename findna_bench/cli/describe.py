@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from findna_bench.cli import options, output
 from findna_bench.errors import UnknownNameError
 from findna_bench.registry import Entry, get_registry
+
+if TYPE_CHECKING:
+    from findna_bench.leaderboard.published import Figure
 
 _KINDS = ("models", "suites", "tasks", "backbones", "objectives", "augmentations", "presets", "executors", "published")
 
@@ -23,15 +28,23 @@ def describe(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Print what is known about one name: sources, licence, citation, known shortcuts, state of its data."""
+    """Print what is known about one name; for a task also its data, the audit's verdict and what papers print on it."""
     kind, entry = _find(name)
-    facts = {"kind": kind.removesuffix("s"), "distribution": entry.distribution, "version": entry.version}
+    facts: dict[str, Any] = {
+        "kind": kind.removesuffix("s"),
+        "distribution": entry.distribution,
+        "version": entry.version,
+    }
     facts |= asdict(entry.card)
     if kind == "tasks":
         facts |= _data_facts(entry, data_dir)
+    papers = _published(entry.card.full_name) if kind == "tasks" else []
     if json:
-        output.print_json(_plain(facts))
+        figures = [asdict(figure) for _, _, group in papers for figure in group]
+        output.print_json(_plain(facts | ({"published": figures} if kind == "tasks" else {})))
         return
+    if papers:
+        facts["published"] = [line for title, how, group in papers for line in _figure_lines(title, how, group)]
     width = max(len(key) for key, value in facts.items() if _shown(value))
     for key, value in facts.items():
         if _shown(value):
@@ -53,17 +66,40 @@ def _find(name: str) -> tuple[str, Entry]:
     raise UnknownNameError(helpful)
 
 
-def _data_facts(entry: Entry, data_dir: Any) -> dict[str, Any]:
-    from findna_bench.data.catalog import data_root, read_manifest, task_folder, task_status
+def _data_facts(entry: Entry, data_dir: Path | None) -> dict[str, Any]:
+    """State and origin of the data here, and the last audit of it."""
+    from findna_bench.data.audit.stored import describe_task
+    from findna_bench.data.catalog import data_root, read_manifest, task_folder
 
-    root = data_root(data_dir)
-    facts: dict[str, Any] = {"data": task_status(entry.card, root)}
-    manifest = read_manifest(task_folder(entry.card.suite, entry.card.name, root))
+    known = describe_task(entry.card, data_dir)
+    facts = {"data": known["data"], "data counts": known["counts"]}
+    manifest = read_manifest(task_folder(entry.card.suite, entry.card.name, data_root(data_dir)))
     if manifest:
-        facts["data counts"] = manifest.get("counts")
         facts["data source"] = manifest.get("source")
         facts["data digest"] = manifest.get("digest")
-    return facts
+    return facts | {name: value for name, value in known.items() if name.startswith("audit")}
+
+
+def _published(task: str) -> list[tuple[str, str, list[Figure]]]:
+    """What papers print on a task: (paper and table, how it was made, figures)."""
+    from findna_bench.leaderboard.beside import figure_groups, how_made
+    from findna_bench.leaderboard.published import load_published
+
+    return [
+        (name, f"{how_made(figures)}; {paper.source}", figures)
+        for paper in load_published(get_registry().cards("published"))
+        for name, figures in figure_groups(paper, [task]).items()
+    ]
+
+
+def _figure_lines(title: str, how: str, figures: Sequence[Figure]) -> list[str]:
+    lines = [f"{title} ({how})"]
+    for figure in figures:
+        spread = f" ± {figure.spread}" if figure.spread is not None else ""
+        label = figure.label + (f" ({figure.variant})" if figure.variant else "")
+        lines.append(f"  {label}: {figure.value}{spread} {figure.unit}")
+        lines += [f"    {note}" for note in figure.notes]
+    return lines
 
 
 def _shown(value: Any) -> bool:

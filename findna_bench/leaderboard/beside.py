@@ -12,7 +12,7 @@ from findna_bench.leaderboard.published import NOT_STATED, Figure, Paper, differ
 from findna_bench.leaderboard.table import Entry, Row, SuiteTable
 from findna_bench.leaderboard.wording import Grid, format_entry, number_range, row_label, short
 
-__all__ = ["Group", "Published", "as_percent", "how_made", "published_beside"]
+__all__ = ["Group", "Published", "as_percent", "figure_groups", "how_made", "published_beside"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def published_beside(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> P
     groups: dict[bool, list[Group]] = {True: [], False: []}
     sources = []
     for paper in papers:
-        found = _groups(paper, tasks)
+        found = figure_groups(paper, tasks)
         sources += [f"{paper.key}: {paper.title}, {paper.source}"] if found else []
         for name, figures in found.items():
             about = paper.table_abouts.get(figures[0].table, "")
@@ -73,7 +73,7 @@ def published_beside(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> P
     )
 
 
-def _groups(paper: Paper, tasks: Sequence[str]) -> dict[str, list[Figure]]:
+def figure_groups(paper: Paper, tasks: Sequence[str]) -> dict[str, list[Figure]]:
     """Score figures by ``paper, table N``; quoted ones are groups of their own, as another paper made them."""
     groups: dict[str, list[Figure]] = {}
     for figure in paper.figures:

@@ -1,4 +1,6 @@
-"""The page in a real browser: sorts, filters, shows details, asks nobody for anything, and reads no string as markup."""
+"""The page in a real browser: sorts, filters, shows details, plots, asks nobody for anything, reads no string as markup, and can be
+used by keyboard, on a phone, in light and in dark.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from findna_bench.leaderboard.audits import Verdict
+from findna_bench.leaderboard.costs import Cost, Costs
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
+from findna_bench.leaderboard.published import Figure, Paper
 from findna_bench.leaderboard.table import leaderboard
 from findna_bench.results.schema import Result
 
@@ -85,53 +90,238 @@ def browser() -> Iterator[Any]:
     opened.quit()
 
 
+COSTS = Costs(
+    f"train {HOSTILE}",
+    {"small": Cost(50.0, 2e6, 2**30), "x": Cost(50.0, 2e6, 2**30), "large": Cost(900.0, None, 2**33)},
+)
+AUDITS = {"demo/species4": (Verdict("demo/species4", "leak", "sequences", (f"Rows are found again. {HOSTILE}",)),)}
+PAPER = Paper(
+    key="paper",
+    title=HOSTILE,
+    source="arXiv:1",
+    figures=(
+        Figure(
+            paper="paper", table="1", label=HOSTILE, model="", column="demo/species4", task="demo/species4", metric="accuracy",
+            value="91.2", n_test=100, protocol="probe", split="official", notes=(HOSTILE,),
+        ),
+    ),
+)  # fmt: skip
+
+
 @pytest.fixture
-def page(browser: Any, results: list[Result], tmp_path: Path) -> Any:
+def page(browser: Any, results: list[Result], tmp_path: Path) -> Iterator[Any]:
     path = tmp_path / "index.html"
-    path.write_text(render_html(leaderboard(results)))
+    path.write_text(
+        render_html(leaderboard(results), title=HOSTILE, papers=[PAPER], audits=AUDITS, costs=COSTS), encoding="utf-8"
+    )
+    browser.get_log("browser"), browser.get_log("performance")  # what earlier pages left
     browser.get(path.as_uri())
-    return browser
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def models(page: Any) -> list[str]:
     return [e.text for e in page.find_elements("css selector", "#tables tbody td:first-child")]
 
 
-def test_sort_filter_and_details_work_with_mouse_and_keyboard(page: Any) -> None:
+def texts(page: Any, selector: str) -> list[str]:
+    return [e.get_attribute("textContent") for e in page.find_elements("css selector", selector)]
+
+
+def press(page: Any, *keys: str) -> None:
+    """Keys to whatever has the focus."""
+    for key in keys:
+        page.switch_to.active_element.send_keys(key)
+
+
+def filter_by(page: Any, text: str) -> None:
+    box = page.find_element("id", "filter")
+    box.clear()
+    box.send_keys(text)
+
+
+def test_rows_sort_and_filter(page: Any) -> None:
     assert models(page) == ["large", "small", HOSTILE, "x@random"]
     page.find_element("css selector", '[data-key="demo/species4"]').click()
+    assert models(page)[0] == "large"
     page.find_element("css selector", '[data-key="demo/species4"]').click()
-    assert models(page)[-1] == "large"
+    assert models(page) == ["x@random", HOSTILE, "small", "large"]
     assert page.find_element("css selector", 'th[aria-sort="ascending"]').text.startswith("species4")
-    page.find_element("id", "filter").send_keys("untrained")
+    page.find_element("css selector", '[data-key="parameters"]').click()
+    assert models(page)[0] == "large"
+    assert models(page)[-1] == HOSTILE  # no number of parameters: last, whichever way
+    filter_by(page, "untrained")
     assert models(page) == ["x@random"]
-    page.find_element("id", "filter").clear()
-    page.find_element("id", "filter").send_keys("small")
-    page.find_element("css selector", "#tables tbody td button").send_keys("\n")
+    filter_by(page, "nothing")
+    assert "No row matches the filter." in page.find_element("id", "tables").text
+
+
+def test_a_cell_shows_its_details_and_json(page: Any) -> None:
+    filter_by(page, "small")
+    page.find_element("css selector", "#tables tbody td button").click()
     dialog = page.find_element("id", "details")
     assert dialog.is_displayed()
+    assert "small on demo/species4" in dialog.text
+    assert "accuracy 0.7050" in dialog.text
+    assert "leak. Rows are found again." in dialog.text
     shown = json.loads(page.find_element("id", "details-json").text)
-    assert [r["model"]["name"] for r in shown] == ["small", "small"]
+    assert [(r["model"]["name"], r["seed"]) for r in shown] == [("small", 0), ("small", 1)]
     page.find_element("id", "details-close").click()
     assert not dialog.is_displayed()
 
 
-def test_no_error_no_request_and_a_hostile_name_is_text(page: Any) -> None:
+def test_everything_can_be_reached_and_used_by_keyboard(page: Any) -> None:
+    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+    reached = []
+    for _ in range(40):
+        press(page, keys.TAB)
+        element = page.switch_to.active_element
+        reached.append(element.get_attribute("id") or element.get_attribute("data-key") or element.tag_name)
+        assert page.execute_script("return getComputedStyle(document.activeElement).outlineStyle") != "none", reached[
+            -1
+        ]
+        if reached[-1] == "demo/species4":
+            break
+    assert reached[0] == "summary"  # how to read the numbers
+    assert [name for name in reached if name in ("filter", "suite", "controls", "heat")] == [
+        "filter",
+        "suite",
+        "controls",
+        "heat",
+    ]
+    press(page, keys.ENTER, keys.ENTER)
+    assert models(page)[0] == "x@random"
+    assert page.switch_to.active_element.get_attribute("data-key") == "demo/species4"  # the focus stays where it was
+    press(page, keys.TAB, keys.TAB)
+    press(page, keys.SPACE)
+    dialog = page.find_element("id", "details")
+    assert dialog.is_displayed()
+    assert "x@random on demo/species4" in dialog.text
+    press(page, keys.ESCAPE)
+    assert not dialog.is_displayed()
+    assert page.switch_to.active_element.text == "50.50 ± 0.71"
+
+
+def test_the_heat_map_is_darkest_where_the_score_is_best(page: Any) -> None:
+    def shades() -> list[str]:
+        return page.execute_script(
+            "return [...document.querySelectorAll('#tables tbody td:nth-child(3)')].map(e => getComputedStyle(e).backgroundColor)"
+        )
+
+    alphas = [float(shade.rsplit(",", 1)[1].rstrip(")")) for shade in shades()]
+    assert alphas == sorted(alphas, reverse=True)
+    assert alphas[0] > alphas[-1] == 0
+    page.find_element("id", "heat").click()
+    assert len(set(shades())) == 1
+
+
+def test_the_plot_sets_scores_against_the_chosen_cost_and_joins_the_front(page: Any) -> None:
+    def drawn() -> list[str]:
+        return sorted(texts(page, "#pareto circle title"))
+
+    def corners() -> int:
+        return page.find_element("css selector", "#pareto path.front").get_attribute("d").count("V")
+
+    assert drawn() == ["large: 90.50, 900 k", "small: 70.50, 1 k", "x@random: 50.50, 1 k, untrained"]
+    assert corners() == 1  # from small up to large; x@random costs as much as small and is worse
+    assert len(page.find_elements("css selector", "#pareto circle.flagged")) == 1
+    page.execute_script(
+        "const c = document.getElementById('cost'); c.value = 'flops_per_base'; c.dispatchEvent(new Event('change'))"
+    )
+    assert drawn() == ["small: 70.50, 2 MFLOP", "x@random: 50.50, 2 MFLOP, untrained"]
+    filter_by(page, "untrained")
+    assert drawn() == ["x@random: 50.50, 2 MFLOP, untrained"]
+
+
+def test_audits_and_published_figures_stand_on_the_page(page: Any) -> None:
+    summary = page.find_element("css selector", "details.audits summary")
+    assert summary.text == "What the audit says: species4 leak"
+    summary.click()
+    assert "Rows are found again." in page.find_element("css selector", "details.audits").text
+    assert "not comparable here" in page.find_element("css selector", "#published h2").text
+    page.find_element("css selector", "details.apart summary").click()
+    apart = page.find_element("css selector", "details.apart").text
+    assert "91.2" in apart
+    assert "selection: not stated here, not stated there" in apart
+
+
+def test_no_error_no_request_and_no_string_is_markup(page: Any) -> None:
+    page.execute_script("document.querySelectorAll('details').forEach(e => e.open = true)")
+    filter_by(page, "onerror")
+    page.find_element("css selector", "#tables tbody td button").click()
     assert HOSTILE in models(page)
+    for selector in (
+        "#title",
+        "#details-title",
+        "#details-json",
+        "#published li",
+        "#published td",
+        "details.audits li",
+        "#overview td",
+    ):
+        assert any(part in text for text in texts(page, selector) for part in (HOSTILE, json.dumps(HOSTILE))), selector
+    assert page.title == HOSTILE
     assert page.execute_script("return window.owned") is None
-    assert page.find_elements("css selector", "main img") == []
-    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert (
+        page.execute_script("return document.querySelectorAll('img, script:not(#data):not(:last-of-type)').length") == 0
+    )
+    assert page.get_log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert urls
     assert all(url.startswith(("file:", "data:")) for url in urls)
 
 
-def test_a_phone_does_not_scroll_sideways(page: Any) -> None:
-    page.set_window_size(390, 800)
-    try:
-        assert page.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    finally:
-        page.set_window_size(1200, 900)
+def test_a_phone_scrolls_tables_but_not_the_page(page: Any) -> None:
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    )
+    page.execute_script("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert page.execute_script("return window.innerWidth") == 360
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 360
+    # The first column stays in sight while the rest moves under it.
+    left = "return document.querySelector('#tables tbody td').getBoundingClientRect().left"
+    before = page.execute_script(left)
+    page.execute_script("document.querySelector('#tables .scroll').scrollLeft = 120")
+    assert page.execute_script("return document.querySelector('#tables .scroll').scrollLeft") == 120
+    assert page.execute_script(left) == before
+    page.find_element("css selector", "#tables tbody td button").click()
+    assert page.execute_script("return document.getElementById('details').getBoundingClientRect().width") <= 360
+
+
+def test_text_can_be_read_in_light_and_in_dark(page: Any) -> None:
+    grounds = []
+    for scheme in ("light", "dark"):
+        page.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        )
+        for selector in ("h1", "#legend", "summary", "#tables td button", "#tables td small", "#tables thead button"):
+            ink, ground = page.execute_script(CONTRAST, selector)
+            assert contrast(ink, ground) >= 4.5, (scheme, selector, ink, ground)
+        grounds.append(luminance(page.execute_script(CONTRAST, "h1")[1]))
+    assert grounds[0] > 0.8 > 0.2 > grounds[1]
+
+
+CONTRAST = """
+const over = (a, b) => a.slice(0, 3).map((c, i) => c * a[3] + b[i] * (1 - a[3]));
+const rgba = text => { const n = text.match(/[0-9.]+/g).map(Number); return n.length === 3 ? [...n, 1] : n; };
+const e = document.querySelector(arguments[0]);
+const layers = []; for (let p = e; p; p = p.parentElement) layers.unshift(rgba(getComputedStyle(p).backgroundColor));
+const ground = layers.reduce((below, layer) => over(layer, below), [255, 255, 255]);
+return [over(rgba(getComputedStyle(e).color), ground), ground];
+"""
+
+
+def luminance(colour: list[float]) -> float:
+    """WCAG 2: of 0-255 sRGB."""
+    linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(ink: list[float], ground: list[float]) -> float:
+    high, low = sorted((luminance(ink), luminance(ground)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_pages_are_deterministic_and_mark_what_must_be_marked(results: list[Result]) -> None:

@@ -1,0 +1,47 @@
+"""``describe TASK``: card, data, audit and published figures in one place."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from findna_bench.cli import main
+
+
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["findna-bench", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    return capsys.readouterr().out
+
+
+def test_published_figures_stand_with_how_they_were_made_and_what_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = bench(monkeypatch, capsys, "describe", "dummy_mouse_enhancers_ensembl")
+    for words in (
+        "@article{gresova2023genomic",
+        "licence: Apache-2.0",
+        "FinDNA-T: 78.23 ± 0.05 percent",
+        "No mean of 5 accuracies over 242 rows rounds to 78.23",
+        "findna, table 1 (probe; accuracy; 5 runs; ± standard deviation of five runs; 50 epochs; split official (v0); "
+        "not stated: selection split; arXiv:2405.08538)",
+        "hyenadna, table 4.1, quoted from GenomicBenchmarks",
+    ):
+        assert words in text
+    figures = json.loads(bench(monkeypatch, capsys, "describe", "gue/virus_covid", "--json"))["published"]
+    assert {"FinDNA": "74.09", "DNABERT-2": "71.02"}.items() <= {f["label"]: f["value"] for f in figures}.items()
+    assert {f["n_runs"] for f in figures if f["quoted"]} == {None}
+
+
+def test_the_last_audit_is_quoted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not audited here: findna-bench audit demo/motif_order" in bench(
+        monkeypatch, capsys, "describe", "demo/motif_order"
+    )
+    audited = json.loads(bench(monkeypatch, capsys, "audit", "demo/motif_order", "--json"))
+    described = json.loads(bench(monkeypatch, capsys, "describe", "demo/motif_order", "--json"))
+    assert described["audit"] == audited["verdict"]["level"]
+    assert described["audit verdict"] == audited["verdict"]["sentences"]
