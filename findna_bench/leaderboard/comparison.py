@@ -73,7 +73,7 @@ class Score:
     """One model on one task: the metric averaged over fits.
 
     low, high: 95 % interval over rows and, where fits differ, over fits. n_fits: independent ones (draws of an untrained network,
-    else seeds). seed_sd: standard deviation (ddof 1) between them. varies: what a seed changes; empty = one deterministic fit.
+    else seeds). seed_sd: standard deviation (ddof 1) between them, None where all agree. varies: what a seed changes; empty = one deterministic fit.
     letters: models that share one do not differ; empty with two models. reason: what else was asked for and is not here.
     """
 
@@ -374,9 +374,11 @@ def _configuration(meant: _Meant, good: Sequence[Result], root: Path) -> list[Re
         groups.setdefault(r.config_id or "", []).append(r)
     groups = _merged_draws(groups) if meant.pooled else groups
     labels = {config: differing_settings(config, groups) for config in groups}
-    fitting = {c: s for c, s in labels.items() if not settings or ", ".join(s) == settings or _part(settings, s)}
+    if meant.pooled:  # the draws' weights differ by intent
+        labels = {c: tuple(setting for setting in s if not setting.startswith("weights ")) for c, s in labels.items()}
+    fitting = [c for c, group in groups.items() if settings in ("", ", ".join(labels[c])) or _has(group, settings)]
     if len(fitting) == 1 or not groups:
-        return next((groups[config] for config in fitting), [])
+        return groups[fitting[0]] if fitting else []
     choices = ", ".join(f"'{name} ({', '.join(s)})'" for s in sorted(labels.values()) if s)
     if not fitting:
         there = choices or f"one configuration only, {name!r}"
@@ -386,8 +388,10 @@ def _configuration(meant: _Meant, good: Sequence[Result], root: Path) -> list[Re
     )
 
 
-def _part(settings: str, of: Sequence[str]) -> bool:
-    return set(settings.split(", ")) <= set(of)
+def _has(group: Sequence[Result], settings: str) -> bool:
+    """Whether a configuration has all of ``pooling max, layer 2``."""
+    words = {f"{name} {value}" for name, value in described(group).items()}
+    return set(settings.split(", ")) <= words | {f"configuration {(group[0].config_id or '')[:8]}"}
 
 
 def _merged_draws(groups: Mapping[str, Sequence[Result]]) -> dict[str, list[Result]]:
@@ -619,7 +623,16 @@ def _told(
         seeds = tuple(dict.fromkeys(r.seed or 0 for r in cells))
         flags = tuple(dict.fromkeys(flag for r in cells for flag in r.flags))
         scores[name] = Score(
-            e.value, e.low, e.high, e.n_seeds, e.seed_sd, seeds, varies, flags, letters.get(name, ""), one.reasons[name]
+            e.value,
+            e.low,
+            e.high,
+            e.n_seeds,
+            e.seed_sd or None,
+            seeds,
+            varies,
+            flags,
+            letters.get(name, ""),
+            one.reasons[name],
         )
     return replace(task, scores=scores, differences=differences)
 

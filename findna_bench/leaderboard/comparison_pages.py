@@ -127,7 +127,7 @@ def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Bloc
 def _score(score: Score | None) -> str:
     if score is None:
         return "–"
-    entry = Entry("success", score.value, score.low, score.high, score.seed_sd or None, score.n_fits)
+    entry = Entry("success", score.value, score.low, score.high, score.seed_sd, score.n_fits)
     return f"{format_entry(entry, newline=' ')} n={score.n_fits}" + (f" {score.letters}" if score.letters else "")
 
 

@@ -1,0 +1,344 @@
+"""What a comparison concludes, and from what: the same rows of one configuration each, corrected for all looks, nothing left out unsaid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+import findna_bench as fb
+from findna_bench.cards import SuiteCard, TaskCard, hookimpl
+from findna_bench.cli import main
+from findna_bench.data.table import SequenceTable
+from findna_bench.data.task import open_task
+from findna_bench.errors import OutputError, UsageError
+from findna_bench.evaluation.metrics import compute_metrics
+from findna_bench.leaderboard.comparison import Comparison, compare_models
+from findna_bench.leaderboard.comparison_pages import render_comparison_markdown, render_comparison_screen
+from findna_bench.registry import Plugin, Registry
+from findna_bench.results.schema import Result
+from findna_bench.results.store import ResultStore
+
+N = 300
+LABELS = np.arange(N) % 2
+MARKS = tuple(f"mark{i}" for i in range(4))
+
+
+def rows(config: Mapping[str, Any]) -> dict[str, SequenceTable]:
+    """Test rows in 100 groups of three."""
+    sequences = ["ACGT" + "".join("ACGT"[(i >> (2 * k)) & 3] for k in range(6)) for i in range(N)]
+    table = SequenceTable(sequences, LABELS, np.array([f"row{i}" for i in range(N)]), group=np.arange(N) // 3)
+    return {"train": table, "test": table}
+
+
+class Toy:
+    """Two tasks alone, one made from the second, and four on the same loci."""
+
+    @hookimpl
+    def findna_bench_suites(self) -> list[SuiteCard]:
+        return [SuiteCard(name="toy", tasks=("toy/one", "toy/two", *(f"toy/{mark}" for mark in MARKS)))]
+
+    @hookimpl
+    def findna_bench_tasks(self) -> list[TaskCard]:
+        def task(name: str, **more: Any) -> TaskCard:
+            origin = {} if "derived_from" in more else {"factory": f"{__name__}:rows"}
+            return TaskCard(name=name, suite="toy", kind="binary", labels=("a", "b"), **(origin | more))
+
+        derived = task("two-clean", derived_from="toy/two", rows="no:where.parquet")
+        return [task("one"), task("two"), derived, *(task(mark, locus_group="marks") for mark in MARKS)]
+
+
+@pytest.fixture
+def registry() -> Registry:
+    registry = Registry()
+    registry.add(Toy(), Plugin("toy", "toy", "toy", "1"))
+    return registry
+
+
+Add = Callable[..., Result]
+
+
+@pytest.fixture
+def add(tmp_path: Path) -> Add:
+    """Writes a result whose predictions are right on a share ``right`` of the rows; ``changes`` are its other fields."""
+    store = ResultStore(tmp_path)
+
+    def write(name: str, right: float, on: str = "one", seed: int = 0, *, config: str = "c", **changes: Any) -> Result:
+        key = hashlib.sha256(f"{name} {on} {seed} {config}".encode()).hexdigest()
+        keep: np.ndarray = changes.pop("rows", np.arange(N))
+        labels: np.ndarray = changes.pop("labels", LABELS)
+        predictions = changes.pop("predictions", True)
+        hit = np.random.default_rng(int(key[:8], 16)).random(N) < right
+        scores = np.eye(2)[np.where(hit, LABELS, 1 - LABELS)]
+        metrics = compute_metrics(labels[keep], scores[keep])
+        record: dict[str, Any] = {
+            "identity": key, "request_id": key, "config_id": f"{name} {config}", "status": "success", "protocol_version": 1,
+            "model": {"name": name, "kind": "encoder", "pooling": "mean"},
+            "task": {"suite": "toy", "name": on, "labels": ["a", "b"], "data_digest": "d", "split": "official"},
+            "seed": seed, "protocol": {"name": "probe", "settings": {"seed_varies": ["row order"]}},
+            "metrics": {"main": {"name": "accuracy", "value": metrics["accuracy"]}, "all": metrics},
+            "created": "2026-01-01T00:00:00+00:00",
+        }  # fmt: skip
+        if changes.get("status", "success") != "success":
+            record |= {"identity": None, "config_id": None, "error": {"type": "DataError", "message": "it broke"}}
+            predictions = False
+        for field, change in changes.items():
+            record[field] = record[field] | change if isinstance(record.get(field), dict) else change
+        result = Result.model_validate(record)
+        ids = np.array([f"row{i}" for i in keep])
+        store.write(result, (ids, labels[keep], scores[keep]) if predictions else None)
+        return result
+
+    return write
+
+
+def tasks_of(found: Comparison) -> dict[str, Any]:
+    return {task.task.removeprefix("toy/"): task for task in found.tasks}
+
+
+def test_p_values_are_corrected_over_the_whole_table_and_letters_follow_them(
+    add: Add, tmp_path: Path, registry: Registry
+) -> None:
+    for task in ("one", "two"):
+        for seed in range(3):
+            for name, right in (("good", 0.9), ("fair", 0.82), ("poor", 0.6)):
+                add(name, right, task, seed)
+    found = compare_models(tmp_path, ["good", "fair", "poor"], registry=registry)
+    pairs = [pair for task in found.tasks for pair in task.differences]
+    assert found.n_tests == len(pairs) == 6
+    assert [pair.p_holm for pair in pairs] == pytest.approx(multipletests([p.p_value for p in pairs], method="holm")[1])
+    for task in found.tasks:
+        for pair in task.differences:
+            shared = set(task.scores[pair.first].letters) & set(task.scores[pair.second].letters)
+            assert bool(shared) == (pair.p_holm >= 0.05)
+            assert pair.value == pytest.approx(task.scores[pair.first].value - task.scores[pair.second].value)
+            assert len(pair.mcnemar) == 3
+        assert task.scores["good"].letters.startswith("a")
+        assert "a" not in task.scores["poor"].letters
+        assert task.scores["good"].seeds == (0, 1, 2)
+    two = compare_models(tmp_path, ["poor", "good"], tasks=["toy/one"], registry=registry)
+    assert two.across is None
+    assert two.tasks[0].differences[0].value < 0
+    assert two.tasks[0].scores["good"].letters == ""
+    other = compare_models(tmp_path, ["poor", "good"], tasks=["one"], metric="mcc", registry=registry)
+    assert other.tasks[0].metric == "mcc"
+    assert other.tasks[0].scores["good"].value == pytest.approx(2 * two.tasks[0].scores["good"].value - 1, abs=0.02)
+
+
+def test_draws_count_once_however_many_seeds_each_has(add: Add, tmp_path: Path, registry: Registry) -> None:
+    chances = {"net@random": 0.6, "net@random:1": 0.7, "net@random:10": 0.8}
+    for name, right in chances.items():
+        for seed in range(6):
+            add(name, right, seed=seed, model={"weights": {"digest": name}}, flags=["untrained"])
+    for seed in range(6):
+        add("net", 0.75, seed=seed)
+    found = compare_models(tmp_path, ["net", "net@random:*"], registry=registry)
+    score = found.tasks[0].scores["net@random:*"]
+    assert score.n_fits == 3
+    assert score.seed_sd == pytest.approx(0.1, abs=0.03)
+    assert score.high - score.low > 0.25  # three draws, not eighteen seeds: t with two degrees of freedom
+    assert found.models[1].pooled == ("net@random", "net@random:1", "net@random:10")
+    assert found.tasks[0].differences[0].p_value > 0.05
+    page = render_comparison_markdown(found)
+    assert "stands for 3 untrained draws (net@random, net@random:1, net@random:10)" in page
+    assert "Flags of net@random:\\*: untrained." in page
+    with pytest.raises(UsageError, match="share results"):
+        compare_models(tmp_path, ["net@random:1", "net@random:*"], registry=registry)
+    add("net@random:2", 0.7, config="max", model={"pooling": "max"})
+    with pytest.raises(UsageError, match=r"2 configurations .*'net@random:\* \(pooling max\)'"):
+        compare_models(tmp_path, ["net", "net@random:*"], registry=registry)
+    pooled = compare_models(tmp_path, ["net", "net@random:* (pooling mean)"], registry=registry)
+    assert pooled.tasks[0].scores["net@random:* (pooling mean)"].n_fits == 3
+
+
+def test_configurations_are_never_mixed_and_are_named_as_in_the_leaderboard(
+    add: Add, tmp_path: Path, registry: Registry
+) -> None:
+    for seed in range(2):
+        add("m", 0.9, seed=seed)
+        add("m", 0.7, seed=seed, config="max", model={"pooling": "max"}, strand="rc-mean")
+        add("other", 0.8, seed=seed)
+    with pytest.raises(UsageError) as refused:
+        compare_models(tmp_path, ["m", "other"], registry=registry)
+    for choice in ("'m (pooling max, strand rc-mean)'", "'m (pooling mean, strand None)'", "2 configurations"):
+        assert choice in str(refused.value)
+    found = compare_models(tmp_path, ["m (pooling max)", "m (pooling mean, strand None)"], registry=registry)
+    (difference,) = found.tasks[0].differences
+    assert (difference.first, difference.second) == ("m (pooling max)", "m (pooling mean, strand None)")
+    assert difference.value < -0.1
+    with pytest.raises(UsageError, match="no configuration"):
+        compare_models(tmp_path, ["m (pooling cls)", "other"], registry=registry)
+    with pytest.raises(UsageError, match="share results"):
+        compare_models(tmp_path, ["m (pooling max)", "m (strand rc-mean)"], registry=registry)
+
+
+def test_protocols_splits_and_names_must_be_clear(add: Add, tmp_path: Path, registry: Registry) -> None:
+    for name in ("a", "b"):
+        add(name, 0.8)
+        add(name, 0.8, config="f", protocol={"name": "finetune"})
+    with pytest.raises(UsageError, match="finetune, probe; choose one with --protocol"):
+        compare_models(tmp_path, ["a", "b"], registry=registry)
+    found = compare_models(tmp_path, ["a", "b"], protocol="finetune", registry=registry)
+    assert found.protocol == "finetune"
+    for name in ("a", "b"):
+        add(name, 0.8, config="s", task={"split": "grouped"})
+    with pytest.raises(UsageError, match="grouped, official; choose one with --split"):
+        compare_models(tmp_path, ["a", "b"], protocol="probe", registry=registry)
+    for wrong, words in (
+        (["a"], "two models"),
+        (["a", "a"], "named twice"),
+        (["a", "c"], "no results of c are in .*; there are a, b"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            compare_models(tmp_path, wrong, protocol="probe", split="official", registry=registry)
+    with pytest.raises(UsageError, match="--protocol knn"):
+        compare_models(tmp_path, ["a", "b"], protocol="knn", registry=registry)
+    with pytest.raises(UsageError, match="--metric 'f1'"):
+        compare_models(tmp_path, ["a", "b"], metric="f1", registry=registry)
+
+
+def test_what_is_missing_or_unequal_is_said(add: Add, tmp_path: Path, registry: Registry) -> None:
+    for name in ("a", "b", "c"):
+        add(name, 0.8)
+    add("a", 0.8, "two")
+    add("b", 0.8, "two", rows=np.arange(200), limit=200, flags=["limit 200"])
+    add("a", 0.8, "mark0")
+    add("b", 0.8, "mark0", labels=1 - LABELS)
+    add("a", 0.8, "mark1")
+    add("b", 0.8, "mark1", predictions=False)
+    add("c", 0.8, "mark1", status="oom")
+    add("a", 0.8, "mark2")
+    add("b", 0.8, "mark2")
+    add("b", 0.8, "mark2", seed=1, status="error")
+    found = compare_models(tmp_path, ["a", "b", "c"], suites=["toy"], registry=registry)
+    tasks = tasks_of(found)
+    assert not found.complete
+    assert "not scored on the same test rows (300 and 200, 200 in common)" in tasks["two"].problem
+    assert "different labels" in tasks["mark0"].problem
+    assert "predictions" in tasks["mark1"].missing["b"]
+    assert "are missing" in tasks["mark1"].missing["b"]
+    assert tasks["mark1"].missing["c"] == "oom: it broke"
+    assert tasks["mark2"].missing == {"c": "no result"}
+    assert tasks["mark2"].scores["b"].reason == "1 more failed: error: it broke"
+    page = render_comparison_markdown(found)
+    for words in ("No model has a result on mark3", "200 in common", "oom: it broke", "1 more failed"):
+        assert words in page
+    with pytest.raises(OutputError, match="nothing can be compared: toy/two: a and b were not scored on the same"):
+        compare_models(tmp_path, ["a", "b"], tasks=["toy/two"], registry=registry)
+
+
+def test_the_order_of_stored_rows_makes_no_difference(add: Add, tmp_path: Path, registry: Registry) -> None:
+    add("a", 0.8)
+    add("b", 0.8)
+    before = compare_models(tmp_path, ["a", "b"], registry=registry)
+    add("b", 0.8, rows=np.random.default_rng(0).permutation(N))
+    assert compare_models(tmp_path, ["a", "b"], registry=registry) == before
+
+
+def test_related_rows_count_once_where_the_data_are_those_that_were_scored(
+    add: Add, tmp_path: Path, registry: Registry
+) -> None:
+    digest = open_task("toy/one", registry=registry).data_digest
+    for name in ("a", "b"):
+        add(name, 0.8, task={"data_digest": digest})
+        add(name, 0.8, "two", task={"data_digest": "older"})
+        add(name, 0.8, "gone")
+    tasks = tasks_of(compare_models(tmp_path, ["a", "b"], registry=registry))
+    assert (tasks["one"].n_rows, tasks["one"].n_groups, tasks["one"].known_groups) == (N, 100, True)
+    assert (tasks["two"].n_groups, tasks["two"].known_groups) == (N, False)
+    assert tasks["two"].groups == "the data here are not those that were scored"
+    assert tasks["gone"].groups == "the data are not at hand"
+    page = render_comparison_markdown(compare_models(tmp_path, ["a", "b"], registry=registry))
+    assert "Related rows are known (as the data set groups them): one." in page
+    assert "every row counts as independent, and intervals may be too narrow (the data are not at hand): gone." in page
+
+
+def test_tasks_that_share_loci_are_one_observation(add: Add, tmp_path: Path, registry: Registry) -> None:
+    for task in ("one", "two", "two-clean", *MARKS):
+        for name, right in (("a", 0.95), ("b", 0.6)):
+            add(name, right, task)
+    across = compare_models(tmp_path, ["a", "b"], registry=registry).across
+    assert across is not None
+    assert across.n_clusters == 3
+    assert across.clusters == {"toy/two": ("toy/two", "toy/two-clean"), "marks": tuple(f"toy/{m}" for m in MARKS)}
+    (pair,) = across.pairs
+    assert (pair.n_tasks, pair.n_clusters, pair.p_value, pair.smallest_p) == (7, 3, 0.25, 0.25)
+    assert across.ranks["a"].mean == 1.0
+    assert across.ranks["a"].high < across.ranks["b"].low
+    add("a", 0.9, "one", metrics={"main": {"name": "mcc", "value": 0.5}})
+    add("b", 0.9, "one", metrics={"main": {"name": "mcc", "value": 0.5}})
+    mixed = compare_models(tmp_path, ["a", "b"], registry=registry).across
+    assert mixed is not None
+    assert mixed.pairs == ()
+    assert "unlike metrics (accuracy, mcc)" in mixed.why_no_pairs
+
+
+def test_names_are_text_wherever_they_stand(
+    add: Add, tmp_path: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "path:/x|<script>alert(1)</script>`*\n\x1b[31m (a) # [b](c)"
+    for name in (hostile, "b", "c"):
+        add(name, 0.8, command="findna-bench run `x`\n# heading", flags=["<i>\x1b"])
+        add(name, 0.7, "two")
+    found = compare_models(tmp_path, [hostile, "b", "c"], registry=registry)
+    page = render_comparison_markdown(found, title="<b>|", command="findna-bench compare `")
+    assert not any(tag in page for tag in ("<script", "<b>", "<i>", "\n# heading"))
+    widths = {
+        line.count("|") - line.count("\\|") for line in page.splitlines() if line.startswith("| ") and "one" in line
+    }
+    assert widths == {7, 8}  # scores: six cells; differences: seven
+    render_comparison_screen(found)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "alert(1)" in shown
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("compare") / "results"
+    fb.run(["kmer", "majority", "trivial"], suite="demo", seeds=2, limit=60, output_dir=out)
+    return out
+
+
+def test_computed_results_are_compared_on_the_command_line(
+    computed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def bench(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["findna-bench", "compare", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return int(left.value.code or 0), *capfd.readouterr()
+
+    code, out, _ = bench("kmer", "majority", "trivial", "-o", computed, "--suite", "demo", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [model["label"] for model in found["models"]] == ["kmer", "majority", "trivial"]
+    stored = ResultStore(computed).load()
+    for task in found["tasks"]:
+        assert task["known_groups"]
+        assert 2 < task["n_groups"] <= task["n_rows"] == 60
+        for name, score in task["scores"].items():
+            mine = [r.metrics.main.value for r in stored if (r.task_name, r.model.name) == (task["task"], name)]
+            assert score["value"] == pytest.approx(np.mean(mine), abs=1e-6)
+            assert "limit 60" in score["flags"]
+    code, out, _ = bench("kmer", "majority", "-o", computed, "-t", "species4")
+    assert code == 0
+    assert "species4\t+" in out
+    pages = []
+    for name in ("x", "y"):
+        assert bench("kmer", "majority", "-o", computed, "--markdown", tmp_path / name / "page.md")[0] == 0
+        pages.append((tmp_path / name / "page.md").read_text().replace(str(tmp_path / name), ""))
+    assert pages[0] == pages[1]
+    assert "## Differences: kmer − majority" in pages[0]
+    code, _, err = bench("kmer", "majoritty", "-o", computed)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "there are majority" in err
+    assert bench("kmer", "majority", "-o", tmp_path / "absent")[0] == 2
+    assert fb.compare(["kmer", "majority"], ["species4"], output_dir=computed).n_tests == 1
