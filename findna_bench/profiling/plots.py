@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,16 @@ from findna_bench.profiling.rows import ProfileRow
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["COSTS", "Point", "fitted_exponent", "pareto_front", "pareto_points", "plot_pareto", "plot_scaling"]
+__all__ = [
+    "COSTS",
+    "Point",
+    "best_control",
+    "fitted_exponent",
+    "pareto_front",
+    "pareto_points",
+    "plot_pareto",
+    "plot_scaling",
+]
 
 COSTS: Mapping[str, str] = {
     "ns_per_base": "time per base (ns)",
@@ -99,11 +108,65 @@ def pareto_points(
     Raises:
         UsageError: unknown cost, or no task that all models share.
     """
+    costs = _costs(rows, cost, formulation)
+    found = _scores(results, costs, metric)
+    configurations = Counter(model for model, _ in found.values)
+    return [
+        Point(
+            model if configurations[model] == 1 else f"{model} ({config[:8]})",
+            found.score(tasks),
+            costs[_base(model)],
+            len(found.shared),
+            tuple(sorted(found.flags[model, config])),
+        )
+        for (model, config), tasks in found.values.items()
+        if _base(model) in costs
+    ]
+
+
+def best_control(
+    results: Sequence[Mapping[str, Any]],
+    rows: Sequence[ProfileRow],
+    controls: Collection[str],
+    *,
+    cost: str = "ns_per_base",
+    formulation: str = "best",
+    metric: str | None = None,
+) -> tuple[str, float] | None:
+    """Name and score of the best of ``controls`` over the tasks of :func:`pareto_points`; None where none has all of them."""
+    found = _scores(results, _costs(rows, cost, formulation), metric)
+    scores = [
+        (found.score(tasks), model)
+        for (model, _), tasks in found.values.items()
+        if model in controls and set(found.shared) <= set(tasks)
+    ]
+    if not scores:
+        return None
+    score, model = max(scores)
+    return model, score
+
+
+def _costs(rows: Sequence[ProfileRow], cost: str, formulation: str) -> dict[str, float]:
     if cost not in COSTS:
         raise UsageError(f"cost {cost!r}: choose one of {', '.join(COSTS)}")
-    costs = {
+    return {
         row.model: value for row in rows if row.formulation == formulation and (value := _cost(row, cost)) is not None
     }
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Values per (model, configuration) and task, of one protocol, split and metric; shared: tasks that all with a cost have."""
+
+    values: Mapping[tuple[str, str], Mapping[str, Sequence[float]]]
+    flags: Mapping[tuple[str, str], set[str]]
+    shared: Sequence[str]
+
+    def score(self, tasks: Mapping[str, Sequence[float]]) -> float:
+        return _mean([_mean(tasks[task]) for task in self.shared])
+
+
+def _scores(results: Sequence[Mapping[str, Any]], costs: Mapping[str, float], metric: str | None) -> _Scores:
     finished = [
         r
         for r in results
@@ -111,9 +174,8 @@ def pareto_points(
         and r["limit"] is None
         and r["metrics"]["main"]["value"] is not None
         and metric in (None, r["metrics"]["main"]["name"])
-        and _base(r["model"]["name"]) in costs
     ]
-    kinds = Counter(_kind(r) for r in finished)
+    kinds = Counter(_kind(r) for r in finished if _base(r["model"]["name"]) in costs)
     kind = max(sorted(kinds), key=lambda k: kinds[k], default=None)
     values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     flags: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -124,20 +186,11 @@ def pareto_points(
                 result["metrics"]["main"]["value"]
             )
             flags[key] |= set(result["flags"])
-    shared = set.intersection(*(set(tasks) for tasks in values.values())) if values else set()
+    priced = [set(tasks) for (model, _), tasks in values.items() if _base(model) in costs]
+    shared = set.intersection(*priced) if priced else set()
     if not shared:
         raise UsageError("no task was finished by every profiled model, so scores cannot be set against costs")
-    configurations = Counter(model for model, _ in values)
-    return [
-        Point(
-            model if configurations[model] == 1 else f"{model} ({config[:8]})",
-            _mean([_mean(tasks[task]) for task in sorted(shared)]),
-            costs[_base(model)],
-            len(shared),
-            tuple(sorted(flags[model, config])),
-        )
-        for (model, config), tasks in values.items()
-    ]
+    return _Scores(values, flags, sorted(shared))
 
 
 def _base(model: str) -> str:
@@ -171,9 +224,14 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
 
 
 def plot_pareto(
-    points: Sequence[Point], path: Path, *, cost: str = "ns_per_base", score: str = "mean score, %"
+    points: Sequence[Point],
+    path: Path,
+    *,
+    cost: str = "ns_per_base",
+    score: str = "mean score, %",
+    control: tuple[str, float] | None = None,
 ) -> None:
-    """Score against cost (log), front joined; points off the front in grey, flagged ones hollow."""
+    """Score against cost (log), front joined; points off the front in grey, flagged ones hollow; a control's score dashed."""
     figure = _canvas(7, 4.2)
     panel = figure.subplots()
     front = pareto_front(points)
@@ -184,6 +242,12 @@ def plot_pareto(
         panel.annotate(
             point.model, (point.cost, 100 * point.score), xytext=(5, 5), textcoords="offset points", fontsize=8
         )
+    if control is not None:
+        panel.axhline(100 * control[1], color=_COLOURS[1], linestyle="--", linewidth=1)
+        panel.annotate(
+            f"best control: {control[0]}", (0, 100 * control[1]), xycoords=("axes fraction", "data"), xytext=(4, 3),
+            textcoords="offset points", fontsize=8, color=_COLOURS[1],
+        )  # fmt: skip
     # To the right edge: beyond its last point the front goes on at that score.
     right = max((p.cost for p in points), default=1.0) * 3
     line = [(p.cost, 100 * p.score) for p in front]

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from findna_bench.errors import UsageError
 from findna_bench.files import write_atomic, write_json
-from findna_bench.profiling.rows import ProfileRow
+from findna_bench.profiling.rows import ProfileRow, Spread
 
-__all__ = ["PROFILE_SCHEMA", "RATIOS", "Table", "ratios", "render_page", "tables", "to_json", "write_profile"]
+__all__ = [
+    "PROFILE_SCHEMA",
+    "RATIOS",
+    "Table",
+    "ratios",
+    "read_profile",
+    "render_page",
+    "tables",
+    "to_json",
+    "write_profile",
+]
 
 PROFILE_SCHEMA = 1
 RATIOS = ("time", "memory", "flops")
@@ -215,6 +227,27 @@ def to_json(
     }
 
 
+def read_profile(path: Path) -> list[ProfileRow]:
+    """The rows of a ``compute.json``.
+
+    Raises:
+        UsageError: the file cannot be read, or is no profile.
+    """
+    known = {field.name for field in fields(ProfileRow)}
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        kept = [{name: value for name, value in row.items() if name in known} for row in content["rows"]]
+        for row in kept:
+            for name in ("step_ms", "processor_ms"):
+                row[name] = None if row[name] is None else Spread(**row[name])
+            row["notes"], row["times_ms"] = tuple(row["notes"]), tuple(tuple(times) for times in row["times_ms"])
+        return [ProfileRow(**row) for row in kept]
+    except OSError as error:
+        raise UsageError(f"cannot read costs {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a compute.json; `findna-bench profile -o FOLDER` writes one") from error
+
+
 def render_page(
     rows: Sequence[ProfileRow], *, command: str = "", published: Published | None = None, images: Sequence[str] = ()
 ) -> str:
@@ -257,7 +290,8 @@ def write_profile(
     Raises:
         OutputError: the folder cannot be written. UsageError: no task was finished by every profiled model with results.
     """
-    from findna_bench.profiling.plots import pareto_points, plot_pareto, plot_scaling
+    from findna_bench.profiling.plots import best_control, pareto_points, plot_pareto, plot_scaling
+    from findna_bench.registry import get_registry
 
     images: list[Path] = []
     if len({row.length for row in rows}) > 1:
@@ -265,8 +299,9 @@ def write_profile(
         plot_scaling(rows, images[0])
     if results:
         images.append(folder / "compute-pareto.png")
-        longest = max(row.length for row in rows)
-        plot_pareto(pareto_points(results, [row for row in rows if row.length == longest]), images[-1])
+        longest = [row for row in rows if row.length == max(row.length for row in rows)]
+        controls = {card.name for card in get_registry().cards("models") if card.control}
+        plot_pareto(pareto_points(results, longest), images[-1], control=best_control(results, longest, controls))
     page, data = folder / "compute.md", folder / "compute.json"
     write_atomic(page, render_page(rows, command=command, published=published, images=[path.name for path in images]))
     write_json(data, to_json(rows, command=command, environment=environment, published=published))

@@ -99,6 +99,7 @@ PAPER = Paper(
     key="paper",
     title=HOSTILE,
     source="arXiv:1",
+    table_abouts={"1": HOSTILE},
     figures=(
         Figure(
             paper="paper", table="1", label=HOSTILE, model="", column="demo/species4", task="demo/species4", metric="accuracy",

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from findna_bench.errors import UsageError
 from findna_bench.profiling.plots import (
     Point,
+    best_control,
     fitted_exponent,
     pareto_front,
     pareto_points,
     plot_pareto,
 )
-from findna_bench.profiling.report import ratios, render_page, tables, to_json, write_profile
+from findna_bench.profiling.report import ratios, read_profile, render_page, tables, to_json, write_profile
 from findna_bench.profiling.rows import ProfileRow, spread_of
 
 BASE = ProfileRow(
@@ -172,6 +173,23 @@ def test_configurations_of_a_model_are_points_of_their_own() -> None:
         "first (c)": pytest.approx(0.7),
         "first (other)": 0.1,
     }
+
+
+def test_the_best_control_is_scored_on_the_same_tasks() -> None:
+    controls = [result("coin", "a", 0.5), result("coin", "b", 0.5), result("kmer", "a", 0.9), result("kmer", "b", 0.7)]
+    everything = [*RESULTS, *controls, result("kmer", "c", 0.1), result("partly", "a", 1.0)]
+    rows, names = [BASE, OTHER], {"coin", "kmer", "partly"}
+    assert best_control(everything, rows, names, formulation="published") == ("kmer", pytest.approx(0.8))
+    assert best_control(RESULTS, rows, names, formulation="published") is None
+    assert [p.model for p in pareto_points(everything, rows, formulation="published")] == ["first", "second@random"]
+
+
+def test_a_profile_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    write_profile(ROWS, tmp_path)
+    assert read_profile(tmp_path / "compute.json") == ROWS
+    (tmp_path / "compute.json").write_text("[]")
+    with pytest.raises(UsageError, match="not a compute"):
+        read_profile(tmp_path / "compute.json")
 
 
 def test_nothing_shared_and_unknown_costs_are_refused() -> None:
