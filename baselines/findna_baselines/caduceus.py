@@ -208,10 +208,6 @@ class Caduceus(Encoder):
                     f"blocks.{n}.mixer.{own}.{part}": f"{block}mixer.{wrapped}{mamba}.{key}"
                     for part, key in _DIRECTION_KEYS.items()
                 }
-        # Files in the safetensors format hold a shared tensor once, under either of its names.
-        present = {key: (again if key not in tensors and again in tensors else key) for again, key in tied.items()}
-        names = {own: present.get(key, key) for own, key in names.items()}
-        tied = {again: key for again, key in tied.items() if again in tensors and key in tensors}
         ignored = dict.fromkeys(map(_exactly, tied), "tied to another parameter, and equal to it")
         for key in (f"{prefix}embeddings.word_embeddings.complement_map", "lm_head.complement_map"):
             _check_complement(checkpoint, key, sizes.get("vocab_size", 16))

@@ -50,8 +50,8 @@ def translate(
 
     names: own name -> upstream key, for all tensors of the backbone built from ``config`` (head included if it has one).
     computed: own name -> value where the upstream key may be absent because its value follows from the sizes.
-    ignored: regular expression of upstream keys -> why they are not used. tied: upstream key -> the key it repeats; both must
-    hold the same numbers.
+    ignored: regular expression of upstream keys -> why they are not used. tied: upstream key -> the key it repeats; a file may
+    hold either or both, and both must hold the same numbers.
 
     Raises:
         WeightsError: a key is missing, unexpected, or of the wrong shape or type; it is named. (That the numbers are finite is
@@ -63,13 +63,19 @@ def translate(
     if set(expected) != set(names):
         odd = sorted(set(expected) ^ set(names))
         raise WeightsError(f"{source}: no rule says which key fills {', '.join(odd[:4])} of {backbone.__name__}")
-    computed = computed or {}
+    computed, tied = computed or {}, tied or {}
+    # Formats that hold a shared tensor once keep it under whichever of its names comes first.
+    stored = {key: again for again, key in tied.items() if again in tensors and key not in tensors}
+    names = {own: stored.get(key, key) for own, key in names.items()}
     missing = sorted(key for own, key in names.items() if key not in tensors and own not in computed)
     if missing:
         raise WeightsError(f"{source}: {_keys(missing)} missing; is this a complete {backbone.__name__} checkpoint?")
-    for key, first in (tied or {}).items():
-        if key in tensors and not (
-            tensors[key].shape == tensors[first].shape and torch.equal(tensors[key], tensors[first])
+    for key, first in tied.items():
+        first = stored.get(first, first)
+        if (
+            key in tensors
+            and first in tensors
+            and not (tensors[key].shape == tensors[first].shape and torch.equal(tensors[key], tensors[first]))
         ):
             raise WeightsError(f"{source}: {key} differs from {first}, but they are one parameter")
     used = frozenset(key for key in names.values() if key in tensors)

@@ -249,9 +249,10 @@ def _published_sizes(checkpoint: Checkpoint) -> dict[str, Any]:
         "n_heads": "num_attention_heads",
         "d_inner": "intermediate_size",
         "vocab_size": "vocab_size",
-        "type_vocab_size": "type_vocab_size",
     }
     sizes = {own: config_value(config, name, source=source) for own, name in names.items()}
+    if "type_vocab_size" in config:
+        sizes["type_vocab_size"] = config_value(config, "type_vocab_size", source=source)
     for own, name in {"layer_norm_eps": "layer_norm_eps", "dropout": "hidden_dropout_prob"}.items():
         if name in config:
             sizes[own] = config_value(config, name, source=source, kind=float)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -347,6 +348,22 @@ def _published_sizes(checkpoint: Checkpoint) -> dict[str, Any]:
         "layer_norm_eps": ("layer_norm_epsilon",),
     }
     for own, published in optional.items():
-        if any(config.get(name) is not None for name in published):
-            sizes[own] = config_value(config, *published, source=source, kind=float)
-    return sizes
+        given = [name for name in published if config.get(name) is not None]
+        if given:
+            sizes[own] = config_value(config, *given, source=source, kind=float)
+    return _stored_sizes(checkpoint.tensors) | sizes
+
+
+def _stored_sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """Sizes that not every published ``config.json`` states, from the shapes of the first block."""
+    block = {key.rpartition("layers.0.")[2]: tensor for key, tensor in tensors.items() if "layers.0." in key}
+    shapes = {
+        "d_inner": ("mlp.fc1.weight", 0),
+        "emb_dim": (f"{_FILTER}.implicit_filter.0.weight", 1),
+        "filter_order": (f"{_FILTER}.implicit_filter.0.weight", 0),
+        "short_filter_order": ("mixer.short_filter.weight", 2),
+    }
+    sizes = {own: block[key].shape[axis] for own, (key, axis) in shapes.items() if key in block}
+    linear = [key for key in block if re.fullmatch(rf"{re.escape(_FILTER)}\.implicit_filter\.\d+\.weight", key)]
+    # One from the features, one to the channels, the rest between them.
+    return sizes | ({"filter_inner_layers": len(linear) - 2} if len(linear) > 1 else {})

@@ -125,7 +125,7 @@ class TransformersEncoder(Encoder):
 
     @classmethod
     def adapt_checkpoint(cls, checkpoint: Checkpoint, config: Mapping[str, Any], network: str | None = None) -> Adapted:
-        published = {**config.get("published", {}), **(checkpoint.config or {})}
+        published = _published(config.get("published", {}), checkpoint.config)
         keys, source = checkpoint.tensors.keys(), checkpoint.source or "checkpoint"
         settings = {**config, "published": published}
         hf_config = _configuration(published)
@@ -207,6 +207,24 @@ def _set_checkpointing(model: Any, on: bool) -> None:
         getattr(model, f"{verb}_checkpointing_enable")(**{f"{verb}_checkpointing_kwargs": {"use_reentrant": False}})
     else:
         getattr(model, f"{verb}_checkpointing_disable")()
+
+
+def _published(card: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The ``config.json`` of a checkpoint, or the card's where there is none.
+
+    What the file leaves out is the library's default, as for the library itself; the card says only what has none.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if stored is None:
+        return dict(card)
+    model_type = stored.get("model_type", card.get("model_type"))
+    if model_type not in TransformersEncoder.published_as:
+        return {**card, **stored}
+    defaults = CONFIG_MAPPING[model_type]().to_dict()
+    return {name: value for name, value in card.items() if name == "model_type" or defaults.get(name) is None} | dict(
+        stored
+    )
 
 
 def _configuration(published: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from findna_bench.cards import ModelCard
-from findna_bench.errors import ModelError, UnsupportedError, UsageError, WeightsError
+from findna_bench.errors import BenchError, ModelError, UnsupportedError, UsageError, WeightsError
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
 from findna_bench.models.estimators import load_estimator
@@ -257,7 +257,12 @@ def _unproved(
     *,
     trained: bool,
 ) -> LoadedModel:
-    card = replace(spec.card, backbone=name, causal=spec.card.causal or backbone.causal)
+    card = replace(
+        spec.card,
+        backbone=name,
+        causal=spec.card.causal or backbone.causal,
+        max_length=_length_limit(spec.card, backbone, files),
+    )
     return LoadedModel(
         spec=spec,
         card=card,
@@ -274,6 +279,17 @@ def _unproved(
         config=dict(config),
         files=files,
     )
+
+
+def _length_limit(card: ModelCard, backbone: Backbone, files: Mapping[str, Path]) -> int | None:
+    """The card's longest input; that of the backbone where other sizes than the card's were loaded and it has another one."""
+    if card.max_length is None or backbone.max_length in (None, card.max_length):
+        return card.max_length
+    try:
+        of_card = build_on_meta(type(backbone), card.config, files).max_length
+    except BenchError:  # the files do not fit the card's sizes, so these are not what was loaded
+        of_card = None
+    return card.max_length if of_card == backbone.max_length else backbone.max_length
 
 
 def _adapt(
@@ -451,7 +467,11 @@ def _check_count(model: LoadedModel, *, published: bool) -> None:
     if card.n_parameters is None or model.n_parameters == card.n_parameters:
         return
     if not published:
-        of_card = {name: p.shape for name, p in _body(build_on_meta(type(model.backbone), card.config, model.files))}
+        try:
+            built = build_on_meta(type(model.backbone), card.config, model.files)
+        except BenchError:  # a vocabulary of another size than the card's: these are not the card's sizes
+            return
+        of_card = {name: p.shape for name, p in _body(built)}
         if of_card != {name: p.shape for name, p in _body(model.backbone)}:
             return
     error = WeightsError if model.trained else ModelError

@@ -27,7 +27,7 @@ from findna_bench.download import digest_file, download
 from findna_bench.errors import BenchError, OfflineError, OutputError, WeightsError
 from findna_bench.files import path_segment, sha256_file, stable_hash, write_atomic
 from findna_bench.models.backbone import Checkpoint
-from findna_bench.models.spec import ModelSpec, read_config
+from findna_bench.models.spec import CONFIG_KEY, ModelSpec, read_config
 
 __all__ = [
     "WeightsFiles",
@@ -50,6 +50,9 @@ _STANDARD = (
 _SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _COMPANIONS = (".json", ".txt", ".model")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_STATE_DICTS = ("state_dict", "model_state_dict")
+_TRAINER_STATE = ("optimizer", "optimizer_states", "optimizer_state_dict", "lr_schedulers", "callbacks", "loops")
+"""Entries beside a state dictionary that a trainer resumes from; they are no part of a model."""
 _MOST_ENTRIES, _DEEPEST = 200_000, 32
 _FRESH_SECONDS = 2.0
 
@@ -467,8 +470,28 @@ def read_checkpoint(found: WeightsFiles | str | Path) -> Checkpoint:
     if not tensors:
         raise WeightsError(f"{', '.join(map(str, found.weights))}: there are no tensors in it; is this a checkpoint?")
     config = read_config(found.files["config.json"]) if "config.json" in found.files else None
+    if CONFIG_KEY not in (config or {}):
+        tensors = _unwrapped(tensors)
     source = found.source or str(found.weights[0])
     return Checkpoint(tensors=tensors, config=config, extra=extra, source=source, files=dict(found.files))
+
+
+def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without what training scripts put around a model: ``state_dict`` beside an optimiser's state, ``module``, ``_orig_mod``.
+
+    A wrapper's name is taken away only where every tensor carries it and all names stay different.
+    """
+    beside = {key for key in tensors if key.partition(".")[0] in _TRAINER_STATE}
+    for wrapper in _STATE_DICTS:
+        rest = tensors.keys() - beside
+        if rest and all(key.startswith(f"{wrapper}.") for key in rest):
+            tensors = {key.removeprefix(f"{wrapper}."): t for key, t in tensors.items() if key in rest}
+            break
+    for wrapper in ("module", "_orig_mod"):
+        bare = {re.sub(rf"(^|\.){wrapper}\.", r"\1", key, count=1): t for key, t in tensors.items()}
+        if len(bare) == len(tensors) and not bare.keys() & tensors.keys():
+            tensors = bare
+    return tensors
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
