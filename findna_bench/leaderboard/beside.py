@@ -4,9 +4,10 @@ says that this is fair, and otherwise apart, with the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from findna_bench.leaderboard.published import NOT_STATED, Figure, Paper, differences
 from findna_bench.leaderboard.table import Entry, Row, SuiteTable
@@ -44,7 +45,7 @@ class Published:
 def published_beside(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> Published | None:
     """All score figures on the tasks that have a column in the tables of one suite; None where no paper prints any."""
     tasks = list(dict.fromkeys(column.name for table in tables for column in table.columns))
-    rows = [(table, row) for table in tables for row in table.rows]
+    ours = [_ours(table, row) for table in tables for row in table.rows]
     beside: list[tuple[str, Figure]] = []
     apart: list[tuple[str, Figure]] = []
     groups: dict[bool, list[Group]] = {True: [], False: []}
@@ -55,16 +56,16 @@ def published_beside(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> P
         for name, figures in found.items():
             about = paper.table_abouts.get(figures[0].table, "")
             for fair, kept in ((True, beside), (False, apart)):
-                part = [f for f in figures if any(_comparable(row, f) for _, row in rows) is fair]
+                part = [f for f in figures if any(row.differences(f) == () for row in ours) is fair]
                 if part:
-                    why = () if fair else _reasons([row for _, row in rows], part)
+                    why = () if fair else _reasons(ours, part)
                     groups[fair].append(Group(name + (f": {about}" if about else ""), how_made(part), why))
                     kept += [(name, figure) for figure in part]
     if not sources:
         return None
     return Published(
         tables[0].suite,
-        _grid(tasks, beside, rows) if beside else None,
+        _grid(tasks, beside, ours) if beside else None,
         tuple(groups[True]),
         _grid(tasks, apart) if apart else None,
         tuple(groups[False]),
@@ -83,28 +84,33 @@ def figure_groups(paper: Paper, tasks: Sequence[str]) -> dict[str, list[Figure]]
     return groups
 
 
-def _scored(row: Row, task: str) -> Entry | None:
-    entry = row.entries.get(task)
-    return entry if entry is not None and entry.value is not None else None
+@dataclass(frozen=True)
+class _Ours:
+    """A row of ours: its entries with a number, and the results behind each as JSON of schema 1, by task."""
+
+    table: str
+    label: str
+    entries: Mapping[str, Entry]
+    records: Mapping[str, Sequence[Mapping[str, Any]]]
+
+    def differences(self, figure: Figure) -> tuple[str, ...] | None:
+        """What keeps this row from standing beside a figure; None where it has no number on the figure's task."""
+        if figure.task not in self.entries:
+            return None
+        return tuple(dict.fromkeys(why for r in self.records[figure.task] for why in differences(r, figure)))
 
 
-def _differences(row: Row, figure: Figure) -> tuple[str, ...] | None:
-    """What keeps a row from standing beside a figure; None where the row has no number on its task."""
-    entry = _scored(row, figure.task)
-    if entry is None:
-        return None
-    return tuple(dict.fromkeys(clause for r in entry.results for clause in differences(r.to_dict(), figure)))
+def _ours(table: SuiteTable, row: Row) -> _Ours:
+    entries = {task: entry for task, entry in row.entries.items() if entry.value is not None}
+    records = {task: [result.to_dict() for result in entry.results] for task, entry in entries.items()}
+    return _Ours(table.name, row_label(row), entries, records)
 
 
-def _comparable(row: Row, figure: Figure) -> bool:
-    return _differences(row, figure) == ()
-
-
-def _reasons(rows: Sequence[Row], figures: Sequence[Figure]) -> tuple[str, ...]:
+def _reasons(ours: Sequence[_Ours], figures: Sequence[Figure]) -> tuple[str, ...]:
     """What differs between each figure and the row of ours that is closest to it: every kind once, with an example."""
     kinds: dict[str, set[str]] = {}
     for figure in figures:
-        found = [clauses for row in rows if (clauses := _differences(row, figure)) is not None]
+        found = [clauses for row in ours if (clauses := row.differences(figure)) is not None]
         for clause in min(found, key=lambda clauses: (len(clauses), clauses), default=()):
             kinds.setdefault(clause.partition(":")[0].partition(" (")[0], set()).add(clause)
     if not kinds:
@@ -150,16 +156,14 @@ def as_percent(figure: Figure) -> str:
     return shown(figure.value) + (f" ± {shown(figure.spread)}" if figure.spread is not None else "")
 
 
-def _grid(
-    tasks: Sequence[str], figures: Sequence[tuple[str, Figure]], ours: Sequence[tuple[SuiteTable, Row]] = ()
-) -> Grid:
+def _grid(tasks: Sequence[str], figures: Sequence[tuple[str, Figure]], ours: Sequence[_Ours] = ()) -> Grid:
     """One line per comparable row of ours and per printed row; one column per task that has a figure, with its test rows."""
     used = [task for task in tasks if any(figure.task == task for _, figure in figures)]
     lines = []
-    for table, row in ours:
-        fair = {f.task for _, f in figures if _comparable(row, f)}
-        cells = {t: f"{format_entry(e, newline=' ')} (n={e.n})" for t in fair if (e := _scored(row, t))}
-        lines += [(f"here ({table.name})", row_label(row), cells)] if cells else []
+    for row in ours:
+        fair = {figure.task for _, figure in figures if row.differences(figure) == ()}
+        cells = {t: f"{format_entry(e, newline=' ')} (n={e.n})" for t, e in row.entries.items() if t in fair}
+        lines += [(f"here ({row.table})", row.label, cells)] if cells else []
     printed: dict[tuple[str, str], dict[str, str]] = {}
     for name, figure in figures:
         label = figure.label + (f" ({figure.variant})" if figure.variant else "")

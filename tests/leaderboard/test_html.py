@@ -20,7 +20,7 @@ from findna_bench.leaderboard.published import Figure, Paper
 from findna_bench.leaderboard.table import leaderboard
 from findna_bench.results.schema import Result
 
-HOSTILE = '<img src=x onerror="window.owned=1"></script><script>window.owned=1</script>'
+HOSTILE = '<img src=x onerror="window.owned=1"></script ><script>window.owned=1</script>'
 
 
 def result(model: str, value: float, *, seed: int = 0, task: str = "species4", parameters: int | None = 1000) -> Result:
