@@ -24,20 +24,26 @@ def compare(
     suite: options.Suites = None,
     protocol: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--protocol", help="probe, finetune or knn, where there are results of several."),
+        typer.Option(
+            "--protocol",
+            help="probe, finetune or knn, where there are results of several.",
+            envvar=options.env("protocol"),
+        ),
     ] = None,
     split: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--split", help="Which split, where there are results on several."),
+        typer.Option("--split", help="Which split, where there are results on several.", envvar=options.env("split")),
     ] = None,
     metric: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--metric", help="One metric for all tasks (default: the main one of each)."),
+        typer.Option(
+            "--metric", help="One metric for all tasks (default: the main one of each).", envvar=options.env("metric")
+        ),
     ] = None,
     data_dir: options.DataDir = None,
     markdown: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--markdown", help="Write this markdown page."),
+        typer.Option("--markdown", help="Write this markdown page.", envvar=options.env("markdown")),
     ] = None,
     title: Annotated[str, typer.Option("--title", help="Title of the page.")] = "Comparison",
     json: options.Json = False,

@@ -189,7 +189,8 @@ def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> 
     sentences = (
         "Every difference is the first model's metric minus the second's on the same rows, with its 95 % interval.",
         f"p (Holm) is corrected for the {tests} of this table; below {ALPHA} the order is evidence, above it is not.",
-        "McNemar's test counts right and wrong rows of one pair of fits, takes rows as independent, and is not corrected.",
+        "McNemar's test counts right and wrong rows of a pair of fits of one seed, takes rows as independent, and is not "
+        "corrected; a dash stands where the two models do not have the same seeds.",
         "Smallest detectable: the true difference that rows and fits like these show in four of five cases (5 % level, uncorrected).",
     )
     return _Block(
