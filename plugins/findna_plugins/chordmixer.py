@@ -513,7 +513,9 @@ class ChordMixer(Backbone):
     def _rotation_index(self, mask: Tensor, channels: int) -> tuple[Tensor, Tensor]:
         """(1 or B, T, channels) positions to gather from, forward and backward; padding stays in place."""
         lengths, total = mask.sum(1), mask.shape[1]
-        if bool((lengths == total).all()):
+        # Nothing may wait for the device while a CUDA graph is captured: then every row keeps an index of its own.
+        capturing = mask.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+        if not capturing and bool((lengths == total).all()):
             lengths = lengths[:1]
         position = torch.arange(total, device=mask.device)[None, :, None]
         shift = torch.tensor(self.tracks.channel_shifts(channels), device=mask.device)[None, None, :]
