@@ -11,6 +11,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ModelError",
+    "NotFiniteError",
     "OfflineError",
     "OutputError",
     "ResultsFolderError",
@@ -55,6 +56,10 @@ class WeightsError(BenchError):
 
 class ModelError(BenchError):
     """A model cannot be built or run as asked."""
+
+
+class NotFiniteError(ModelError):
+    """A model gives NaN or infinity, or gradients that are: the numbers it was trained with or computes in are at fault."""
 
 
 class UnsupportedError(BenchError):

@@ -56,8 +56,8 @@ PRESETS = (
         listed_only=True,
         summary="DNABERT-2's GUE script: steps, token lengths, best checkpoint by validation loss; batch of 32 on all tasks",
         reference=(
-            "github.com/MAGICS-LAB/DNABERT_2, finetune/scripts/run_dnabert2.sh at 7d569d7 (8 rows on each of 4 devices; for covid "
-            "the script says 32 per device, the paper 32), defaults of finetune/train.py"
+            "github.com/MAGICS-LAB/DNABERT_2, finetune/scripts/run_dnabert2.sh at 7d569d730fd0934ff4b68ba33ab01340bf4569e5 (8 rows "
+            "on each of 4 devices; for covid the script says 32 per device, the paper 32), defaults of finetune/train.py"
         ),
     ),
 )

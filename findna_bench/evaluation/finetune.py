@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import ModelError, UnsupportedError, UsageError
+from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError
 from findna_bench.evaluation.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning, preset_settings, trial_settings
@@ -42,7 +42,7 @@ from findna_bench.sequences.batches import length_batches
 from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
 
-__all__ = ["FINETUNE_PRESETS", "FineTuned", "FineTuning", "NotFiniteError", "fine_tune", "search"]
+__all__ = ["FINETUNE_PRESETS", "FineTuned", "FineTuning", "fine_tune", "search"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +59,6 @@ _CHECKPOINT_SHARE = 0.05
 _MOST_SKIPPED = 20
 _ORDER, _STEP, _HEAD, _ADAPTERS = 1, 2, 3, 4
 """What random numbers are for: one stream each."""
-
-
-class NotFiniteError(ModelError):
-    """Training does not stay finite with these settings; others may do better."""
 
 
 @dataclass(frozen=True)

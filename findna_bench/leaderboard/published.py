@@ -409,7 +409,10 @@ def _same_selection(result: Mapping[str, Any], figure: Figure) -> str:
 
 
 def _same_budget(result: Mapping[str, Any], figure: Figure) -> str:
-    epochs = (result["protocol"].get("settings") or {}).get("epochs")
+    settings = result["protocol"].get("settings") or {}
+    if settings.get("search"):
+        return f"budget: best of {settings['search']} settings here, {NOT_STATED} there"
+    epochs = settings.get("epochs")
     if figure.epochs is None or epochs != figure.epochs:
         here = f"{epochs} epochs" if epochs is not None else "no epochs"
         return f"budget: {here} here, {f'{figure.epochs} epochs' if figure.epochs is not None else NOT_STATED} there"

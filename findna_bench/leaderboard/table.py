@@ -280,7 +280,7 @@ def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequenc
 
 def asked(r: Result) -> tuple[object, ...]:
     """What a cell was asked for with, which a failure knows as well."""
-    return r.preset, r.selection, r.limit, r.strand
+    return r.preset, r.selection, r.limit, r.strand, r.protocol.settings.get("search") or "none"
 
 
 def _entry(cells: Sequence[Result]) -> Entry:
@@ -372,7 +372,7 @@ def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> t
     return labels[config]
 
 
-_OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "features")
+_OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "features", "trials")
 
 
 def described(group: Sequence[Result]) -> dict[str, str]:
@@ -380,7 +380,8 @@ def described(group: Sequence[Result]) -> dict[str, str]:
     r = next((r for r in group if r.status == "success"), group[0])
     if r.status != "success":
         return {
-            name: str(value) for name, value in zip(("preset", "selection", "limit", "strand"), asked(r), strict=True)
+            name: str(value)
+            for name, value in zip(("preset", "selection", "limit", "strand", "search"), asked(r), strict=True)
         }
     weights = r.model.weights
     settings = {name: str(value) for name, value in r.protocol.settings.items() if name not in _OF_THE_RUN}
@@ -405,6 +406,7 @@ def described(group: Sequence[Result]) -> dict[str, str]:
         "tokenizer": str(r.model.tokenizer_digest or "-")[:12],
         "protocol version": str(r.protocol_version),
         "device": str(r.environment.get("device")),
+        "search": "none",
         **same,
     }
 

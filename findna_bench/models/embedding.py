@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from findna_bench.errors import ModelError, UsageError
+from findna_bench.errors import ModelError, NotFiniteError, UsageError
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.cache import EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
@@ -387,7 +387,7 @@ def _hidden_states(model: LoadedModel, batch: TokenBatch, layer: int) -> Tensor:
 def _refuse_nan(model: LoadedModel, values: NDArray[np.float32], rows: Sequence[int] | NDArray[np.int64]) -> None:
     finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     if not finite.all():
-        raise ModelError(
+        raise NotFiniteError(
             f"{model.name} gives NaN or infinity in {model.dtype_name} (sequence {int(rows[int(np.argmin(finite))])}, counted among "
             "different ones from 0); try --dtype float32, or check the weights"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from gc import collect, get_objects
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from findna_bench.evaluation.presets import draw_settings
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.windows import WindowPolicy
-from findna_bench.registry import get_registry
+from findna_bench.registry import get_registry, load_factory
 from findna_bench.sequences.alphabet import reverse_complement
 
 SMALL = {"d_model": 32, "n_layers": 2, "max_seq_len": 258}
@@ -245,6 +246,8 @@ def test_low_rank_adapters_train_and_the_weights_below_stay(make: Callable[[], L
             kept = end[f"{head}.base_layer.{tail}"]
         assert torch.equal(value, kept), name
     assert tuned.settings["trained_parameters"] < sum(p.numel() for p in model.backbone.parameters())
+    torch.manual_seed(1)  # adapters are drawn from the run's seed and nothing else
+    assert same(tuned, fine_tune(model, rows(64, 0), rows(20, 1), 2, replace(QUICK, lora_rank=2, epochs=3), 0))
 
 
 def test_gradient_checkpointing_changes_nothing_but_memory() -> None:
@@ -368,7 +371,7 @@ def test_a_search_keeps_what_validation_likes_best_and_tells_all(tmp_path: Path)
     presets = [replace(QUICK, lr=lr, epochs=3) for lr in (1e-5, 5e-3)]
     done: list[tuple[int, int]] = []
     best = search(model, *data, presets, 0, checkpoint=tmp_path / "cell.pt", progress=lambda *at: done.append(at))
-    trials = best.settings["trials"]
+    trials = best.trials
     assert [trial["settings"]["lr"] for trial in trials] == [1e-5, 5e-3]
     assert best.settings["lr"] == min(trials, key=lambda trial: trial["validation"]["loss"])["settings"]["lr"] == 5e-3
     assert same(best, fine_tune(model, *data, presets[1], 0))
@@ -383,28 +386,87 @@ def test_a_search_keeps_what_validation_likes_best_and_tells_all(tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
+def test_a_search_holds_one_copy_of_the_model_at_a_time() -> None:
+    model = chordmixer()
+    alive: list[int] = []
+
+    def count(done: int, total: int) -> None:
+        alive.append(sum(type(thing) is type(model.backbone) for thing in get_objects()))
+
+    collect()
+    others = sum(type(thing) is type(model.backbone) for thing in get_objects())
+    search(model, by_gc(48, 0), by_gc(20, 1), 2, draw_settings(replace(QUICK, epochs=1), 3), 0, progress=count)
+    assert max(alive) == others + 1
+
+
+def test_a_trial_that_does_not_stay_finite_is_recorded_and_the_others_go_on() -> None:
+    model, data = hyena(), (rows(60, 0), rows(20, 1), 2)
+    wild = replace(QUICK, lr=1e30, clip=None, epochs=20)
+    best = search(model, *data, [wild, QUICK], 0)
+    assert best.settings["chosen_trial"] == 1
+    assert best.trials[0]["validation"] is None
+    assert "gives NaN or infinity" in best.trials[0]["error"]
+    with pytest.raises(ModelError, match="none of 2 settings stayed finite"):
+        search(model, *data, [wild, replace(wild, lr=1e31)], 0)
+
+
+def test_a_search_chooses_on_validation_or_not_at_all() -> None:
+    for selection in ("last", "test"):
+        with pytest.raises(UsageError, match=f"--selection {selection} does not look at"):
+            search(hyena(), rows(20, 0), rows(10, 1), 2, [QUICK], 0, selection=selection, test=rows(10, 2))
+
+
 BERT = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 32}
+SIZES: dict[str, dict[str, Any]] = {
+    "nt-v2-50m": {"d_model": 24, "n_layers": 2, "n_heads": 3, "d_inner": 32, "max_positions": 66},
+    "caduceus-ps": {"d_model": 16, "n_layers": 2, "d_state": 4},
+    "caduceus-ph": {"d_model": 16, "n_layers": 2, "d_state": 4},
+    "findna-t": {"width": 24, "layers": 2, "heads": 3, "feedforward": 32, "positions": 128},
+    "findna-t gated": {"width": 24, "layers": 2, "attention": "gau", "query_width": 8, "group": 16, "positions": 128},
+}
 
 
-def small(name: str) -> LoadedModel:
-    if name == "dnabert-6":
+def dnabert2(folder: Path) -> LoadedModel:
+    """Over a few byte pairs of its own: the published ones are not part of the tests."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"ACGT", "AC", "GT", "TA"]
+    pairs = Tokenizer(models.BPE({w: i for i, w in enumerate(words)}, [tuple(w) for w in words[9:]], unk_token="[UNK]"))
+    pairs.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [("[CLS]", 2), ("[SEP]", 3)]
+    pairs.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    pairs.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    sizes = {"d_model": 24, "n_layers": 2, "n_heads": 3, "d_inner": 32, "vocab_size": len(words)}
+    backbone = load_factory(get_registry().resolve("backbones", "dnabert2").card.factory, "dnabert2")(
+        **sizes, files={"tokenizer.json": folder / "tokenizer.json"}
+    )
+    card = get_registry().resolve("models", "dnabert2").card
+    return replace(hyena(), backbone=backbone.eval(), card=card, config=sizes)
+
+
+def small(name: str, folder: Path) -> LoadedModel:
+    if name == "dnabert2":
+        return dnabert2(folder)
+    if name in ("findna", "hyenadna"):
+        return chordmixer() if name == "findna" else hyena()
+    if name in ("dnabert-6", "nt-500m-human"):  # of transformers' architectures
         published = get_registry().resolve("models", name).card.config["published"]
         return load_model(f"{name}@random", config={"published": {**published, **BERT}}, device="cpu")
-    sizes = {
-        "nt-v2-50m": {"d_model": 24, "n_layers": 2, "n_heads": 3, "d_inner": 32, "max_positions": 66},
-        "caduceus-ps": {"d_model": 16, "n_layers": 2, "d_state": 4},
-    }
-    return load_model(f"{name}@random", config=sizes[name], device="cpu")
+    return load_model(f"{name.split()[0]}@random", config=SIZES[name], device="cpu")
 
 
-@pytest.mark.parametrize("name", ["nt-v2-50m", "caduceus-ps", "dnabert-6"])
+@pytest.mark.parametrize("name", [*SIZES, "dnabert2", "dnabert-6", "nt-500m-human", "hyenadna", "findna"])
 @pytest.mark.parametrize(
     "changes", [{}, {"lora_rank": 2}, {"freeze_layers": 1, "gradient_checkpointing": True}], ids=str
 )
-def test_every_architecture_trains_with_validation_in_between(name: str, changes: dict[str, Any]) -> None:
+def test_every_architecture_trains_with_validation_in_between(
+    name: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
     preset = replace(QUICK, batch_size=8, epochs=1, validate_every=1, **changes)
-    tuned = fine_tune(small(name), rows(24, 0), rows(10, 1), 2, preset, 0)
-    start, end = small(name).backbone.state_dict(), tuned.model.backbone.state_dict()
+    model = small(name, tmp_path)
+    tuned = fine_tune(model, rows(24, 0), rows(10, 1), 2, preset, 0)
+    start, end = model.backbone.state_dict(), tuned.model.backbone.state_dict()
     moved = {n for n in end if not torch.equal(start.get(n.replace(".base_layer", ""), torch.tensor(0)), end[n])}
     assert moved
     if preset.lora_rank:

@@ -139,6 +139,23 @@ def test_configurations_of_a_model_are_rows_that_name_what_differs(registry: Reg
     assert set(hidden) == {"m configuration c1", "m configuration c2"}
 
 
+def test_a_search_is_named_by_its_size_and_never_by_its_trials(registry: Registry) -> None:
+    def searched(n: int, *trials: dict[str, Any]) -> dict[str, Any]:
+        settings = {"method": "finetune", "search": n, "trials": list(trials), "seed_varies": ["row order"]}
+        return {"protocol": {"settings": settings}, "config": f"best of {n}"}
+
+    one, other = searched(2, {"settings": {"lr": 0.1}}), searched(3, {"settings": {"lr": 0.2}})
+    plain = {"protocol": {"settings": {"method": "finetune", "seed_varies": ["row order"]}}}
+    failed = result(on="two", status="oom", protocol={"settings": {"search": 3}})
+    board = rows(
+        leaderboard(
+            [*suite(**plain), *suite(**one), *suite(tasks=("one", "three"), **other), failed], registry=registry
+        )
+    )
+    assert set(board) == {"m search none", "m search 2", "m search 3"}
+    assert board["m search 3"].entries["toy/two"].status == "oom"
+
+
 def test_a_failure_stands_in_the_row_it_was_asked_for(registry: Registry) -> None:
     strands = [*suite(tasks=("one",)), *suite(tasks=("one",), config="c2", strand="rc-mean")]
     failed = result(on="two", status="oom", strand="rc-mean", config="f")

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any, ClassVar
 
-from findna_bench.cards import BackboneCard, ModelCard, hookimpl
+from findna_bench.cards import BackboneCard, ModelCard, PresetCard, hookimpl
 
 MARK = "ACGTACGTACGT"
 HOWS = ("segfault", "killed", "hang", "raises", "exits", "memory", "leaves-a-child")
@@ -27,7 +27,7 @@ def findna_bench_models() -> list[ModelCard]:
     ]
     hungry = [
         ModelCard(name=name, kind="encoder", backbone="hungry", config={"rows": rows}, pooling_source="its author")
-        for name, rows in (("hungry", 3), ("starving", 0))
+        for name, rows in (("hungry", 3), ("frugal", 1000), ("starving", 0))
     ]
     return [
         ModelCard(name="steady", kind="classifier", factory="unruly:Steady", protocols=("probe",)),
@@ -41,6 +41,11 @@ def findna_bench_models() -> list[ModelCard]:
 @hookimpl
 def findna_bench_backbones() -> list[BackboneCard]:
     return [BackboneCard(name="hungry", factory="unruly_network:Hungry")]
+
+
+@hookimpl
+def findna_bench_presets() -> list[PresetCard]:
+    return [PresetCard(name="brief", protocol="finetune", settings={"lr": 0.01, "batch_size": 8, "epochs": 2})]
 
 
 class Steady:

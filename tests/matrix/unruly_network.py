@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Sequence
 
 import torch
 from torch import nn
+from unruly import note
 
 from findna_bench.api import Backbone, Encoding, TokenBatch, encode_padded, one_hot
 
 
 class Hungry(Backbone):
-    """One convolution over bases; at most ``rows`` sequences at once, none at all for 0."""
+    """One convolution over bases; at most ``rows`` sequences at once, none at all for 0. Writes down what it is trained on."""
 
     def __init__(self, *, rows: int) -> None:
         super().__init__()
@@ -32,5 +35,8 @@ class Hungry(Backbone):
     def forward(self, batch: TokenBatch, *, layers: Sequence[int] | None = None) -> Encoding:
         if len(batch) > self.rows:
             raise torch.OutOfMemoryError("CUDA out of memory (injected)")
+        if self.training:
+            time.sleep(float(os.environ.get("UNRULY_SLEEP", "0")))
+            note(f"trained on {len(batch)}")
         x = one_hot(batch.inputs) * batch.mask[..., None]
         return Encoding(torch.relu(self.convolution(x.transpose(1, 2))).transpose(1, 2))
