@@ -477,17 +477,20 @@ def read_checkpoint(found: WeightsFiles | str | Path) -> Checkpoint:
 
 
 def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what training scripts put around a model: ``state_dict`` beside an optimiser's state, ``module``, ``_orig_mod``.
+    """Without what training scripts put around a model: ``state_dict`` beside an optimiser's state, ``module``, ``_orig_mod``,
+    and within a ``state_dict`` the trainer's own ``model``.
 
     A wrapper's name is taken away only where every tensor carries it and all names stay different.
     """
+    wrappers = ["module", "_orig_mod"]
     beside = {key for key in tensors if key.partition(".")[0] in _TRAINER_STATE}
     for wrapper in _STATE_DICTS:
         rest = tensors.keys() - beside
         if rest and all(key.startswith(f"{wrapper}.") for key in rest):
             tensors = {key.removeprefix(f"{wrapper}."): t for key, t in tensors.items() if key in rest}
+            wrappers += ["model"] * all(key.startswith("model.") for key in tensors)
             break
-    for wrapper in ("module", "_orig_mod"):
+    for wrapper in wrappers:
         bare = {re.sub(rf"(^|\.){wrapper}\.", r"\1", key, count=1): t for key, t in tensors.items()}
         if len(bare) == len(tensors) and not bare.keys() & tensors.keys():
             tensors = bare

@@ -371,7 +371,7 @@ every = pytest.mark.parametrize("kind", SMALL)
 
 
 @every
-@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "state_dict.", "state_dict.module."])
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "state_dict.", "state_dict.module.", "state_dict.model."])
 def test_what_a_training_script_puts_around_the_names_is_taken_away(kind: str, wrapper: str, tmp_path: Path) -> None:
     case = SMALL[kind]()
     case.write(tmp_path, {wrapper + key: t for key, t in case.stored().items()}, pickled=True)
