@@ -121,36 +121,41 @@ def reverse_complemented(table: SequenceTable) -> SequenceTable:
 class Embedder:
     """Features of tables for one model, computed once per table and strand.
 
-    ``vectors`` is called with a table; ``strand`` decides what is fed to the head:
-    ``forward`` and ``rc-mean`` give one matrix (``vectors`` averages the strands itself), ``rc-augment`` adds
-    the reverse complement's rows when fitting, ``rc-logit-mean`` averages the head's logits of both strands.
+    ``vectors`` is called with a table and ``forward`` or ``reverse``; ``strand`` decides what is fed to the head:
+    ``forward`` and ``rc-mean`` give one matrix (``vectors`` averages the strands itself), ``rc-augment`` adds the
+    reverse strand's rows when fitting, ``rc-logit-mean`` averages the head's logits of both strands.
     """
 
-    def __init__(self, vectors: Callable[[SequenceTable], Any], strand: str) -> None:
+    def __init__(self, vectors: Callable[[SequenceTable, str], Any], strand: str) -> None:
         self._vectors = vectors
         self.strand = strand
-        self._known: list[tuple[SequenceTable, Any, Any]] = []
+        self._known: list[tuple[SequenceTable, str, Any]] = []
 
-    def both(self, table: SequenceTable) -> tuple[Any, Any]:
-        """(features, features of the other strand or None)."""
-        for known, forward, backward in self._known:
-            if known is table:
-                return forward, backward
-        forward = self._vectors(table)
-        needs_other = self.strand in ("rc-logit-mean", "rc-augment")
-        backward = self._vectors(reverse_complemented(table)) if needs_other else None
-        self._known.append((table, forward, backward))
-        return forward, backward
+    def forward(self, table: SequenceTable) -> Any:
+        """Features of the rows as they are (under ``rc-mean``: of both strands, averaged)."""
+        return self._of(table, "forward")
+
+    def reverse(self, table: SequenceTable) -> Any:
+        """Features of the other strand."""
+        return self._of(table, "reverse")
+
+    def _of(self, table: SequenceTable, direction: str) -> Any:
+        for known, known_direction, features in self._known:
+            if known is table and known_direction == direction:
+                return features
+        features = self._vectors(table, direction)
+        self._known.append((table, direction, features))
+        return features
 
 
 def fit_heads(pool: Pool, embedder: Embedder, protocol: str, preset: Preset, device: str = "cpu") -> list[Fitted]:
     """Probe or kNN on frozen features: heads of all seeds fitted together."""
     from findna_bench.evaluation import heads  # torch, which a run of classifiers does without
 
-    features, backward = embedder.both(pool.table)
+    features = embedder.forward(pool.table)
     labels, splits = pool.table.labels, list(pool.splits)
     if embedder.strand == "rc-augment":
-        features, labels, splits = heads.with_reverse_strand(features, backward, labels, splits)
+        features, labels, splits = heads.with_reverse_strand(features, embedder.reverse(pool.table), labels, splits)
     started = time.perf_counter()
     fitted = (
         heads.fit_knn(features, labels, splits, pool.n_classes, preset)
@@ -166,20 +171,19 @@ def fit_heads(pool: Pool, embedder: Embedder, protocol: str, preset: Preset, dev
 
 def _head_scores(head: FittedHead, embedder: Embedder) -> PredictScores:
     def predict(table: SequenceTable) -> np.ndarray:
-        forward, backward = embedder.both(table)
-        scores = head.predict_scores(forward)
+        scores = head.predict_scores(embedder.forward(table))
         if embedder.strand == "rc-logit-mean":
-            scores = mean_logit_scores(scores, head.predict_scores(backward))
+            scores = mean_logit_scores(scores, head.predict_scores(embedder.reverse(table)))
         return scores
 
     return predict
 
 
-def features_of(estimator: Any, strand: str) -> Callable[[SequenceTable], Any]:
-    """table -> features (n, D) of a fitted estimator, those of both strands averaged under ``rc-mean``."""
+def features_of(estimator: Any, strand: str) -> Callable[[SequenceTable, str], Any]:
+    """(table, ``forward`` or ``reverse``) -> features (n, D) of a fitted estimator, of both strands averaged under ``rc-mean``."""
 
-    def vectors(table: SequenceTable) -> Any:
-        forward = estimator.transform(table)
+    def vectors(table: SequenceTable, direction: str) -> Any:
+        forward = estimator.transform(table if direction == "forward" else reverse_complemented(table))
         return (forward + estimator.transform(reverse_complemented(table))) / 2 if strand == "rc-mean" else forward
 
     return vectors

@@ -249,7 +249,7 @@ class LiveModel:
         embedder = fitting.Embedder(self._vectors, request.strand)
         return fitting.fit_heads(pool, embedder, request.protocol, preset, str(loaded.device))
 
-    def _vectors(self, table: SequenceTable) -> Any:
+    def _vectors(self, table: SequenceTable, direction: str) -> Any:
         from findna_bench.models.embedding import embed
 
         started = time.perf_counter()
@@ -260,13 +260,14 @@ class LiveModel:
             pooling=request.pooling,
             layer=request.layer,
             batch_size=request.batch_size,
-            strand="rc-mean" if request.strand == "rc-mean" else "forward",
+            strand="rc-mean" if request.strand == "rc-mean" else direction,
             window=request.window,
             cache=self._embedding_cache(),
             progress=lambda done, total: self._reporter.progress(done, total, "sequences embedded"),
         )
         self.embed_s += time.perf_counter() - started
-        self._count(embedded.coverage, embedded.batch)
+        if direction == "forward":  # the other strand is read of the same bases: a base counts once
+            self._count(embedded.coverage, embedded.batch)
         return embedded.vectors
 
     def _embedding_cache(self) -> Any:

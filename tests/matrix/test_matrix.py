@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from motif_tasks import write_task
@@ -141,7 +142,33 @@ def test_every_strand_policy_runs_and_counts_its_bases(task: Path, tmp_path: Pat
     result = run(task, tmp_path / "r", ["hyenadna@random"], seeds=1, strand=strand)[0]
     assert result.status == "success", result.error
     assert result.strand == strand
-    assert result.coverage.bases_seen == result.coverage.bases_total > 0
+    bases = sum(len(line.partition(",")[0]) for line in task.read_text().splitlines()[1:])
+    assert (result.coverage.bases_seen, result.coverage.bases_total) == (bases, bases)
+
+
+@pytest.mark.parametrize("strand", ["rc-mean", "rc-logit-mean", "rc-augment"])
+def test_both_strands_are_read_of_the_same_bases_where_rows_are_cut(tmp_path: Path, strand: str) -> None:
+    """The model reads 1,024 bases: what lies behind them changes no score, whichever strand is read."""
+    generator = np.random.default_rng(0)
+    heads, tails, others = (
+        ["".join(generator.choice(list("ACGT"), size=n)) for _ in range(24)] for n in (1024, 40, 40)
+    )
+    predictions = []
+    for name, ends in (("a", tails), ("b", others)):
+        lines = [
+            f"{h}{t},{i % 2},{'test' if i % 3 == 0 else 'train'}"
+            for i, (h, t) in enumerate(zip(heads, ends, strict=True))
+        ]
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join(["sequence,label,split", *lines]) + "\n")
+        result = run(path, tmp_path / "r", ["hyenadna@random"], seeds=1, strand=strand, window="truncate")[0]
+        assert result.status == "success", result.error
+        assert result.coverage.model_dump() == {
+            "bases_total": 24 * 1064, "bases_seen": 24 * 1024, "truncated_sequences": 24, "windows": 24, "short_sequences": 0
+        }  # fmt: skip
+        found = pq.read_table(ResultStore(tmp_path / "r").path_of(result).with_suffix(".predictions.parquet"))
+        predictions.append(found["score_1"].to_numpy())
+    np.testing.assert_array_equal(*predictions)
 
 
 def test_two_networks_of_one_model_are_two_rows_of_one_table(task: Path, tmp_path: Path) -> None:
