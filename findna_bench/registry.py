@@ -146,6 +146,20 @@ class Registry:
         Raises:
             UnknownNameError: no such name (the nearest ones are named), or several plugins register it.
         """
+        found = self.named(kind, name)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UnknownNameError(self._unknown(kind, name))
+        choices = sorted({f"{entry.distribution}:{_full(entry.card)}" for entry in found})
+        if len(choices) == 1:
+            raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is registered more than once by {found[0].distribution}")
+        if len({_full(entry.card) for entry in found}) > 1 and ":" not in name:
+            choices = sorted({_full(entry.card) for entry in found})
+        raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is ambiguous; write one of {', '.join(choices)}")
+
+    def named(self, kind: str, name: str) -> list[Entry]:
+        """All entries called ``name``; where some bear it as their own and others as an alias, the former alone."""
         wanted, distribution = name, None
         if ":" in name:
             distribution, wanted = name.split(":", 1)
@@ -156,17 +170,7 @@ class Registry:
             and (distribution is None or normalise(entry.distribution) == normalise(distribution))
         ]
         exact = [entry for entry in found if normalise(_full(entry.card)) == normalise(wanted)]
-        found = exact or found
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            raise UnknownNameError(self._unknown(kind, name))
-        choices = sorted({f"{entry.distribution}:{_full(entry.card)}" for entry in found})
-        if len(choices) == 1:
-            raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is registered more than once by {found[0].distribution}")
-        if len({_full(entry.card) for entry in found}) > 1 and distribution is None:
-            choices = sorted({_full(entry.card) for entry in found})
-        raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is ambiguous; write one of {', '.join(choices)}")
+        return exact or found
 
     def _unknown(self, kind: str, name: str) -> str:
         known = sorted({label for entry in self._entries[kind] for label in _names(entry.card)})

@@ -29,22 +29,37 @@ def describe(
     verbose: options.Verbose = False,
 ) -> None:
     """Print what is known about one name; for a task also its data, the audit's verdict and what papers print on it."""
-    kind, entry = _find(name)
+    kind, entries = _find(name)
+    described = [_facts(kind, entry, data_dir, in_words=not json) for entry in entries]
+    if json:
+        output.print_json(_plain(described if len(described) > 1 else described[0]))
+        return
+    for number, facts in enumerate(described):
+        if number:
+            print()
+        _print(facts)
+
+
+def _facts(kind: str, entry: Entry, data_dir: Path | None, *, in_words: bool) -> dict[str, Any]:
+    """Everything that is known about one card."""
     facts: dict[str, Any] = {
         "kind": kind.removesuffix("s"),
         "distribution": entry.distribution,
         "version": entry.version,
     }
     facts |= asdict(entry.card)
-    if kind == "tasks":
-        facts |= _data_facts(entry, data_dir)
-    papers = _published(entry.card.full_name) if kind == "tasks" else []
-    if json:
-        figures = [asdict(figure) for _, _, group in papers for figure in group]
-        output.print_json(_plain(facts | ({"published": figures} if kind == "tasks" else {})))
-        return
-    if papers:
+    if kind != "tasks":
+        return facts
+    facts |= _data_facts(entry, data_dir)
+    papers = _published(entry.card.full_name)
+    if in_words:
         facts["published"] = [line for title, how, group in papers for line in _figure_lines(title, how, group)]
+    else:
+        facts["published"] = [asdict(figure) for _, _, group in papers for figure in group]
+    return facts
+
+
+def _print(facts: dict[str, Any]) -> None:
     width = max(len(key) for key, value in facts.items() if _shown(value))
     for key, value in facts.items():
         if _shown(value):
@@ -54,12 +69,16 @@ def describe(
                 print(f"{'':<{width}}  {line}")
 
 
-def _find(name: str) -> tuple[str, Entry]:
+def _find(name: str) -> tuple[str, list[Entry]]:
+    """The entry of this name; several, where it is a preset of several protocols."""
     registry = get_registry()
     errors = []
     for kind in _KINDS:
+        found = registry.named(kind, name)
+        if kind == "presets" and len({entry.card.protocol for entry in found}) == len(found) > 1:
+            return kind, found
         try:
-            return kind, registry.resolve(kind, name)
+            return kind, [registry.resolve(kind, name)]
         except UnknownNameError as error:
             errors.append(str(error))
     helpful = next((e for e in errors if "did you mean" in e or "ambiguous" in e), errors[0])

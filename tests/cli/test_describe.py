@@ -1,4 +1,4 @@
-"""``describe TASK``: card, data, audit and published figures in one place."""
+"""``describe``: of a task card, data, audit and published figures in one place; of a preset every protocol."""
 
 from __future__ import annotations
 
@@ -45,3 +45,15 @@ def test_the_last_audit_is_quoted(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     described = json.loads(bench(monkeypatch, capsys, "describe", "demo/motif_order", "--json"))
     assert described["audit"] == audited["verdict"]["level"]
     assert described["audit verdict"] == audited["verdict"]["sentences"]
+
+
+def test_a_preset_of_several_protocols_is_described_for_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = bench(monkeypatch, capsys, "describe", "findna-paper")
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("protocol ")] == ["pretrain", "finetune"]
+    both = json.loads(bench(monkeypatch, capsys, "describe", "findna-paper", "--json"))
+    assert [card["protocol"] for card in both] == ["pretrain", "finetune"]
+    one = json.loads(bench(monkeypatch, capsys, "describe", "gue-dnabert2", "--json"))
+    assert one["protocol"] == "finetune"
+    assert "7d569d730fd0934ff4b68ba33ab01340bf4569e5" in one["reference"]
