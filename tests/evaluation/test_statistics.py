@@ -17,6 +17,7 @@ from statsmodels.stats.power import TTestPower
 from findna_bench.evaluation.statistics import (
     Predictions,
     across_tasks,
+    analyse,
     compact_letters,
     compare,
     compare_all,
@@ -203,19 +204,25 @@ def test_rank_intervals_hold_the_rank_and_say_who_is_best() -> None:
 
 
 def simulate(
-    rng: np.random.Generator, accuracy: float, related: float, seed_sd: float, own: float, n_seeds: int
+    rng: np.random.Generator,
+    accuracy: float,
+    related: float,
+    seed_sd: float,
+    own: float,
+    n_seeds: int,
+    n_groups: int = 350,
 ) -> list[Predictions]:
-    """Two models of equal expected accuracy on about 700 rows in 350 groups.
+    """Two models of equal expected accuracy on about twice as many rows as groups.
 
     Whether a row is right is a threshold on the sum of what the group, the row, the model on both, the seed, and the seed on the
     row contribute. related: share of the lasting variance that is the group's; own: share that each seed draws anew per row.
     """
-    sizes = np.minimum(rng.geometric(0.5, size=350), 10)
-    groups = np.repeat(np.arange(350), sizes)
+    sizes = np.minimum(rng.geometric(0.5, size=n_groups), 10)
+    groups = np.repeat(np.arange(n_groups), sizes)
     by_group, by_row = np.sqrt((1 - own) * related / 2), np.sqrt((1 - own) * (1 - related) / 2)
 
     def lasting() -> np.ndarray:
-        return by_group * rng.normal(size=350)[groups] + by_row * rng.normal(size=len(groups))
+        return by_group * rng.normal(size=n_groups)[groups] + by_row * rng.normal(size=len(groups))
 
     common = lasting()
     threshold = stats.norm.ppf(accuracy) * np.sqrt(1 + seed_sd**2)
@@ -233,6 +240,9 @@ SCENARIOS = {
     "large seed effect": (0.75, 0.5, 0.15, 0.3, 5),
     "strongly related rows": (0.9, 0.8, 0.1, 0.1, 5),
     "three seeds": (0.7, 0.5, 0.1, 0.3, 3),
+    "three seeds of large effect": (0.7, 0.5, 0.3, 0.3, 3),
+    "four seeds that disagree on many rows": (0.8, 0.3, 0.05, 0.7, 4),
+    "ten seeds on many rows": (0.85, 0.5, 0.05, 0.3, 10, 1000),
     "one fit": (0.6, 0.5, 0.0, 0.0, 1),
 }
 
@@ -242,14 +252,38 @@ SCENARIOS = {
 def test_nominal_levels_hold_for_related_rows_and_seed_effects(scenario: str) -> None:
     rng = np.random.default_rng(7)
     accuracy, repeats = SCENARIOS[scenario][0], 1000
-    covered = rejected = 0
+    covered = rejected = uneven = 0
     for repeat in range(repeats):
         first, second = simulate(rng, *SCENARIOS[scenario])
-        one = estimate(first, "accuracy", n_resamples=400, seed=repeat)
-        covered += one.low <= accuracy <= one.high
-        rejected += compare(first, second, "accuracy", n_resamples=400, seed=repeat).p_value < 0.05
+        kept = max(1, len(second.scores) - 2)
+        fewer = Predictions(second.labels, second.scores[:kept], second.groups, second.seeds[:kept])
+        found = analyse({"a": first, "b": second, "fewer": fewer}, "accuracy", n_resamples=300, seed=repeat)
+        covered += found.estimates["a"].low <= accuracy <= found.estimates["a"].high
+        rejected += found.differences["a", "b"].p_value < 0.05
+        uneven += found.differences["a", "fewer"].p_value < 0.05
+    print(scenario, covered / repeats, rejected / repeats, uneven / repeats)
     assert 0.93 <= covered / repeats <= 0.97
     assert 0.03 <= rejected / repeats <= 0.07
+    if SCENARIOS[scenario][4] >= 4:
+        assert 0.03 <= uneven / repeats <= 0.07
+
+
+def test_seeds_of_one_draw_are_not_independent() -> None:
+    rng = np.random.default_rng(6)
+    difficulty = rng.random(2000)
+    right = np.concatenate([difficulty < chance + 0.01 * rng.normal(size=(4, 1)) for chance in (0.6, 0.7, 0.8)])
+    draws = tuple(np.repeat([0, 1, 2], 4).tolist())
+    seeds = from_right(right)
+    pooled = Predictions(seeds.labels, seeds.scores, None, seeds.seeds, draws)
+    found = analyse({"pooled": pooled, "naive": seeds}, "accuracy")
+    assert found.estimates["pooled"].n_seeds == 3
+    assert found.estimates["pooled"].value == pytest.approx(right.mean())
+    assert found.estimates["pooled"].seed_sd == pytest.approx(0.1, abs=0.02)
+    assert found.estimates["pooled"].se > 1.5 * found.estimates["naive"].se
+    assert found.resampled["pooled"][0] == pytest.approx(right.mean())
+    assert found.resampled["pooled"][1:].std() > 1.5 * found.resampled["naive"][1:].std()
+    with pytest.raises(ValueError, match="draw"):
+        Predictions(seeds.labels, seeds.scores, None, seeds.seeds, draws[:2])
 
 
 def test_all_pairs_are_compared_on_the_same_resamples() -> None:
