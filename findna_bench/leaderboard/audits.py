@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from findna_bench.data.audit.pages import read_verdicts
 from findna_bench.errors import UsageError
 
 __all__ = ["Verdict", "read_audits"]
@@ -14,30 +14,26 @@ __all__ = ["Verdict", "read_audits"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an audit found on one task. route: what it looked at (sequences, coordinates)."""
+    """What an audit found on one task. level: in a word or two; route: what it looked at (sequences, coordinates)."""
 
-    task: str
     level: str
     route: str
-    sentences: tuple[str, ...]
+    text: str
 
 
 def read_audits(folder: Path) -> Mapping[str, tuple[Verdict, ...]]:
-    """Verdicts by task, one per route.
+    """Verdicts by task (``suite/name``), one per route.
 
     Raises:
-        UsageError: the folder holds no audit, or a damaged one.
+        UsageError: the folder holds no audit, or another kind of JSON.
     """
-    found: dict[str, list[Verdict]] = {}
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            report = json.loads(path.read_text("utf-8"))
-            verdict = Verdict(
-                report["task"], report["verdict"]["level"], report["route"], tuple(report["verdict"]["sentences"])
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path} is not a report of `findna-bench audit --pages FOLDER`") from error
-        found.setdefault(verdict.task, []).append(verdict)
-    if not found:
+    try:
+        verdicts = read_verdicts(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} holds JSON that is no report of `findna-bench audit --pages FOLDER`") from error
+    if not verdicts:
         raise UsageError(f"no audit in {folder}; `findna-bench audit SUITE --pages {folder}` writes some")
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict["task"], []).append(Verdict(verdict["level"], verdict["route"], verdict["verdict"]))
     return {task: tuple(verdicts) for task, verdicts in found.items()}

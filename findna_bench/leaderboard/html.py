@@ -65,9 +65,7 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
                 "metric_label": MetricNames[c.metric],
                 "flags": list(c.flags),
                 "why_not": c.why_not,
-                "audits": [
-                    {"level": v.level, "route": v.route, "text": " ".join(v.sentences)} for v in audits.get(c.name, ())
-                ],
+                "audits": [asdict(verdict) for verdict in audits.get(c.name, ())],
             }
             for c in table.columns
         ],

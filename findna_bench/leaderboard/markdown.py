@@ -193,7 +193,7 @@ def _reasons(table: SuiteTable) -> list[str]:
 
 def _verdicts(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[str]:
     found = [
-        f"* {escape(short(c.name))}, by {escape(v.route)}: **{escape(v.level)}**. {escape(' '.join(v.sentences))}"
+        f"* {escape(short(c.name))}, by {escape(v.route)}: **{escape(v.level)}**. {escape(v.text)}"
         for c in table.columns
         for v in audits.get(c.name, ())
     ]

@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
+from findna_bench.data.audit import audit_tables
+from findna_bench.data.audit.pages import write_pages
+from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard.audits import read_audits
 from findna_bench.leaderboard.beside import Published, published_beside
@@ -203,7 +207,7 @@ def profile(folder: Path) -> Path:
     slow = row | {"formulation": "published", "ns_per_base": 9e9}
     failed = row | {"model": "n", "status": "oom", "ns_per_base": None, "length": 200}
     path = folder / "compute.json"
-    path.write_text(json.dumps({"profile_schema": 1, "rows": [slow, row, failed]}))
+    path.write_text(json.dumps({"profile_schema": 1, "rows": [row, slow, failed]}))
     return path
 
 
@@ -218,10 +222,12 @@ def test_other_files_are_neither_costs_nor_audits(tmp_path: Path) -> None:
     (tmp_path / "compute.json").write_text("{}")
     with pytest.raises(UsageError, match=r"not a compute\.json"):
         read_costs(tmp_path / "compute.json")
-    with pytest.raises(UsageError, match="not a report"):
-        read_audits(tmp_path)
     with pytest.raises(UsageError, match="no audit in"):
-        read_audits(tmp_path / "nowhere")
+        read_audits(tmp_path)
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "task.json").write_text("{")
+    with pytest.raises(UsageError, match="no report of"):
+        read_audits(tmp_path)
 
 
 def test_pages_show_what_an_audit_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,15 +238,19 @@ def test_pages_show_what_an_audit_wrote(tmp_path: Path, monkeypatch: pytest.Monk
         return int(left.value.code or 0)
 
     monkeypatch.chdir(tmp_path)
-    ResultStore(Path("results")).write(result("m", "demo/motif_order", 0.8))
-    assert bench("audit", "demo/motif_order", "--pages", "audits") == 0
+    ResultStore(Path("results")).write(result("m", "toy/one", 0.8))
+    bases = np.random.default_rng(0).choice(list("ACGT"), (40, 80))
+    rows = SequenceTable(["".join(row) for row in bases], np.arange(40) % 2, np.arange(40))
+    card = TaskCard(name="one", suite="toy", kind="binary", labels=("a", "b"))
+    write_pages([audit_tables({"train": rows, "test": rows}, card)], Path("audits"))
     assert bench("leaderboard", "--audits", "audits") == 2  # shown on pages only
     words = ("leaderboard", "--markdown", "page.md", "--audits", "audits", "--costs", str(profile(tmp_path)))
     assert bench(*words, "--html", "html") == 0
     page = Path("page.md").read_text()
-    assert "motif\\_order, by sequences and coordinates: **note**. " in page
+    assert "* one, by sequences: **shortcut and leak**. " in page
+    assert "identical to a train row on either strand: 100.0 % of a" in page
     assert "train, 100 bases, CPU" in page
     assert f"--audits audits --costs {tmp_path}/compute.json`" in page
-    assert '"level":"note"' in Path("html/index.html").read_text()
+    assert '"level":"shortcut and leak"' in Path("html/index.html").read_text()
     assert bench(*words, "--check") == 0
     assert bench("leaderboard", "--markdown", "page.md", "--check") == 1

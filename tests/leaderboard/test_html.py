@@ -94,7 +94,7 @@ COSTS = Costs(
     f"train {HOSTILE}",
     {"small": Cost(50.0, 2e6, 2**30), "x": Cost(50.0, 2e6, 2**30), "large": Cost(900.0, None, 2**33)},
 )
-AUDITS = {"demo/species4": (Verdict("demo/species4", "leak", "sequences", (f"Rows are found again. {HOSTILE}",)),)}
+AUDITS = {"demo/species4": (Verdict("leak", "sequences", f"Rows are found again. {HOSTILE}"),)}
 PAPER = Paper(
     key="paper",
     title=HOSTILE,

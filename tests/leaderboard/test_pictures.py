@@ -1,0 +1,48 @@
+"""The committed command that makes README's pictures."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from findna_bench.results.schema import Result
+from findna_bench.results.store import ResultStore
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_pictures.py"
+
+
+def test_pictures_are_made_from_a_results_folder_and_stay_small(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("needs chromium (Debian: apt install chromium)")
+    store = ResultStore(tmp_path / "results")
+    for model, value, size in (("small", 0.7, 1000), ("large", 0.8, 10**6), ("kmer", 0.75, None)):
+        store.write(
+            Result.model_validate(
+                {
+                    "identity": model, "request_id": model, "config_id": model, "status": "success", "protocol_version": 1,
+                    "model": {"name": model, "kind": "encoder", "n_parameters": size},
+                    "task": {"suite": "demo", "name": "species4", "labels": ["a", "b"], "counts": {"test": {"a": 6, "b": 4}}},
+                    "protocol": {"name": "probe"}, "metrics": {"main": {"name": "accuracy", "value": value}},
+                    "created": "2026-01-01T00:00:00+00:00",
+                }
+            )
+        )  # fmt: skip
+    into = tmp_path / "images"
+    command = [sys.executable, str(SCRIPT), str(store.root), "--into", str(into), "--width", "900", "--height", "700"]
+    subprocess.run(command, check=True, timeout=300)
+    assert image.open(into / "leaderboard.png").size == (900, 700)
+    # The best cell of the heat map: green at 45 % on white, drawn by the page's script.
+    colours = image.open(into / "leaderboard.png").convert("RGB").getcolors(1 << 20)
+    green = (153, 197, 178)
+    assert sum(n for n, c in colours if max(abs(x - y) for x, y in zip(c, green, strict=True)) < 8) > 500
+    assert {path.name for path in into.iterdir()} == {"leaderboard.png", "pareto.png"}
+    assert all(path.stat().st_size < 250_000 for path in into.iterdir())
+    missing = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path / "nowhere")], capture_output=True, text=True)
+    assert missing.returncode == 1
+    assert missing.stderr.count("\n") == 1
+    assert "does not exist" in missing.stderr
