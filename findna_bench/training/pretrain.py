@@ -192,6 +192,9 @@ class Pretraining:
         self.ranks, self.reporter = ranks or Ranks(), reporter or SilentReporter()
         self.log_every, self.checkpoint_minutes, self.checkpoint_steps = log_every, checkpoint_minutes, checkpoint_steps
         self.tensorboard, self.curves = tensorboard, curves
+        self._writer: Any = None
+        if tensorboard:
+            _summary_writer()  # a package that is missing is missed before the first step
         self.per_epoch = len(corpus) // settings.batch_size
         if self.per_epoch < 1:
             raise UsageError(
@@ -319,6 +322,9 @@ class Pretraining:
         except KeyboardInterrupt:
             self._save()
             raise
+        finally:
+            if self._writer is not None:
+                self._writer.close()
         self._export()
         return PretrainReport(
             self.folder,
@@ -472,13 +478,11 @@ class Pretraining:
     def _to_tensorboard(self, split: str, row: Mapping[str, float]) -> None:
         if not self.tensorboard:
             return
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
-        with SummaryWriter(str(self.folder / "tensorboard")) as writer:
-            for name, value in row.items():
-                writer.add_scalar(f"{split}/{name}", value, self._step)
+        if self._writer is None:
+            self._writer = _summary_writer()(str(self.folder / "tensorboard"), purge_step=self._step)
+        for name, value in row.items():
+            self._writer.add_scalar(f"{split}/{name}", value, self._step)
+        self._writer.flush()
 
     # ---------------------------------------------------------------------------------------------------- the end
 
@@ -510,6 +514,14 @@ class Pretraining:
             write_json(self.folder / TRAINING, record)
             (self.folder / CHECKPOINT).unlink(missing_ok=True)
         self.ranks.wait()
+
+
+def _summary_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
+    return SummaryWriter
 
 
 def _mixed(*numbers: int) -> int:

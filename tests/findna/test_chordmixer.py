@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from findna_bench.api import Checkpoint, ModelError, TokenBatch, WeightsError
+from findna_plugins.augmentations import Translocation
 from findna_plugins.bases import BLANK
 from findna_plugins.chordmixer import ChordMixer, Tracks, rotate
+from findna_plugins.objectives.nucleotides import base_batch
 
 SMALL = {"channels": 21, "track_size": 4, "hidden": 16, "layers": 2, "blocks_per_layer": 5}
 
@@ -48,10 +50,11 @@ def load(checkpoint: Checkpoint, config: dict[str, object] | None = None, networ
 def test_parameter_counts_are_those_of_the_paper() -> None:
     with torch.device("meta"):
         model = ChordMixer()
-        norms = ChordMixer(norm="prepost")
+        pre, norms = ChordMixer(norm="pre"), ChordMixer(norm="prepost")
     count = sum(p.numel() for p in model.parameters())
     assert count == 12_651_873
     assert sum(p.numel() for p in model.layers[0][0].parameters()) == 316_212
+    assert sum(p.numel() for p in pre.parameters()) == 12_676_513
     assert sum(p.numel() for p in norms.parameters()) == 12_701_153
 
 
@@ -98,6 +101,24 @@ def test_circular_shift_of_the_input_shifts_the_output() -> None:
         one = model(model.tokenize([sequence])).tokens[0]
         other = model(model.tokenize([sequence[11:] + sequence[:11]])).tokens[0]
     assert torch.equal(one.roll(-11, 0), other)
+
+
+@pytest.mark.parametrize("formulation", ["plain", "fused", "gather"])
+def test_translocation_leaves_the_mean_over_positions_alone(formulation: str) -> None:
+    model = small(formulation=formulation).eval()
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(0, 5, (8, 61), dtype=torch.uint8, generator=generator)
+    moved = Translocation()(codes, generator)
+    assert not torch.equal(codes, moved)
+    with torch.no_grad():
+        one, other = (model(base_batch(x)).tokens.mean(1) for x in (codes, moved))
+        assert torch.allclose(one, other, atol=1e-6)
+        # [CLS] tokens cut the circle.
+        cut = [
+            model(base_batch(torch.nn.functional.pad(x, (0, 2), value=BLANK), 2)).tokens[:, :61].mean(1)
+            for x in (codes, moved)
+        ]
+    assert not torch.allclose(*cut, atol=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
@@ -194,20 +215,30 @@ def test_extension_to_longer_sequences_starts_as_the_network_it_extends() -> Non
 
 
 def test_reference_adaptation_drops_the_blocks_the_authors_dropped() -> None:
+    published = {  # millions of parameters, classes
+        "human_nontata_promoters": (10.12, 2),
+        "human_enhancers_cohn": (8.54, 2),
+        "demo_human_or_worm": (10.12, 2),
+        "dummy_mouse_enhancers_ensembl": (8.22, 2),
+        "demo_coding_vs_intergenomic_seqs": (5.06, 2),
+        "human_enhancers_ensembl": (9.49, 2),
+        "human_ensembl_regulatory": (12.65, 3),
+        "human_ocr_ensembl": (6.33, 2),
+        "emp_H3": (11.39, 2),
+        "virus_covid": (12.65, 9),
+        "mtcdna-1024": (12.65, 2),
+        "mtcdna-4096": (15.18, 2),
+        "mtcdna-8192": (16.45, 2),
+    }
     with torch.device("meta"):
         pretrained = ChordMixer().state_dict()
         counts = {
             task: sum(p.numel() for p in ChordMixer(adapt="reference", task=task).parameters())
             - 309 * 5  # the nucleotide head
-            + 309 * 2  # a linear classifier of two classes, which the published counts include
-            for task in ("human_nontata_promoters", "human_enhancers_cohn", "mtcdna-8192", "human_ocr_ensembl")
+            + 309 * classes  # a linear classifier, which the published counts include
+            for task, (_, classes) in published.items()
         }
-    assert {task: round(n / 1e6, 2) for task, n in counts.items()} == {
-        "human_nontata_promoters": 10.12,
-        "human_enhancers_cohn": 8.54,
-        "mtcdna-8192": 16.45,
-        "human_ocr_ensembl": 6.33,
-    }
+    assert {task: round(n / 1e6, 2) for task, n in counts.items()} == {t: n for t, (n, _) in published.items()}
     tensors = {name: torch.zeros(p.shape) for name, p in pretrained.items()}
     model = load(Checkpoint(tensors), {"adapt": "reference", "task": "human_enhancers_cohn"})
     assert (model.layers_count, model.blocks_per_layer, model.track_size) == (3, 9, 40)

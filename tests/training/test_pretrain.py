@@ -10,14 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from findna_bench import api as fb
+from findna_bench.cli import app
 from findna_bench.errors import DataError, UsageError
 from findna_bench.training.launch import DataChoice, choose_settings, pretrain
 from findna_bench.training.pretrain import ModelFolder, Pretraining, PretrainSettings
@@ -97,6 +100,81 @@ def test_training_windows_touch_no_validation_window(genome: Path, tmp_path: Pat
     )
     for contig, begin, end in held_out:
         assert not any(c == contig and int(b) < int(end) and int(e) > int(begin) for c, b, e in train)
+
+
+def test_options_of_the_command_decide_where_windows_lie(genome: Path, tmp_path: Path) -> None:
+    regions, exclude = tmp_path / "in.bed", tmp_path / "out.bed"
+    regions.write_text("c0\t1500\t3500\nc1\t0\t1000\n")
+    exclude.write_text("c0\t2500\t2600\n")
+    sizes = [word for name, value in SMALL.items() for word in ("--set", f"backbone.{name}={value}")]
+    words = [
+        "chordmixer",
+        "--objective",
+        "masked_nucleotide",
+        "--fasta",
+        genome,
+        "--regions",
+        regions,
+        "--exclude",
+        exclude,
+    ]
+    words += ["--sampling", "length-weighted", "--max-n-frac", 0, "--windows", 300, "--window-length", 40, "--steps", 2]
+    words += [
+        "--validation-windows",
+        20,
+        "--batch-size",
+        8,
+        "--accumulate",
+        2,
+        "--seed",
+        3,
+        "--device",
+        "cpu",
+        "-q",
+        "--json",
+    ]
+    done = CliRunner().invoke(app, ["pretrain", *map(str, words), *sizes, "-o", str(tmp_path / "m")])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["steps"] == 2
+    rows = [line.split("\t") for line in (tmp_path / "m" / "windows.bed").read_text().splitlines()]
+    places = [(contig, int(begin), int(end)) for contig, begin, end in rows]
+    assert len(places) == 300
+    for contig, begin, end in places:
+        assert end - begin == 40
+        assert end <= 1000 if contig == "c1" else begin >= 1500 and end <= 3500
+        assert contig == "c1" or end <= 2500 or begin >= 2600  # excluded
+        assert contig == "c1" or end <= 2000 or begin >= 2050  # no N
+    # By length c0's places are 1.8 times c1's; uniform sampling would draw from both alike.
+    assert 0.57 < sum(contig == "c0" for contig, _, _ in places) / 300 < 0.72
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert record["pretraining"]["regions"] == [["c0", 1500, 3500], ["c1", 0, 1000]]
+    assert record["pretraining"]["exclude"] == [["c0", 2500, 2600]]
+    assert record["settings"]["sampling"] == "length-weighted"
+
+
+def test_tensorboard_gets_what_the_log_gets(genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match="pip install tensorboard"):
+        start(genome, tmp_path / "m", changes={"steps": 4}, tensorboard=True)
+    assert not (tmp_path / "m" / "training.json").exists()
+    written: list[tuple[str, int, float]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int) -> None: ...
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, step, float(f"{value:.6g}")))
+
+        def flush(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    start(genome, tmp_path / "m", changes={"steps": 4}, tensorboard=True)
+    rows = list(csv.DictReader((tmp_path / "m" / "log.csv").open()))
+    logged = {(f"{r['split']}/loss", int(r["step"]), float(r["loss"])) for r in rows}
+    assert logged == {entry for entry in written if entry[0].endswith("/loss")}
+    assert {step for _, step, _ in logged} == {2, 4}
 
 
 class Stop(Exception):
