@@ -13,7 +13,7 @@ from findna_bench.errors import BenchError, OutputError, UsageError
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.results.bundle import read_bundle
 from findna_bench.results.schema import Result, read_result
-from findna_bench.results.store import ResultStore
+from findna_bench.results.store import ResultStore, read_predictions
 
 __all__ = ["Finding", "Verification", "verify"]
 
@@ -81,21 +81,11 @@ def _verify(root: Path, rerun: int, tolerance: float, data_dir: Path | None) -> 
 
 
 def _check_predictions(path: Path, result: Result) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    predictions = path.with_suffix(".predictions.parquet")
     try:
-        table = pq.read_table(predictions)
-    except FileNotFoundError:
-        return ["its predictions are missing"]
-    except (pa.ArrowException, OSError) as error:
-        return [f"its predictions cannot be read ({error})"]
-    columns = [f"score_{c}" for c in range(len(result.task.labels))]
-    if table.column_names != ["row_id", "label", *columns]:
-        return [f"its predictions have columns {', '.join(table.column_names)}"]
-    scores = np.stack([table[column].to_numpy() for column in columns], axis=1).astype(np.float64)
-    again = compute_metrics(table["label"].to_numpy(), scores)
+        ids, labels, scores = read_predictions(path.with_suffix(".predictions.parquet"), len(result.task.labels))
+    except OutputError as error:
+        return [str(error)]
+    again = compute_metrics(labels, scores)
     problems = []
     for name, value in result.metrics.all.items():
         new = again.get(name)
@@ -106,14 +96,8 @@ def _check_predictions(path: Path, result: Result) -> list[str]:
     main = result.metrics.main
     if main.value != result.metrics.all.get(main.name):
         problems.append(f"the main metric {main.name} is not the one in the list of all")
-    if (
-        result.limit is None
-        and result.task.counts
-        and table.num_rows != sum(result.task.counts.get("test", {}).values())
-    ):
-        problems.append(
-            f"{table.num_rows} predictions for {sum(result.task.counts.get('test', {}).values())} test rows"
-        )
+    if result.limit is None and result.task.counts and len(ids) != sum(result.task.counts.get("test", {}).values()):
+        problems.append(f"{len(ids)} predictions for {sum(result.task.counts.get('test', {}).values())} test rows")
     return problems
 
 

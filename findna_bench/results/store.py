@@ -171,7 +171,7 @@ def read_predictions(path: Path, n_classes: int) -> tuple[np.ndarray, np.ndarray
     """What :func:`write_predictions` wrote: (row ids (n,) str, labels (n,) int64, scores (n, C) float64).
 
     Raises:
-        OutputError: the file is missing, unreadable, or holds other columns; row ids are not unique; a score is not finite.
+        OutputError: the file is missing, unreadable, empty, or holds other columns; row ids are not unique; a score is not finite.
     """
     import numpy as np
     import pyarrow as pa
@@ -180,20 +180,24 @@ def read_predictions(path: Path, n_classes: int) -> tuple[np.ndarray, np.ndarray
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
-        raise OutputError(f"its predictions {path} are missing; run the cell again with --overwrite always") from None
+        raise OutputError(
+            f"its predictions are missing ({path.name}); run the cell again with --overwrite always"
+        ) from None
     except (pa.ArrowException, OSError) as error:
-        raise OutputError(f"its predictions {path} cannot be read ({error})") from error
+        raise OutputError(f"its predictions cannot be read ({error})") from error
     names = [f"score_{c}" for c in range(n_classes)]
     if table.column_names != ["row_id", "label", *names]:
-        raise OutputError(f"its predictions {path} have columns {', '.join(table.column_names)}")
+        raise OutputError(f"its predictions have columns {', '.join(table.column_names)}")
     try:
         labels = np.asarray(table["label"].to_numpy(), dtype=np.int64)
         scores = np.stack([np.asarray(table[name].to_numpy(), dtype=np.float64) for name in names], axis=1)
     except (ValueError, TypeError) as error:
-        raise OutputError(f"its predictions {path} hold something that is no number ({error})") from error
+        raise OutputError(f"its predictions hold something that is no number ({error})") from error
     ids = np.asarray(table["row_id"].to_pylist(), dtype=object)
+    if not len(ids):
+        raise OutputError("its predictions hold no row")
     if len(set(ids.tolist())) != len(ids):
-        raise OutputError(f"its predictions {path} name a row twice")
+        raise OutputError("its predictions name a row twice")
     if not np.isfinite(scores).all() or labels.min(initial=0) < 0 or labels.max(initial=0) >= n_classes:
-        raise OutputError(f"its predictions {path} hold a score that is not finite, or a label outside the task's")
+        raise OutputError("its predictions hold a score that is not finite, or a label outside the task's")
     return ids, labels, scores
