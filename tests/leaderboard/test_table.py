@@ -146,7 +146,7 @@ def test_a_search_is_named_by_its_size_and_never_by_its_trials(registry: Registr
 
     one, other = searched(2, {"settings": {"lr": 0.1}}), searched(3, {"settings": {"lr": 0.2}})
     plain = {"protocol": {"settings": {"method": "finetune", "seed_varies": ["row order"]}}}
-    failed = result(on="two", status="oom", protocol={"settings": {"search": 3}})
+    failed = result(on="two", status="oom", protocol={"settings": {"search": 3}}, config="f")
     board = rows(
         leaderboard(
             [*suite(**plain), *suite(**one), *suite(tasks=("one", "three"), **other), failed], registry=registry
