@@ -313,6 +313,8 @@ class Pretraining:
         self.ranks.broadcast(self.objective)
         resumed_from = self._step
         if self.ranks.first:
+            for left in self.folder.glob(".*.part"):  # of a process that was killed while it wrote
+                left.unlink(missing_ok=True)
             write_json(self.folder / TRAINING, {"status": "running", **self.record})
             self.log.resume(self._step)
         self.reporter.started(self.total_steps, self._step, f"{len(self.corpus)} sequences")

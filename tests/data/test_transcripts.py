@@ -101,12 +101,12 @@ def test_sizes_of_the_random_split_at_the_published_number() -> None:
     from findna_bench.data.transcripts import _random_split
 
     n = 16_493
-    table = SequenceTable(["A"] * n, np.zeros(n, dtype=np.int64), np.arange(n).astype(str))
-    assert {split: len(rows) for split, rows in _random_split(table, 1).items()} == {
-        "train": 9895,
-        "validation": 3299,
-        "test": 3299,
-    }
+    labels = (np.arange(n) >= 4193).astype(np.int64)  # 4,193 turtle, 12,300 mouse
+    table = SequenceTable(["A"] * n, labels, np.arange(n).astype(str))
+    parts = _random_split(table, 1)
+    assert {split: len(rows) for split, rows in parts.items()} == {"train": 9895, "validation": 3299, "test": 3299}
+    assert round(100 * float(labels.mean()), 1) == 74.6
+    assert sum(int(labels[rows].sum()) for rows in parts.values()) == 12_300
     card = resolve_task("mtcdna-1024").card
     assert card is not None
     assert card.config["rows"] == {"train": 9895, "validation": 3299, "test": 3299}

@@ -176,6 +176,15 @@ def test_real_accuracies_are_never_called_impossible(
     assert figure.notes == ()
 
 
+def test_the_papers_average_over_gue_is_that_of_its_eleven_scores() -> None:
+    papers = load_published(get_registry().cards("published"))
+    rows = [f for p in papers for f in p.figures if f.table == "3" and f.model == "findna" and "2405.08538" in f.source]
+    scores = [f.number for f in rows if f.kind == "score"]
+    assert len(scores) == 11
+    (average,) = [f for f in rows if f.kind == "average"]
+    assert round(sum(scores) / 11, 2) == average.number == 66.49
+
+
 def test_a_wrong_average_is_noted(tmp_path: Path) -> None:
     text = toml_with("80.00", 1000, 1).replace('["a/b"]', '["a/b", "a/c", "average"]')
     text = text.replace("[[tables.rows]]", '[tables.column.average]\ntask = ""\nkind = "average"\n[[tables.rows]]')

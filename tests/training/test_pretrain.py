@@ -304,6 +304,37 @@ def test_killed_at_any_moment_it_goes_on_from_the_last_checkpoint(genome: Path, 
     assert same(weights(folder), weights(tmp_path / "whole"))
 
 
+@pytest.mark.long
+def test_killed_while_a_checkpoint_is_written_the_one_before_counts(genome: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    code = """
+import os, signal, sys, torch
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_pretrain as t
+save, number = torch.save, 0
+def half(state, stream):
+    global number
+    number += 1
+    if number < 2:
+        return save(state, stream)
+    stream.write(b"PK" + bytes(1000))
+    stream.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+torch.save = half
+t.start(Path(sys.argv[1]), Path(sys.argv[2]), changes={"steps": 20}, checkpoint_steps=5)
+"""
+    words = [sys.executable, "-c", code, str(genome), str(folder), str(Path(__file__).parent)]
+    done = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert list(folder.glob(".checkpoint.pt.*.part"))
+    report = start(genome, folder, changes={"steps": 20}, checkpoint_steps=5)
+    assert report.resumed_from == 5
+    start(genome, tmp_path / "whole", changes={"steps": 20})
+    assert same(weights(folder), weights(tmp_path / "whole"))
+    assert not list(folder.glob("*.part")) + list(folder.glob(".*.part"))
+
+
 def run_ranks(genome: Path, folder: Path) -> dict[str, Any]:
     """Train as ``torchrun`` would; every rank writes the state of its objective."""
     from findna_bench.sequences.genome import Genome
