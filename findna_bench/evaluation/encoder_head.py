@@ -58,6 +58,11 @@ class Reading:
                 share += [(stop - start) / bases / len(strands)] * len(strands)
         return Pieces(texts, np.asarray(owner, dtype=np.int64), np.asarray(share, dtype=np.float32), len(sequences))
 
+    def other_strand(self, sequence: str) -> str:
+        """The reverse complement of what is read of a sequence: the same bases, whichever strand is drawn."""
+        cut = self.window.cut(len(sequence), self.longest)
+        return reverse_complement(sequence[cut[0][0] : cut[-1][1]])
+
 
 class EncoderHead(nn.Module):
     """Backbone, pooling and head: logits (R, C) in float32, whatever the backbone computes in."""

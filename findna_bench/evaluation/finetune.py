@@ -37,7 +37,6 @@ from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling
 from findna_bench.models.precision import compute_precision
 from findna_bench.models.windows import WindowPolicy
-from findna_bench.sequences.alphabet import reverse_complement
 from findna_bench.sequences.batches import length_batches
 from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
@@ -458,7 +457,7 @@ class _Run:
 
     def _step(self, rows: np.ndarray, flipped: np.ndarray) -> None:
         sequences = [self.train.sequences[row] for row in rows]
-        sequences = [reverse_complement(s) if flip else s for s, flip in zip(sequences, flipped, strict=True)]
+        sequences = [self.reading.other_strand(s) if flip else s for s, flip in zip(sequences, flipped, strict=True)]
         labels = torch.from_numpy(self.train.labels[rows].astype(np.int64)).to(self.model.device)
         while (done := self._accumulate(sequences, labels)) is None:
             self._halve(sequences)

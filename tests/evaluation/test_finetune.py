@@ -292,6 +292,17 @@ def test_windows_cover_long_rows_and_coverage_says_what_was_read() -> None:
     assert np.bincount(pieces.owner, pieces.share) == pytest.approx([1.0, 1.0])
 
 
+@pytest.mark.parametrize("strand", ["forward", "rc-mean", "rc-augment"])
+def test_bases_behind_the_window_change_nothing_on_either_strand(strand: str) -> None:
+    model, preset = hyena(), replace(QUICK, epochs=1, max_length=100)
+    heads, tails = rows(24, 0, length=100), rows(24, 3, length=60)
+    long = replace(heads, sequences=[(a * 2)[:100] + b for a, b in zip(heads.sequences, tails.sequences, strict=True)])
+    short = replace(heads, sequences=[s[:100] for s in long.sequences])
+    assert same(
+        *(fine_tune(model, table, table, 2, preset, 0, strand=strand, window="truncate") for table in (long, short))
+    )
+
+
 def test_tokens_are_cut_before_the_last_special_one() -> None:
     ids = torch.tensor([[1, 5, 6, 7, 8, 2], [1, 5, 2, 0, 0, 0]])
     mask = ids > 0
