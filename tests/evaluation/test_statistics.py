@@ -261,11 +261,12 @@ def test_nominal_levels_hold_for_related_rows_and_seed_effects(scenario: str) ->
         covered += found.estimates["a"].low <= accuracy <= found.estimates["a"].high
         rejected += found.differences["a", "b"].p_value < 0.05
         uneven += found.differences["a", "fewer"].p_value < 0.05
-    print(scenario, covered / repeats, rejected / repeats, uneven / repeats)
     assert 0.93 <= covered / repeats <= 0.97
     assert 0.03 <= rejected / repeats <= 0.07
-    if SCENARIOS[scenario][4] >= 4:
-        assert 0.03 <= uneven / repeats <= 0.07
+    if kept > 1:  # one seed says nothing of seeds; two err on the wide side
+        assert uneven / repeats <= 0.07
+    if kept > 2:
+        assert uneven / repeats >= 0.03
 
 
 def test_seeds_of_one_draw_are_not_independent() -> None:
