@@ -30,12 +30,12 @@ def render_html(
     """The page as text, from what :func:`~findna_bench.leaderboard.markdown.render_markdown` takes. The same results give the
     same bytes.
     """
-    several = len(board.tables) > 1 or (board.tables and costs)
+    whole = overview(board, costs)
     data = {
         "title": title,
         "legend": LEGEND.replace("**", "").replace("<u>", "").replace("</u>", ""),
         "notes": [*board.notes, *board.environments],
-        "overview": asdict(overview(board, costs)) if several else None,
+        "overview": asdict(whole) if whole else None,
         "overview_legend": OVERVIEW_LEGEND,
         "costs": costs.about if costs else None,
         "tables": [_table(table, audits or {}, costs) for table in board.tables],

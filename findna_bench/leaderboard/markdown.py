@@ -50,8 +50,8 @@ def render_markdown(
     parts += [LEGEND, ""]
     for note in board.notes:
         parts += [f"> {escape(note)}", ""]
-    if len(board.tables) > 1 or (board.tables and costs):
-        parts += ["## Overview", "", OVERVIEW_LEGEND, "", *_grid(overview(board, costs)), ""]
+    if whole := overview(board, costs):
+        parts += ["## Overview", "", OVERVIEW_LEGEND, "", *_grid(whole), ""]
         parts += [f"Costs: {escape(costs.about)}; parameters and costs do not depend on training.", ""] if costs else []
     for tables in board.suites:
         for table in tables:

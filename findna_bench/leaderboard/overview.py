@@ -18,8 +18,13 @@ OVERVIEW_LEGEND = (
 )
 
 
-def overview(board: Leaderboard, costs: Costs | None = None) -> Grid:
-    """One line per row of any table, models first; three columns per table: gain over ``trivial``, over the best control, mean."""
+def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
+    """One line per row of any table, models first; three columns per table: gain over ``trivial``, over the best control, mean.
+
+    None where there is one table and no costs: the table says it all.
+    """
+    if not board.tables or (len(board.tables) == 1 and costs is None):
+        return None
     rows: dict[str, list[Row | None]] = {}
     for index, table in enumerate(board.tables):
         for row in table.rows:

@@ -183,6 +183,7 @@ def board_of_two_suites(registry: Registry) -> Leaderboard:
 def test_the_overview_gives_gains_over_trivial_then_over_the_best_control(registry: Registry, tmp_path: Path) -> None:
     costs = read_costs(profile(tmp_path))
     grid = overview(board_of_two_suites(registry), costs)
+    assert grid is not None
     lines = {row[0]: dict(zip(grid.header, row, strict=True)) for row in grid.rows}
     assert list(lines) == ["m", "strong (control)", "trivial (control)"]
     m = lines["m"]
@@ -194,6 +195,8 @@ def test_the_overview_gives_gains_over_trivial_then_over_the_best_control(regist
     assert m["flags"] == "untrained (other, probe)"
     assert (m["ns per base"], m["MFLOP per base"], m["peak GiB"]) == ("2,000", "3", "0.5")
     assert lines["strong (control)"]["toy, probe: over the best control"] == "–"
+    one_suite = leaderboard([result("m", "toy/one", 0.9)], registry=registry)
+    assert "## Overview" not in render_markdown(one_suite)
     page = render_markdown(board_of_two_suites(registry))
     assert page.index("## Overview") < page.index("## toy, probe") < page.index("## other, probe")
     assert page == render_markdown(board_of_two_suites(registry))

@@ -64,6 +64,7 @@ def results() -> list[Result]:
             ("large", 0.9, 900_000),
             ("x@random", 0.5, 1_000),
             (HOSTILE, 0.6, None),
+            ("kmer", 0.8, None),
         )
         for seed in (0, 1)
     ]
@@ -143,15 +144,17 @@ def filter_by(page: Any, text: str) -> None:
 
 
 def test_rows_sort_and_filter(page: Any) -> None:
-    assert models(page) == ["large", "small", HOSTILE, "x@random"]
+    assert models(page) == ["large", "small", HOSTILE, "x@random", "kmer (control)"]
     page.find_element("css selector", '[data-key="demo/species4"]').click()
     assert models(page)[0] == "large"
     page.find_element("css selector", '[data-key="demo/species4"]').click()
-    assert models(page) == ["x@random", HOSTILE, "small", "large"]
+    assert models(page) == ["x@random", HOSTILE, "small", "kmer (control)", "large"]
     assert page.find_element("css selector", 'th[aria-sort="ascending"]').text.startswith("species4")
     page.find_element("css selector", '[data-key="parameters"]').click()
     assert models(page)[0] == "large"
-    assert models(page)[-1] == HOSTILE  # no number of parameters: last, whichever way
+    assert models(page)[-2:] == [HOSTILE, "kmer (control)"]  # no number of parameters: last, whichever way
+    page.find_element("id", "controls").click()
+    assert "kmer (control)" not in models(page)
     filter_by(page, "untrained")
     assert models(page) == ["x@random"]
     filter_by(page, "nothing")
@@ -211,8 +214,8 @@ def test_the_heat_map_is_darkest_where_the_score_is_best(page: Any) -> None:
         )
 
     alphas = [float(shade.rsplit(",", 1)[1].rstrip(")")) for shade in shades()]
-    assert alphas == sorted(alphas, reverse=True)
-    assert alphas[0] > alphas[-1] == 0
+    assert sorted(alphas, reverse=True) == [alphas[0], alphas[4], *alphas[1:4]]  # the control, second best, stands last
+    assert alphas[0] > alphas[4] > alphas[3] == 0
     page.find_element("id", "heat").click()
     assert len(set(shades())) == 1
 
@@ -227,12 +230,17 @@ def test_the_plot_sets_scores_against_the_chosen_cost_and_joins_the_front(page: 
     assert drawn() == ["large: 90.50, 900 k", "small: 70.50, 1 k", "x@random: 50.50, 1 k, untrained"]
     assert corners() == 1  # from small up to large; x@random costs as much as small and is worse
     assert len(page.find_elements("css selector", "#pareto circle.flagged")) == 1
+    assert texts(page, "#pareto text.reference") == ["best control: kmer"]
     page.execute_script(
         "const c = document.getElementById('cost'); c.value = 'flops_per_base'; c.dispatchEvent(new Event('change'))"
     )
     assert drawn() == ["small: 70.50, 2 MFLOP", "x@random: 50.50, 2 MFLOP, untrained"]
+    page.execute_script(
+        "const c = document.getElementById('cost'); c.value = 'ns_per_base'; c.dispatchEvent(new Event('change'))"
+    )
+    assert "large: 90.50, 900 ns" in drawn()
     filter_by(page, "untrained")
-    assert drawn() == ["x@random: 50.50, 2 MFLOP, untrained"]
+    assert drawn() == ["x@random: 50.50, 50 ns, untrained"]
 
 
 def test_audits_and_published_figures_stand_on_the_page(page: Any) -> None:
@@ -331,7 +339,7 @@ def test_pages_are_deterministic_and_mark_what_must_be_marked(results: list[Resu
     text = render_markdown(board)
     assert text == render_markdown(leaderboard(list(reversed(results))))
     assert "**90.50 ± 0.71**" in text
-    assert "<u>70.50 ± 0.71</u>" in text
+    assert "<u>80.50 ± 0.71</u>" in text
     assert "<img" not in text
     assert "untrained" in text
     assert "validation draw" in text
