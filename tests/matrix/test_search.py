@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from findna_bench.evaluation.presets import FineTuning, draw_settings
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.table import leaderboard
 from findna_bench.results.store import ResultStore
+from findna_bench.training.checkpoints import load_checkpoint
 
 BRIEF = FineTuning(lr=0.01, batch_size=8, epochs=2)
 """The preset of this name of the unruly plugin."""
@@ -86,14 +88,19 @@ def test_all_models_and_seeds_are_given_the_same_settings_and_validation_chooses
     assert job.wait() == 0, job.stdout
 
 
-def kill_in_a_trial(job: Job, checkpoints: Path, log: Path, steps: int) -> None:
-    """Kill a search after so many more steps, when a trial is finished and another one is not."""
+def finished_trials(checkpoints: Path) -> int:
+    return sum(len((load_checkpoint(path) or {"trials": []})["trials"]) for path in checkpoints.glob("*.trials.pt"))
+
+
+def kill_after_trials(job: Job, n: int, checkpoints: Path, log: Path) -> None:
+    """Kill a search in the trial that follows the first ``n``."""
+    wait_until(lambda: finished_trials(checkpoints) == n or not alive(job.pid))
     before = len(fits(log))
-    wait_until(lambda: len(fits(log)) > before + steps or not alive(job.pid))
-    wait_until(lambda: len(list(checkpoints.glob("*.trials.pt"))) == 1 or not alive(job.pid))
+    wait_until(lambda: len(fits(log)) > before or not alive(job.pid))
     assert alive(job.pid), job.stderr
     job.send(signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL
+    assert finished_trials(checkpoints) == n
 
 
 def test_a_killed_search_goes_on_with_the_trial_it_was_at(
@@ -104,13 +111,16 @@ def test_a_killed_search_goes_on_with_the_trial_it_was_at(
         (tmp_path / name).mkdir()
     done(server, tmp_path / "calm", *words)
     whole, kept = fits(log), tmp_path / "rough" / "r" / ".checkpoints"
+    rows = json.loads(next((tmp_path / "calm" / "r").rglob("*.json")).read_text())["protocol"]["settings"]["train_rows"]
+    steps = [BRIEF.epochs * math.ceil(rows / preset.batch_size) for preset in draw_settings(BRIEF, 3)]
+    assert len(whole) == sum(steps)
     monkeypatch.setenv("UNRULY_SLEEP", "0.1")
-    for _ in range(2):
-        kill_in_a_trial(server.start(*words, cwd=tmp_path / "rough"), kept, log, len(whole) // 4)
+    for n in (1, 2):
+        kill_after_trials(server.start(*words, cwd=tmp_path / "rough"), n, kept, log)
     monkeypatch.setenv("UNRULY_SLEEP", "0")
     before = len(fits(log))
     done(server, tmp_path / "rough", *words)
-    assert 0 < len(fits(log)) - before < len(whole) * 2 // 3
+    assert len(fits(log)) - before == steps[2]
     assert lasting(tmp_path / "rough" / "r") == lasting(tmp_path / "calm" / "r")
     assert not list(kept.iterdir())
 
