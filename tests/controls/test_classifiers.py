@@ -56,6 +56,14 @@ def test_trivial_finds_lengths_and_composition_and_says_which() -> None:
     assert set(control.settings["validation"]) == {"trees", "length"}
 
 
+def test_trivial_sees_composition_in_a_small_table_too() -> None:
+    def rows(seed: int, n: int = 36) -> SequenceTable:
+        rng = np.random.default_rng(seed)
+        return table(["NN" if i % 2 else random_dna(rng, 2) for i in range(n)], np.arange(n) % 2)
+
+    assert accuracy(TrivialClassifier().fit(rows(0), rows(1, 4), 0, 2), rows(2)) == 1.0
+
+
 def test_trivial_features_are_what_they_are_called() -> None:
     (row,) = trivial_features(table(["ACGTN" * 11 + "A"], [0]))
     assert row[:4].tolist() == [56, 2, 2, 6]

@@ -52,7 +52,11 @@ class _Trees:
         self._only = int(labels[0]) if len(np.unique(labels)) < 2 else None
         self.rounds = max_rounds
         if self._only is None:
-            model = HistGradientBoostingClassifier(max_iter=max_rounds, early_stopping=False, random_state=0)
+            # Twenty rows per leaf, the library's default, would leave small tables without any split at all.
+            leaf = min(20, max(2, len(labels) // 20))
+            model = HistGradientBoostingClassifier(
+                max_iter=max_rounds, early_stopping=False, random_state=0, min_samples_leaf=leaf
+            )
             self._model = model.fit(features, labels)
 
     def choose_rounds(self, features: np.ndarray, labels: np.ndarray) -> None:
