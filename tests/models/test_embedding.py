@@ -19,7 +19,7 @@ from tiny_backbone import CrampedBackbone
 from findna_bench.errors import DataError, ModelError, UnsupportedError, UsageError
 from findna_bench.models.embedding import embed, encode
 from findna_bench.models.loading import LoadedModel, load_model
-from findna_bench.models.sanity import check_sanity, sanity_loss
+from findna_bench.models.sanity import check_sanity, sanity_loss, sanity_sample
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.sequences.alphabet import reverse_complement
 
@@ -261,3 +261,9 @@ def test_findna_means_are_the_authors(shared: Path) -> None:
     mixed = embed(model, list(itertools.chain(*sequences.values()))).vectors
     means = np.concatenate([expected[f"teacher_mean_{length}"] for length in sequences])
     np.testing.assert_allclose(mixed, means, atol=5e-5)
+
+
+def test_short_rows_are_judged_by_as_many_bases_as_long_ones() -> None:
+    assert len(sanity_sample(["ACGTACGTAC" * 10] * 1000)) == 160
+    assert len(sanity_sample(["ACGTACGTAC" * 500] * 1000)) == 16
+    assert sanity_sample(["ACG", "T"]) == ["ACG", "T"]
