@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, get_args, get_type_hints
 
 import typer
 
@@ -170,6 +170,7 @@ def with_config(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
     table = {k: v for k, v in content.items() if not isinstance(v, dict) or k == "weights"} | content.get(
         ctx.command.name or "", {}
     )
+    hints = get_type_hints(ctx.command.callback)
     for key, value in table.items():
         name = key.replace("-", "_")
         if name == "suites":
@@ -179,11 +180,20 @@ def with_config(ctx: typer.Context, config: Path | None) -> dict[str, Any]:
         source = ctx.get_parameter_source(name)
         if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
             continue
-        values[name] = _as_option(name, value, values[name], f"configuration {config}: {key}")
+        values[name] = _as_option(name, value, hints[name], f"configuration {config}: {key}")
     return values
 
 
-def _as_option(name: str, value: Any, default: Any, where: str) -> Any:
+_TOML_VALUES: tuple[tuple[type, Any, str], ...] = (
+    (bool, bool, "true or false"),
+    (int, int, "a whole number"),
+    (float, int | float, "a number"),
+    (str, str, "text in quotes"),
+)
+"""What a TOML value must be for an option of each type."""
+
+
+def _as_option(name: str, value: Any, hint: Any, where: str) -> Any:
     """A TOML value in the form the command line would have given it."""
     if name in ("models", "tasks", "suite", "weights"):
         if name == "weights" and isinstance(value, dict):
@@ -197,12 +207,9 @@ def _as_option(name: str, value: Any, default: Any, where: str) -> Any:
         return Path(str(value)).expanduser()
     if name == "batch_size":
         return str(value)
-    if name in ("limit", "search") and (isinstance(value, bool) or not isinstance(value, int)):
-        raise ConfigError(f"{where}: a whole number is expected, not {value!r}")
-    if isinstance(default, bool) and not isinstance(value, bool):
-        raise ConfigError(f"{where}: true or false is expected, not {value!r}")
-    if isinstance(value, dict | list):
-        raise ConfigError(f"{where}: a single value is expected, not {value!r}")
-    if isinstance(default, int) and not isinstance(default, bool) and not isinstance(value, int):
-        raise ConfigError(f"{where}: a whole number is expected, not {value!r}")
+    for kind, types, words in _TOML_VALUES:
+        if kind in (hint, *get_args(hint)) and (
+            not isinstance(value, types) or (isinstance(value, bool) and kind is not bool)
+        ):
+            raise ConfigError(f"{where}: {words} is expected, not {value!r}")
     return value

@@ -149,6 +149,10 @@ def test_configuration_files_fill_in_what_flags_and_environment_leave_open(
     one_line(bench("plan", "-C", task_file(tmp_path / "b.toml", "sedes = 3")), 2, "b.toml", "sedes")
     one_line(bench("plan", "-C", task_file(tmp_path / "c.toml", "seeds = = 3")), 2, "c.toml")
     one_line(bench("plan", "-C", tmp_path / "absent.toml"), 2, "absent.toml")
+    wrong = {"limit": '"ten"', "timeout": '"1 h"', "layer": "1.5", "fail-fast": '"yes"', "device": "0", "split": "[1]"}
+    for key, value in wrong.items():
+        text = f'models = "majority"\ntasks = "demo/species4"\n{key} = {value}'
+        one_line(bench("plan", "-C", task_file(tmp_path / "d.toml", text)), 2, "d.toml", key, "is expected")
 
 
 @pytest.mark.parametrize(
