@@ -149,8 +149,10 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] |
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        # numpy's own words would advise to unpickle what cannot be read.
+        reason = "it is none, or holds Python objects" if "ickle" in str(error) or "object" in str(error) else error
         raise DataError(
-            f"{path} cannot be read as a plain array file ({error}); write it with numpy.save or numpy.savez"
+            f"{path} cannot be read as a plain array file ({reason}); write it with numpy.save or numpy.savez"
         ) from error
     if vectors.ndim != 2 or not len(vectors) or not vectors.shape[1]:
         raise DataError(f"{path}: vectors must be (rows, D), not of shape {vectors.shape}")

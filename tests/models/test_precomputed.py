@@ -91,3 +91,9 @@ def test_a_file_of_another_length_or_no_array_is_refused(tmp_path: Path) -> None
     (tmp_path / "v.npy").write_bytes(b"\x93NUMPY truncated")
     with pytest.raises(DataError, match="cannot be read"):
         PrecomputedFeatures(tmp_path / "v.npy")
+    (tmp_path / "v.npy").write_text("no array")
+    with pytest.raises(
+        DataError, match=r"cannot be read .*it is none, or holds Python objects.*; write it with"
+    ) as caught:
+        PrecomputedFeatures(tmp_path / "v.npy")
+    assert "allow_pickle" not in str(caught.value)
