@@ -199,6 +199,7 @@ def test_a_run_interrupted_at_random_ends_with_the_bytes_of_one_left_alone(serve
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # 450 s on two cores that do other things as well
 @pytest.mark.parametrize("seed", [0, 1])
 def test_three_models_on_six_tasks_interrupted_ten_times(server: Server, tmp_path: Path, seed: int) -> None:
     interrupted_run_ends_as_if_left_alone(
