@@ -14,6 +14,10 @@ from findna_bench.api import Adapted, Backbone, Checkpoint, WeightsError
 __all__ = ["config_value", "own_prefix", "translate"]
 
 
+_LARGEST, _MOST_LAYERS = 100_000_000, 10_000
+"""Beyond these a size is damage, and building to it would take all memory or all day before any shape is compared."""
+
+
 def own_prefix(tensors: Mapping[str, Tensor], prefix: str) -> str:
     """``prefix`` where any key carries it (a model with its head), else "" (a bare encoder saved by itself)."""
     return prefix if any(key.startswith(prefix) for key in tensors) else ""
@@ -30,7 +34,7 @@ def config_value(config: Mapping[str, Any], *names: str, source: str, kind: type
             value: Any = config[name]
             if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
                 raise WeightsError(f"{source}: config.json says {name} = {value!r}, which is not a {kind.__name__}")
-            if isinstance(value, (int, float)) and value < 0:
+            if isinstance(value, (int, float)) and not 0 <= value <= (_MOST_LAYERS if "layer" in name else _LARGEST):
                 raise WeightsError(f"{source}: config.json says {name} = {value!r}, which no model has")
             return value
     raise WeightsError(f"{source}: config.json has no {' or '.join(names)}; use the published config.json")

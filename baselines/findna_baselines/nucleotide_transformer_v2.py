@@ -22,6 +22,7 @@ from findna_bench.api import Adapted, Checkpoint, Encoding, TokenBatch, WeightsE
 __all__ = ["ESM_HEAD_KEYS", "EsmHead", "NucleotideTransformerV2", "sixmer_tokenizer"]
 
 _ROTARY_BASE = 10_000.0
+_LONGEST_KMER = 8
 SPECIAL_V1 = ("<unk>", "<pad>", "<mask>", "<cls>")
 SPECIAL_V2 = (*SPECIAL_V1, "<eos>", "<bos>")
 
@@ -35,6 +36,8 @@ def sixmer_tokenizer(files: Mapping[str, Path] | None, vocab_size: int, max_toke
         WeightsError: the vocabulary does not belong to a model with ``vocab_size`` word embeddings.
     """
     path, k = (files or {}).get("vocab.txt"), (vocab_size.bit_length() - 1) // 2
+    if not 1 <= k <= _LONGEST_KMER:
+        raise WeightsError(f"vocab_size {vocab_size} is not that of a model over k-mers of 1 to {_LONGEST_KMER} bases")
     special = SPECIAL_V2 if vocab_size == 4**k + len(SPECIAL_V2) + 5 else SPECIAL_V1
     vocabulary = KmerVocabulary.from_file(path, k) if path else KmerVocabulary.by_rule(special, k, tuple("ATCGN"))
     used = max(int(vocabulary.kmer_ids().max()), *(vocabulary.id(token) for token in (*"ACGTN", *SPECIAL_V1))) + 1
