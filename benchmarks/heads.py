@@ -1,10 +1,12 @@
-"""Time of fitting probes for five seeds together, for one, and one after the other; how far their logits differ.
+"""Time of fitting probes for five seeds together, for one, and one after the other; how far their logits differ. And of a whole
+``run`` with nothing embedded before, for five seeds and for one.
 
     python benchmarks/heads.py [rows] [channels] [classes]
 
 Features as of a network, correlated and of unequal scale; each seed draws its own 10 % for validation. The plain loops are what
 one would write: for each seed and strength scikit-learn's StandardScaler and LogisticRegression, warm-started along the strengths;
-for each seed a torch layer with AdamW. Processor time on one thread, best of three.
+for each seed a torch layer with AdamW. Processor time on one thread, best of three; each whole run has a cache, results and
+random weights of its own.
 """
 
 from __future__ import annotations
@@ -14,20 +16,25 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+import findna_bench as fb
 from findna_bench.evaluation.heads import AdamWProbe, LinearHead, LogisticProbe, Preset, SeedSplit, fit_probe
 from findna_bench.training.schedules import learning_rate_factor
 
 SEEDS = 5
+WHOLE_RUN = "hyenadna@random"
+WHOLE_RUN_ROWS, WHOLE_RUN_BASES = 2_000, 300
 
 
 def features(rows: int, channels: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +128,34 @@ def main(rows: int = 10_000, channels: int = 256, classes: int = 2) -> None:
     centred, adamw = x - x.mean(0), AdamWProbe()
     five = report("adamw", adamw, centred, y, splits, classes)
     compare(five, lambda some: plain_adamw(centred, y, some, classes, adamw), splits)
+    with tempfile.TemporaryDirectory() as folder:
+        whole_runs(Path(folder))
+
+
+def whole_runs(folder: Path) -> None:
+    """Print what ``run`` takes from loading the model to written results, its embedding cache empty."""
+    generator = np.random.default_rng(0)
+    task = folder / "task.csv"
+    lines = [
+        f"{''.join(generator.choice(list('ACGT'), size=WHOLE_RUN_BASES))},{row % 2},{'test' if row % 5 == 0 else 'train'}"
+        for row in range(WHOLE_RUN_ROWS)
+    ]
+    task.write_text("\n".join(["sequence,label,split", *lines]) + "\n")
+
+    def run(seeds: int, name: str) -> float:
+        os.environ["FINDNA_BENCH_CACHE_DIR"] = str(folder / f"cache-{name}")
+        started = time.process_time()
+        results = fb.run([WHOLE_RUN], [str(task)], seeds=seeds, device="cpu", output_dir=folder / name)
+        taken = time.process_time() - started
+        assert [result.status for result in results] == ["success"] * seeds
+        return taken
+
+    run(1, "warm-up")  # imports
+    five, one = (min(run(seeds, f"{seeds}-{turn}") for turn in range(3)) for seeds in (SEEDS, 1))
+    print(
+        f"run, {WHOLE_RUN} on {WHOLE_RUN_ROWS:,} rows of {WHOLE_RUN_BASES} bases, nothing cached: "
+        f"{SEEDS} seeds {five:.2f} s, one seed {one:.2f} s ({five / one:.2f} times)"
+    )
 
 
 def compare(five: float, loop: Callable[[list[SeedSplit]], None], splits: list[SeedSplit]) -> None:
