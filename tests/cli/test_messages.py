@@ -183,3 +183,21 @@ def test_sequences_of_one_to_seven_bases_run_on_cheap_models(bench, tmp_path: Pa
     )
     assert answer.code == 0, answer.err
     assert {r["status"] for r in json.loads(answer.out)} == {"success"}
+
+
+def test_weights_are_fetched_by_the_model_s_name(bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINDNA_BENCH_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    told = bench("fetch", "findna-tiny", "--json")
+    assert told.code == 0
+    found = json.loads(told.out)
+    assert found["digest"].startswith("sha256:")
+    assert found["n_bytes"] == sum(Path(file).stat().st_size for file in found["files"])
+    several = bench("fetch", "dnabert2", "nt-v2-50m,findna-tiny", "--offline")
+    assert several.code == 1
+    assert "findna-tiny" in several.out
+    said = [line for line in several.err.splitlines() if line.startswith("findna-bench:")]
+    assert ["fetch dnabert2" in said[0], "fetch nt-v2-50m" in said[1], len(said)] == [True, True, 2]
+    one_line(bench("fetch", "kmer"), 2, "no weights to fetch")
+    one_line(bench("fetch", "genomic_benchmrks"), 2, "did you mean genomic_benchmarks")
+    one_line(bench("fetch", "findna-tiny", "--from", tmp_path), 2, "--weights NAME=PATH")
