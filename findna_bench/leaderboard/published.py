@@ -372,6 +372,8 @@ def _complete(result: Mapping[str, Any], figure: Figure) -> str:
             return f"the result is not complete ({flag})"
     if result.get("limit"):
         return f"the result is not complete (limit {result['limit']})"
+    if shots := (result["protocol"].get("settings") or {}).get("shots"):
+        return f"the result is not complete ({shots}-shot)"
     return ""
 
 

@@ -84,11 +84,13 @@ class Row:
 
 @dataclass(frozen=True)
 class SuiteTable:
-    """All rows of one suite under one protocol on one kind of split: what was scored on the same test rows."""
+    """All rows of one suite under one protocol on one kind of split: what was scored on the same test rows, after learning from
+    as many. part: ``limit N``, ``N-shot`` or both; empty = all rows."""
 
     suite: str
     protocol: str
     split: str
+    part: str
     summary: str
     columns: tuple[TaskColumn, ...]
     missing: tuple[str, ...]
@@ -97,9 +99,9 @@ class SuiteTable:
 
     @property
     def name(self) -> str:
-        """Suite and protocol, and the split where it is not the authors'."""
-        split = "" if self.split == "official" else f", split {self.split}"
-        return f"{self.suite}, {self.protocol}{split}"
+        """Suite and protocol, the split where it is not the authors', and which part of the rows was used."""
+        split = "" if self.split == "official" else f"split {self.split}"
+        return ", ".join(filter(None, (self.suite, self.protocol, split, self.part)))
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Leaderboard:
 def leaderboard(
     results: Iterable[Result], *, include_limited: bool = False, registry: Registry | None = None
 ) -> Leaderboard:
-    """Group results by suite, protocol, split and configuration; their order makes no difference.
+    """Group results by suite, protocol, split, rows used and configuration; their order makes no difference.
 
     ``include_limited``: results computed on a part of the rows (``--limit``) are left out unless this is set.
     """
@@ -139,10 +141,10 @@ def leaderboard(
             notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
         kept = [r for r in kept if r.limit is None]
     kept = on_newest_data(without_superseded_failures(kept), notes)
-    groups: dict[tuple[str, str, str], list[Result]] = {}
+    groups: dict[tuple[str, str, str, tuple[int, int]], list[Result]] = {}
     for r in kept:
-        groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official"), []).append(r)
-    keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2]))
+        groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
+    keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2:]))
     tables = tuple(_suite_table(*key, groups[key], registry) for key in keys)
     return Leaderboard(
         tables,
@@ -151,6 +153,11 @@ def leaderboard(
         tuple(sorted({_environment_line(r.environment) for r in kept if r.status == "success"})),
         {r.model.name: r for r in kept},
     )
+
+
+def _rows_used(r: Result) -> tuple[int, int]:
+    """(rows of each split, training rows per class) that a result is limited to; 0 = all."""
+    return r.limit or 0, r.protocol.settings.get("shots") or 0
 
 
 def _suite_order(registry: Registry, suite: str) -> int:
@@ -190,7 +197,9 @@ def _environment_line(environment: Mapping[str, Any]) -> str:
     )
 
 
-def _suite_table(suite: str, protocol: str, split: str, results: Sequence[Result], registry: Registry) -> SuiteTable:
+def _suite_table(
+    suite: str, protocol: str, split: str, used: tuple[int, int], results: Sequence[Result], registry: Registry
+) -> SuiteTable:
     card = next((c for c in registry.cards("suites") if c.name == suite), None)
     present = list(dict.fromkeys(r.task_name for r in results))
     order = [*card.tasks, *card.extra_tasks] if card else []
@@ -199,7 +208,9 @@ def _suite_table(suite: str, protocol: str, split: str, results: Sequence[Result
     scored = {r.task_name for r in results if r.status == "success"}
     missing = tuple(n for n in order if n not in scored)
     rows = _rows(results, columns, tuple(card.tasks) if card else (), registry)
-    return SuiteTable(suite, protocol, split, card.summary if card else "", columns, missing, rows)
+    limit, shots = used
+    part = ", ".join([f"limit {limit}"] * bool(limit) + [f"{shots}-shot"] * bool(shots))
+    return SuiteTable(suite, protocol, split, part, card.summary if card else "", columns, missing, rows)
 
 
 def _column(name: str, results: Sequence[Result], suite: SuiteCard | None, registry: Registry) -> TaskColumn:
@@ -218,7 +229,7 @@ def _column(name: str, results: Sequence[Result], suite: SuiteCard | None, regis
         metric=sample.metrics.main.name,
         higher_is_better=sample.metrics.main.higher_is_better,
         n_classes=len(sample.task.labels),
-        n_test=n_test,
+        n_test=min(n_test, sample.limit) if n_test and sample.limit else n_test,
         chance=max(counts.values()) / n_test if n_test else None,
         flags=flags,
         in_mean=not why_not,
@@ -280,7 +291,8 @@ def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequenc
 
 def asked(r: Result) -> tuple[object, ...]:
     """What a cell was asked for with, which a failure knows as well."""
-    return r.preset, r.selection, r.limit, r.strand, r.protocol.settings.get("search") or "none"
+    settings = r.protocol.settings
+    return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", settings.get("shots") or "all"
 
 
 def _entry(cells: Sequence[Result]) -> Entry:
@@ -381,7 +393,7 @@ def described(group: Sequence[Result]) -> dict[str, str]:
     if r.status != "success":
         return {
             name: str(value)
-            for name, value in zip(("preset", "selection", "limit", "strand", "search"), asked(r), strict=True)
+            for name, value in zip(("preset", "selection", "limit", "strand", "search", "shots"), asked(r), strict=True)
         }
     weights = r.model.weights
     settings = {name: str(value) for name, value in r.protocol.settings.items() if name not in _OF_THE_RUN}
@@ -407,6 +419,7 @@ def described(group: Sequence[Result]) -> dict[str, str]:
         "protocol version": str(r.protocol_version),
         "device": str(r.environment.get("device")),
         "search": "none",
+        "shots": "all",
         **same,
     }
 

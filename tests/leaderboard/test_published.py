@@ -262,6 +262,7 @@ def test_an_equal_protocol_may_stand_beside_a_figure() -> None:
         ("protocol.name", "finetune", "protocol"),
         ("protocol.settings", {}, "budget"),
         ("protocol.settings", {"epochs": 49}, "budget"),
+        ("protocol.settings", {"epochs": 50, "shots": 10}, "10-shot"),
         ("metrics.main.name", "mcc", "metric"),
         ("selection", "test", "selection"),
         ("selection", None, "selection"),

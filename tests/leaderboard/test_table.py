@@ -133,8 +133,14 @@ def test_configurations_of_a_model_are_rows_that_name_what_differs(registry: Reg
         "protocol": {"settings": {"method": "logistic", "shots": 10, "seed_varies": ["few-shot draw"]}},
         "config": "c2",
     }
-    board = rows(leaderboard([*suite(), *suite(**few)], registry=registry))
-    assert set(board) == {"m", "m shots 10"}
+    failed = result(on="one", seed=9, status="error", config="f", protocol={"settings": {"shots": 10}})
+    whole, part = leaderboard([*suite(), *suite(**few), failed], registry=registry).tables
+    assert [(whole.name, len(whole.rows)), (part.name, len(part.rows))] == [
+        ("toy, probe", 1),
+        ("toy, probe, 10-shot", 1),
+    ]
+    assert not whole.rows[0].entries["toy/one"].reason
+    assert part.rows[0].entries["toy/one"].reason == "1 more failed: it broke"
     hidden = rows(leaderboard([*suite(), *suite(config="c2")], registry=registry))
     assert set(hidden) == {"m configuration c1", "m configuration c2"}
 
@@ -195,8 +201,24 @@ def test_limited_results_are_left_out_unless_asked_for(registry: Registry) -> No
     board = leaderboard(results, registry=registry)
     assert set(rows(board)) == {"m"}
     assert board.notes == ("3 results computed with --limit are left out; --include-limited shows them",)
-    shown = rows(leaderboard(results, registry=registry, include_limited=True))
-    assert shown["tried"].flags == ("limit 10",)
+    whole, part = leaderboard(results, registry=registry, include_limited=True).tables
+    assert (whole.name, part.name) == ("toy, probe", "toy, probe, limit 10")
+    assert [row.model for row in whole.rows] == ["m"]
+    assert part.rows[0].flags == ("limit 10",)
+    assert (whole.columns[0].n_test, part.columns[0].n_test) == (100, 10)
+
+
+def test_a_control_on_other_rows_is_no_control(registry: Registry) -> None:
+    """A model is set against controls that learned from as many rows and were scored on the same ones."""
+    lucky = suite("coin", tasks=("one",), limit=10, flags=["limit 10"], config="c2")
+    shots = {"protocol": {"settings": {"method": "logistic", "shots": 1, "seed_varies": ["few-shot draw"]}}}
+    few = suite("coin", tasks=("one",), config="c3", **shots)
+    model = suite(tasks=("one",))
+    board = leaderboard([*lucky, *few, *model], registry=registry, include_limited=True)
+    page = render_markdown(board)
+    assert "Gain over the best control" not in page
+    alike = leaderboard([*few, *model, *suite("coin", tasks=("one",))], registry=registry)
+    assert render_markdown(alike).count("Gain over the best control") == 1
 
 
 def test_other_splits_are_other_tables_and_older_data_leave(registry: Registry) -> None:
