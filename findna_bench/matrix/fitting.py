@@ -148,7 +148,7 @@ class Embedder:
         return features
 
 
-def fit_heads(pool: Pool, embedder: Embedder, protocol: str, preset: Preset, device: str = "cpu") -> list[Fitted]:
+def fit_heads(pool: Pool, embedder: Embedder, preset: Preset, device: str = "cpu") -> list[Fitted]:
     """Probe or kNN on frozen features: heads of all seeds fitted together."""
     from findna_bench.evaluation import heads  # torch, which a run of classifiers does without
 
@@ -189,7 +189,7 @@ def features_of(estimator: Any, strand: str) -> Callable[[SequenceTable, str], A
     return vectors
 
 
-def fit_features(pool: Pool, make: Callable[[], Any], protocol: str, preset: Preset, strand: str) -> list[Fitted]:
+def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: str) -> list[Fitted]:
     """A feature map is fitted on each seed's train rows, then probed like any model's vectors."""
     fitted = []
     for split in pool.splits:
@@ -198,7 +198,7 @@ def fit_features(pool: Pool, make: Callable[[], Any], protocol: str, preset: Pre
         estimator.fit(pool.table.take(split.train), pool.table.take(split.validation), split.seed, pool.n_classes)
 
         one = replace(pool, splits=(split,))
-        head = fit_heads(one, Embedder(features_of(estimator, strand), strand), protocol, preset)[0]
+        head = fit_heads(one, Embedder(features_of(estimator, strand), strand), preset)[0]
         settings = dict(head.selected) | {"features": dict(estimator.settings)}
         fitted.append(replace(head, selected=settings, fit_s=time.perf_counter() - started))
     return fitted

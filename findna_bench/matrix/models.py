@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -72,7 +73,13 @@ class LiveModel:
 
     @property
     def device_type(self) -> str:
-        return self._loaded.device.type if self._loaded is not None else "cpu"
+        if self._loaded is not None:
+            return self._loaded.device.type
+        if self.kind == "encoder" or not self._estimator_options():
+            return "cpu"
+        from findna_bench.models.precision import resolve_device
+
+        return resolve_device(self._request.device).type
 
     def close(self) -> None:
         """Let go of the weights."""
@@ -161,6 +168,7 @@ class LiveModel:
             weights_digest=digest,
             n_parameters=self.card.n_parameters,
             licence=self.card.licence_weights or None,
+            device_type=self.device_type,
         )
 
     def _load(self) -> LoadedModel:
@@ -202,7 +210,13 @@ class LiveModel:
     def _estimator(self) -> Any:
         from findna_bench.models.estimators import load_estimator
 
-        return load_estimator(self.spec)
+        return load_estimator(self.spec, **self._estimator_options())
+
+    def _estimator_options(self) -> dict[str, Any]:
+        """Arguments of an estimator beside its card's: ``device``, where its constructor has one."""
+        if "device" in self.card.config or "device" not in inspect.signature(self._factory()).parameters:
+            return {}
+        return {"device": self._request.device}
 
     def align(self, split: str, table: SequenceTable, task: Task) -> None:
         """Show all rows of a split (before ``--limit`` takes some) to vectors computed elsewhere; others need none.
@@ -226,9 +240,9 @@ class LiveModel:
             return fitting.fit_classifier(pool, self._estimator, request.strand)
         if self._aligned is not None and self._looks_up:
             looked_up = fitting.features_of(self._aligned[1], request.strand)
-            return fitting.fit_heads(pool, fitting.Embedder(looked_up, request.strand), request.protocol, preset)
+            return fitting.fit_heads(pool, fitting.Embedder(looked_up, request.strand), preset)
         if self.kind == "features":
-            return fitting.fit_features(pool, self._estimator, request.protocol, preset, request.strand)
+            return fitting.fit_features(pool, self._estimator, preset, request.strand)
         loaded = self._load()
         if request.protocol == "finetune":
             assert isinstance(preset, FineTuning)
@@ -246,7 +260,7 @@ class LiveModel:
                 reporter=self._reporter,
             )
         embedder = fitting.Embedder(self._vectors, request.strand)
-        return fitting.fit_heads(pool, embedder, request.protocol, preset, str(loaded.device))
+        return fitting.fit_heads(pool, embedder, preset, str(loaded.device))
 
     def _vectors(self, table: SequenceTable, direction: str) -> Any:
         from findna_bench.models.embedding import embed

@@ -13,7 +13,7 @@ from typing import Any
 from findna_bench.cards import POOLINGS, PROTOCOLS, RUNNABLE_TASK_KINDS
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task
 from findna_bench.errors import UnsupportedError, UsageError
-from findna_bench.evaluation.presets import Preset, resolve_preset
+from findna_bench.evaluation.presets import PROBE_PRESETS, Preset, resolve_preset
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.registry import Registry
@@ -250,13 +250,18 @@ def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
     return list(tasks.values())
 
 
-def chosen_preset(request: RunRequest, task: str | None, registry: Registry) -> Preset:
+def chosen_preset(request: RunRequest, task: str | None, registry: Registry, *, kind: str = "encoder") -> Preset:
     """The settings of the request's protocol for a task (None = those without a task's own), with the epoch rule asked for.
+
+    kind: of the model. Features that do not learn have nothing to fine-tune: under ``finetune`` they are probed, so that the
+    strongest control stands beside fine-tuned scores, too.
 
     Raises:
         UnknownNameError, ConfigError: there is no such preset. UnsupportedError: it does not cover the task.
         UsageError: ``--selection last`` where the preset trains no epochs.
     """
+    if kind == "features" and request.protocol == "finetune":
+        return PROBE_PRESETS["default"]
     preset = resolve_preset(request.protocol, request.preset, task, registry)
     if request.selection != "last":
         return preset
@@ -274,7 +279,7 @@ def _uncovered(request: RunRequest, task: TaskRef, registry: Registry) -> str | 
 
 
 def _check_weights(request: RunRequest, specs: list[ModelSpec]) -> None:
-    known = {name for spec in specs for name in (spec.text, spec.display_name, spec.card.name, *spec.card.aliases)}
+    known = {name for spec in specs for name in _names(spec)}
     for name in request.weights:
         if name not in known:
             raise UsageError(
@@ -300,10 +305,13 @@ def _unsupported(request: RunRequest, spec: ModelSpec, task: TaskRef) -> str | N
 
 def weights_of(request: RunRequest, spec: ModelSpec) -> str | None:
     """The ``--weights`` override of a model."""
-    for name in (spec.text, spec.display_name, spec.card.name, *spec.card.aliases):
-        if name in request.weights:
-            return request.weights[name]
-    return None
+    return next((request.weights[name] for name in _names(spec) if name in request.weights), None)
+
+
+def _names(spec: ModelSpec) -> tuple[str, ...]:
+    """By what ``--weights`` may call a model; weights for NAME are not meant for NAME@random beside it."""
+    own = () if spec.variant == "random" else (spec.card.name, *spec.card.aliases)
+    return (spec.text, spec.display_name, *own)
 
 
 def _task_settings(task: TaskRef) -> dict[str, Any]:

@@ -81,15 +81,15 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
     )
     facts = model.facts()
-    preset = chosen_preset(request, task.name, registry)
-    general = chosen_preset(request, None, registry)
+    preset = chosen_preset(request, task.name, registry, kind=model.kind)
+    general = chosen_preset(request, None, registry, kind=model.kind)
     config = config_settings(request, facts, preset_settings(general), unit.shots)
     task_facts = TaskFacts(task.card.suite, task.card.name, task.label_names, task.data_digest, request.split)
     varies = _varies(request, unit, task, model, preset)
     cells = unit.cells if varies else unit.cells[:1]
     settings = _settings(request, preset)
-    if request.search is not None:
-        settings["tried"] = _tried(preset, request.search)
+    if (tried := _tried(request, model.kind, preset)) is not None:
+        settings["tried"] = tried
     keys = tuple(
         CellKeys(cell.seed, cell.request_id, identity(config, task_facts, settings, cell.seed)) for cell in cells
     )
@@ -109,9 +109,9 @@ def valid_results(
     task = open_task(
         unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
     )
-    preset = chosen_preset(request, task.name, registry)
+    preset = chosen_preset(request, task.name, registry, kind=unit.model.kind)
     settings = _settings(request, preset)
-    tried = None if request.search is None or unit.model.kind != "encoder" else _tried(preset, request.search)
+    tried = _tried(request, unit.model.kind, preset)
     return [
         result
         for result in results
@@ -127,10 +127,12 @@ def _settings(request: RunRequest, preset: Preset) -> dict[str, Any]:
     return preset_settings(preset) | searched
 
 
-def _tried(preset: Preset, trials: int) -> list[dict[str, Any]]:
-    """What the trials of a search set, by nothing but the preset and their number."""
+def _tried(request: RunRequest, kind: str, preset: Preset) -> list[dict[str, Any]] | None:
+    """What the trials of a search set, by nothing but the preset and their number; None where nothing is searched."""
+    if request.search is None or kind != "encoder":
+        return None
     assert isinstance(preset, FineTuning)
-    return trial_settings(draw_settings(preset, trials))
+    return trial_settings(draw_settings(preset, request.search))
 
 
 def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, preset: Preset) -> tuple[str, ...]:
@@ -400,7 +402,9 @@ def unfinished(
             window=request.window,
             seed=cell.seed,
             protocol=schema.Protocol(
-                name=request.protocol, settings={} if request.search is None else {"search": request.search}
+                name=request.protocol,
+                settings=({} if request.search is None else {"search": request.search})
+                | ({} if unit.shots is None else {"shots": unit.shots}),
             ),
             metrics=schema.Metrics(main=schema.MainMetric(name=metric, higher_is_better=higher)),
             environment=environment(),

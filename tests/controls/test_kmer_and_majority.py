@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import findna_bench as fb
 from findna_baselines.controls.kmer import KmerFeatures, Spectrum, canonical_index
 from findna_baselines.controls.majority import Majority
 from findna_bench.data.table import SequenceTable
@@ -93,3 +96,13 @@ def test_controls_are_registered_as_controls() -> None:
         spec = parse_model(name)
         assert spec.card.control
         load_estimator(spec)
+
+
+def test_k_mers_stand_beside_fine_tuned_models_as_they_do_beside_probed_ones(tmp_path: Path) -> None:
+    asked = {"tasks": ["demo/species4"], "limit": 120, "seeds": 1, "output_dir": tmp_path}
+    (probed,) = fb.run(models=["kmer"], protocol="probe", **asked)
+    for options in ({}, {"search": 2}):
+        (tuned,) = fb.run(models=["kmer"], protocol="finetune", **asked, **options)
+        assert tuned.status == "success"
+        assert tuned.metrics.main == probed.metrics.main
+        assert tuned.protocol.settings["method"] == "logistic"

@@ -24,7 +24,7 @@ _KMER = ModelCard(
     aliases=("k-mer", "kmers"),
     summary="k-mer counts or frequencies, k = 1 to 6, of one strand or both, chosen on validation",
     factory=f"{_PACKAGE}.kmer:KmerFeatures",
-    protocols=("probe", "knn"),
+    protocols=("probe", "finetune", "knn"),
     control=True,
     licence_code="Apache-2.0",
 )
