@@ -92,6 +92,13 @@ def _finetune_tasks() -> dict[str, Mapping[str, Any]]:
 
 PRESETS = (
     PresetCard(
+        name="small",
+        protocol="finetune",
+        settings={"lr": 1e-3, "epochs": 10, "min_steps": 300},
+        summary="fine-tuning of networks of some million parameters at most, or of untrained ones: learning rate 1e-3",
+        reference="most rates of the FinDNA authors' tables (config_gb.yaml, config_gue.yaml) lie between 3e-4 and 5e-3",
+    ),
+    PresetCard(
         name="findna-paper-inferred",
         protocol="probe",
         settings={
