@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from findna_bench.errors import NotFiniteError
 from findna_bench.evaluation.presets import AdamWProbe
 from findna_bench.training.schedules import learning_rate_factor
 
@@ -50,7 +51,11 @@ def fit_linear_layers(
     preset: AdamWProbe,
     device: str | torch.device = "cpu",
 ) -> list[LinearLayer]:
-    """One layer per split; features (n, D) float32, labels (n,)."""
+    """One layer per split; features (n, D) float32, labels (n,).
+
+    Raises:
+        NotFiniteError: no epoch (with ``select="last"``: not the last one) has a finite validation loss.
+    """
     device = torch.device(device)
     x = torch.as_tensor(np.ascontiguousarray(features, dtype=np.float32)).to(device)
     y = torch.as_tensor(labels).to(device)
@@ -95,6 +100,11 @@ class _Training:
                 if self.preset.select == "last" or loss < best[s]:
                     best[s], epochs[s] = loss, epoch
                     kept[s] = self.parameters[s]
+        for s, split in enumerate(self.splits):
+            if not (epochs[s] and math.isfinite(losses[s][epochs[s] - 1])):
+                raise NotFiniteError(
+                    f"the probe of seed {split.seed} did not stay finite; use a preset that standardises features or has a lower lr"
+                )
         return [self._layer(kept[s], s, epochs[s], losses[s]) for s in range(len(self.splits))]
 
     def _layer(self, parameters: Tensor, s: int, epoch: int, losses: list[float]) -> LinearLayer:

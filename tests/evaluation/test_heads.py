@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from findna_bench.errors import ModelError, UnsupportedError, UsageError
+from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError
 from findna_bench.evaluation.heads import (
     AdamWProbe,
     KNearest,
@@ -227,3 +227,13 @@ def test_unusable_input_is_refused() -> None:
         fit_probe(np.where(x == x[3, 2], np.nan, x), y, split, 2)
     with pytest.raises(UsageError, match="no validation rows"):
         fit_probe(x, y, [replace(split[0], validation=np.array([], dtype=np.int64))], 2)
+
+
+def test_an_adamw_probe_that_does_not_stay_finite_is_an_error() -> None:
+    """It would otherwise be scored as it was drawn."""
+    features = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    features[:, 0] = np.where(features[:, 0] > 0, 3e38, -3e38)
+    split = SeedSplit(0, np.arange(40), np.arange(40, 60))
+    for select in ("validation", "last"):
+        with pytest.raises(NotFiniteError, match="seed 0"):
+            fit_probe(features, np.arange(60) % 2, [split], 2, AdamWProbe(epochs=2, select=select))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,31 @@ def test_weights_that_predict_nothing_are_scored_on_no_task(task: Path, tmp_path
     results = fb.run([f"path:{folder}"], tasks, output_dir=tmp_path / "out", protocol="knn", seeds=1)
     assert [r.status for r in results] == ["error", "error"]
     assert all("no better than chance" in r.error.message for r in results)
+
+
+def test_a_few_shot_cell_that_fails_says_how_few(task: Path, tmp_path: Path) -> None:
+    """Else it would stand in the row of the fits on all training rows, as one of them that failed."""
+    out = tmp_path / "results"
+    run(task, out, ["trivial"], seeds=2)
+    (skipped,) = run(task, out, ["trivial"], seeds=2, shots=(100_000,))
+    assert (skipped.status, skipped.protocol.settings) == ("skipped", {"shots": 100_000})
+    whole, few = leaderboard(ResultStore(out).load()).tables
+    assert [entry.reason for row in whole.rows for entry in row.entries.values()] == [""]
+    assert [entry.status for row in few.rows for entry in row.entries.values()] == ["skipped"]
+
+
+def test_weights_of_a_model_are_not_those_of_its_untrained_twin(task: Path, tmp_path: Path) -> None:
+    tiny = files("findna_plugins") / "weights" / "findna-tiny"
+    models = ["findna-tiny", "findna-tiny@random"]
+    given = {"weights": {"findna-tiny": str(tiny)}, "seeds": 1, "limit": 40, "sanity": False}
+    own, untrained = run(task, tmp_path / "out", models, **given)
+    assert [own.model.weights.trained, untrained.model.weights.trained] == [True, False]
+    with pytest.raises(UsageError, match="not among the models"):
+        run(task, tmp_path / "out", models[1:], **given)
+
+
+def test_a_control_computes_on_the_device_asked_for(task: Path, tmp_path: Path) -> None:
+    (result,) = run(task, tmp_path / "results", ["cnn"], seeds=1, limit=40, device="cpu")
+    assert (result.status, result.environment["device"]) == ("success", "cpu")
+    results = run(task, tmp_path / "elsewhere", ["cnn", "majority"], seeds=1, limit=40, device="cuda:99")
+    assert [r.status for r in results] == ["error", "success"]  # one has a device, the other counts labels
