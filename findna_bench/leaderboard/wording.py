@@ -35,7 +35,7 @@ LEGEND = (
     "one deterministic fit stands for all seeds, or where all fits came to the same value. Brackets hold the 95 % bootstrap interval over test rows (over groups of "
     "related rows where these are known), averaged over fits; it covers the choice of test rows, not of seeds. "
     "**Bold** is the best of a column, <u>underlined</u> the runner-up, controls included; a difference inside the "
-    "intervals is no evidence of an order."
+    "intervals is no evidence of an order: `findna-bench compare` tests one."
 )
 
 
