@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from findna_bench.leaderboard.costs import Costs
-from findna_bench.leaderboard.table import Leaderboard, Row, SuiteTable, best_control
+from findna_bench.leaderboard.table import Leaderboard, Row, SuiteTable, best_control, described
 from findna_bench.leaderboard.wording import Grid, parameters, percent, points, row_label
 
 __all__ = ["OVERVIEW_LEGEND", "overview"]
@@ -26,9 +26,8 @@ def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
     if not board.tables or (len(board.tables) == 1 and costs is None):
         return None
     rows: dict[str, list[Row | None]] = {}
-    for index, table in enumerate(board.tables):
-        for row in table.rows:
-            rows.setdefault(row_label(row), [None] * len(board.tables))[index] = row
+    for label, index, row in _labelled(board):
+        rows.setdefault(label, [None] * len(board.tables))[index] = row
     header = ["model", "parameters"]
     for table in board.tables:
         header += [f"{table.name}: {words}" for words in ("over trivial", "over the best control", "mean")]
@@ -43,6 +42,28 @@ def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
         cells.append(_flags(board, rows[label]))
         lines.append((*cells, *(_cost(present[0].model, costs) if costs else ())))
     return Grid(tuple(header), tuple(lines))
+
+
+_OF_THE_MODEL = ("weights", "network", "pooling", "layer", "strand", "window", "distribution", "version")
+"""Settings that do not depend on the protocol, by which rows of two tables are the same model or not."""
+
+
+def _labelled(board: Leaderboard) -> list[tuple[str, int, Row]]:
+    """(label, number of its table, row): rows of one label that are unlike models are told apart."""
+    found: dict[str, list[tuple[int, Row, dict[str, str]]]] = {}
+    for index, table in enumerate(board.tables):
+        for row in table.rows:
+            results = [result for entry in row.entries.values() for result in entry.results]
+            words = described(results) if results else {}
+            made = {name: words[name] for name in _OF_THE_MODEL if name in words}
+            found.setdefault(row_label(row), []).append((index, row, made))
+    labelled = []
+    for label, same in found.items():
+        unlike = [name for name in _OF_THE_MODEL if len({made[name] for *_, made in same if name in made}) > 1]
+        for index, row, made in same:
+            own = ", ".join(f"{name} {made[name]}" for name in unlike if name in made)
+            labelled.append((f"{label} ({own})" if own else label, index, row))
+    return labelled
 
 
 def _flags(board: Leaderboard, rows: Sequence[Row | None]) -> str:

@@ -13,6 +13,7 @@ import pytest
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
 from findna_bench.leaderboard.markdown import render_markdown
+from findna_bench.leaderboard.overview import overview
 from findna_bench.leaderboard.table import Leaderboard, Row, leaderboard
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
@@ -268,3 +269,15 @@ def test_check_compares_a_page_with_the_results_however_the_command_was_written(
     store.write(result(value=0.9, seed=9))
     assert bench("-o", "results", "--markdown", "page.md", "--check") == 1
     assert Path("page.md").read_bytes() == written
+
+
+def test_the_overview_does_not_join_unlike_models_of_one_name(registry: Registry) -> None:
+    other = {"task": {"suite": "more"}, "model": {"pooling": "max"}, "config": "c2"}
+    found = overview(leaderboard([*suite(tasks=("one",)), *suite(tasks=("one",), **other)], registry=registry))
+    assert found is not None
+    assert [row[0] for row in found.rows] == ["m (pooling mean)", "m (pooling max)"]
+    alike = overview(
+        leaderboard([*suite(tasks=("one",)), *suite(tasks=("one",), task={"suite": "more"})], registry=registry)
+    )
+    assert alike is not None
+    assert [row[0] for row in alike.rows] == ["m"]
