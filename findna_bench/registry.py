@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
@@ -115,22 +115,34 @@ class Registry:
         except Exception as error:
             plugin.errors.append(f"cannot be registered: {type(error).__name__}: {error}")
             return
+        plugin.errors.extend(self._misnamed(module))
         others = [p for p in self._manager.get_plugins() if p is not module]
         for kind, card_type in CARD_TYPES.items():
             caller = self._manager.subset_hook_caller(f"findna_bench_{kind}", others)
             try:
-                answers = caller()
+                answers = [_as_list(answer) for answer in caller()]
             except Exception as error:
                 plugin.errors.append(f"findna_bench_{kind} failed: {type(error).__name__}: {error}")
                 continue
-            for card in (card for answer in answers for card in (answer or ())):
+            for card in (card for answer in answers for card in answer):
                 if not isinstance(card, card_type):
                     plugin.errors.append(
-                        f"findna_bench_{kind} returned {type(card).__name__} where {card_type.__name__} is expected"
+                        f"findna_bench_{kind} returned {type(card).__name__} where a list of {card_type.__name__} is expected"
                     )
                     continue
                 self._entries[kind].append(Entry(card, plugin.distribution, plugin.version, plugin.name))
                 plugin.counts[kind] = plugin.counts.get(kind, 0) + 1
+
+    def _misnamed(self, module: ModuleType | object) -> Iterator[str]:
+        """What an author meant as a hook and pluggy passes over: a mark on an unknown name, a known name without a mark."""
+        hooks = [f"findna_bench_{kind}" for kind in CARD_TYPES]
+        for name in dir(module):
+            marked = self._manager.parse_hookimpl_opts(module, name) is not None
+            if marked and name not in hooks:
+                near = difflib.get_close_matches(name, hooks, n=1)
+                yield f"{name} is no hook; " + (f"did you mean {near[0]}?" if near else f"hooks are {', '.join(hooks)}")
+            elif not marked and name in hooks:
+                yield f"{name} is not marked @hookimpl, so it is not called"
 
     def entries(self, kind: str) -> list[Entry]:
         """All entries of a kind, in registration order."""
@@ -189,6 +201,12 @@ class Registry:
             scope = entry.card.protocol if isinstance(entry.card, PresetCard) else ""
             by_name.setdefault((normalise(_full(entry.card)), scope), []).append(entry)
         return {name: entries for (name, _), entries in by_name.items() if len(entries) > 1}
+
+
+def _as_list(answer: Any) -> list[Any]:
+    if not isinstance(answer, Iterable):
+        raise TypeError(f"it returned a {type(answer).__name__}; return a list of cards")
+    return list(answer)
 
 
 def _full(card: Any) -> str:

@@ -74,6 +74,19 @@ def plugin(folder: Path, name: str, body: str) -> None:
             "from findna_bench.cards import hookimpl\n@hookimpl\ndef findna_bench_tasks():\n    return ['text']",
             "TaskCard",
         ),
+        (
+            "from findna_bench.cards import ModelCard, hookimpl\n@hookimpl\ndef findna_bench_models():\n"
+            "    return ModelCard(name='lone', kind='features', factory='a:b')",
+            "return a list of cards",
+        ),
+        (
+            "from findna_bench.cards import hookimpl\n@hookimpl\ndef findna_bench_model():\n    return []",
+            "did you mean findna_bench_models?",
+        ),
+        (
+            "def findna_bench_models():\n    return []",
+            "not marked @hookimpl",
+        ),
     ],
 )
 def test_a_broken_plugin_is_listed_with_its_error_and_costs_nobody_else_anything(
