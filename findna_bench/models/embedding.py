@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from findna_bench.errors import ModelError, NotFiniteError, UsageError
-from findna_bench.models.backbone import TokenBatch
+from findna_bench.models.backbone import Encoding, TokenBatch
 from findna_bench.models.cache import EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling, pool, short_rows
@@ -169,7 +169,7 @@ def encode(
     states: list[NDArray[np.float32]] = [np.zeros((0, model.backbone.embed_dim), np.float32)] * len(normal)
 
     def compute(batch: TokenBatch) -> tuple[Tensor, Tensor]:
-        return model.backbone(batch).tokens.float(), batch.mask
+        return _tokens(model, batch, model.backbone(batch)).float(), batch.mask
 
     for rows, (tokens, mask) in run_batches(model, normal, _batching(model, batch_size), compute):
         for row, values, real in zip(rows, tokens, mask, strict=True):
@@ -377,11 +377,23 @@ def _bases_read(cut: list[tuple[int, int]], seen: NDArray[np.int64]) -> int:
 
 def _hidden_states(model: LoadedModel, batch: TokenBatch, layer: int) -> Tensor:
     if layer == model.backbone.n_layers:
-        return model.backbone(batch).tokens
+        return _tokens(model, batch, model.backbone(batch))
     encoding = model.backbone(batch, layers=(layer,))
     if encoding.layers is None or layer not in encoding.layers:
         raise ModelError(f"{model.name}: its backbone gives no hidden states of layer {layer}, only the last ones")
     return encoding.layers[layer]
+
+
+def _tokens(model: LoadedModel, batch: TokenBatch, encoding: Any) -> Tensor:
+    """The last hidden states of what a backbone, which may be a stranger's, returned."""
+    if not isinstance(encoding, Encoding):
+        raise ModelError(f"{model.name}: its backbone returned a {type(encoding).__name__}; return an Encoding")
+    shape, expected = tuple(encoding.tokens.shape), (*batch.mask.shape, model.backbone.embed_dim)
+    if shape != expected:
+        raise ModelError(
+            f"{model.name}: its backbone returned tokens of shape {shape} where (sequences, tokens, embed_dim) is {expected}"
+        )
+    return encoding.tokens
 
 
 def _refuse_nan(model: LoadedModel, values: NDArray[np.float32], rows: Sequence[int] | NDArray[np.int64]) -> None:

@@ -193,8 +193,15 @@ def build_on_meta(cls: type[Backbone], config: Mapping[str, Any], files: Mapping
     """
     try:
         with torch.device("meta"):
-            return cls.from_config(config, files)
-    except (RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+            return _build(cls, config, files)
+    except RuntimeError as error:
+        raise ModelError(f"{cls.__name__} cannot be built with {dict(config)}: {error}") from error
+
+
+def _build(cls: type[Backbone], config: Mapping[str, Any], files: Mapping[str, Path] | None) -> Backbone:
+    try:
+        return cls.from_config(config, files)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ModelError(f"{cls.__name__} cannot be built with {dict(config)}: {error}") from error
 
 
@@ -210,7 +217,7 @@ def _load_random(
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which would also reseed the GPU's generator.
         torch.default_generator.manual_seed(spec.init_seed)
-        backbone = cls.from_config(config, files)
+        backbone = _build(cls, config, files)
     backbone.reset_buffers()
     digest = f"random:{spec.init_seed}:{stable_hash([name, config])[:16]}"
     return _unproved(spec, name, backbone, config, files, digest, f"random:{spec.init_seed}", None, trained=False)
@@ -257,6 +264,7 @@ def _unproved(
     *,
     trained: bool,
 ) -> LoadedModel:
+    digest_of_tokenizer = _check_backbone(backbone, name)
     card = replace(
         spec.card,
         backbone=name,
@@ -271,7 +279,7 @@ def _unproved(
         dtype=torch.float32,
         weights_digest=digest,
         weights_source=source,
-        tokenizer_digest=backbone.tokenizer_digest(),
+        tokenizer_digest=digest_of_tokenizer,
         network=network,
         n_parameters=0,
         trained=trained,
@@ -279,6 +287,21 @@ def _unproved(
         config=dict(config),
         files=files,
     )
+
+
+def _check_backbone(backbone: Backbone, name: str) -> str:
+    """The tokenizer's digest of a backbone that says what every backbone must.
+
+    Raises:
+        ModelError: its class leaves an attribute or the digest out.
+    """
+    who = f"backbone {name!r}: {type(backbone).__name__}"
+    if absent := [word for word in ("embed_dim", "n_layers", "max_length") if not hasattr(backbone, word)]:
+        raise ModelError(f"{who} has no {', '.join(absent)}; set {'it' if len(absent) == 1 else 'them'} in __init__")
+    try:
+        return backbone.tokenizer_digest()
+    except NotImplementedError as error:
+        raise ModelError(f"{who} has no method tokenizer_digest; results could not say which tokens it read") from error
 
 
 def _length_limit(card: ModelCard, backbone: Backbone, files: Mapping[str, Path]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from findna_bench.cards import BackboneCard, ModelCard
+from findna_bench.errors import ModelError
 from findna_bench.models.backbone import Backbone, Encoding, TokenBatch
+from findna_bench.models.embedding import embed, encode
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.registry import Plugin, Registry
 from findna_bench.testing import CHECKS, BackboneConformance, Report, check_model
@@ -221,6 +224,52 @@ def test_each_fault_is_found(cls: type[Backbone]) -> None:
 
 def test_every_check_that_can_fail_is_shown_to() -> None:
     assert set(FAULTS.values()) == set(CHECKS) - NOT_ABOUT_FAULTS - {"refusals"}
+
+
+class NoLimits(Sound):
+    def __init__(self) -> None:
+        super().__init__()
+        del self.embed_dim, self.max_length
+
+
+class NoDigest(Sound):
+    tokenizer_digest = Backbone.tokenizer_digest
+
+
+class OtherArgument(Sound):
+    def __init__(self, *, widht: int) -> None:
+        super().__init__(widht)
+
+    @classmethod
+    def from_config(cls, config: Any, files: Any = None) -> Backbone:
+        return cls(**config)
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [(NoLimits, "has no embed_dim, max_length"), (NoDigest, "no method tokenizer_digest"), (OtherArgument, "'widht'")],
+)
+def test_a_backbone_that_leaves_something_out_is_refused_by_what_it_leaves_out(cls: type[Backbone], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        load(cls)
+
+
+class Bare(Sound):
+    def forward(self, batch: TokenBatch, *, layers: Sequence[int] | None = None) -> Any:
+        return super().forward(batch).tokens
+
+
+class Turned(Sound):
+    def forward(self, batch: TokenBatch, *, layers: Sequence[int] | None = None) -> Encoding:
+        return Encoding(super().forward(batch).tokens.transpose(1, 2))
+
+
+@pytest.mark.parametrize(("cls", "words"), [(Bare, "returned a Tensor"), (Turned, "tokens of shape (1, 8, 21)")])
+def test_an_output_that_is_no_encoding_is_named(cls: type[Backbone], words: str) -> None:
+    model = load(cls)
+    for call in (lambda: embed(model, ["ACGTACGTACGTACGTACGTA"]), lambda: encode(model, ["ACGTACGTACGTACGTACGTA"])):
+        with pytest.raises(ModelError, match=re.escape(words)):
+            call()
 
 
 def test_a_report_reads_as_words_and_as_json() -> None:
