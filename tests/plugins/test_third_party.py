@@ -52,6 +52,11 @@ def test_backbone_task_and_model_of_a_stranger_are_listed_and_run(installed: Pat
     assert "untrained" in acme["flags"]
 
 
+def test_the_example_of_a_plugin_passes_the_checks_its_author_is_told_to_run(installed: Path, tmp_path: Path) -> None:
+    check = findna_bench(installed, "check", "acme@random", cwd=tmp_path)
+    assert check.returncode == 0, check.stdout
+
+
 def plugin(folder: Path, name: str, body: str) -> None:
     """A minimal installed distribution, without pip."""
     (folder / f"{name}.py").write_text(body)

@@ -9,16 +9,13 @@ from findna_bench.api import Backbone, Encoding, TokenBatch, encode_padded, one_
 
 
 class Convolution(Backbone):
-    """One convolution over one-hot bases."""
+    """One convolution over embedded bases: layer 0 is the embedding, layer 1 the last."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
         self.embed_dim, self.n_layers, self.max_length = width, 1, None
-        self.convolution = nn.Conv1d(5, width, kernel_size=9, padding=4)
-
-    @classmethod
-    def from_config(cls, config, files=None):
-        return cls(**config)
+        self.embedding = nn.Linear(5, width, bias=False)  # layer 0; padding stays zero
+        self.convolution = nn.Conv1d(width, width, kernel_size=9, padding=4)
 
     def tokenizer_digest(self):
         return hashlib.sha256(b"one-hot ACGTN").hexdigest()
@@ -31,5 +28,7 @@ class Convolution(Backbone):
 
     def forward(self, batch, *, layers=None):
         x = one_hot(batch.inputs) * batch.mask[..., None]
-        hidden = torch.relu(self.convolution(x.transpose(1, 2))).transpose(1, 2)
-        return Encoding(hidden)
+        embedded = self.embedding(x)
+        hidden = torch.relu(self.convolution(embedded.transpose(1, 2))).transpose(1, 2)
+        wanted = {n: h for n, h in enumerate((embedded, hidden)) if n in layers} if layers else None
+        return Encoding(hidden, layers=wanted)
