@@ -392,7 +392,7 @@ def described(group: Sequence[Result]) -> dict[str, str]:
     r = next((r for r in group if r.status == "success"), group[0])
     if r.status != "success":
         return {
-            name: str(value)
+            name: "none" if name == "limit" and value is None else str(value)
             for name, value in zip(("preset", "selection", "limit", "strand", "search", "shots"), asked(r), strict=True)
         }
     weights = r.model.weights
@@ -402,7 +402,7 @@ def described(group: Sequence[Result]) -> dict[str, str]:
         for name, value in settings.items()
         if all(str(other.protocol.settings.get(name)) == value for other in group if other.status == "success")
     }
-    return {
+    facts = {
         "preset": str(r.preset),
         "weights": str(weights.digest or weights.source or "-").removeprefix("sha256:")[:12],
         "network": str(weights.network),
@@ -412,16 +412,16 @@ def described(group: Sequence[Result]) -> dict[str, str]:
         "window": str(r.window),
         "dtype": str(r.dtype),
         "selection": str(r.selection),
-        "limit": str(r.limit),
+        "limit": "none" if r.limit is None else str(r.limit),
         "distribution": str(r.model.distribution),
         "version": str(r.model.version),
         "tokenizer": str(r.model.tokenizer_digest or "-")[:12],
         "protocol version": str(r.protocol_version),
         "device": str(r.environment.get("device")),
-        "search": "none",
-        "shots": "all",
-        **same,
     }
+    # A preset's pooling or window is None where it leaves them to the card: what was used stands in the facts.
+    rest = {"search": "none", "shots": "all"} | {name: value for name, value in same.items() if name not in facts}
+    return facts | rest
 
 
 def ranked(rows: Sequence[Row], column: TaskColumn) -> tuple[set[int], set[int]]:
