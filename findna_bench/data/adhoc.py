@@ -15,7 +15,15 @@ from findna_bench.data.layouts import fasta_records, split_name
 from findna_bench.data.splits import draw_rows, row_groups
 from findna_bench.data.store import content_digest, count_classes
 from findna_bench.data.table import SequenceTable
-from findna_bench.data.tabular import LABEL_COLUMNS, RawTable, label_text, read_table, rows_to_table, table_suffix
+from findna_bench.data.tabular import (
+    LABEL_COLUMNS,
+    RawTable,
+    label_text,
+    no_column,
+    read_table,
+    rows_to_table,
+    table_suffix,
+)
 from findna_bench.data.trees import FolderTree
 from findna_bench.errors import DataError
 
@@ -166,7 +174,7 @@ def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:
     for raw in raws.values():
         columns = [name for name in LABEL_COLUMNS if name in raw.columns]
         if not columns:
-            raise DataError(f"{raw.origin}: no column label or class among {', '.join(raw.columns)}")
+            raise no_column(raw, "label or class")
         texts = [[label_text(value) for value in raw.columns[name]] for name in columns]
         for name, values in zip(columns, texts, strict=True):
             if "" in values:
@@ -197,7 +205,9 @@ def _check_training(path: Path, tables: Mapping[str, SequenceTable], labels: Seq
         raise DataError(f"{path}: no train split; give a train file, or rows with split train")
     missing = np.flatnonzero(tables["train"].class_counts(len(labels)) == 0)
     if len(missing):
-        raise DataError(f"{path}: label {labels[missing[0]]!r} does not occur in train")
+        name = labels[missing[0]]
+        where = ", ".join(s for s, table in tables.items() if (table.labels == missing[0]).any())
+        raise DataError(f"{path}: label {name!r} occurs in {where} and not in train; write labels alike in all splits")
 
 
 def _draw_test(path: Path, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:

@@ -20,7 +20,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import normalise_all
 
-__all__ = ["RawTable", "contig_name", "label_indices", "read_table", "rows_to_table"]
+__all__ = ["RawTable", "contig_name", "label_indices", "no_column", "read_table", "rows_to_table"]
 
 SEQUENCE_COLUMNS = ("sequence", "seq", "text", "sequences")
 LABEL_COLUMNS = ("class", "label", "labels", "target")
@@ -77,7 +77,7 @@ def read_table(stream: IO[bytes], name: str, origin: str) -> RawTable:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{origin} is damaged or truncated ({error}); get it again") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{origin} is not a text file (byte {error.start} of a block is not UTF-8)") from error
+        raise DataError(f"{origin} is not text in UTF-8; save it in that encoding, as csv, tsv or parquet") from error
 
 
 def _read_csv(stream: IO[bytes], origin: str, delimiter: str) -> RawTable:
@@ -145,9 +145,7 @@ def rows_to_table(raw: RawTable, labels: Sequence[str]) -> SequenceTable:
     """
     column = raw.first_of(SEQUENCE_COLUMNS)
     if column is None:
-        raise DataError(
-            f"{raw.origin}: no column {', '.join(SEQUENCE_COLUMNS[:3])} among {', '.join(raw.columns) or 'none'}"
-        )
+        raise no_column(raw, ", ".join(SEQUENCE_COLUMNS[:3]))
     if not len(raw):
         raise DataError(f"{raw.origin} has a header and no rows")
     indices = label_indices(raw, labels)
@@ -166,6 +164,23 @@ def rows_to_table(raw: RawTable, labels: Sequence[str]) -> SequenceTable:
     )
 
 
+def no_column(raw: RawTable, wanted: str) -> DataError:
+    """The error of a table without the column ``wanted``, with the likeliest reason."""
+    header = list(raw.columns)
+    what = f"{raw.origin}: no column {wanted} among {', '.join(header) or 'none'}"
+    other = next((mark for mark in ";\t,|" if mark in header[0]), None) if len(header) == 1 else None
+    if other == "\t":
+        return DataError(f"{what}; its columns are separated by tabs: name it .tsv")
+    if other:
+        return DataError(f"{what}; its columns are separated by {other!r}: use commas in a .csv, tabs in a .tsv")
+    if any(re.fullmatch("[acgtun]{8,}", name) for name in header):
+        return DataError(
+            f"{raw.origin}: its first row holds a sequence where the names of the columns are expected; "
+            "put a row above it (for a csv: sequence,label)"
+        )
+    return DataError(f"{what}; rename one")
+
+
 def label_indices(raw: RawTable, labels: Sequence[str]) -> np.ndarray:
     """(n,) int64 indices into ``labels``, from names or numbers; where a file has both they must agree.
 
@@ -174,7 +189,7 @@ def label_indices(raw: RawTable, labels: Sequence[str]) -> np.ndarray:
     """
     columns = [name for name in LABEL_COLUMNS if name in raw.columns]
     if not columns:
-        raise DataError(f"{raw.origin}: no column label or class among {', '.join(raw.columns)}")
+        raise no_column(raw, "label or class")
     found = [_resolve(raw, name, labels) for name in columns]
     for name, other in zip(columns[1:], found[1:], strict=True):
         if not np.array_equal(found[0], other):

@@ -141,7 +141,7 @@ BAD_ROWS = {
     "a row too short": ("sequence,label\nACGT\n", "row 2 (the header is row 1): 1 fields where the header has 2"),
     "an empty file": ("", "is empty"),
     "a header only": ("sequence,label\n", "has a header and no rows"),
-    "no label column": ("sequence,lab\nACGT,1\n", "no column label or class among sequence, lab"),
+    "no label column": ("sequence,lab\nACGT,1\n", "no column label or class among sequence, lab; rename one"),
     "no sequence column": ("dna,label\nACGT,1\n", "no column sequence, seq, text among dna, label"),
 }
 

@@ -94,7 +94,10 @@ BAD = {
     "not DNA": ("text,class\nACGT,a\nACEA,b\n", "row 3 .* position 3 is 'E'"),
     "unknown split": ("text,class,split\nACGT,a,train\nACGA,b,holdout\n", "row 3 .* split 'holdout'"),
     "empty": ("", "is empty"),
-    "class only in test": ("text,class,split\nACGT,a,train\nACGA,b,test\n", "label 'b' does not occur in train"),
+    "class only in test": (
+        "text,class,split\nACGT,a,train\nACGA,b,test\n",
+        "label 'b' occurs in test and not in train",
+    ),
     "no train": ("text,class,split\nACGT,a,test\nACGA,b,test\n", "no train split"),
 }
 
