@@ -23,8 +23,10 @@ def check(
     verbose: options.Verbose = False,
 ) -> int:
     """Load a model and test it: determinism, padding, batch, strands, lengths, gradients, tokens; exit 1 if a check fails."""
+    from findna_bench.models.spec import parse_model
     from findna_bench.testing import check_model
 
+    parse_model(model)  # a name that nobody knows is wrong usage, not a check that failed
     report = check_model(model, weights=weights, device=device, offline=offline)
     if json:
         output.print_json(report.to_dict())

@@ -19,10 +19,17 @@ def embed(
         Optional[Path],  # noqa: UP045
         typer.Option("--weights", help="File or folder with the weights.", envvar=options.env("weights")),
     ] = None,
-    network: run_verb.Network = None,
+    network: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--network", help="teacher or student, where a checkpoint holds both.", envvar=options.env("network")
+        ),
+    ] = None,
     pooling: run_verb.Pooling = None,
     layer: run_verb.Layer = -1,
-    strand: run_verb.Strand = "forward",
+    strand: Annotated[
+        str, typer.Option("--strand", help="forward or rc-mean.", envvar=options.env("strand"))
+    ] = "forward",
     window: run_verb.Window = None,
     device: options.Device = "auto",
     dtype: run_verb.Dtype = "auto",

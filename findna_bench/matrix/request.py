@@ -5,6 +5,7 @@ Nothing here opens data or weights, so that planning ten thousand cells takes se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -73,6 +74,8 @@ class RunRequest:
         one_of("selection", self.selection, SELECTIONS)
         one_of("overwrite", self.overwrite, ("never", "failed", "always"))
         one_of("dtype", self.dtype, ("auto", "float32", "bfloat16"))
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise UsageError(f"--device {self.device!r}: choose auto, cpu, cuda or cuda:N")
         if self.pooling is not None:
             one_of("pooling", self.pooling, POOLINGS)
         if not self.models:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 import zipfile
 from pathlib import Path
 
@@ -59,6 +62,8 @@ def test_unknown_names_are_refused_before_work_and_near_ones_offered(bench, tmp_
     one_line(bench("run", "-m", "majority", "-t", "./absent.csv", "-o", out), 2, "absent.csv")
     one_line(bench("run", "-m", "majority", "-t", "demo/species4", "--seeds", "x", "-o", out), 2, "--seeds")
     one_line(bench("run", "-m", "majority", "-o", out), 2, "no task")
+    one_line(bench("run", "-m", "majority", "-t", "species4", "--device", "gpu", "-o", out), 2, "--device", "cuda:N")
+    one_line(bench("check", "hyenadnaa"), 2, "did you mean hyenadna")
     one_line(bench("describe", "findn"), 2, "findna")
     assert not out.exists()
 
@@ -70,7 +75,10 @@ def test_unknown_names_are_refused_before_work_and_near_ones_offered(bench, tmp_
         ("sequence,label\nACGT,a\nACGT,\n", ["bad.csv", "row 3", "label"]),
         ("sequence,label\nACGT,a\nAC!T,b\n", ["bad.csv", "row 3", "!"]),
         ("sequence,label\nACGT,a\n,b\n", ["bad.csv", "row 3"]),
-        ("name,value\nx,1\n", ["bad.csv", "label"]),
+        ("name,value\nx,1\n", ["bad.csv", "label", "rename one"]),
+        ("ACGTACGTAC,1\nACGTACGTAA,0\n", ["bad.csv", "first row holds a sequence", "put a row above it"]),
+        ("sequence;label\nACGT;a\n", ["bad.csv", "separated by ';'"]),
+        ("sequence\tlabel\nACGT\ta\n", ["bad.csv", "name it .tsv"]),
     ],
 )
 def test_a_bad_file_is_named_with_its_row(bench, tmp_path: Path, content: str, words: list[str]) -> None:
@@ -201,3 +209,22 @@ def test_weights_are_fetched_by_the_model_s_name(bench, tmp_path: Path, monkeypa
     one_line(bench("fetch", "kmer"), 2, "no weights to fetch")
     one_line(bench("fetch", "genomic_benchmrks"), 2, "did you mean genomic_benchmarks")
     one_line(bench("fetch", "findna-tiny", "--from", tmp_path), 2, "--weights NAME=PATH")
+
+
+def test_names_are_whole_on_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    """A name that a table breaks in two cannot be copied."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (40, 80))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "dumb"}
+    command = [sys.executable, "-c", "from findna_bench.cli import main; main()", "list", "tasks"]
+    with subprocess.Popen(command, stdout=theirs, env=environment, cwd=tmp_path) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the far end was closed
+            while part := os.read(ours, 65536):
+                shown += part
+    os.close(ours)
+    lines = shown.decode().splitlines()
+    assert process.returncode == 0
+    assert "genomic_benchmarks-clean/demo_coding_vs_intergenomic_seqs-clean" in lines
+    assert max(map(len, lines)) <= 80
