@@ -68,7 +68,9 @@ def leaderboard(
     if (audits or costs) and not (markdown or html):
         raise UsageError("--audits and --costs are shown on pages; write one with --markdown FILE or --html FOLDER")
     if not output_dir.is_dir():
-        raise UsageError(f"results folder {output_dir} does not exist; `findna-bench run` makes one")
+        raise UsageError(
+            f"results folder {output_dir} {'is a file' if output_dir.exists() else 'does not exist'}; `findna-bench run` makes one"
+        )
     results = ResultStore(output_dir).load()
     board = table.leaderboard(results, include_limited=include_limited)
     if markdown is None and html is None:

@@ -82,6 +82,6 @@ def plan(
             for row in rows
         ],
         notes=[
-            f"{made.cells} cells, {made.finished} finished, {made.failed} failed, {made.to_do} to compute, {seconds}"
+            f"{made.cells} cell{'s' * (made.cells != 1)}, {made.finished} finished, {made.failed} failed, {made.to_do} to compute, {seconds}"
         ],
     )

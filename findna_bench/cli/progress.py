@@ -61,14 +61,16 @@ class Lines:
 
     def _say_found(self) -> None:
         if self._found:
-            self._say(f"[{self._done}/{self._units}] {self._found} units had been finished before")
+            self._say(
+                f"[{self._done}/{self._units}] {self._found} unit{'s' * (self._found != 1)} had been finished before"
+            )
         self._found = 0
 
     def started(self, units: int, cells: int, finished: int) -> None:
         self._units = units
         self._to_compute = units * (1 - finished / cells) if cells else 0.0
         already = f", {finished} finished before" if finished else ""
-        self._say(f"{cells} cells in {units} model x task units{already}")
+        self._say(f"{cells} cell{'s' * (cells != 1)} in {units} model x task unit{'s' * (units != 1)}{already}")
 
     def unit_started(self, label: str) -> None:
         self._last_progress = time.monotonic()
