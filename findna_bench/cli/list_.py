@@ -101,6 +101,19 @@ def _plugins(registry: Registry, data_dir: Any) -> Rows:
     ]
 
 
+def _presets(registry: Registry, data_dir: Any) -> Rows:
+    """Those every protocol has of its own, then those of plugins; one name may be a preset of several protocols."""
+    from findna_bench.evaluation.presets import GENERIC
+
+    own = [
+        [name, protocol, "findna-bench", (type(preset).__doc__ or "").partition(".")[0]]
+        for protocol, presets in GENERIC.items()
+        for name, preset in presets.items()
+    ]
+    named = [[e.card.name, e.card.protocol, e.distribution, e.card.summary] for e in registry.entries("presets")]
+    return ["preset", "protocol", "distribution", "summary"], [*own, *named]
+
+
 def _simple(kind: str) -> Any:
     def rows(registry: Registry, data_dir: Any) -> Rows:
         return [kind.removesuffix("s"), "distribution", "summary"], [
@@ -118,6 +131,6 @@ _ROWS = {
     Kind.objectives: _simple("objectives"),
     Kind.augmentations: _simple("augmentations"),
     Kind.executors: _simple("executors"),
-    Kind.presets: _simple("presets"),
+    Kind.presets: _presets,
     Kind.plugins: _plugins,
 }

@@ -17,7 +17,13 @@ _MATRIX = "Protocol"
 _RUNNING = "Running"
 
 Protocol = Annotated[
-    str, typer.Option("--protocol", help="probe, finetune (features that do not learn, such as k-mers, are probed) or knn.", envvar=env("protocol"), rich_help_panel=_MATRIX)
+    str,
+    typer.Option(
+        "--protocol",
+        help="probe, finetune (features that do not learn, such as k-mers, are probed) or knn.",
+        envvar=env("protocol"),
+        rich_help_panel=_MATRIX,
+    ),
 ]
 Preset = Annotated[
     str,

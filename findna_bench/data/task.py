@@ -123,6 +123,8 @@ class Task:
             flags.append("shortcut")
         if leaks:
             flags.append("leak")
+        if self.card.split_policy.startswith("test drawn"):
+            flags.append(self.card.split_policy)
         return tuple(flags)
 
     def load(self, split: str) -> SequenceTable:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import LABELS, card, rows
 
+import findna_bench as fb
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import TaskRef, data_root, resolve_suite, resolve_task, suite_tasks, task_status
 from findna_bench.data.store import write_split
@@ -238,3 +239,14 @@ def test_embedded_tasks_come_from_an_installed_package(tmp_path: Path, monkeypat
     absent = card(embedded="toy_package:nowhere")
     with pytest.raises(DataError, match="no data in toy_package:nowhere"):
         open_task(TaskRef(absent.full_name, card=absent))
+
+
+def test_a_test_split_that_nobody_published_is_flagged(tmp_path: Path) -> None:
+    rows = [f"{'ACGT' * 5}{'ACGT'[n % 4] * (n % 7 + 1)},{n % 2}" for n in range(60)]
+    whole, split = tmp_path / "whole.csv", tmp_path / "split.csv"
+    whole.write_text("\n".join(["sequence,label", *rows]) + "\n")
+    split.write_text(
+        "\n".join(["sequence,label,split", *(f"{r},{'test' if n > 40 else 'train'}" for n, r in enumerate(rows))])
+    )
+    assert [flag for flag in fb.load_task(whole).flags if flag.startswith("test drawn from train")]
+    assert not [flag for flag in fb.load_task(split).flags if flag.startswith("test drawn")]
