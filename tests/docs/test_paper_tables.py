@@ -95,7 +95,7 @@ def check_pretrain(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_fetch(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resolve_suite(parse(app, "fetch", words)["suite"], get_registry()).tasks
+    assert all(resolve_suite(name, get_registry()).tasks for name in parse(app, "fetch", words)["names"])
 
 
 def check_profile(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,11 +131,11 @@ def test_names_and_options_are_checked_before_any_work(task: Path, tmp_path: Pat
 
 
 def test_unsupported_combinations_are_skipped_with_their_reason(task: Path, tmp_path: Path) -> None:
-    results = run(task, tmp_path / "r", ["majority", "kmer"], protocol="finetune", seeds=2)
-    assert {r.status for r in results} <= {"skipped", "success"}
+    results = run(task, tmp_path / "r", ["majority", "cnn"], protocol="knn", seeds=2)
+    assert {r.status for r in results} == {"skipped", "success"}
     skipped = [r for r in results if r.status == "skipped"]
-    assert skipped
-    assert all("finetune" in r.error.message for r in skipped)
+    assert {r.model.name for r in skipped} == {"cnn"}
+    assert all("knn" in r.error.message for r in skipped)
 
 
 @pytest.mark.parametrize("strand", ["forward", "rc-mean", "rc-logit-mean", "rc-augment"])
