@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from findna_bench.api import Encoding, TokenBatch
+from findna_bench.profiling.timing import captured
 from findna_bench.sequences.genome import Genome
 from findna_plugins.chordmixer import ChordMixer
 from findna_plugins.objectives.nucleotides import base_batch
@@ -139,20 +140,6 @@ def make(kind: str, name: str, codes: Tensor, arguments: argparse.Namespace) -> 
     optimiser.zero_grad(set_to_none=True)
     run = captured(step) if name == "graph" else step
     return Variant(name, run, kept.clone(), torch.cuda.memory_allocated() - before if cuda else 0)
-
-
-def captured(step: Callable[[], None]) -> Callable[[], None]:
-    """The step as a CUDA graph."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
 
 
 def timed(run: Callable[[], None], cuda: bool) -> float:

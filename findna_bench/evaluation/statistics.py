@@ -12,9 +12,9 @@ Since V_seeds comes from a handful of seeds, tests and intervals are Student's, 
 1 / (S - 1) weighted by the two shares of the variance. (Satterthwaite's shares are squared: with three seeds 92 % of such intervals
 cover, with these 94 to 96 %, whatever the shares. With two seeds the square root of the seeds' share is taken, so that they err
 on the wide side.) No interval is narrower than the rows alone make it. With one seed (a deterministic fit) only V_rows is left.
-Differences between two models use the same resamples
-for both, and seed by seed differences where both have the same seeds. Where an untrained network is drawn several times and
-every draw has several seeds, the mean over the seeds of a draw takes the place of a seed: draws are what is independent.
+Differences between two models use the same resamples for both, and seed by seed differences where both have the same seeds.
+Where an untrained network is drawn several times and every draw has several seeds, the mean over the seeds of a draw takes
+the place of a seed: draws are what is independent.
 """
 
 from __future__ import annotations

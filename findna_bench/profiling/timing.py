@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from findna_bench.profiling.rows import Formulation
 
-__all__ = ["DTYPES", "Start", "Steps", "attention", "autocast", "ceiling", "device_name", "measure_steps"]
+__all__ = ["DTYPES", "Start", "Steps", "attention", "autocast", "captured", "ceiling", "device_name", "measure_steps"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -136,7 +136,7 @@ def measure_steps(
     checklist = formulation.checklist(training=training)
     with attention(formulation):
         if formulation.cuda_graphs and device.startswith("cuda"):
-            step = _captured(step)
+            step = captured(step)
             checklist["CUDA graphs"] = "one step captured"
         timed = _time_steps(step, device, steps)
     return {
@@ -154,7 +154,7 @@ def measure_steps(
     }
 
 
-def _captured(step: Callable[[], None]) -> Callable[[], None]:
+def captured(step: Callable[[], None]) -> Callable[[], None]:
     """The step as a CUDA graph; a step that waits for the device cannot be captured and raises."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
