@@ -37,6 +37,15 @@ from findna_bench.api import (
     encode_padded,
 )
 from findna_plugins.bases import ALPHABET, BLANK, BaseEmbedding, base_rule_digest, tokenize_bases
+from findna_plugins.chordmixer_inference import MixedInPlace, Products
+from findna_plugins.chordmixer_rotation import (
+    Groups,
+    Tracks,
+    gather_rotated,
+    rotate,
+    rotate_add,
+    rotation_index,
+)
 
 __all__ = ["REFERENCE_ADAPTATIONS", "ChordMixer", "Tracks", "rotate", "rotate_add"]
 
@@ -45,9 +54,6 @@ AUTHORS_ALPHABET = "ACGNT"
 
 CHUNK_POSITIONS = 2048
 """Positions that go through all blocks together at inference on one CPU thread, so that activations stay in the cache."""
-
-Groups = tuple[tuple[int, int, int], ...]
-"""(first row, number of sequences, their length): sequences of equal length that lie behind one another in (N, C)."""
 
 REFERENCE_ADAPTATIONS: Mapping[str, Mapping[str, int]] = {
     name: {"length": length, "track_size": track_size, "blocks_per_layer": blocks, "layers": layers}
@@ -72,99 +78,6 @@ REFERENCE_ADAPTATIONS: Mapping[str, Mapping[str, int]] = {
 """How the authors' fine-tuning scripts re-cut the network per data set (``config_gb.yaml``, ``config_gue.yaml``)."""
 
 
-@dataclass(frozen=True)
-class Tracks:
-    """Consecutive chunks of channels and their shifts."""
-
-    bounds: tuple[tuple[int, int], ...]
-    shifts: tuple[int, ...]
-
-    @classmethod
-    def cut(cls, channels: int, size: int) -> Tracks:
-        """Chunks of ``size`` channels (the last may be short), shifted by 0, 1, 2, 4, ..."""
-        bounds = tuple((first, min(first + size, channels)) for first in range(0, channels, size))
-        return cls(bounds, tuple(0 if i == 0 else 2 ** (i - 1) for i in range(len(bounds))))
-
-    def channel_shifts(self, channels: int) -> list[int]:
-        """Shift of each of ``channels`` channels; channels past the last track stay in place."""
-        shifts = [0] * channels
-        for (first, last), shift in zip(self.bounds, self.shifts, strict=True):
-            shifts[first:last] = [shift] * (last - first)
-        return shifts
-
-
-def rotate(y: Tensor, tracks: Tracks, sign: int = 1) -> Tensor:
-    """Roll each track of ``y`` (B, L, C) modulo L: position t receives from t + sign * shift. The plain formulation."""
-    length = y.shape[1]
-    rolled = [
-        torch.roll(y[:, :, first:last], shifts=-((sign * shift) % length), dims=1)
-        for (first, last), shift in zip(tracks.bounds, tracks.shifts, strict=True)
-    ]
-    return torch.cat(rolled, dim=2)
-
-
-def _pieces(groups: Groups, tracks: Tracks, sign: int) -> list[tuple[int, int, int, int, int, int]]:
-    """(row, sequences, length, first channel, last channel, shift in 0..length-1) of every copy to make."""
-    return [
-        (row, count, length, first, last, (sign * shift) % length)
-        for row, count, length in groups
-        for (first, last), shift in zip(tracks.bounds, tracks.shifts, strict=True)
-    ]
-
-
-def _add_rotated_(out: Tensor, base: Tensor, y: Tensor, groups: Groups, tracks: Tracks, sign: int) -> Tensor:
-    """``out = base + Rot(y)``, all (N, C); ``out`` may be ``base``."""
-    for row, count, length, first, last, shift in _pieces(groups, tracks, sign):
-        rows = slice(row, row + count * length)
-        o, b, s = (a[rows].view(count, length, -1)[:, :, first:last] for a in (out, base, y))
-        kept = length - shift
-        torch.add(b[:, :kept], s[:, shift:], out=o[:, :kept])
-        if shift:
-            torch.add(b[:, kept:], s[:, :shift], out=o[:, kept:])
-    return out
-
-
-def _rotated_back(gradient: Tensor, groups: Groups, tracks: Tracks, sign: int) -> Tensor:
-    """The transpose of the rotation: each track moved the other way."""
-    result = torch.empty_like(gradient)
-    for row, count, length, first, last, shift in _pieces(groups, tracks, -sign):
-        rows = slice(row, row + count * length)
-        r, g = (a[rows].view(count, length, -1)[:, :, first:last] for a in (result, gradient))
-        kept = length - shift
-        r[:, :kept] = g[:, shift:]
-        if shift:
-            r[:, kept:] = g[:, :shift]
-    return result
-
-
-class _RotateAdd(torch.autograd.Function):
-    """``x + Rot(y)`` in one pass; no copy of a rotated tensor is ever made in the forward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, groups: Groups, tracks: Tracks, sign: int) -> Tensor:
-        ctx.groups, ctx.tracks, ctx.sign = groups, tracks, sign
-        return _add_rotated_(torch.empty_like(x), x, y.to(x.dtype), groups, tracks, sign)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        gradient = gradients[0].contiguous()
-        return gradient, _rotated_back(gradient, ctx.groups, ctx.tracks, ctx.sign), None, None, None
-
-
-class _Gather(torch.autograd.Function):
-    """``y.gather(1, index)`` for an index that permutes positions; backward gathers with the inverse instead of scattering."""
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
-        return y.gather(1, index.expand_as(y))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (inverse,) = ctx.saved_tensors
-        return gradients[0].gather(1, inverse.expand_as(gradients[0])), None, None
-
-
 class _GeluLinear(torch.autograd.Function):
     """``linear(gelu(h), weight, bias)`` that keeps ``h`` only and computes the GELU again in the backward pass."""
 
@@ -183,12 +96,6 @@ class _GeluLinear(torch.autograd.Function):
         activated = functional.gelu(h).reshape(-1, h.shape[-1])
         to_h = torch.ops.aten.gelu_backward(gradient @ weight, h)
         return to_h, flat.t() @ activated, flat.sum(0)
-
-
-def rotate_add(x: Tensor, y: Tensor, groups: Groups, tracks: Tracks, sign: int = 1) -> Tensor:
-    """``x + Rot(y)`` for (N, C) matrices whose rows are the sequences of ``groups`` (the fused formulation)."""
-    result: Tensor = _RotateAdd.apply(x, y, groups, tracks, sign)
-    return result
 
 
 class ChordMixerBlock(nn.Module):
@@ -222,8 +129,7 @@ def _gather_block(
     """One bare block on a padded (B, T, C) tensor."""
     h = functional.linear(x, w1, b1)
     y = _GeluLinear.apply(h, w2, b2) if recompute else functional.linear(functional.gelu(h), w2, b2)
-    rotated: Tensor = _Gather.apply(y, index, inverse)
-    return x + rotated
+    return x + gather_rotated(y, index, inverse)
 
 
 @dataclass(frozen=True)
@@ -439,6 +345,8 @@ class ChordMixer(Backbone):
     def _run_chunked(self, inputs: Tensor, groups: Groups, wanted: frozenset[int]) -> dict[int, Tensor]:
         """Inference: a few sequences at a time through all blocks, so that their activations stay in the cache."""
         limit = CHUNK_POSITIONS * torch.get_num_threads()
+        short = _compute_format(inputs.device, self.embedding.weight.dtype)
+        products = [Products.of(block.fc1, block.fc2, short) for block in self._blocks()]
         chunks: list[dict[int, Tensor]] = []
         for row, count, length in groups:
             step = max(1, limit // length)
@@ -446,26 +354,47 @@ class ChordMixer(Backbone):
                 part = min(step, count - first)
                 start = row + first * length
                 chunk = inputs[start : start + part * length]
-                chunks.append(self._run_blocks(chunk, ((0, part, length),), wanted, plain=False))
+                chunks.append(self._run_in_place(chunk, (0, part, length), products, wanted))
         keys = chunks[0].keys()
-        return {i: chunks[0][i] if len(chunks) == 1 else torch.cat([chunk[i] for chunk in chunks]) for i in keys}
+        return {i: torch.cat([chunk[i] for chunk in chunks]) for i in keys}
+
+    def _run_in_place(
+        self, inputs: Tensor, group: tuple[int, int, int], products: list[Products], wanted: frozenset[int]
+    ) -> dict[int, Tensor]:
+        """(N,) codes or (N, 5) rows of sequences of one length -> hidden states (N, C); every block adds to the same tensor."""
+        start = self.embedding(inputs).to(self.embedding.weight.dtype)
+        mixed = MixedInPlace(start, products[0].into_hidden.shape[1], (group,), self.tracks)
+        x = mixed.x
+        states = {0: start} if 0 in wanted else {}
+        for i, (block, sign) in enumerate(zip(self._blocks(), self.signs * self.layers_count, strict=True), start=1):
+            if block.bare:
+                mixed.mix_(products[i - 1])
+            else:
+                mixed.set_(block.mix(x))
+            mixed.add_rotated_(sign)
+            if not isinstance(block.norm_post, nn.Identity):
+                x.copy_(block.norm_post(x))
+            layer, rest = divmod(i, self.blocks_per_layer)
+            if not rest and layer in wanted and layer < self.n_layers:
+                states[layer] = x.clone()
+        return {**states, self.n_layers: x}
 
     def _run_blocks(self, inputs: Tensor, groups: Groups, wanted: frozenset[int], plain: bool) -> dict[int, Tensor]:
         """(N,) codes or (N, 5) rows -> hidden states (N, C) of the layers wanted and of the last."""
         x = self.embedding(inputs)
-        in_place = not torch.is_grad_enabled() and not plain
-        states = {0: x.clone() if in_place else x} if 0 in wanted else {}
+        states = {0: x} if 0 in wanted else {}
         for number, blocks in enumerate(self.layers, start=1):
             for block, sign in zip(blocks, self.signs, strict=True):  # type: ignore[call-overload]
                 if plain:
                     x = block.norm_post(x + self._rotate_plain(block.mix(x), groups, sign))
-                elif in_place:
-                    x = block.norm_post(_add_rotated_(x, x, block.mix(x).to(x.dtype), groups, self.tracks, sign))
                 else:
                     x = block.norm_post(rotate_add(x, self._mix(block, x), groups, self.tracks, sign))
             if number in wanted or number == self.n_layers:
-                states[number] = x.clone() if in_place and number < self.n_layers else x
+                states[number] = x
         return states
+
+    def _blocks(self) -> list[ChordMixerBlock]:
+        return [block for blocks in self.layers for block in blocks]  # type: ignore[attr-defined]
 
     def _mix(self, block: ChordMixerBlock, x: Tensor) -> Tensor:
         if self.recompute_gelu and block.bare:
@@ -492,7 +421,7 @@ class ChordMixer(Backbone):
         if self.norm != "none":
             raise ModelError('ChordMixer: the formulation "gather" has no norms; use "fused" or "plain"')
         extra = -self.channels % 64
-        index, inverse = self._rotation_index(batch.mask, self.channels + extra)
+        index, inverse = rotation_index(batch.mask, self.tracks, self.channels + extra)
         x = functional.pad(self.embedding(batch.inputs), (0, extra))
         states = {0: x} if 0 in wanted else {}
         for number, blocks in enumerate(self.layers, start=1):
@@ -504,27 +433,16 @@ class ChordMixer(Backbone):
                     x = self._block(x, w1, block.fc1.bias, w2, b2, to, back, self.recompute_gelu)
                 else:
                     y = functional.pad(block.mix(x[..., : self.channels]), (0, extra))
-                    x = x + _Gather.apply(y, to, back)
+                    x = x + gather_rotated(y, to, back)
             if number in wanted or number == self.n_layers:
                 states[number] = x
         keep = batch.mask[..., None]
         return {i: (state[..., : self.channels]).masked_fill(~keep, 0.0) for i, state in states.items()}
 
-    def _rotation_index(self, mask: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-        """(1 or B, T, channels) positions to gather from, forward and backward; padding stays in place."""
-        lengths, total = mask.sum(1), mask.shape[1]
-        # Nothing may wait for the device while a CUDA graph is captured: then every row keeps an index of its own.
-        capturing = mask.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
-        if not capturing and bool((lengths == total).all()):
-            lengths = lengths[:1]
-        position = torch.arange(total, device=mask.device)[None, :, None]
-        shift = torch.tensor(self.tracks.channel_shifts(channels), device=mask.device)[None, None, :]
-        length = lengths[:, None, None]
-        modulus = length.clamp(min=1)
-        inside = position < length
-        index = torch.where(inside, (position + shift) % modulus, position)
-        inverse = torch.where(inside, (position - shift) % modulus, position)
-        return index, inverse
+
+def _compute_format(device: torch.device, weights: torch.dtype) -> torch.dtype:
+    """The format of products: that of autocast, else that of the weights."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else weights
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

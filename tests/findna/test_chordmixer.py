@@ -283,6 +283,24 @@ def test_bfloat16_stays_close_to_float32_with_gradients(formulation: str, recomp
         assert float((exact - rounded).norm() / exact.norm()) < 1e-2
 
 
+@pytest.mark.parametrize("norm", ["none", "prepost"])
+def test_embedding_in_bfloat16_is_within_one_percent_of_float32_at_the_published_size(norm: str) -> None:
+    torch.manual_seed(0)
+    model = ChordMixer(norm=norm).eval()
+    batch = model.tokenize(random_sequences([300, 1, 300, 211]))
+    with torch.inference_mode():
+        exact = model(batch, layers=[0, 2, 4])
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model(batch, layers=[0, 2, 4])
+    assert exact.layers is not None
+    assert rounded.layers is not None
+    assert torch.equal(exact.layers[0], rounded.layers[0])
+    assert rounded.tokens.dtype == torch.float32
+    for layer in (2, 4):
+        error = (exact.layers[layer] - rounded.layers[layer]).norm() / exact.layers[layer].norm()
+        assert 1e-5 < float(error) < 1e-2
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("formulation", ["plain", "fused", "gather"])
 def test_parity_with_the_released_code(shared: Path, formulation: str) -> None:
