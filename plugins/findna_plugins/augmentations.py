@@ -256,7 +256,8 @@ class Masking:
     def _blank(x: Tensor, chosen: Tensor) -> Tensor:
         if x.dtype == torch.uint8:
             # No code is above BLANK, so a maximum sets it.
-            return torch.maximum(x, chosen.view(torch.uint8) * BLANK)
+            blank = chosen.view(torch.uint8) * BLANK
+            return torch.maximum(x, blank, out=blank)
         return x * (~chosen)[..., None]
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
