@@ -99,6 +99,12 @@ PRESETS = (
         reference="most rates of the FinDNA authors' tables (config_gb.yaml, config_gue.yaml) lie between 3e-4 and 5e-3",
     ),
     PresetCard(
+        name="small-short",
+        protocol="finetune",
+        settings={"lr": 1e-3, "epochs": 10, "min_steps": 300, "max_steps": 400},
+        summary="as small, but 400 steps at most, whatever the number of rows: for comparisons on a CPU",
+    ),
+    PresetCard(
         name="findna-paper-inferred",
         protocol="probe",
         settings={
