@@ -121,6 +121,12 @@ class WeightsSource:
             raise ValueError("a WeightsSource names exactly one of repo, url and package")
 
     @property
+    def pinned(self) -> bool:
+        """Whether it can only ever be the same bytes: a commit, a digest, or part of an installed distribution."""
+        commit = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
+        return bool(self.package or self.sha256 or self.git_blob or commit)
+
+    @property
     def label(self) -> str:
         """One word for tables and messages: ``hf:ORG/NAME@REV``, the URL, or ``package:...``."""
         if self.repo:
@@ -140,6 +146,33 @@ class Pretraining:
     """0-based half-open (contig, start, end), where pretraining was limited to them."""
     excluded_chromosomes: tuple[str, ...] = ()
     note: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Pretraining:
+        """From what :func:`dataclasses.asdict` made of one, lists for tuples.
+
+        Raises:
+            TypeError, ValueError: it is no such mapping.
+        """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"not a mapping: {values!r}")
+        given = dict(values)
+        for name in ("assemblies", "chromosomes", "excluded_chromosomes"):
+            if given.get(name) is not None:
+                given[name] = tuple(str(value) for value in given[name])
+        given["regions"] = tuple((str(c), int(start), int(end)) for c, start, end in given.get("regions", ()))
+        return cls(**given)
+
+    def followed_by(self, later: Pretraining) -> Pretraining:
+        """What a model has read that was trained further on ``later``; on the safe side where the two are of other kinds."""
+        first, second = self.chromosomes, later.chromosomes
+        return Pretraining(
+            assemblies=tuple(dict.fromkeys((*self.assemblies, *later.assemblies))),
+            chromosomes=None if first is None or second is None else tuple(dict.fromkeys((*first, *second))),
+            regions=(*self.regions, *later.regions) if self.regions and later.regions else (),
+            excluded_chromosomes=tuple(c for c in self.excluded_chromosomes if c in later.excluded_chromosomes),
+            note="; ".join(note for note in (self.note, later.note) if note),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

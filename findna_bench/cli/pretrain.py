@@ -27,6 +27,9 @@ def pretrain(
     regions: Annotated[Optional[Path], typer.Option(help="BED: windows lie inside these.")] = None,  # noqa: UP045
     exclude: Annotated[Optional[Path], typer.Option(help="BED: windows touch none of these.")] = None,  # noqa: UP045
     contigs: Annotated[Optional[str], typer.Option(help="Contigs to draw from, by commas.")] = None,  # noqa: UP045
+    assembly: Annotated[
+        str, typer.Option(help="Assembly of the FASTA, e.g. GRCh38: says later which test loci were read.")
+    ] = "",
     on: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--on", help="Continue on this task's train split (labels unused)."),
@@ -111,6 +114,7 @@ def pretrain(
             regions,
             exclude,
             options.split_names([contigs] if contigs else None),
+            assembly,
             on,
             data_dir,
             offline,

@@ -49,7 +49,8 @@ class LiveModel:
 
     @property
     def card(self) -> ModelCard:
-        return self.spec.card
+        """What is known of the model: once it is loaded, its files may have said more than its name."""
+        return self._loaded.card if self._loaded is not None else self.spec.card
 
     @property
     def varies(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import Cell, RunRequest, Unit, expand, weights_of
 from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
+from findna_bench.models.spec import ModelSpec
 from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.results.claims import Claims
 from findna_bench.results.schema import Result, read_result
@@ -221,8 +222,7 @@ class GroupRunner:
 
     def _found_by_request(self, unit: Unit) -> list[Result] | None:
         """All results of a unit, where they can be trusted without loading the model: pinned weights, same data, same preset."""
-        pinned = unit.model.location is None and weights_of(self.request, unit.model) is None
-        if not pinned or self.request.overwrite == "always":
+        if self.request.overwrite == "always" or not self._weights_are_known(unit.model):
             return None
         lying = successes(self.store, unit, self.request.protocol)
         found = {r.request_id: r for r in valid_results(self.request, self.registry, unit, lying)}
@@ -231,6 +231,14 @@ class GroupRunner:
         if first is not None and first.is_deterministic:
             wanted = wanted[:1]
         return [found[request_id] for request_id in wanted] if all(key in found for key in wanted) else None
+
+    def _weights_are_known(self, model: ModelSpec) -> bool:
+        """Whether the name stands for the same weights as ever: a folder, a file, or a repository without a commit may have
+        changed. Offline a repository cannot be asked, and what was computed from it stands.
+        """
+        if model.location is not None or weights_of(self.request, model) is not None:
+            return False
+        return bool(model.variant) or self.request.offline or all(source.pinned for source in model.card.weights)
 
     def _divide(self, facts: UnitFacts) -> tuple[list[Result], list[CellKeys]]:
         """Cells whose file exists and reads well, and those to compute."""

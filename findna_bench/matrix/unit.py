@@ -274,7 +274,7 @@ def _outcome(
     result = replace_result(
         _skeleton(request, facts, cell),
         status="success",
-        flags=[*facts.flags, *_pretraining_flag(facts, test)],
+        flags=[*facts.flags, *_pretraining_flag(facts, model, test)],
         n_effective_seeds=len(facts.cells),
         protocol=schema.Protocol(name=request.protocol, settings=settings),
         batch=model.batch(),
@@ -291,11 +291,11 @@ def _outcome(
     return Outcome(result, (test.ids, test.labels, scores), fit.discard)
 
 
-def _pretraining_flag(facts: UnitFacts, test: SequenceTable) -> list[str]:
+def _pretraining_flag(facts: UnitFacts, model: LiveModel, test: SequenceTable) -> list[str]:
     """Whether a trained model's declared pretraining covers the test loci: ``yes``, ``same genome`` or ``unknown``."""
     if facts.model.trained is not True:
         return []
-    overlap = pretraining_overlap(facts.unit.model.card.pretraining, test, facts.task.card)
+    overlap = pretraining_overlap(model.card.pretraining, test, facts.task.card)
     return [] if overlap == "no" else [f"pretraining-overlap ({overlap})"]
 
 

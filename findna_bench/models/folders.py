@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from findna_bench.cards import Pretraining
 from findna_bench.errors import ModelError, OutputError
 from findna_bench.files import atomic_path, write_json
 from findna_bench.models.spec import CONFIG_KEY
@@ -32,12 +34,13 @@ def save_model_folder(
     causal: bool = False,
     max_length: int | None = None,
     notes: Sequence[str] = (),
+    pretraining: Pretraining | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a folder that :func:`findna_bench.models.loading.load_model` reads back bit by bit.
 
     networks: one backbone, or several by name (``{"teacher": ..., "student": ...}``, default first). backbone: name of the
-    backbone's card. config: its arguments. files: tokenizer files by name. extra: anything JSON-serialisable worth keeping,
+    backbone's card. config: its arguments. files: tokenizer files by name. pretraining: what the model has read. extra: anything JSON-serialisable worth keeping,
     e.g. how the weights were trained. The config is written last: without it the folder is not a model.
 
     Raises:
@@ -66,6 +69,7 @@ def save_model_folder(
         "causal": causal,
         "max_length": max_length,
         "notes": list(notes),
+        "pretraining": asdict(pretraining) if pretraining is not None else None,
         "extra": dict(extra or {}),
     }
     write_json(target / "config.json", {CONFIG_KEY: section})

@@ -21,7 +21,7 @@ from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
 from findna_bench.models.estimators import load_estimator
 from findna_bench.models.precision import resolve_device, resolve_dtype
 from findna_bench.models.sanity import check_sanity
-from findna_bench.models.spec import PUBLISHED, ModelSpec, folder_settings, parse_model
+from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_settings, parse_model
 from findna_bench.models.weights import WeightsFiles, find_tokenizer_files, find_weights, read_checkpoint
 from findna_bench.registry import Registry, get_registry, load_factory
 
@@ -240,6 +240,7 @@ def _load_trained(
     device: torch.device,
 ) -> LoadedModel:
     checkpoint = read_checkpoint(found)
+    spec = as_described(spec, checkpoint.config, registry)
     name, cls = backbone_class(spec, checkpoint.config, registry)
     adapted = _adapt(cls, name, checkpoint, {**spec.card.config, **options}, options, network)
     config = {**adapted.config, **options}

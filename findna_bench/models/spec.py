@@ -9,15 +9,24 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from findna_bench.cards import POOLINGS, ModelCard, WeightsSource
+from findna_bench.cards import POOLINGS, ModelCard, Pretraining, WeightsSource
 from findna_bench.errors import UsageError, WeightsError
 from findna_bench.registry import Registry, get_registry
 
-__all__ = ["CONFIG_KEY", "HUB_FILES", "PUBLISHED", "ModelSpec", "folder_settings", "parse_model", "read_config"]
+__all__ = [
+    "CONFIG_KEY",
+    "HUB_FILES",
+    "PUBLISHED",
+    "ModelSpec",
+    "as_described",
+    "folder_settings",
+    "parse_model",
+    "read_config",
+]
 
 CONFIG_KEY = "findna_bench"
 """Key of ``config.json`` under which a model folder written by this harness keeps its backbone, sizes and settings."""
@@ -154,10 +163,27 @@ def _from_folder(name: str, rest: str, registry: Registry) -> ModelSpec:
             pooling_source="default of the harness for models without a card",
         )
         return ModelSpec(card, "local", "", location=location, text=name, display_name=shown)
+    spec = ModelSpec(ModelCard(name=_card_name(location.name), kind="encoder", backbone=PUBLISHED), "local", "")
+    return replace(_described(spec, own, registry), location=location, text=name, display_name=shown)
+
+
+def as_described(spec: ModelSpec, config: Mapping[str, Any] | None, registry: Registry) -> ModelSpec:
+    """A spec of ``hf:`` once its ``config.json`` is known: a folder this harness wrote describes itself, wherever it lies.
+
+    Raises:
+        WeightsError: its description is damaged. UnknownNameError: its backbone is not installed.
+    """
+    if spec.card.backbone != PUBLISHED:
+        return spec
+    own = folder_settings(config, spec.display_name)
+    return spec if own is None else _described(spec, own, registry)
+
+
+def _described(spec: ModelSpec, own: Mapping[str, Any], registry: Registry) -> ModelSpec:
     entry = registry.resolve("backbones", str(own["backbone"]))
-    card = ModelCard(
-        name=_card_name(location.name),
-        kind="encoder",
+    read = own.get("pretraining")
+    card = replace(
+        spec.card,
         backbone=entry.card.name,
         config=own["config"],
         pooling=own.get("pooling", "mean"),
@@ -167,8 +193,9 @@ def _from_folder(name: str, rest: str, registry: Registry) -> ModelSpec:
         causal=bool(own.get("causal", False)),
         networks=tuple(own.get("networks", ())),
         notes=tuple(own.get("notes", ())),
+        pretraining=Pretraining.of(read) if read is not None else None,
     )
-    return ModelSpec(card, entry.distribution, entry.version, location=location, text=name, display_name=shown)
+    return replace(spec, card=card, distribution=entry.distribution, version=entry.version)
 
 
 def _from_vectors(name: str, rest: str) -> ModelSpec:
@@ -228,6 +255,13 @@ def folder_settings(config: Mapping[str, Any] | None, where: str) -> dict[str, A
         raise WeightsError(
             f"{where}: section {CONFIG_KEY!r} of config.json names no backbone, config or pooling; write the folder anew"
         )
+    if section.get("pretraining") is not None:
+        try:
+            Pretraining.of(section["pretraining"])
+        except (TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{where}: section {CONFIG_KEY!r} of config.json does not say what was read in pretraining ({error})"
+            ) from error
     return dict(section)
 
 

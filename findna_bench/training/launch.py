@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from findna_bench.cards import PresetCard
+from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.data.catalog import data_root
 from findna_bench.errors import UnknownNameError, UsageError
 from findna_bench.models.backbone import Backbone
@@ -36,6 +37,8 @@ __all__ = ["DataChoice", "choose_settings", "pretrain"]
 PROTOCOL = "pretrain"
 _VALIDATION_DRAW, _TRAINING_DRAW, _HELD_OUT_DRAW = 11, 12, 13
 _VALIDATION_SHARE = 0.05
+_MOST_NAMED = 1000
+"""Chromosomes or regions that a model folder names one by one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class DataChoice:
     regions: Path | None = None
     exclude: Path | None = None
     contigs: Sequence[str] = ()
+    assembly: str = ""
+    """Assembly or species of ``fasta``; without it nobody can say which test loci the model has read."""
     on: str | None = None
     data_dir: Path | None = None
     offline: bool = False
@@ -60,6 +65,9 @@ class _Start:
     folder: ModelFolder
     origin: str
     """Digest of the weights it starts from."""
+    trained: bool = False
+    pretraining: ReadBefore | None = None
+    """What the weights it starts from have read; None where they are random or nobody knows."""
 
 
 def choose_settings(
@@ -155,7 +163,9 @@ def pretrain(
             torch.cuda.set_device(target)
         released = from_weights or weights is not None or data.on is not None or model.startswith("path:")
         start = _start(model, settings, registry, weights, network, released=released, offline=data.offline)
-        corpus, validation, provenance = _open_data(data, settings, ranks)
+        corpus, validation, provenance, read = _open_data(data, settings, ranks)
+        if start.trained:
+            read = start.pretraining.followed_by(read) if start.pretraining is not None and read is not None else None
         start.backbone.to(target)
         if compiled:
             _compile(start.backbone)
@@ -168,6 +178,7 @@ def pretrain(
             model=start.folder,
             identity={"start": start.origin},
             provenance={"model_name": model, "preset": preset, "pretraining": provenance},
+            read=read,
             device=target,
             dtype=compute,
             ranks=ranks,
@@ -219,7 +230,7 @@ def _start(
         pooling_source=live.card.pooling_source,
         notes=(f"pretrained here from {live.weights_source}",),
     )
-    return _Start(live.backbone, folder, live.weights_digest)
+    return _Start(live.backbone, folder, live.weights_digest, live.trained, live.card.pretraining)
 
 
 def _bare(model: str, settings: PretrainSettings, registry: Registry, unknown: UnknownNameError) -> _Start:
@@ -260,7 +271,7 @@ def _objective(backbone: Backbone, settings: PretrainSettings, registry: Registr
 
 def _open_data(
     data: DataChoice, settings: PretrainSettings, ranks: Ranks
-) -> tuple[Corpus, Corpus | None, dict[str, Any]]:
+) -> tuple[Corpus, Corpus | None, dict[str, Any], ReadBefore | None]:
     if data.on is not None:
         return _task_rows(data, settings)
     cache = data_root(data.data_dir) / "fasta"
@@ -280,7 +291,21 @@ def _open_data(
     for name, bed in (("regions", data.regions), ("exclude", data.exclude)):
         if bed is not None:
             provenance[name] = [[i.contig, i.start, i.end] for i in read_bed(bed)][:10_000]
-    return corpus, validation, provenance
+    return corpus, validation, provenance, _genome_read(genome, data)
+
+
+def _genome_read(genome: Genome, data: DataChoice) -> ReadBefore | None:
+    """What windows of a genome are drawn from, in the words of a model card; None where nobody said which genome it is.
+
+    A contig may be a piece of a chromosome, named ``chromosome:start-end``; many contigs stand for the whole assembly.
+    """
+    if not data.assembly:
+        return None
+    chromosomes = tuple(dict.fromkeys(name.partition(":")[0] for name in data.contigs or genome.contigs))
+    intervals = read_bed(data.regions) if data.regions is not None else []
+    few = len(chromosomes) <= _MOST_NAMED and len(intervals) <= _MOST_NAMED
+    regions = tuple((i.contig, i.start, i.end) for i in intervals if few)
+    return ReadBefore(assemblies=(data.assembly,), chromosomes=chromosomes if few else None, regions=regions)
 
 
 def _genome_windows(
@@ -313,7 +338,9 @@ def _intervals(manifest: WindowManifest) -> list[Any]:
     return [Interval(manifest.contigs[contig], start, start + manifest.length) for contig, start in places]
 
 
-def _task_rows(data: DataChoice, settings: PretrainSettings) -> tuple[Corpus, Corpus | None, dict[str, Any]]:
+def _task_rows(
+    data: DataChoice, settings: PretrainSettings
+) -> tuple[Corpus, Corpus | None, dict[str, Any], ReadBefore | None]:
     """Train rows only; a few of them are held out for the validation loss."""
     from findna_bench.data.task import open_task
 
@@ -326,7 +353,10 @@ def _task_rows(data: DataChoice, settings: PretrainSettings) -> tuple[Corpus, Co
     validation = [sequences[i] for i in sorted(order[:held_out])]
     provenance = {"task": task.card.full_name, "split": "train", "rows": len(rows), "data": task.data_digest}
     length = settings.window_length
-    return SequenceRows(rows, length), SequenceRows(validation, length) if validation else None, provenance
+    # Train rows: of the assembly, but on no chromosome from end to end.
+    named = tuple(part.strip() for part in task.card.assembly.split(",") if part.strip())
+    read = ReadBefore(assemblies=named, chromosomes=(), note=f"train rows of {task.card.full_name}") if named else None
+    return SequenceRows(rows, length), SequenceRows(validation, length) if validation else None, provenance, read
 
 
 def _write_manifests(output: Path, corpus: Corpus, validation: Corpus | None) -> None:

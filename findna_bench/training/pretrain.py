@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.errors import ModelError, OutputError, UsageError
 from findna_bench.files import stable_hash, write_json
 from findna_bench.models.folders import save_model_folder
@@ -157,6 +158,7 @@ class Pretraining:
 
     objective: on ``device``, freshly made (its parameters are the starting point). identity: whatever else decides the
     numbers (backbone and sizes, digest of initial weights); it is stored, and a folder of another identity is refused.
+    read: what the finished model will have read, for its folder; None where nobody knows.
     log_every, checkpoint_minutes, checkpoint_steps, validate_every do not change the numbers.
 
     Raises:
@@ -174,6 +176,7 @@ class Pretraining:
         model: ModelFolder,
         identity: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        read: ReadBefore | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
         ranks: Ranks | None = None,
@@ -187,7 +190,7 @@ class Pretraining:
         overwrite: bool = False,
     ) -> None:
         self.objective, self.corpus, self.validation, self.settings = objective, corpus, validation, settings
-        self.folder, self.model = folder, model
+        self.folder, self.model, self.read = folder, model, read
         self.device, self.dtype = device or torch.device("cpu"), dtype
         self.ranks, self.reporter = ranks or Ranks(), reporter or SilentReporter()
         self.log_every, self.checkpoint_minutes, self.checkpoint_steps = log_every, checkpoint_minutes, checkpoint_steps
@@ -500,6 +503,7 @@ class Pretraining:
                 pooling=self.model.pooling,
                 pooling_source=self.model.pooling_source,
                 notes=self.model.notes,
+                pretraining=self.read,
                 extra={"pretraining": {"identity": self.record["identity"], "steps": self.total_steps}},
             )
             if self.curves:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -231,3 +232,30 @@ def test_a_control_computes_on_the_device_asked_for(task: Path, tmp_path: Path) 
     assert (result.status, result.environment["device"]) == ("success", "cpu")
     results = run(task, tmp_path / "elsewhere", ["cnn", "majority"], seeds=1, limit=40, device="cuda:99")
     assert [r.status for r in results] == ["error", "success"]  # one has a device, the other counts labels
+
+
+def test_a_repository_without_a_commit_is_looked_at_again_and_a_pinned_or_offline_one_is_not(
+    task: Path, tmp_path: Path
+) -> None:
+    repo = Path(os.environ["HF_HOME"]) / "hub" / "models--acme--tiny"
+    (repo / "refs").mkdir(parents=True)
+
+    def publish(commit: str, seed: int) -> None:
+        model = fb.load_model(f"findna-tiny@random:{seed}", device="cpu")
+        folder = repo / "snapshots" / commit
+        save_model_folder(folder, model.backbone, backbone="chordmixer", config=model.config)
+        (repo / "refs" / "main").write_text(commit)
+
+    def digest(name: str, **options: object) -> str | None:
+        (result,) = run(task, tmp_path / "r", [name], seeds=1, protocol="knn", sanity=False, **options)
+        assert result.status == "success", result.error
+        return result.model.weights.digest
+
+    publish("a" * 40, 1)
+    first, pinned = digest("hf:acme/tiny"), digest(f"hf:acme/tiny@{'a' * 40}")
+    assert first == pinned
+    publish("b" * 40, 2)
+    assert digest(f"hf:acme/tiny@{'a' * 40}") == pinned
+    assert digest("hf:acme/tiny", offline=True) == first
+    assert digest("hf:acme/tiny") != first
+    assert len(list(ResultStore(tmp_path / "r").paths())) == 3

@@ -20,8 +20,10 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from findna_bench import api as fb
+from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.cli import app
-from findna_bench.errors import DataError, UsageError
+from findna_bench.errors import DataError, UsageError, WeightsError
+from findna_bench.models.loading import load_model
 from findna_bench.training.launch import DataChoice, choose_settings, pretrain
 from findna_bench.training.pretrain import ModelFolder, Pretraining, PretrainSettings
 from findna_plugins.chordmixer import ChordMixer
@@ -249,6 +251,33 @@ def test_pretraining_goes_on_from_a_folder_and_on_a_tasks_train_rows(genome: Pat
     assert record["rows"] < 60
     moved = weights(tmp_path / "n")["student.embedding.weight"] - weights(tmp_path / "m")["teacher.embedding.weight"]
     assert 0 < float(moved.abs().max()) < 0.1
+
+
+def test_a_folder_says_what_its_model_has_read_where_that_is_known(genome: Path, tmp_path: Path) -> None:
+    def read(model: str, data: DataChoice, folder: str) -> ReadBefore | None:
+        changes = {} if model == "chordmixer" else {"backbone": {}}
+        pretrain(model, data, tmp_path / folder, settings(steps=1, **changes), curves=False, device="cpu")
+        return load_model(f"path:{tmp_path / folder}", device="cpu").card.pretraining
+
+    some = DataChoice([genome], contigs=("c0", "c1"), assembly="GRCh37")
+    known = read("chordmixer", some, "m")
+    assert known == ReadBefore(assemblies=("GRCh37",), chromosomes=("c0", "c1"))
+    bed = tmp_path / "part.bed"
+    bed.write_text("c0\t100\t2900\n")
+    part = read("chordmixer", DataChoice([genome], regions=bed, assembly="GRCh37"), "part")
+    assert part is not None
+    assert part.regions == (("c0", 100, 2900),)
+    further = read(f"path:{tmp_path / 'm'}", DataChoice(on="demo/human_vs_shuffled"), "further")
+    assert further is not None
+    assert further.chromosomes == ("c0", "c1")
+    assert "train rows of demo/human_vs_shuffled" in further.note
+    assert read("chordmixer", DataChoice([genome]), "unnamed") is None
+    assert read(f"path:{tmp_path / 'unnamed'}", some, "unknown") is None, "its start may have read anything"
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config["findna_bench"]["pretraining"]["regions"] = [["c0", "here"]]
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match="does not say what was read"):
+        load_model(f"path:{tmp_path / 'm'}", device="cpu")
 
 
 def test_settings_come_from_preset_then_changes() -> None:
