@@ -101,8 +101,8 @@ PRESETS = (
     PresetCard(
         name="small-short",
         protocol="finetune",
-        settings={"lr": 1e-3, "epochs": 10, "min_steps": 300, "max_steps": 400},
-        summary="as small, but 400 steps at most, whatever the number of rows: for comparisons on a CPU",
+        settings={"lr": 1e-3, "epochs": 10, "min_steps": 300, "max_steps": 300},
+        summary="as small, but 300 steps, whatever the number of rows: for comparisons on a CPU",
     ),
     PresetCard(
         name="findna-paper-inferred",
