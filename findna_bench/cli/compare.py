@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -100,5 +99,4 @@ def _command(
     }
     for option, value in given.items():
         words += [option, value] if value else []
-    home = str(Path.home())
-    return shlex.join(words).replace(home, "~") if len(home) > 1 else shlex.join(words)
+    return output.quoted(words)

@@ -11,6 +11,7 @@ import typer
 
 from findna_bench.cli import options, output
 from findna_bench.errors import UnknownNameError
+from findna_bench.models.spec import MODEL_SCHEMES, parse_model
 from findna_bench.registry import Entry, get_registry
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ _KINDS = ("models", "suites", "tasks", "backbones", "objectives", "augmentations
 
 def describe(
     name: Annotated[
-        str, typer.Argument(help="A model, task, suite, backbone, objective, augmentation, preset or executor.")
+        str,
+        typer.Argument(
+            help="A model or task as `run` takes them (path:FOLDER and ./my.csv too), a suite, backbone, objective, "
+            "augmentation, preset or executor."
+        ),
     ],
     data_dir: options.DataDir = None,
     json: options.Json = False,
@@ -29,8 +34,11 @@ def describe(
     verbose: options.Verbose = False,
 ) -> None:
     """Print what is known about one name; for a task also its data, the audit's verdict and what papers print on it."""
-    kind, entries = _find(name)
-    described = [_facts(kind, entry, data_dir, in_words=not json) for entry in entries]
+    if (given := _model_given(name) or _task_given(name, data_dir)) is not None:
+        described = [given]
+    else:
+        kind, entries = _find(name)
+        described = [_facts(kind, entry, data_dir, in_words=not json) for entry in entries]
     if json:
         output.print_json(_plain(described if len(described) > 1 else described[0]))
         return
@@ -38,6 +46,37 @@ def describe(
         if number:
             print()
         _print(facts)
+
+
+def _model_given(name: str) -> dict[str, Any] | None:
+    """A model named by where it lies, or drawn at random, which no plugin registers under that name."""
+    scheme, separator, _ = name.partition(":")
+    if not (separator and scheme in MODEL_SCHEMES) and "@" not in name:
+        return None
+    spec = parse_model(name)
+    drawn = {"weights drawn with seed": spec.init_seed} if spec.variant else {}
+    place = {"folder": str(spec.location)} if spec.location is not None else {}
+    return {"kind": "model", "distribution": spec.distribution, "version": spec.version, **drawn, **place} | {
+        key: value for key, value in asdict(spec.card).items() if not (drawn and key == "weights")
+    }
+
+
+def _task_given(name: str, data_dir: Path | None) -> dict[str, Any] | None:
+    """A task given by the path of its rows."""
+    if not (name.startswith("~") or Path(name).exists() or "/" in name):
+        return None
+    from findna_bench.data.catalog import resolve_task
+    from findna_bench.data.task import open_task
+
+    try:
+        ref = resolve_task(name)
+    except UnknownNameError:
+        return None
+    if ref.path is None:
+        return None
+    task = open_task(ref, data_dir=data_dir)
+    facts = {"kind": "task", "distribution": "local", "file": str(ref.path), **asdict(task.card)}
+    return facts | {"data": "read from the path", "data counts": task.counts, "data digest": task.data_digest}
 
 
 def _facts(kind: str, entry: Entry, data_dir: Path | None, *, in_words: bool) -> dict[str, Any]:
@@ -81,6 +120,8 @@ def _find(name: str) -> tuple[str, list[Entry]]:
             return kind, [registry.resolve(kind, name)]
         except UnknownNameError as error:
             errors.append(str(error))
+    if Path(name).exists():
+        raise UnknownNameError(f"nothing is called {name!r}; for the file or folder of this name write ./{name}")
     helpful = next((e for e in errors if "did you mean" in e or "ambiguous" in e), errors[0])
     raise UnknownNameError(helpful)
 

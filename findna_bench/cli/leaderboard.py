@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -111,5 +110,4 @@ def _command(
     words += ["--include-limited"] if include_limited else []
     words += ["--audits", str(audits)] if audits else []
     words += ["--costs", str(costs)] if costs else []
-    home = str(Path.home())
-    return shlex.join(words).replace(home, "~") if len(home) > 1 else shlex.join(words)
+    return output.quoted(words)

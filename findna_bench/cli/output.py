@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ def set_verbosity(level: int) -> None:
 
 def verbosity() -> int:
     return _verbosity.get()
+
+
+def quoted(words: Sequence[str]) -> str:
+    """A command line for the record: quoted for a shell, and the home folder as ``~``, which is nobody's business."""
+    home = str(Path.home())
+    shown = [word.replace(home, "~") if len(home) > 1 else word for word in words]
+    return " ".join(word if word.startswith("~") else shlex.quote(word) for word in shown)
 
 
 def print_json(value: Any) -> None:

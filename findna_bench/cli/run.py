@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -192,9 +191,7 @@ def request_from(values: dict[str, Any]) -> Any:
 
 def command_line() -> str:
     """The command as typed, for the record; paths of home folders are kept out."""
-    home = str(Path.home())
-    words = ["findna-bench", *(word.replace(home, "~") if len(home) > 1 else word for word in sys.argv[1:])]
-    return " ".join(word if word.startswith("~") else shlex.quote(word) for word in words)
+    return output.quoted(["findna-bench", *sys.argv[1:]])
 
 
 def run(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from findna_bench.cards import RUNNABLE_TASK_KINDS, SuiteCard, TaskCard
-from findna_bench.errors import DataError, UnsupportedError, UsageError
+from findna_bench.errors import DataError, UnknownNameError, UnsupportedError, UsageError
 from findna_bench.files import path_segment
 from findna_bench.registry import Registry, get_registry
 
@@ -98,7 +98,12 @@ def resolve_task(name: str, registry: Registry | None = None) -> TaskRef:
     known = any(name.lower() == entry.card.full_name.lower() for entry in registry.entries("tasks"))
     if not known and "/" in name and Path(name).exists():
         return _path_ref(Path(name))
-    entry = registry.resolve("tasks", name)
+    try:
+        entry = registry.resolve("tasks", name)
+    except UnknownNameError as error:
+        if Path(name).exists():
+            raise UnknownNameError(f"{error}; for the file or folder of this name write ./{name}") from error
+        raise
     return TaskRef(entry.card.full_name, card=entry.card, distribution=entry.distribution, version=entry.version)
 
 

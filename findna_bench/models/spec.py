@@ -48,6 +48,9 @@ HUB_FILES = (
 )
 """Files that may be taken from a hub repository nobody wrote a card for: never code."""
 
+MODEL_SCHEMES = ("path", "hf", "embeddings")
+"""What may stand before a colon instead of a distribution: the model is where the rest says."""
+
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*?)(?:@([\w][\w./-]*))?")
 _RANDOM = re.compile(r"random(?::(\d{1,9}))?")
 _LARGEST_CONFIG = 16 * 2**20

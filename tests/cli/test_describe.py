@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from findna_bench.cli import main
+from findna_bench.data.catalog import resolve_task
+from findna_bench.errors import UnknownNameError
 
 
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -57,3 +60,26 @@ def test_a_preset_of_several_protocols_is_described_for_each(
     one = json.loads(bench(monkeypatch, capsys, "describe", "gue-dnabert2", "--json"))
     assert one["protocol"] == "finetune"
     assert "7d569d730fd0934ff4b68ba33ab01340bf4569e5" in one["reference"]
+
+
+def test_what_run_takes_can_be_described_though_no_plugin_registers_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{'ACGT' * 5}{'ACGT'[i % 4]}{'ACGT'[i // 4 % 4]},{i % 2}\n" for i in range(16))
+    (tmp_path / "my.csv").write_text("sequence,label\n" + rows)
+    task = json.loads(bench(monkeypatch, capsys, "describe", "./my.csv", "--json"))
+    assert task["kind"] == "binary"
+    assert sum(n for split in task["data counts"].values() for n in split.values()) == 16
+    drawn = json.loads(bench(monkeypatch, capsys, "describe", "findna-tiny@random:3", "--json"))
+    assert (drawn["kind"], drawn["weights drawn with seed"], drawn["backbone"]) == ("encoder", 3, "chordmixer")
+    assert "weights" not in drawn
+    hub = bench(monkeypatch, capsys, "describe", "hf:acme/tiny@v1")
+    assert "acme/tiny" in hub
+    monkeypatch.setattr(sys, "argv", ["findna-bench", "describe", "my.csv"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert "write ./my.csv" in capsys.readouterr().err
+    with pytest.raises(UnknownNameError, match=r"write \./my\.csv"):
+        resolve_task("my.csv")
