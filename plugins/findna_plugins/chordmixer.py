@@ -112,9 +112,13 @@ class ChordMixerBlock(nn.Module):
 
     @property
     def bare(self) -> bool:
-        """Whether nothing but the two products and the GELU happens in :meth:`mix` just now."""
+        """Whether nothing but the two products and the GELU happens in :meth:`mix` just now, and their weights say all.
+
+        Low-rank adapters stand in place of a linear layer and have its ``weight``, but compute something else.
+        """
         drops = self.training and (self.dropout.p > 0 or self.layer_dropout.p > 0)
-        return not drops and isinstance(self.norm_pre, nn.Identity) and isinstance(self.norm_post, nn.Identity)
+        norms = not (isinstance(self.norm_pre, nn.Identity) and isinstance(self.norm_post, nn.Identity))
+        return not drops and not norms and type(self.fc1) is nn.Linear and type(self.fc2) is nn.Linear
 
     def mix(self, x: Tensor) -> Tensor:
         """The MLP with its norm and dropouts: (..., C) -> (..., C)."""
@@ -346,7 +350,7 @@ class ChordMixer(Backbone):
         """Inference: a few sequences at a time through all blocks, so that their activations stay in the cache."""
         limit = CHUNK_POSITIONS * torch.get_num_threads()
         short = _compute_format(inputs.device, self.embedding.weight.dtype)
-        products = [Products.of(block.fc1, block.fc2, short) for block in self._blocks()]
+        products = [Products.of(block.fc1, block.fc2, short) if block.bare else None for block in self._blocks()]
         chunks: list[dict[int, Tensor]] = []
         for row, count, length in groups:
             step = max(1, limit // length)
@@ -359,16 +363,18 @@ class ChordMixer(Backbone):
         return {i: torch.cat([chunk[i] for chunk in chunks]) for i in keys}
 
     def _run_in_place(
-        self, inputs: Tensor, group: tuple[int, int, int], products: list[Products], wanted: frozenset[int]
+        self, inputs: Tensor, group: tuple[int, int, int], products: list[Products | None], wanted: frozenset[int]
     ) -> dict[int, Tensor]:
         """(N,) codes or (N, 5) rows of sequences of one length -> hidden states (N, C); every block adds to the same tensor."""
         start = self.embedding(inputs).to(self.embedding.weight.dtype)
-        mixed = MixedInPlace(start, products[0].into_hidden.shape[1], (group,), self.tracks)
+        width = max((p.into_hidden.shape[1] for p in products if p is not None), default=self.channels)
+        mixed = MixedInPlace(start, width, (group,), self.tracks)
         x = mixed.x
         states = {0: start} if 0 in wanted else {}
-        for i, (block, sign) in enumerate(zip(self._blocks(), self.signs * self.layers_count, strict=True), start=1):
-            if block.bare:
-                mixed.mix_(products[i - 1])
+        steps = zip(self._blocks(), products, self.signs * self.layers_count, strict=True)
+        for i, (block, bare, sign) in enumerate(steps, start=1):
+            if bare is not None:
+                mixed.mix_(bare)
             else:
                 mixed.set_(block.mix(x))
             mixed.add_rotated_(sign)

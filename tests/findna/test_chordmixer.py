@@ -160,6 +160,29 @@ def test_inference_equals_training_mode_graph(norm: str) -> None:
     assert not torch.equal(direct.layers[0], direct.layers[1])
 
 
+@pytest.mark.parametrize("formulation", ["plain", "fused", "gather"])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_adapters_in_place_of_a_product_are_computed(formulation: str, recompute: bool) -> None:
+    peft = pytest.importorskip("peft", reason="low-rank adapters need the extra lora")
+    model = small(formulation=formulation, recompute_gelu=recompute)
+    config = peft.LoraConfig(r=2, target_modules=["fc1", "fc2"], init_lora_weights=False, lora_dropout=0.0)
+    batch = model.tokenize(random_sequences([20, 9, 20]))
+    with torch.inference_mode():
+        bare = model.eval()(batch).tokens
+    torch.manual_seed(5)
+    peft.inject_adapter_in_model(config, model)
+    model.eval()
+    graph = model(batch).tokens
+    with torch.inference_mode():
+        direct = model(batch).tokens
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model(batch).tokens
+        model.formulation, model.recompute_gelu = "plain", False
+        expected = model(batch).tokens
+    for got, low, high in ((bare, 0.1, 1e9), (graph, 0, 1e-5), (direct, 0, 1e-5), (rounded.float(), 0, 2e-2)):
+        assert low <= float((got - expected).norm() / expected.norm()) < high
+
+
 def test_dropout_is_active_in_training_only_and_equal_between_formulations() -> None:
     outputs = []
     for formulation in ("plain", "fused", "gather"):
