@@ -111,7 +111,7 @@ class HyenaFilter(nn.Module):
         Kept together with the parameters it came from and their versions, so that a weight that is replaced or updated in
         place is seen. Spectra above 256 MiB are computed anew each time.
         """
-        parameters = [self.freq, *self.hidden.parameters(), self.output.weight, self.z, self.t, self.deltas]
+        parameters = [self.freq, *self.hidden.parameters(), *self.output.parameters(), self.z, self.t, self.deltas]
         if self.training or (torch.is_grad_enabled() and any(p.requires_grad for p in parameters)):
             return torch.fft.rfft(self.kernel(length), n=2 * length)
         versions = [_Version(p, p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters]
