@@ -304,7 +304,9 @@ def _genome_read(genome: Genome, data: DataChoice) -> ReadBefore | None:
     chromosomes = tuple(dict.fromkeys(name.partition(":")[0] for name in data.contigs or genome.contigs))
     intervals = read_bed(data.regions) if data.regions is not None else []
     few = len(chromosomes) <= _MOST_NAMED and len(intervals) <= _MOST_NAMED
-    regions = tuple((i.contig, i.start, i.end) for i in intervals if few)
+    # Positions within a piece are none within its chromosome, so the piece stands for all of it.
+    whole = few and not any(":" in i.contig for i in intervals)
+    regions = tuple((i.contig, i.start, i.end) for i in intervals if whole)
     return ReadBefore(assemblies=(data.assembly,), chromosomes=chromosomes if few else None, regions=regions)
 
 
