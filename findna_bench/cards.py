@@ -122,9 +122,10 @@ class WeightsSource:
 
     @property
     def pinned(self) -> bool:
-        """Whether it can only ever be the same bytes: a commit, a digest, or part of an installed distribution."""
-        commit = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
-        return bool(self.package or self.sha256 or self.git_blob or commit)
+        """Whether all its files can only ever be the same: a commit, a file with a digest, part of an installed distribution."""
+        if self.repo:  # a digest is that of the weights alone; the config beside them decides, too
+            return re.fullmatch(r"[0-9a-f]{40}", self.revision or "") is not None
+        return bool(self.package or self.sha256 or self.git_blob)
 
     @property
     def label(self) -> str:
@@ -157,19 +158,31 @@ class Pretraining:
         if not isinstance(values, Mapping):
             raise TypeError(f"not a mapping: {values!r}")
         given = dict(values)
+        if not isinstance(given.get("note", ""), str):
+            raise TypeError("note is no text")
         for name in ("assemblies", "chromosomes", "excluded_chromosomes"):
-            if given.get(name) is not None:
-                given[name] = tuple(str(value) for value in given[name])
+            if name not in given or (name == "chromosomes" and given[name] is None):
+                continue
+            if not isinstance(given[name], (list, tuple)) or not all(isinstance(value, str) for value in given[name]):
+                raise TypeError(f"{name} is no list of names")
+            given[name] = tuple(given[name])
         given["regions"] = tuple((str(c), int(start), int(end)) for c, start, end in given.get("regions", ()))
         return cls(**given)
 
     def followed_by(self, later: Pretraining) -> Pretraining:
-        """What a model has read that was trained further on ``later``; on the safe side where the two are of other kinds."""
+        """What a model has read that was trained further on ``later``; on the safe side where the two are of other kinds, and
+        unknown (no assemblies) where one of them is.
+        """
         first, second = self.chromosomes, later.chromosomes
+        named = self.assemblies and later.assemblies
+        if second == ():  # single rows, on no chromosome from end to end: what was said before still bounds the rest
+            regions = self.regions
+        else:
+            regions = (*self.regions, *later.regions) if self.regions and later.regions else ()
         return Pretraining(
-            assemblies=tuple(dict.fromkeys((*self.assemblies, *later.assemblies))),
+            assemblies=tuple(dict.fromkeys((*self.assemblies, *later.assemblies))) if named else (),
             chromosomes=None if first is None or second is None else tuple(dict.fromkeys((*first, *second))),
-            regions=(*self.regions, *later.regions) if self.regions and later.regions else (),
+            regions=regions,
             excluded_chromosomes=tuple(c for c in self.excluded_chromosomes if c in later.excluded_chromosomes),
             note="; ".join(note for note in (self.note, later.note) if note),
         )

@@ -29,7 +29,7 @@ def quoted(words: Sequence[str]) -> str:
     """A command line for the record: quoted for a shell, and the home folder as ``~``, which is nobody's business."""
     home = str(Path.home())
     shown = [word.replace(home, "~") if len(home) > 1 else word for word in words]
-    return " ".join(word if word.startswith("~") else shlex.quote(word) for word in shown)
+    return " ".join("~/" + shlex.quote(word[2:]) if word.startswith("~/") else shlex.quote(word) for word in shown)
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
-from findna_bench.errors import BenchError, ModelError, OutputError, ResultsFolderError, UnsupportedError
+from findna_bench.errors import BenchError, ModelError, OfflineError, OutputError, ResultsFolderError, UnsupportedError
 from findna_bench.matrix.interrupt import uninterrupted
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter, Silent
@@ -196,12 +196,20 @@ class GroupRunner:
 
     def _complete(self, unit: Unit, model: LiveModel, results: list[Result]) -> bool:
         """Find or compute all cells; ``results`` grows with every one that is on disk. Returns whether any was computed."""
-        if (found := self._found_by_request(unit)) is not None:
+        found = self._found_by_request(unit)
+        if found is not None and self._weights_are_known(unit.model):
             results += found
             return False
         self.on_begun(unit)
         self.reporter.unit_started(unit.label)
-        facts = establish(self.request, self.registry, unit, model)
+        try:
+            facts = establish(self.request, self.registry, unit, model)
+        except OfflineError as error:
+            if found is None:
+                raise
+            self.reporter.note(f"{error}; the finished results stand, unchecked against the weights of today")
+            results += found
+            return False
         done, pending = self._divide(facts)
         results += done
         if pending:
@@ -221,8 +229,11 @@ class GroupRunner:
         outcome.discard()
 
     def _found_by_request(self, unit: Unit) -> list[Result] | None:
-        """All results of a unit, where they can be trusted without loading the model: pinned weights, same data, same preset."""
-        if self.request.overwrite == "always" or not self._weights_are_known(unit.model):
+        """All results of a unit by what was asked for: same name, data and preset; None where some are missing, or where a folder
+        or file may hold other weights than it did.
+        """
+        local = unit.model.location is not None or weights_of(self.request, unit.model) is not None
+        if self.request.overwrite == "always" or local:
             return None
         lying = successes(self.store, unit, self.request.protocol)
         found = {r.request_id: r for r in valid_results(self.request, self.registry, unit, lying)}
@@ -233,12 +244,14 @@ class GroupRunner:
         return [found[request_id] for request_id in wanted] if all(key in found for key in wanted) else None
 
     def _weights_are_known(self, model: ModelSpec) -> bool:
-        """Whether the name stands for the same weights as ever: a folder, a file, or a repository without a commit may have
-        changed. Offline a repository cannot be asked, and what was computed from it stands.
+        """Whether the name stands for the same weights as ever: a repository without a commit may have changed. Offline it
+        cannot be asked, and what was computed from it stands.
         """
-        if model.location is not None or weights_of(self.request, model) is not None:
-            return False
-        return bool(model.variant) or self.request.offline or all(source.pinned for source in model.card.weights)
+        if model.variant or all(source.pinned for source in model.card.weights):
+            return True
+        from findna_bench.models.weights import is_offline
+
+        return is_offline(self.request.offline)
 
     def _divide(self, facts: UnitFacts) -> tuple[list[Result], list[CellKeys]]:
         """Cells whose file exists and reads well, and those to compute."""

@@ -195,7 +195,7 @@ def _described(spec: ModelSpec, own: Mapping[str, Any], registry: Registry) -> M
         max_length=own.get("max_length"),
         causal=bool(own.get("causal", False)),
         networks=tuple(own.get("networks", ())),
-        notes=tuple(own.get("notes", ())),
+        notes=(*spec.card.notes, *own.get("notes", ())),
         pretraining=Pretraining.of(read) if read is not None else None,
     )
     return replace(spec, card=card, distribution=entry.distribution, version=entry.version)

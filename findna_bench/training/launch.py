@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ __all__ = ["DataChoice", "choose_settings", "pretrain"]
 PROTOCOL = "pretrain"
 _VALIDATION_DRAW, _TRAINING_DRAW, _HELD_OUT_DRAW = 11, 12, 13
 _VALIDATION_SHARE = 0.05
+_CHROMOSOME = re.compile(r"(chr)?(\d{1,3}[a-z]?|[ivx]+|[wxyzm]|mt)", re.IGNORECASE)
+"""Names by which task rows know chromosomes, too; accessions and scaffolds are none."""
 _MOST_NAMED = 1000
 """Chromosomes or regions that a model folder names one by one."""
 
@@ -297,13 +300,15 @@ def _open_data(
 def _genome_read(genome: Genome, data: DataChoice) -> ReadBefore | None:
     """What windows of a genome are drawn from, in the words of a model card; None where nobody said which genome it is.
 
-    A contig may be a piece of a chromosome, named ``chromosome:start-end``; many contigs stand for the whole assembly.
+    A contig may be a piece of a chromosome, named ``chromosome:start-end``; many contigs, or names that are no chromosomes',
+    stand for the whole assembly.
     """
     if not data.assembly:
         return None
     chromosomes = tuple(dict.fromkeys(name.partition(":")[0] for name in data.contigs or genome.contigs))
     intervals = read_bed(data.regions) if data.regions is not None else []
-    few = len(chromosomes) <= _MOST_NAMED and len(intervals) <= _MOST_NAMED
+    plain = all(_CHROMOSOME.fullmatch(name) for name in chromosomes)
+    few = plain and len(chromosomes) <= _MOST_NAMED and len(intervals) <= _MOST_NAMED
     # Positions within a piece are none within its chromosome, so the piece stands for all of it.
     whole = few and not any(":" in i.contig for i in intervals)
     regions = tuple((i.contig, i.start, i.end) for i in intervals if whole)

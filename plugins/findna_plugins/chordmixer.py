@@ -447,8 +447,9 @@ class ChordMixer(Backbone):
 
 
 def _compute_format(device: torch.device, weights: torch.dtype) -> torch.dtype:
-    """The format of products: that of autocast, else that of the weights."""
-    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else weights
+    """The format of products: that of autocast, which leaves float64 alone, else that of the weights."""
+    short = weights != torch.float64 and torch.is_autocast_enabled(device.type)
+    return torch.get_autocast_dtype(device.type) if short else weights
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -235,8 +235,22 @@ def test_a_control_computes_on_the_device_asked_for(task: Path, tmp_path: Path) 
 
 
 def test_a_repository_without_a_commit_is_looked_at_again_and_a_pinned_or_offline_one_is_not(
-    task: Path, tmp_path: Path
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import huggingface_hub
+
+    hub: dict[str, bool] = {"reached": True}
+
+    def download(repo_id: str, name: str, revision: str | None = None, **_: object) -> str:
+        if not hub["reached"]:
+            raise huggingface_hub.errors.LocalEntryNotFoundError(name)
+        path = repo / "snapshots" / (revision or (repo / "refs" / "main").read_text()) / name
+        if not path.is_file():
+            raise huggingface_hub.errors.EntryNotFoundError(name)
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     repo = Path(os.environ["HF_HOME"]) / "hub" / "models--acme--tiny"
     (repo / "refs").mkdir(parents=True)
 
@@ -257,5 +271,8 @@ def test_a_repository_without_a_commit_is_looked_at_again_and_a_pinned_or_offlin
     publish("b" * 40, 2)
     assert digest(f"hf:acme/tiny@{'a' * 40}") == pinned
     assert digest("hf:acme/tiny", offline=True) == first
+    hub["reached"] = False
+    assert digest("hf:acme/tiny") == first, "a hub that cannot be reached makes no finished result wrong"
+    hub["reached"] = True
     assert digest("hf:acme/tiny") != first
     assert len(list(ResultStore(tmp_path / "r").paths())) == 3

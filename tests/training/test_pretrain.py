@@ -259,22 +259,30 @@ def test_a_folder_says_what_its_model_has_read_where_that_is_known(genome: Path,
         pretrain(model, data, tmp_path / folder, settings(steps=1, **changes), curves=False, device="cpu")
         return load_model(f"path:{tmp_path / folder}", device="cpu").card.pretraining
 
-    some = DataChoice([genome], contigs=("c0", "c1"), assembly="GRCh37")
+    named = tmp_path / "named.fa"
+    named.write_text(genome.read_text().replace(">c", ">chr"))
+    some = DataChoice([named], contigs=("chr0", "chr1"), assembly="GRCh37")
     known = read("chordmixer", some, "m")
-    assert known == ReadBefore(assemblies=("GRCh37",), chromosomes=("c0", "c1"))
+    assert known == ReadBefore(assemblies=("GRCh37",), chromosomes=("chr0", "chr1"))
+    as_another = load_model("findna-tiny", weights=tmp_path / "m", config=SMALL, device="cpu").card.pretraining
+    assert as_another == known, "a folder knows better than the card it is given for"
+    scaffolds = read("chordmixer", DataChoice([genome], assembly="GRCh37"), "scaffolds")
+    assert scaffolds == ReadBefore(assemblies=("GRCh37",)), "names that are no chromosomes' stand for all"
     bed = tmp_path / "part.bed"
-    bed.write_text("c0\t100\t2900\n")
-    part = read("chordmixer", DataChoice([genome], regions=bed, assembly="GRCh37"), "part")
+    bed.write_text("chr0\t100\t2900\n")
+    part = read("chordmixer", DataChoice([named], regions=bed, assembly="GRCh37"), "part")
     assert part is not None
-    assert part.regions == (("c0", 100, 2900),)
+    assert part.regions == (("chr0", 100, 2900),)
     further = read(f"path:{tmp_path / 'm'}", DataChoice(on="demo/human_vs_shuffled"), "further")
     assert further is not None
-    assert further.chromosomes == ("c0", "c1")
+    assert further.chromosomes == ("chr0", "chr1")
     assert "train rows of demo/human_vs_shuffled" in further.note
+    assert part.followed_by(ReadBefore(assemblies=("GRCh37",), chromosomes=())).regions == part.regions
+    assert not part.followed_by(ReadBefore(note="nobody knows")).assemblies
     assert read("chordmixer", DataChoice([genome]), "unnamed") is None
     assert read(f"path:{tmp_path / 'unnamed'}", some, "unknown") is None, "its start may have read anything"
     config = json.loads((tmp_path / "m" / "config.json").read_text())
-    config["findna_bench"]["pretraining"]["regions"] = [["c0", "here"]]
+    config["findna_bench"]["pretraining"]["assemblies"] = "GRCh37"
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsError, match="does not say what was read"):
         load_model(f"path:{tmp_path / 'm'}", device="cpu")
