@@ -11,7 +11,7 @@ import typer
 
 from findna_bench.cli import options, output
 from findna_bench.errors import UnknownNameError
-from findna_bench.models.spec import MODEL_SCHEMES, parse_model
+from findna_bench.models.spec import MODEL_SCHEMES, ModelSpec, parse_model
 from findna_bench.registry import Entry, get_registry
 
 if TYPE_CHECKING:
@@ -56,14 +56,13 @@ def _model_given(name: str) -> dict[str, Any] | None:
     spec = parse_model(name)
     drawn = {"weights drawn with seed": spec.init_seed} if spec.variant else {}
     place = {"folder": str(spec.location)} if spec.location is not None else {}
-    return {"kind": "model", "distribution": spec.distribution, "version": spec.version, **drawn, **place} | {
-        key: value for key, value in asdict(spec.card).items() if not (drawn and key == "weights")
-    }
+    facts = {**_head("models", spec), **drawn, **place, **asdict(spec.card)}
+    return {key: value for key, value in facts.items() if not (drawn and key == "weights")}
 
 
 def _task_given(name: str, data_dir: Path | None) -> dict[str, Any] | None:
     """A task given by the path of its rows."""
-    if not (name.startswith("~") or Path(name).exists() or "/" in name):
+    if not name.startswith("~") and "/" not in name:
         return None
     from findna_bench.data.catalog import resolve_task
     from findna_bench.data.task import open_task
@@ -79,14 +78,14 @@ def _task_given(name: str, data_dir: Path | None) -> dict[str, Any] | None:
     return facts | {"data": "read from the path", "data counts": task.counts, "data digest": task.data_digest}
 
 
+def _head(kind: str, found: Entry | ModelSpec) -> dict[str, Any]:
+    """What stands before the fields of a card."""
+    return {"kind": kind.removesuffix("s"), "distribution": found.distribution, "version": found.version}
+
+
 def _facts(kind: str, entry: Entry, data_dir: Path | None, *, in_words: bool) -> dict[str, Any]:
     """Everything that is known about one card."""
-    facts: dict[str, Any] = {
-        "kind": kind.removesuffix("s"),
-        "distribution": entry.distribution,
-        "version": entry.version,
-    }
-    facts |= asdict(entry.card)
+    facts = _head(kind, entry) | asdict(entry.card)
     if kind != "tasks":
         return facts
     facts |= _data_facts(entry, data_dir)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from findna_bench.cards import ModelCard, Pretraining
+from findna_bench.cards import ModelCard
 from findna_bench.errors import BenchError, ModelError, UnsupportedError, UsageError, WeightsError
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
@@ -240,9 +240,8 @@ def _load_trained(
     device: torch.device,
 ) -> LoadedModel:
     checkpoint = read_checkpoint(found)
-    spec = as_described(spec, checkpoint.config, registry)
-    if found.source.startswith("local:"):
-        spec = _with_its_own_pretraining(spec, checkpoint)
+    local = found.source.startswith("local:")
+    spec = as_described(spec, checkpoint.config, checkpoint.source, registry, local=local)
     name, cls = backbone_class(spec, checkpoint.config, registry)
     adapted = _adapt(cls, name, checkpoint, {**spec.card.config, **options}, options, network)
     config = {**adapted.config, **options}
@@ -253,16 +252,6 @@ def _load_trained(
     _fill(backbone, adapted.state, checkpoint.source, device)
     backbone.reset_buffers()
     return _unproved(spec, name, backbone, config, files, found.digest, found.source, adapted.network, trained=True)
-
-
-def _with_its_own_pretraining(spec: ModelSpec, checkpoint: Checkpoint) -> ModelSpec:
-    """A folder this harness wrote knows better than the card it is given for what its weights have read."""
-    own = folder_settings(checkpoint.config, checkpoint.source)
-    if own is None:
-        return spec
-    read = own.get("pretraining")
-    known = Pretraining.of(read) if read is not None else None
-    return replace(spec, card=replace(spec.card, pretraining=known))
 
 
 def _unproved(

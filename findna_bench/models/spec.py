@@ -20,6 +20,7 @@ from findna_bench.registry import Registry, get_registry
 __all__ = [
     "CONFIG_KEY",
     "HUB_FILES",
+    "MODEL_SCHEMES",
     "PUBLISHED",
     "ModelSpec",
     "as_described",
@@ -156,35 +157,36 @@ def _from_folder(name: str, rest: str, registry: Registry) -> ModelSpec:
     config = read_config(folder / "config.json")
     if config is None:
         raise UsageError(f"{name}: no config.json says which model this is; use --weights NAME={rest} with its name")
-    own = folder_settings(config, str(folder))
-    location, shown = folder.resolve(), f"path:{rest}"
-    if own is None:
-        card = ModelCard(
-            name=_card_name(location.name),
-            kind="encoder",
-            backbone=PUBLISHED,
-            pooling_source="default of the harness for models without a card",
-        )
-        return ModelSpec(card, "local", "", location=location, text=name, display_name=shown)
-    spec = ModelSpec(ModelCard(name=_card_name(location.name), kind="encoder", backbone=PUBLISHED), "local", "")
-    return replace(_described(spec, own, registry), location=location, text=name, display_name=shown)
+    location = folder.resolve()
+    card = ModelCard(
+        name=_card_name(location.name),
+        kind="encoder",
+        backbone=PUBLISHED,
+        pooling_source="default of the harness for models without a card",
+    )
+    spec = ModelSpec(card, "local", "", location=location, text=name, display_name=f"path:{rest}")
+    return as_described(spec, config, str(folder), registry)
 
 
-def as_described(spec: ModelSpec, config: Mapping[str, Any] | None, registry: Registry) -> ModelSpec:
-    """A spec of ``hf:`` once its ``config.json`` is known: a folder this harness wrote describes itself, wherever it lies.
+def as_described(
+    spec: ModelSpec, config: Mapping[str, Any] | None, where: str, registry: Registry, *, local: bool = False
+) -> ModelSpec:
+    """A spec once its ``config.json`` is known: a folder this harness wrote describes itself, wherever it lies (``hf:``), and
+    given (``local``) for another model's weights it knows better than that model's card what they have read.
 
     Raises:
         WeightsError: its description is damaged. UnknownNameError: its backbone is not installed.
     """
-    if spec.card.backbone != PUBLISHED:
+    own = folder_settings(config, where)
+    if own is None:
         return spec
-    own = folder_settings(config, spec.display_name)
-    return spec if own is None else _described(spec, own, registry)
+    if spec.card.backbone == PUBLISHED:
+        return _described(spec, own, registry)
+    return replace(spec, card=replace(spec.card, pretraining=own["pretraining"])) if local else spec
 
 
 def _described(spec: ModelSpec, own: Mapping[str, Any], registry: Registry) -> ModelSpec:
     entry = registry.resolve("backbones", str(own["backbone"]))
-    read = own.get("pretraining")
     card = replace(
         spec.card,
         backbone=entry.card.name,
@@ -196,7 +198,7 @@ def _described(spec: ModelSpec, own: Mapping[str, Any], registry: Registry) -> M
         causal=bool(own.get("causal", False)),
         networks=tuple(own.get("networks", ())),
         notes=(*spec.card.notes, *own.get("notes", ())),
-        pretraining=Pretraining.of(read) if read is not None else None,
+        pretraining=own["pretraining"],
     )
     return replace(spec, card=card, distribution=entry.distribution, version=entry.version)
 
@@ -240,7 +242,8 @@ def read_config(path: Path) -> dict[str, Any] | None:
 
 
 def folder_settings(config: Mapping[str, Any] | None, where: str) -> dict[str, Any] | None:
-    """What a model folder of this harness says of itself (``config.json``, key ``findna_bench``); None for any other folder.
+    """What a model folder of this harness says of itself (``config.json``, key ``findna_bench``), ``pretraining`` as a
+    :class:`~findna_bench.cards.Pretraining` or None; None for any other folder.
 
     Raises:
         WeightsError: the section is damaged.
@@ -258,14 +261,14 @@ def folder_settings(config: Mapping[str, Any] | None, where: str) -> dict[str, A
         raise WeightsError(
             f"{where}: section {CONFIG_KEY!r} of config.json names no backbone, config or pooling; write the folder anew"
         )
-    if section.get("pretraining") is not None:
-        try:
-            Pretraining.of(section["pretraining"])
-        except (TypeError, ValueError) as error:
-            raise WeightsError(
-                f"{where}: section {CONFIG_KEY!r} of config.json does not say what was read in pretraining ({error})"
-            ) from error
-    return dict(section)
+    read = section.get("pretraining")
+    try:
+        known = Pretraining.of(read) if read is not None else None
+    except (TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{where}: section {CONFIG_KEY!r} of config.json does not say what was read in pretraining ({error})"
+        ) from error
+    return {**section, "pretraining": known}
 
 
 def _card_name(name: str) -> str:

@@ -310,8 +310,8 @@ def _genome_read(genome: Genome, data: DataChoice) -> ReadBefore | None:
     plain = all(_CHROMOSOME.fullmatch(name) for name in chromosomes)
     few = plain and len(chromosomes) <= _MOST_NAMED and len(intervals) <= _MOST_NAMED
     # Positions within a piece are none within its chromosome, so the piece stands for all of it.
-    whole = few and not any(":" in i.contig for i in intervals)
-    regions = tuple((i.contig, i.start, i.end) for i in intervals if whole)
+    exact = few and not any(":" in i.contig for i in intervals)
+    regions = tuple((i.contig, i.start, i.end) for i in intervals if exact)
     return ReadBefore(assemblies=(data.assembly,), chromosomes=chromosomes if few else None, regions=regions)
 
 

@@ -433,9 +433,10 @@ class ChordMixer(Backbone):
         for number, blocks in enumerate(self.layers, start=1):
             for block, sign in zip(blocks, self.signs, strict=True):  # type: ignore[call-overload]
                 to, back = (index, inverse) if sign > 0 else (inverse, index)
-                w1 = functional.pad(block.fc1.weight, (0, extra))
-                w2, b2 = functional.pad(block.fc2.weight, (0, 0, 0, extra)), functional.pad(block.fc2.bias, (0, extra))
                 if block.bare:
+                    w1 = functional.pad(block.fc1.weight, (0, extra))
+                    w2 = functional.pad(block.fc2.weight, (0, 0, 0, extra))
+                    b2 = functional.pad(block.fc2.bias, (0, extra))
                     x = self._block(x, w1, block.fc1.bias, w2, b2, to, back, self.recompute_gelu)
                 else:
                     y = functional.pad(block.mix(x[..., : self.channels]), (0, extra))
