@@ -21,7 +21,7 @@ from findna_bench.registry import Registry
 
 __all__ = ["PROTOCOL_VERSION", "Cell", "RunRequest", "Unit", "chosen_preset", "expand", "network_of", "weights_of"]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever a protocol computes something else for the same settings; part of every identity."""
 
 STRANDS = ("forward", "rc-mean", "rc-logit-mean", "rc-augment")

@@ -1,4 +1,7 @@
-"""Result schema 1: what one finished, failed or skipped cell says about itself. Missing is null, never absent."""
+"""Result schema 2: what one finished, failed or skipped cell says about itself. Missing is null, never absent.
+
+Schema 2 has every key of schema 1 and adds some; results of schema 1 stay readable, and say which they are.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from findna_bench.errors import OutputError
 
 __all__ = ["SCHEMA_VERSION", "Result", "parse_result", "read_result"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Status = Literal["success", "error", "oom", "skipped"]
 
 
@@ -36,6 +39,8 @@ class Model(_Part):
     n_parameters: int | None = None
     weights: Weights = Field(default_factory=Weights)
     tokenizer_digest: str | None = None
+    code_digest: str | None = None
+    """Of the code that made the model; None where it could not be hashed (and before schema 2)."""
     pooling: str | None = None
     layer: int | None = None
     licence: str | None = None
@@ -103,7 +108,9 @@ class Error(_Part):
 class Result(_Part):
     """One cell. Metric values are fractions; percent appears only in tables."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    digest: str | None = None
+    """Hash of all other fields (schema 2); what was changed afterwards shows."""
     identity: str | None
     request_id: str
     config_id: str | None
@@ -121,6 +128,7 @@ class Result(_Part):
     seed: int | None = None
     n_effective_seeds: int | None = None
     dtype: str | None = None
+    threads: int | None = None
     protocol: Protocol
     batch: Batch = Field(default_factory=Batch)
     metrics: Metrics
@@ -142,7 +150,7 @@ class Result(_Part):
         return self.status == "success" and self.protocol.settings.get("seed_varies") == []
 
     def to_dict(self) -> dict[str, Any]:
-        """All keys of schema 1, JSON-serialisable."""
+        """All keys of schema 2, JSON-serialisable."""
         return self.model_dump(mode="json")
 
 
@@ -150,7 +158,7 @@ def parse_result(text: str | bytes, where: str) -> Result:
     """A result from JSON text.
 
     Raises:
-        OutputError: not JSON, or not schema 1; ``where`` is named.
+        OutputError: not JSON, or neither schema 1 nor 2; ``where`` is named.
     """
     try:
         return Result.model_validate(json.loads(text))
@@ -170,8 +178,3 @@ def read_result(path: Path) -> Result:
     except OSError as error:
         raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
     return parse_result(content, str(path))
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON schema of version 1, committed beside this file as ``schema-v1.json``."""
-    return Result.model_json_schema()
