@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +15,7 @@ from findna_bench.errors import OutputError
 
 __all__ = ["SCHEMA_VERSION", "Result", "parse_result", "read_result"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Final = 2
 Status = Literal["success", "error", "oom", "skipped"]
 
 
