@@ -10,7 +10,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import reverse_complement
 
-__all__ = ["draw_rows", "draw_validation", "duplicate_groups", "overlap_groups", "row_groups"]
+__all__ = ["draw_rows", "draw_validation", "duplicate_groups", "overlap_groups", "related_by", "row_groups"]
 
 
 def draw_validation(
@@ -89,6 +89,15 @@ def row_groups(table: SequenceTable) -> np.ndarray:
     if table.contig is None or table.start is None or table.end is None:
         return groups
     return _join(groups, overlap_groups(table.contig, table.start, table.end))
+
+
+def related_by(table: SequenceTable) -> str:
+    """How :func:`row_groups` finds related rows of a table, in words."""
+    if table.group is not None:
+        return "as the data set groups them"
+    if table.contig is None or table.start is None or table.end is None:
+        return "equal sequences on either strand; no coordinates are known"
+    return "equal sequences on either strand, or overlapping coordinates"
 
 
 def duplicate_groups(sequences: Sequence[str]) -> np.ndarray:

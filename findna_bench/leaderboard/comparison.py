@@ -13,7 +13,7 @@ import numpy as np
 
 from findna_bench.cards import METRICS, TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
-from findna_bench.data.splits import row_groups
+from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.task import open_task
 from findna_bench.errors import BenchError, OutputError, UnknownNameError, UsageError
 from findna_bench.evaluation.statistics import (
@@ -35,7 +35,7 @@ from findna_bench.leaderboard.table import (
 )
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.schema import Result
-from findna_bench.results.store import ResultStore
+from findna_bench.results.store import ResultStore, ScoredRows
 
 __all__ = [
     "AcrossTasks",
@@ -451,7 +451,7 @@ class _Scored:
         task = TaskComparison(name, metric or (mains[0] if mains else ""))
         missing, reasons, damaged = {}, {}, False
         sources: dict[str, list[Result]] = {}
-        tables: dict[str, list[_Table]] = {}
+        tables: dict[str, list[ScoredRows]] = {}
         for contestant in contestants:
             label = contestant.model.label
             failed = [r for r in contestant.failures if r.task_name == name]
@@ -476,8 +476,11 @@ class _Scored:
             return cls(replace(task, problem="fewer than two models have scores"), damaged=damaged)
         if problem := _unequal(sources, tables):
             return cls(replace(task, problem=problem), damaged=True)
-        ids, labels, _ = next(iter(tables.values()))[0]
-        groups, words = _groups(name, ref, next(iter(sources.values()))[0], ids, data_dir, registry)
+        first = next(iter(tables.values()))[0]
+        ids, labels = first.ids, first.labels
+        groups, words = _stored_groups(sources, tables, ids)
+        if groups is None:
+            groups, words = _groups(name, ref, next(iter(sources.values()))[0], ids, data_dir, registry)
         pooled = {c.model.label for c in contestants if c.model.pooled}
         predictions = {}
         for label, cells in sources.items():
@@ -487,9 +490,6 @@ class _Scored:
         n_groups = next(iter(predictions.values())).n_groups
         task = replace(task, n_rows=len(ids), n_groups=n_groups, known_groups=groups is not None, groups=words)
         return cls(task, predictions, sources, reasons, damaged)
-
-
-_Table = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _said(failures: Sequence[Result]) -> str:
@@ -505,17 +505,17 @@ def _why_absent(contestant: _Contestant, task: str, everything: Sequence[Result]
     return "only results of another configuration, or on older data" if others else "no result"
 
 
-def _unequal(sources: Mapping[str, Sequence[Result]], tables: Mapping[str, Sequence[_Table]]) -> str:
+def _unequal(sources: Mapping[str, Sequence[Result]], tables: Mapping[str, Sequence[ScoredRows]]) -> str:
     """Why these predictions are not of the same rows; empty where they are."""
     first = next(iter(sources))
-    ids, labels, _ = tables[first][0]
-    rows = dict(zip(ids.tolist(), labels.tolist(), strict=True))
+    own = tables[first][0]
+    rows = dict(zip(own.ids.tolist(), own.labels.tolist(), strict=True))
     for name, cells in sources.items():
-        for r, (other_ids, other_labels, _) in zip(cells, tables[name], strict=True):
+        for r, other in zip(cells, tables[name], strict=True):
             who = f"{first} and {name}" if name != first else f"the fits of {name}"
             if r.task.labels != sources[first][0].task.labels:
                 return f"{who} were scored on different classes"
-            others = dict(zip(other_ids.tolist(), other_labels.tolist(), strict=True))
+            others = dict(zip(other.ids.tolist(), other.labels.tolist(), strict=True))
             if others.keys() != rows.keys():
                 shared = len(others.keys() & rows.keys())
                 return (
@@ -527,13 +527,26 @@ def _unequal(sources: Mapping[str, Sequence[Result]], tables: Mapping[str, Seque
     return ""
 
 
-def _in_order(table: _Table, ids: np.ndarray) -> np.ndarray:
+def _in_order(table: ScoredRows, ids: np.ndarray) -> np.ndarray:
     """Scores of a table in the order of ``ids``."""
-    own, _, scores = table
-    if np.array_equal(own, ids):
-        return scores
-    place = {row: i for i, row in enumerate(own.tolist())}
-    return scores[[place[row] for row in ids.tolist()]]
+    if np.array_equal(table.ids, ids):
+        return table.scores
+    place = {row: i for i, row in enumerate(table.ids.tolist())}
+    return table.scores[[place[row] for row in ids.tolist()]]
+
+
+def _stored_groups(
+    sources: Mapping[str, Sequence[Result]], tables: Mapping[str, Sequence[ScoredRows]], ids: np.ndarray
+) -> tuple[np.ndarray | None, str]:
+    """The groups that came with any of the results (the data are the same, and so are the groups), and how they were found."""
+    for name, cells in sources.items():
+        for r, table in zip(cells, tables[name], strict=True):
+            if table.groups is not None:
+                group_of = dict(zip(table.ids.tolist(), table.groups.tolist(), strict=True))
+                return np.array(
+                    [group_of[row] for row in ids.tolist()]
+                ), r.metrics.groups_by or "as stored with the results"
+    return None, ""
 
 
 def _groups(
@@ -551,13 +564,7 @@ def _groups(
     group_of = dict(zip((str(row) for row in table.ids), row_groups(table).tolist(), strict=True))
     if any(row not in group_of for row in ids.tolist()):
         return None, "the data here lack some of the rows that were scored"
-    if table.group is not None:
-        how = "as the data set groups them"
-    elif table.contig is None or table.start is None or table.end is None:
-        how = "equal sequences on either strand; no coordinates are known"
-    else:
-        how = "equal sequences on either strand, or overlapping coordinates"
-    return np.array([group_of[row] for row in ids.tolist()]), how
+    return np.array([group_of[row] for row in ids.tolist()]), related_by(table)
 
 
 # --------------------------------------------------------------------------------------------------------- conclusions

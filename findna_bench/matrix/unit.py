@@ -16,6 +16,7 @@ import numpy as np
 
 from findna_bench.data.audit.pretraining import pretraining_overlap
 from findna_bench.data.catalog import data_root, task_status
+from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError
@@ -30,10 +31,9 @@ from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest, Unit, chos
 from findna_bench.registry import Registry
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
+from findna_bench.results.store import ScoredRows
 
 __all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "unfinished", "valid_results"]
-
-Predictions = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Outcome:
     """A result with its predictions, ready to be written."""
 
     result: schema.Result
-    predictions: Predictions | None
+    predictions: ScoredRows | None
     discard: Callable[[], None] = lambda: None
     """Called when both are on disk."""
 
@@ -202,6 +202,7 @@ def compute(
         reporter.note(note)
     pool = fitting.pool_rows(train, validation, seeds, len(task.label_names), facts.unit.shots)
     test: SequenceTable | None = None
+    groups = np.zeros(0, dtype=np.int64)
     for number, splits in enumerate([(split,) for split in pool.splits] if alone else [pool.splits]):
         model.reset_counters(reporter)
         if alone and len(seeds) > 1:
@@ -212,12 +213,14 @@ def compute(
             if fit.seed in wanted
         ]
         # Everything about these cells has been chosen: only now is the test split opened.
-        test = _test_rows(request, task, model) if test is None else test
+        if test is None:
+            test = _test_rows(request, task, model)
+            groups = row_groups(test)
         for fit in fitted:
             started = time.perf_counter()
             scores = np.asarray(fit.predict(test), dtype=np.float64)
             seconds = time.perf_counter() - started
-            yield _outcome(request, facts, model, pool, wanted[fit.seed], fit, test, scores, seconds)
+            yield _outcome(request, facts, model, pool, wanted[fit.seed], fit, test, groups, scores, seconds)
 
 
 def _rows(request: RunRequest, task: Task, model: LiveModel, split: str) -> SequenceTable:
@@ -251,10 +254,12 @@ def _outcome(
     cell: CellKeys,
     fit: fitting.Fitted,
     test: SequenceTable,
+    groups: np.ndarray,
     scores: np.ndarray,
     predict_s: float,
 ) -> Outcome:
     metrics = compute_metrics(test.labels, scores)
+    n_groups = len(np.unique(groups))
     name = facts.task.card.metric
     split = next(s for s in pool.splits if s.seed == cell.seed)
     settings = _settings(request, facts.preset) | {
@@ -281,14 +286,17 @@ def _outcome(
         metrics=schema.Metrics(
             main=schema.MainMetric(name=name, value=metrics[name], higher_is_better=facts.task.card.higher_is_better),
             all=metrics,
-            intervals=bootstrap_intervals(test.labels, scores, test.group, seed=0),
+            intervals=bootstrap_intervals(test.labels, scores, groups, seed=0),
+            interval_unit="rows" if n_groups == len(test) else "groups",
+            n_groups=n_groups,
+            groups_by=related_by(test),
         ),
         validation={"metrics": dict(fit.validation), "selected": dict(fit.selected), "warnings": list(fit.warnings)},
         coverage=model.coverage(pool.table, test),
         timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=predict_s),
         memory=schema.Memory(peak_bytes=peak_bytes(model)),
     )
-    return Outcome(result, (test.ids, test.labels, scores), fit.discard)
+    return Outcome(result, ScoredRows(test.ids, test.labels, scores, groups), fit.discard)
 
 
 def _pretraining_flag(facts: UnitFacts, model: LiveModel, test: SequenceTable) -> list[str]:

@@ -82,10 +82,10 @@ def _verify(root: Path, rerun: int, tolerance: float, data_dir: Path | None) -> 
 
 def _check_predictions(path: Path, result: Result) -> list[str]:
     try:
-        ids, labels, scores = read_predictions(path.with_suffix(".predictions.parquet"), len(result.task.labels))
+        rows = read_predictions(path.with_suffix(".predictions.parquet"), len(result.task.labels))
     except OutputError as error:
         return [str(error)]
-    again = compute_metrics(labels, scores)
+    again = compute_metrics(rows.labels, rows.scores)
     problems = []
     for name, value in result.metrics.all.items():
         new = again.get(name)
@@ -96,8 +96,12 @@ def _check_predictions(path: Path, result: Result) -> list[str]:
     main = result.metrics.main
     if main.value != result.metrics.all.get(main.name):
         problems.append(f"the main metric {main.name} is not the one in the list of all")
-    if result.limit is None and result.task.counts and len(ids) != sum(result.task.counts.get("test", {}).values()):
-        problems.append(f"{len(ids)} predictions for {sum(result.task.counts.get('test', {}).values())} test rows")
+    if (
+        result.limit is None
+        and result.task.counts
+        and len(rows.ids) != sum(result.task.counts.get("test", {}).values())
+    ):
+        problems.append(f"{len(rows.ids)} predictions for {sum(result.task.counts.get('test', {}).values())} test rows")
     return problems
 
 

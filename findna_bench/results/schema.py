@@ -77,7 +77,13 @@ class Metrics(_Part):
     main: MainMetric
     all: dict[str, float | None] = Field(default_factory=dict)
     intervals: dict[str, tuple[float, float] | None] = Field(default_factory=dict)
-    """95 % bootstrap interval of every metric over test rows (over groups of rows where these are known)."""
+    """95 % interval of every metric over groups of test rows; None = undefined, or too few of the rarer class."""
+    interval_unit: Literal["rows", "groups"] | None = None
+    """What intervals take as independent: rows, or groups of related rows where some are related (schema 2)."""
+    n_groups: int | None = None
+    """Independent groups among the test rows; as many as rows where none are related (schema 2)."""
+    groups_by: str | None = None
+    """How related rows were found, in words (schema 2)."""
 
 
 class Coverage(_Part):

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,23 @@ from findna_bench.results.schema import Result, read_result
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ResultStore", "read_predictions", "write_predictions"]
+__all__ = ["ResultStore", "ScoredRows", "read_predictions", "write_predictions"]
 
 _STALE_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """What the metrics and intervals of a result were computed from, and all that is needed to compute them again.
+
+    ids: (n,) str. labels: (n,) int64. scores: (n, C) float64. groups: (n,) int64, rows of one group being related (equal
+    sequences, overlapping coordinates, or a group of the data set); None where nobody looked (results of schema 1).
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    groups: np.ndarray | None = None
 
 
 class ResultStore:
@@ -93,9 +108,9 @@ class ResultStore:
             except OSError as error:
                 raise ResultsFolderError(f"cannot remove {path}: {error.strerror or error}") from error
 
-    def write(self, result: Result, predictions: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None) -> Path:
-        """Write a result; ``predictions`` = (row ids (n,), labels (n,), scores (n, C)) go first, so that a result never
-        lacks them. A success removes the error file of an earlier try.
+    def write(self, result: Result, predictions: ScoredRows | None = None) -> Path:
+        """Write a result; ``predictions`` go first, so that a result never lacks them. A success removes the error file of
+        an earlier try.
 
         Raises:
             ResultsFolderError: the disk is full or the folder cannot be written.
@@ -103,7 +118,7 @@ class ResultStore:
         path = self.path_of(result)
         try:
             if predictions is not None:
-                write_predictions(path.with_suffix(".predictions.parquet"), *predictions)
+                write_predictions(path.with_suffix(".predictions.parquet"), predictions)
             write_json(path, result.to_dict())
         except OutputError as error:
             raise ResultsFolderError(str(error)) from error
@@ -111,8 +126,8 @@ class ResultStore:
             self.forget_failures([result.request_id])
         return path
 
-    def predictions(self, result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(row ids (n,), labels (n,), scores (n, C) float64) of a successful result.
+    def predictions(self, result: Result) -> ScoredRows:
+        """The scored rows of a successful result.
 
         Raises:
             OutputError: they are missing, or not what belongs to this result.
@@ -155,20 +170,27 @@ class ResultStore:
         return found
 
 
-def write_predictions(path: Path, row_ids: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> None:
-    """Parquet with columns ``row_id, label, score_0 .. score_{C-1}`` (float32)."""
+def write_predictions(path: Path, rows: ScoredRows) -> None:
+    """Parquet with columns ``row_id, label, score_0 .. score_{C-1}`` (float64, every bit that the metrics were computed from) and,
+    where they are known, ``group`` (int64)."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {"row_id": pa.array([str(r) for r in row_ids]), "label": pa.array(np.asarray(labels, dtype=np.int64))}
-    columns |= {f"score_{c}": pa.array(np.asarray(scores[:, c], dtype=np.float32)) for c in range(scores.shape[1])}
+    columns = {
+        "row_id": pa.array([str(r) for r in rows.ids]),
+        "label": pa.array(np.asarray(rows.labels, dtype=np.int64)),
+    }
+    scores = np.asarray(rows.scores, dtype=np.float64)
+    columns |= {f"score_{c}": pa.array(scores[:, c]) for c in range(scores.shape[1])}
+    if rows.groups is not None:
+        columns["group"] = pa.array(np.asarray(rows.groups, dtype=np.int64))
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
 
 
-def read_predictions(path: Path, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What :func:`write_predictions` wrote: (row ids (n,) str, labels (n,) int64, scores (n, C) float64).
+def read_predictions(path: Path, n_classes: int) -> ScoredRows:
+    """What :func:`write_predictions` wrote; files of schema 1 have scores rounded to float32, and no groups.
 
     Raises:
         OutputError: the file is missing, unreadable, empty, or holds other columns; row ids are not unique; a score is not finite.
@@ -186,11 +208,12 @@ def read_predictions(path: Path, n_classes: int) -> tuple[np.ndarray, np.ndarray
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"its predictions cannot be read ({error})") from error
     names = [f"score_{c}" for c in range(n_classes)]
-    if table.column_names != ["row_id", "label", *names]:
+    if table.column_names not in (["row_id", "label", *names], ["row_id", "label", *names, "group"]):
         raise OutputError(f"its predictions have columns {', '.join(table.column_names)}")
     try:
         labels = np.asarray(table["label"].to_numpy(), dtype=np.int64)
         scores = np.stack([np.asarray(table[name].to_numpy(), dtype=np.float64) for name in names], axis=1)
+        groups = np.asarray(table["group"].to_numpy(), dtype=np.int64) if "group" in table.column_names else None
     except (ValueError, TypeError) as error:
         raise OutputError(f"its predictions hold something that is no number ({error})") from error
     ids = np.asarray(table["row_id"].to_pylist(), dtype=object)
@@ -200,4 +223,4 @@ def read_predictions(path: Path, n_classes: int) -> tuple[np.ndarray, np.ndarray
         raise OutputError("its predictions name a row twice")
     if not np.isfinite(scores).all() or labels.min(initial=0) < 0 or labels.max(initial=0) >= n_classes:
         raise OutputError("its predictions hold a score that is not finite, or a label outside the task's")
-    return ids, labels, scores
+    return ScoredRows(ids, labels, scores, groups)

@@ -24,7 +24,7 @@ from findna_bench.leaderboard.comparison import Comparison, compare_models
 from findna_bench.leaderboard.comparison_pages import render_comparison_markdown, render_comparison_screen
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
-from findna_bench.results.store import ResultStore
+from findna_bench.results.store import ResultStore, ScoredRows
 
 N = 300
 LABELS = np.arange(N) % 2
@@ -93,7 +93,7 @@ def add(tmp_path: Path) -> Add:
             record[field] = record[field] | change if isinstance(record.get(field), dict) else change
         result = Result.model_validate(record)
         ids = np.array([f"row{i}" for i in keep])
-        store.write(result, (ids, labels[keep], scores[keep]) if predictions else None)
+        store.write(result, ScoredRows(ids, labels[keep], scores[keep]) if predictions else None)
         return result
 
     return write
