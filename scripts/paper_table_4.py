@@ -82,7 +82,8 @@ def main(words: Sequence[str] | None = None) -> int:
         own = replace(settings, objective_options=options)
         data = DataChoice(tuple(asked.fasta), data_dir=asked.data_dir)
         pretrain(asked.model, data, folder, own, preset=preset, device=asked.device, reporter=_Lines(text))
-    divergence = recipe_divergences(_windows(asked, settings), recipes)
+    translocation = {"maximum": settings.objective_options.get("translocation_maximum")}
+    divergence = recipe_divergences(_windows(asked, settings), recipes, parameters={"T": translocation})
     names = {f"path:{folder}": text for text, folder in folders.items()}
     results = fb.run(
         list(names),

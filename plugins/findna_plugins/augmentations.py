@@ -150,12 +150,23 @@ class Insertion:
 
 @dataclass(frozen=True)
 class Translocation:
-    """Roll the sequence by 0 to ``maximum`` bases, left or right with equal chance."""
+    """Split the sequence at a random breakpoint and swap the two parts (arXiv 2405.08538, section 3.3).
 
-    maximum: int = 20
+    Every breakpoint that leaves two parts is equally likely. ``maximum`` gives EvoAug's translocation instead: a roll by 0 to
+    ``maximum`` bases, left or right with equal chance, whose breakpoint is never further than that from an end.
+    """
+
+    maximum: int | None = None
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.maximum, int) and not isinstance(self.maximum, bool)
+        if self.maximum is not None and not (whole and self.maximum >= 0):
+            raise ModelError(f"translocation: maximum must be a number of bases, or None, not {self.maximum!r}")
 
     def draw(self, x: Tensor, generator: Generator) -> Tensor:
-        """(B,) shifts, positive to the right."""
+        """(B,) shifts, positive to the right; a breakpoint before base b is a shift by -b."""
+        if self.maximum is None:
+            return -1 - _integers(x, max(x.shape[1] - 2, 0), generator)
         size = _integers(x, self.maximum, generator)
         return torch.where(_integers(x, 1, generator).bool(), size, -size)
 

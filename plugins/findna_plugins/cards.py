@@ -78,6 +78,7 @@ PRETRAINING_PRESETS: tuple[PresetCard, ...] = (
             "objective": "self_distillation",
             "objective_options": {
                 "recipe": "reference",
+                "translocation_maximum": 20,
                 "mask_scheme": "bert_80_10_10",
                 "mnm_loss": "bce",
                 "mnm_temperature": 0.1,
@@ -111,6 +112,7 @@ _TINY_PRESET = PresetCard(
             "mnm_reduction": "mean",
             "cl_reduction": "mean",
             "teacher_momentum": 0.99,
+            "translocation_maximum": 20,
         },
         "windows": 20_800,
         "window_length": 500,
@@ -138,7 +140,11 @@ AUGMENTATIONS = tuple(
     for name, factory, summary in (
         ("deletion", "Deletion", "D: cut 0 to 20 bases, fill both ends with random bases"),
         ("insertion", "Insertion", "I: insert 0 to 20 random bases, crop to the length"),
-        ("translocation", "Translocation", "T: roll by 0 to 20 bases either way"),
+        (
+            "translocation",
+            "Translocation",
+            "T: swap the two parts at a random breakpoint; or roll by 0 to N bases either way",
+        ),
         ("noise", "Noise", "N: add N(0, 0.2) to all five channels"),
         ("reverse-complement", "ReverseComplement", "R: the other strand, with probability 0.5"),
         ("masking", "Masking", "M: blank 30 % of the positions"),

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 __all__ = ["main", "recipe_divergences"]
 
 
-def recipe_divergences(sequences: Sequence[str], recipes: Iterable[str], seed: int = 0) -> dict[str, float]:
-    """Mean KL divergence per position of each recipe on ``sequences`` of any lengths.
+def recipe_divergences(
+    sequences: Sequence[str],
+    recipes: Iterable[str],
+    seed: int = 0,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, float]:
+    """Mean KL divergence per position of each recipe on ``sequences`` of any lengths; parameters: as of ``Recipe``.
 
     Raises:
         ModelError: a recipe makes no sense. DataError: a letter is not DNA.
@@ -34,7 +39,7 @@ def recipe_divergences(sequences: Sequence[str], recipes: Iterable[str], seed: i
     batches = [torch.from_numpy(encode_padded(group).copy()) for _, group in sorted(by_length.items())]
     result = {}
     for text in recipes:
-        recipe, total, positions = Recipe(text), 0.0, 0
+        recipe, total, positions = Recipe(text, parameters or {}), 0.0, 0
         generator = torch.Generator().manual_seed(seed)
         for batch in (part for whole in batches for part in whole.split(256)):
             views = recipe.views(batch, generator)
@@ -69,6 +74,10 @@ def command(
     ] = None,
     windows: Annotated[int, typer.Option(help="Windows drawn from --fasta.")] = 1000,
     length: Annotated[int, typer.Option(help="Bases per window.")] = 1000,
+    translocation_maximum: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="T rolls by at most so many bases, as EvoAug does (20); without: a random breakpoint."),
+    ] = None,
     seed: int = 0,
 ) -> None:
     """Print the divergence of the views per recipe."""
@@ -82,7 +91,8 @@ def command(
     else:
         assert fasta is not None
         sequences = _windows(fasta, windows, length, seed)
-    found = recipe_divergences(sequences, recipe or [*TABLE_4, PAPER_RECIPE], seed)
+    parameters = {"T": {"maximum": translocation_maximum}}
+    found = recipe_divergences(sequences, recipe or [*TABLE_4, PAPER_RECIPE], seed, parameters)
     print("recipe\tdivergence\tpublished")
     for text, value in found.items():
         published = TABLE_4.get(text)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from findna_bench.api import Augmentation, ModelError, one_hot
-from findna_plugins import view_divergence
+from findna_plugins import cards, view_divergence
 from findna_plugins.augmentations import (
     Deletion,
     Insertion,
@@ -21,8 +21,12 @@ from findna_plugins.augmentations import (
     Translocation,
 )
 from findna_plugins.bases import BLANK
+from findna_plugins.chordmixer import ChordMixer
+from findna_plugins.objectives.masked_nucleotide import MaskedNucleotide
+from findna_plugins.objectives.self_distillation import SelfDistillation
 from findna_plugins.views import Recipe, divergence
 
+OBJECTIVES = {"self_distillation": SelfDistillation, "masked_nucleotide": MaskedNucleotide}
 batches = st.tuples(st.integers(1, 6), st.integers(1, 60), st.integers(0, 2**31))
 
 
@@ -62,17 +66,60 @@ def test_insertion_gives_length_plus_maximum_before_cropping(batch: tuple[int, i
 
 @settings(max_examples=40, deadline=None)
 @given(batches)
-def test_translocation_is_a_roll_of_at_most_twenty(batch: tuple[int, int, int]) -> None:
+def test_translocation_swaps_the_two_parts_at_a_breakpoint(batch: tuple[int, int, int]) -> None:
     x, generator = draw_codes(*batch)
-    shifts = Translocation().draw(x, generator)
-    assert int(shifts.abs().max()) <= 20
-    result = Translocation().apply(x, shifts)
-    for row, out, shift in zip(x, result, shifts.tolist(), strict=True):
-        assert torch.equal(out, row.roll(shift))
+    breakpoints = -Translocation().draw(x, generator)
+    assert int(breakpoints.min()) >= 1
+    assert int(breakpoints.max()) <= max(x.shape[1] - 1, 1)
+    result = Translocation().apply(x, -breakpoints)
+    for row, out, at in zip(x.tolist(), result.tolist(), breakpoints.tolist(), strict=True):
+        assert out == row[at:] + row[:at]
+
+
+def test_every_breakpoint_is_equally_likely() -> None:
+    x, generator = draw_codes(64_000, 65, 4)
+    counts = (-Translocation().draw(x, generator)).bincount(minlength=65)
+    assert counts[0] == 0
+    assert 850 < int(counts[1:].min()) < int(counts[1:].max()) < 1150  # 1,000 each, standard deviation 31
 
 
 @settings(max_examples=40, deadline=None)
-@given(batches, st.sampled_from([Deletion(), Insertion(), Insertion(crop=False), Translocation(), ReverseComplement()]))
+@given(batches)
+def test_translocation_of_evoaug_is_a_roll_of_at_most_twenty(batch: tuple[int, int, int]) -> None:
+    x, generator = draw_codes(*batch)
+    evoaug = Translocation(maximum=20)
+    shifts = evoaug.draw(x, generator)
+    assert int(shifts.abs().max()) <= 20
+    for row, out, shift in zip(x, evoaug.apply(x, shifts), shifts.tolist(), strict=True):
+        assert torch.equal(out, row.roll(shift))
+
+
+def test_the_papers_preset_breaks_anywhere_and_the_released_codes_near_an_end() -> None:
+    reach = {}
+    for card in cards.PRETRAINING_PRESETS:
+        options = dict(card.settings.get("objective_options", {}))
+        network = ChordMixer(channels=22, track_size=2, hidden=8, layers=1)
+        objective = OBJECTIVES[card.settings["objective"]](network, **options)
+        shifts = Translocation(**objective.recipe.parameters["T"]).draw(*draw_codes(2000, 1000, 1))
+        reach[card.name] = int(torch.minimum(shifts % 1000, -shifts % 1000).max())
+    near = {"findna-released-code": 20, "findna-tiny": 20}
+    assert {name: distance for name, distance in reach.items() if distance <= 20} == near
+    assert min(distance for name, distance in reach.items() if name not in near) > 480
+
+
+def test_a_translocation_by_no_number_of_bases_is_refused() -> None:
+    for wrong in (-1, 2.5, "20", True):
+        with pytest.raises(ModelError, match="maximum must be a number of bases"):
+            Translocation(maximum=wrong)  # type: ignore[arg-type]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batches,
+    st.sampled_from(
+        [Deletion(), Insertion(), Insertion(crop=False), Translocation(), Translocation(20), ReverseComplement()]
+    ),
+)
 def test_codes_and_rows_are_edited_alike(batch: tuple[int, int, int], augmentation: Augmentation) -> None:
     x, _ = draw_codes(*batch)
     results = [augmentation(form, torch.Generator().manual_seed(7)) for form in (x, one_hot(x))]
@@ -151,13 +198,23 @@ def test_recipes_that_make_no_sense_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("M+NoAug", 0.0287), ("M+DIT", 0.159), ("MDT+DIT", 0.162), ("MDT+NR", 0.1757)]
+    ("text", "maximum", "expected"),
+    [
+        ("M+NoAug", 20, 0.0287),
+        ("M+DIT", 20, 0.159),
+        ("MDT+DIT", 20, 0.162),
+        ("MDT+NR", 20, 0.1757),
+        # Where no base stays in place: 0.3 (ln 0.2 - 0.2 ln p - 0.8 ln q) + 0.7 * 0.75 (p - q), p = e / (e + 4), q = 1 / (e + 4).
+        ("M+DIT", None, 0.1629),
+    ],
 )
-def test_divergence_on_uniform_letters_is_as_computed_independently(text: str, expected: float) -> None:
+def test_divergence_on_uniform_letters_is_as_computed_independently(
+    text: str, maximum: int | None, expected: float
+) -> None:
     # With the released code's reverse complement (C becomes N) MDT+NR is 0.181; with the right one it is 0.176 (paper: 0.175).
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 4, (400, 1000), dtype=torch.uint8, generator=generator)
-    views = Recipe(text).views(x, generator)
+    views = Recipe(text, {"T": {"maximum": maximum}}).views(x, generator)
     assert abs(divergence(views.student, views.teacher) - expected) < 0.002
 
 

@@ -26,6 +26,9 @@ class MaskedNucleotideOptions:
 
     recipe: str = "MDIT"
     """Letters of the one view; as the student's in self-distillation, so that only that is ablated. ``M`` masks without editing."""
+    translocation_maximum: int | None = None
+    """None: translocation swaps the two parts at a random breakpoint (section 3.3). A number: it rolls by at most so many bases
+    either way, as EvoAug and the released code (20) do."""
     mask_ratio: float = 0.3
     mask_scheme: Literal["blank", "bert_80_10_10"] = "blank"
     mnm_loss: Literal["ce", "bce"] = "ce"
@@ -66,7 +69,8 @@ class MaskedNucleotide(Objective):
         nucleotide_head(backbone)
         self.student = backbone
         masking = {"ratio": self.options.mask_ratio, "scheme": self.options.mask_scheme}
-        self.recipe = Recipe(f"{self.options.recipe}+NoAug", {"M": masking})
+        edits = {"M": masking, "T": {"maximum": self.options.translocation_maximum}}
+        self.recipe = Recipe(f"{self.options.recipe}+NoAug", edits)
 
     def training_step(self, batch: Tensor, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         """``batch`` (B, L) codes -> ``loss``, ``mnm``, ``mnm_sum``, ``accuracy``."""

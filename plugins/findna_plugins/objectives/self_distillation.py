@@ -62,6 +62,9 @@ class SelfDistillationOptions:
 
     recipe: str = PAPER_RECIPE
     """Student's and teacher's augmentations (:mod:`findna_plugins.views`); ``reference`` for those of the released code."""
+    translocation_maximum: int | None = None
+    """None: translocation swaps the two parts at a random breakpoint (section 3.3). A number: it rolls by at most so many bases
+    either way, as EvoAug and the released code (20) do."""
     alpha: float = 0.5
     """L = alpha L_MNM + (1 - alpha) L_CL (equation 1)."""
     n_cls: int = 10
@@ -154,7 +157,7 @@ class SelfDistillation(Objective):
         self.cls_rows = nn.Parameter(0.02 * torch.randn(self.n_cls, 5)) if self.options.cls == "learned" else None
         recipe = REFERENCE_RECIPE if self.options.recipe == "reference" else self.options.recipe
         masking = {"ratio": self.options.mask_ratio, "scheme": self.options.mask_scheme}
-        self.recipe = Recipe(recipe, {"M": masking})
+        self.recipe = Recipe(recipe, {"M": masking, "T": {"maximum": self.options.translocation_maximum}})
         self.register_buffer("progress", torch.zeros(()))
 
     @property
