@@ -55,7 +55,8 @@ def base_composition(fasta: list[Path], run: Path, data_dir: Path | None) -> tup
 
 
 def one_run(arguments: argparse.Namespace, preset: str, seed: int) -> dict[str, Any]:
-    from findna_bench.training.launch import DataChoice, choose_settings, pretrain
+    from findna_bench.requests.pretrain_request import PretrainRequest
+    from findna_bench.training.launch import choose_settings, pretrain
 
     folder = arguments.work / f"{preset.replace(', ', '-').replace(' ', '-')}-{seed}"
     record = folder / "figures.json"
@@ -66,19 +67,19 @@ def one_run(arguments: argparse.Namespace, preset: str, seed: int) -> dict[str, 
     settings, name = choose_settings(
         "findna-tiny", objective=own.get("objective"), changes={**changes, **own.get("changes", {})}
     )
-    data = DataChoice(arguments.fasta, data_dir=arguments.data_dir)
-    began = time.process_time()
-    report = pretrain(
-        "findna-tiny",
-        data,
-        folder,
-        settings,
-        preset=name,
+    wanted = PretrainRequest(
+        model="findna-tiny",
+        output=folder,
+        fasta=tuple(arguments.fasta),
+        preset=name or None,
         device="cpu",
         log_every=20,
         validate_every=50,
         overwrite=True,
+        data_dir=arguments.data_dir,
     )
+    began = time.process_time()
+    report = pretrain(wanted, settings)
     seconds = time.process_time() - began
     accuracy, entropy = base_composition(arguments.fasta, folder, arguments.data_dir)
     last = dict(report.validation)

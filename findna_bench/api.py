@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from findna_bench.models.backbone import Encoding as Encoding
     from findna_bench.models.backbone import TokenBatch as TokenBatch
     from findna_bench.models.loading import LoadedModel as LoadedModel
+    from findna_bench.profiling.rows import ProfileRow as ProfileRow
     from findna_bench.results.schema import Result as Result
     from findna_bench.training.objective import Augmentation as Augmentation
     from findna_bench.training.objective import Objective as Objective
+    from findna_bench.training.pretrain import PretrainReport as PretrainReport
 
 _HOME = {
     "Backbone": "findna_bench.models.backbone",
@@ -43,6 +45,8 @@ _HOME = {
     "LoadedModel": "findna_bench.models.loading",
     "Result": "findna_bench.results.schema",
     "Objective": "findna_bench.training.objective",
+    "PretrainReport": "findna_bench.training.pretrain",
+    "ProfileRow": "findna_bench.profiling.rows",
     "Augmentation": "findna_bench.training.objective",
     "SequenceTable": "findna_bench.data.table",
     "Task": "findna_bench.data.task",
@@ -87,7 +91,7 @@ _HOME = {
     "read_fasta": "findna_bench.sequences.fasta",
 }
 
-_FUNCTIONS = ("audit", "compare", "embed", "encode", "load_model", "load_task", "plan", "profile", "run")
+_FUNCTIONS = ("audit", "compare", "embed", "encode", "load_model", "load_task", "plan", "pretrain", "profile", "run")
 
 __all__ = [*_FUNCTIONS, *_HOME]
 
@@ -275,11 +279,52 @@ def compare(
     )
 
 
-def profile(models: Sequence[str] = (), task: str = "mtcdna-1024", **options: Any) -> Any:
-    """Time, memory and FLOPs of models on sequences of a task's shape, as ``findna-bench profile`` measures them."""
-    from findna_bench.profiling import profile_models
+def pretrain(
+    model: str,
+    output: str | PathLike[str],
+    *,
+    fasta: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    on: str | None = None,
+    **options: Any,
+) -> PretrainReport:
+    """Train a network by self-supervision as ``findna-bench pretrain`` does; the same call goes on where it was stopped.
 
-    return profile_models(list(models), task=task, **options)
+    Args:
+        model: a model, ``path:FOLDER``, or a backbone together with ``objective``.
+        output: folder of the run and of the model it makes, a name for :func:`load_model` as ``path:FOLDER``.
+        fasta: genomes, plain or gzipped.
+        on: in place of ``fasta``: continue on this task's train rows, labels unused.
+        options: the other fields of :class:`~findna_bench.requests.pretrain_request.PretrainRequest`.
+
+    Raises:
+        UsageError: an option is wrong, or the folder holds another run. DataError, WeightsError: files do not fit.
+
+    Example:
+        >>> fb.pretrain("findna-tiny", "my-model", fasta="genome.fa", steps=100)  # doctest: +SKIP
+    """
+    from findna_bench.requests.options import build
+    from findna_bench.requests.pretrain_request import PretrainRequest
+    from findna_bench.training.launch import pretrain as launch
+
+    return launch(build(PretrainRequest, {"model": model, "output": output, "fasta": fasta, "on": on, **options}))
+
+
+def profile(models: str | Sequence[str] = (), task: str = "mtcdna-1024", **options: Any) -> list[ProfileRow]:
+    """Time, memory and FLOPs of models on sequences of a task's shape, as ``findna-bench profile`` measures them.
+
+    Args:
+        models: names, in the order of the rows.
+        task: gives the shape of the sequences.
+        options: the other fields of :class:`~findna_bench.requests.profile_request.ProfileRequest`.
+
+    Returns:
+        Two rows per model and length: as published, and in the best formulation here.
+    """
+    from findna_bench.profiling.run import profile_models
+    from findna_bench.requests.options import build
+    from findna_bench.requests.profile_request import ProfileRequest
+
+    return profile_models(build(ProfileRequest, {"models": models, "tasks": task, **options}))
 
 
 def audit(task: str | PathLike[str], **options: Any) -> Any:

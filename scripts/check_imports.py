@@ -16,6 +16,7 @@ LEVELS = {
     "errors": 0,
     "files": 1,
     "download": 2,
+    "requests": 2,
     "cards": 3,
     "hookspecs": 4,
     "registry": 5,

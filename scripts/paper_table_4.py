@@ -28,8 +28,9 @@ from findna_bench.errors import BenchError
 from findna_bench.files import write_json
 from findna_bench.leaderboard.published import Figure, load_published
 from findna_bench.registry import get_registry
+from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.sequences.genome import Genome
-from findna_bench.training.launch import DataChoice, choose_settings, pretrain
+from findna_bench.training.launch import choose_settings, pretrain
 from findna_bench.training.pretrain import PretrainSettings
 from findna_plugins.view_divergence import recipe_divergences
 from findna_plugins.views import PAPER_RECIPE, TABLE_4, Recipe
@@ -80,8 +81,15 @@ def main(words: Sequence[str] | None = None) -> int:
     for text, folder in folders.items():
         options = {**settings.objective_options, "recipe": text}
         own = replace(settings, objective_options=options)
-        data = DataChoice(tuple(asked.fasta), data_dir=asked.data_dir)
-        pretrain(asked.model, data, folder, own, preset=preset, device=asked.device, reporter=_Lines(text))
+        wanted = PretrainRequest(
+            model=asked.model,
+            output=folder,
+            fasta=tuple(asked.fasta),
+            preset=preset or None,
+            device=asked.device,
+            data_dir=asked.data_dir,
+        )
+        pretrain(wanted, own, reporter=_Lines(text))
     translocation = {"maximum": settings.objective_options.get("translocation_maximum")}
     divergence = recipe_divergences(_windows(asked, settings), recipes, parameters={"T": translocation})
     names = {f"path:{folder}": text for text, folder in folders.items()}

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from findna_bench.data.catalog import TaskRef, data_root, resolve_task
 from findna_bench.errors import BenchError, ModelError, UsageError
 from findna_bench.models.spec import ModelSpec, parse_model
-from findna_bench.profiling.rows import MODES, Formulation, ProfileRow, spread_of
+from findna_bench.profiling.rows import Formulation, ProfileRow, spread_of
 from findna_bench.registry import get_registry
+from findna_bench.requests.profile_request import ProfileRequest
 
 __all__ = ["formulations", "profile_models", "profile_objectives", "run_job"]
 
@@ -91,43 +92,34 @@ def formulations(device: str, machine: Mapping[str, Any], dtype: str, compile: b
     ]
 
 
-def profile_models(
-    models: Sequence[str],
-    task: str,
-    *,
-    mode: str = "train",
-    batch_size: int | Literal["auto"] = "auto",
-    lengths: Sequence[int] = (),
-    device: str = "auto",
-    dtype: str = "auto",
-    repeats: int | Literal["auto"] = "auto",
-    compile: bool | None = None,
-    data_dir: str | Path | None = None,
-    reporter: Reporter = lambda text: None,
-) -> list[ProfileRow]:
+def profile_models(request: ProfileRequest, *, reporter: Reporter = lambda text: None) -> list[ProfileRow]:
     """Two rows per model and length, in the order given.
 
-    mode: ``train`` is one fine-tuning step (forward, cross-entropy, backward, AdamW), ``inference`` one forward pass.
-    lengths: bases per sequence, default the task's longest. batch_size, repeats ``auto``: 16 and 3 on CUDA; on the CPU what
-    fits into :data:`CPU_BUDGET_S`. repeats: fresh processes per row, taken in turn. compile: None = on CUDA only.
+    Args:
+        request: ``mode`` train is one fine-tuning step (forward, cross-entropy, backward, AdamW), inference one forward pass;
+            ``lengths`` are bases per sequence, by default the task's longest; ``batch_size`` and ``repeats`` ``auto``: 16 and
+            3 on CUDA, on the CPU what fits into :data:`CPU_BUDGET_S`; ``repeats`` are fresh processes per row, taken in turn;
+            ``compile`` None means on CUDA only.
+        reporter: told in words what is being done.
 
     Raises:
-        UnknownNameError: a model or the task is not registered. UsageError: an option is out of range.
+        UnknownNameError: a model or the task is not registered. UsageError: no model is named.
     """
     started = time.monotonic()
-    _check(models, mode, batch_size, lengths, repeats, dtype)
+    _check_models(request)
+    mode, batch_size, repeats = request.mode, request.batch_size, request.repeats
     registry = get_registry()
-    specs = [parse_model(model, registry) for model in models]
-    ref = resolve_task(task, registry)
-    device = _device(device)
+    specs = [parse_model(model, registry) for model in request.models]
+    ref = resolve_task(request.task, registry)
+    device = _device(request.device)
     machine = _machine(device)
-    two = formulations(device, machine, dtype, compile)
-    wanted = tuple(lengths) or (_task_length(ref),)
+    two = formulations(device, machine, request.dtype, request.compile)
+    wanted = request.lengths or (_task_length(ref),)
     reporter(f"{machine['device_name']}: {machine['ceilings']['float32'] / 1e9:.0f} GFLOP/s in float32 products")
     chosen, rounds = _choose(specs, wanted, machine, device, mode, len(two), batch_size, repeats)
     auto = "auto" in (batch_size, repeats)
     reporter(f"batch size {chosen}, {rounds} processes per row" + (" (chosen for this machine)" if auto else ""))
-    drawn = {length: _sequences(ref, length, chosen, data_dir) for length in wanted}
+    drawn = {length: _sequences(ref, length, chosen, request.data_dir) for length in wanted}
     counts = _count(specs, {length: sequences for length, (sequences, _) in drawn.items()}, mode)
     planned = []
     for length in wanted:
@@ -142,18 +134,9 @@ def profile_models(
 
 
 def profile_objectives(
-    model: str,
-    task: str,
-    *,
-    objectives: Sequence[str] = (),
-    batch_size: int | Literal["auto"] = "auto",
-    lengths: Sequence[int] = (),
-    device: str = "auto",
-    dtype: str = "auto",
-    repeats: int | Literal["auto"] = "auto",
-    reporter: Reporter = lambda text: None,
+    request: ProfileRequest, *, objectives: Sequence[str] = (), reporter: Reporter = lambda text: None
 ) -> list[ProfileRow]:
-    """The cost of one pretraining step of ``model`` under each objective (default: all that are registered), two rows each.
+    """The cost of one pretraining step of the first model under each objective (default: all that are registered), two rows each.
 
     Sequences are random, of the task's length; rows are named ``model + objective``. ``auto``: batch 64 and 3 processes on
     CUDA, batch 1 and one process on the CPU.
@@ -161,22 +144,23 @@ def profile_objectives(
     Raises:
         UnknownNameError, UsageError: as :func:`profile_models`.
     """
-    _check([model], "train", batch_size, lengths, repeats, dtype)
+    _check_models(request)
     registry = get_registry()
-    spec, ref = parse_model(model, registry), resolve_task(task, registry)
+    spec, ref = parse_model(request.models[0], registry), resolve_task(request.task, registry)
+    batch_size, repeats = request.batch_size, request.repeats
     names = tuple(objectives) or tuple(card.name for card in registry.cards("objectives"))
     cards = [registry.resolve("objectives", name).card for name in names]
     if not cards:
         raise UsageError("no plugin registers a pretraining objective; see `findna-bench list objectives`")
-    device = _device(device)
+    device = _device(request.device)
     on_cuda = device.startswith("cuda")
-    two = formulations(device, _machine(device), dtype, compile=False)
+    two = formulations(device, _machine(device), request.dtype, compile=False)
     two = [replace(formulation, cuda_graphs=False) for formulation in two]
     batch = (64 if on_cuda else 1) if batch_size == "auto" else int(batch_size)
     rounds = (AUTO_ROUNDS if on_cuda else 1) if repeats == "auto" else int(repeats)
     reporter(f"batch size {batch}, {rounds} processes per row")
     planned = []
-    for length in tuple(lengths) or (_task_length(ref),):
+    for length in request.lengths or (_task_length(ref),):
         for card in cards:
             job = {"model": spec.text, "objective": card.name, "batch_size": batch, "length": length}
             counted = run_job({"kind": "count-objective", **job})
@@ -207,18 +191,9 @@ def _plan(
     return _Planned(row, formulation, counted, job)
 
 
-def _check(
-    models: Sequence[str], mode: str, batch_size: int | str, lengths: Sequence[int], repeats: int | str, dtype: str
-) -> None:
-    if not models:
+def _check_models(request: ProfileRequest) -> None:
+    if not request.models:
         raise UsageError("no model to profile; name some with --models, see `findna-bench list models`")
-    if mode not in MODES:
-        raise UsageError(f"--mode {mode}: choose {' or '.join(MODES)}")
-    if dtype not in ("auto", "float32", "bfloat16"):
-        raise UsageError(f"--dtype {dtype}: choose auto, float32 or bfloat16")
-    for name, value in (("--batch-size", batch_size), ("--repeats", repeats), *(("--lengths", n) for n in lengths)):
-        if value != "auto" and (not isinstance(value, int) or value < 1):
-            raise UsageError(f"{name} {value}: give auto or a positive number")
 
 
 def _machine(device: str) -> dict[str, Any]:

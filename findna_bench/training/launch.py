@@ -20,6 +20,7 @@ from findna_bench.models.loading import load_model
 from findna_bench.models.precision import resolve_device, resolve_dtype
 from findna_bench.models.spec import parse_model
 from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.sequences.fasta import content_digest
 from findna_bench.sequences.genome import Genome, WindowManifest, read_bed
 from findna_bench.training.corpus import Corpus, GenomeWindows, SequenceRows
@@ -33,7 +34,7 @@ from findna_bench.training.pretrain import (
 )
 from findna_bench.training.ranks import Ranks, process_group
 
-__all__ = ["DataChoice", "choose_settings", "pretrain"]
+__all__ = ["choose_settings", "pretrain"]
 
 PROTOCOL = "pretrain"
 _VALIDATION_DRAW, _TRAINING_DRAW, _HELD_OUT_DRAW = 11, 12, 13
@@ -42,22 +43,6 @@ _CHROMOSOME = re.compile(r"(chr)?(\d{1,3}[a-z]?|[ivx]+|[wxyzm]|mt)", re.IGNORECA
 """Names by which task rows know chromosomes, too; accessions and scaffolds are none."""
 _MOST_NAMED = 1000
 """Chromosomes or regions that a model folder names one by one."""
-
-
-@dataclass(frozen=True)
-class DataChoice:
-    """What to pretrain on: windows of ``fasta`` (inside ``regions`` and ``contigs``, touching nothing of ``exclude``), or the
-    train split of the task ``on``."""
-
-    fasta: Sequence[Path] = ()
-    regions: Path | None = None
-    exclude: Path | None = None
-    contigs: Sequence[str] = ()
-    assembly: str = ""
-    """Assembly or species of ``fasta``; without it nobody can say which test loci the model has read."""
-    on: str | None = None
-    data_dir: Path | None = None
-    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,67 +114,76 @@ def _preset(name: str, registry: Registry) -> PresetCard:
 
 
 def pretrain(
-    model: str,
-    data: DataChoice,
-    output: Path,
-    settings: PretrainSettings,
+    request: PretrainRequest,
+    settings: PretrainSettings | None = None,
     *,
-    preset: str = "",
-    weights: Path | None = None,
-    from_weights: bool = False,
-    network: str | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    compiled: bool = False,
     registry: Registry | None = None,
     reporter: Reporter | None = None,
-    **run_options: Any,
+    curves: bool = True,
 ) -> PretrainReport:
-    """Pretrain a model or a backbone by name into the folder ``output``; goes on where the same call stopped.
+    """Pretrain a model or a backbone by name into the folder ``request.output``; goes on where the same call stopped.
 
-    Weights start at random (``settings.seed``) unless ``from_weights`` or ``weights`` says otherwise, ``model`` is a
-    ``path:FOLDER``, or ``data.on`` continues a pretraining. run_options: those of
-    :class:`~findna_bench.training.pretrain.Pretraining`.
+    Weights start at random (``settings.seed``) unless ``from_weights`` or ``weights`` says otherwise, the model is a
+    ``path:FOLDER``, or ``on`` continues a pretraining.
+
+    Args:
+        request: what is trained on what.
+        settings: in place of those that the request's preset and changes give (:func:`choose_settings`).
+        registry: where names are looked up.
+        reporter: told of the progress.
+        curves: whether a picture of the losses is drawn at the end.
 
     Raises:
-        UsageError: arguments contradict each other, or ``output`` holds another run.
+        UsageError: options contradict each other, or the folder holds another run.
         DataError, WeightsError, ModelError: as data, weights and models do.
     """
     registry = registry or get_registry()
-    if bool(data.fasta) == (data.on is not None):
-        raise UsageError("say what to pretrain on: --fasta FILE, or --on TASK (one of the two)")
-    target = resolve_device(device)
-    compute = _precision(dtype, target)
+    preset = request.preset or ""
+    if settings is None:
+        settings, preset = choose_settings(
+            request.model,
+            preset=request.preset,
+            objective=request.objective,
+            changes=request.changes(),
+            registry=registry,
+        )
+    target = resolve_device(request.device)
+    compute = _precision(request.dtype, target)
     with process_group(target) as ranks:
         if target.type == "cuda" and ranks.world > 1:
             target = torch.device("cuda", ranks.local)
             torch.cuda.set_device(target)
-        released = from_weights or weights is not None or data.on is not None or model.startswith("path:")
-        start = _start(model, settings, registry, weights, network, released=released, offline=data.offline)
-        corpus, validation, provenance, read = _open_data(data, settings, ranks)
+        start = _start(request, settings, registry)
+        corpus, validation, provenance, read = _open_data(request, settings, ranks)
         if start.trained:
             read = start.pretraining.followed_by(read) if start.pretraining is not None and read is not None else None
         start.backbone.to(target)
-        if compiled:
+        if request.compile:
             _compile(start.backbone)
         training = Pretraining(
             _objective(start.backbone, settings, registry).to(target),
             corpus,
             validation,
             settings,
-            output,
+            request.output,
             model=start.folder,
             identity={"start": start.origin},
-            provenance={"model_name": model, "preset": preset, "pretraining": provenance},
+            provenance={"model_name": request.model, "preset": preset, "pretraining": provenance},
             read=read,
             device=target,
             dtype=compute,
             ranks=ranks,
             reporter=reporter if ranks.first else None,
-            **run_options,
+            log_every=request.log_every,
+            validate_every=request.validate_every,
+            checkpoint_minutes=request.checkpoint_minutes,
+            checkpoint_steps=request.checkpoint_steps,
+            tensorboard=request.tensorboard,
+            curves=curves,
+            overwrite=request.overwrite,
         )
         if ranks.first:
-            _write_manifests(output, corpus, validation)
+            _write_manifests(request.output, corpus, validation)
         return training.run()
 
 
@@ -201,28 +195,21 @@ def _precision(dtype: str, device: torch.device) -> torch.dtype:
     return resolve_dtype(dtype)
 
 
-def _start(
-    model: str,
-    settings: PretrainSettings,
-    registry: Registry,
-    weights: Path | None,
-    network: str | None,
-    *,
-    released: bool,
-    offline: bool,
-) -> _Start:
+def _start(request: PretrainRequest, settings: PretrainSettings, registry: Registry) -> _Start:
     try:
-        spec = parse_model(model, registry)
+        spec = parse_model(request.model, registry)
     except UnknownNameError as error:
-        return _bare(model, settings, registry, error)
+        return _bare(request.model, settings, registry, error)
+    given = request.from_weights or request.weights is not None
+    released = given or request.on is not None or request.model.startswith("path:")
     if not released:
         spec = replace(spec, variant="random", init_seed=settings.seed)
     live = load_model(
         spec,
-        weights=weights,
+        weights=request.weights,
         device="cpu",
-        network=network,
-        offline=offline,
+        network=request.network,
+        offline=request.offline,
         config=settings.backbone,
         registry=registry,
     )
@@ -273,58 +260,59 @@ def _objective(backbone: Backbone, settings: PretrainSettings, registry: Registr
 
 
 def _open_data(
-    data: DataChoice, settings: PretrainSettings, ranks: Ranks
+    request: PretrainRequest, settings: PretrainSettings, ranks: Ranks
 ) -> tuple[Corpus, Corpus | None, dict[str, Any], ReadBefore | None]:
-    if data.on is not None:
-        return _task_rows(data, settings)
-    cache = data_root(data.data_dir) / "fasta"
+    if request.on is not None:
+        return _task_rows(request, settings)
+    cache = data_root(request.data_dir) / "fasta"
     if not ranks.first:
         ranks.wait()  # the first process packs the genome, the others find it packed
-    genome = Genome.open(list(data.fasta), cache)
+    genome = Genome.open(list(request.fasta), cache)
     if ranks.first:
         ranks.wait()
-    corpus, validation = _genome_windows(genome, data, settings)
+    corpus, validation = _genome_windows(genome, request, settings)
     provenance: dict[str, Any] = {
-        "fasta": [{"name": file.name, "sha256": content_digest(file, cache)} for file in data.fasta],
+        "fasta": [{"name": file.name, "sha256": content_digest(file, cache)} for file in request.fasta],
         "bases": len(genome),
-        "contigs": list(data.contigs) or (list(genome.contigs) if len(genome.contigs) <= 100 else len(genome.contigs)),
+        "contigs": list(request.contigs)
+        or (list(genome.contigs) if len(genome.contigs) <= 100 else len(genome.contigs)),
         "windows": corpus.manifest.digest(),
         "validation_windows": validation.manifest.digest() if validation is not None else None,
     }
-    for name, bed in (("regions", data.regions), ("exclude", data.exclude)):
+    for name, bed in (("regions", request.regions), ("exclude", request.exclude)):
         if bed is not None:
             provenance[name] = [[i.contig, i.start, i.end] for i in read_bed(bed)][:10_000]
-    return corpus, validation, provenance, _genome_read(genome, data)
+    return corpus, validation, provenance, _genome_read(genome, request)
 
 
-def _genome_read(genome: Genome, data: DataChoice) -> ReadBefore | None:
+def _genome_read(genome: Genome, request: PretrainRequest) -> ReadBefore | None:
     """What windows of a genome are drawn from, in the words of a model card; None where nobody said which genome it is.
 
     A contig may be a piece of a chromosome, named ``chromosome:start-end``; many contigs, or names that are no chromosomes',
     stand for the whole assembly.
     """
-    if not data.assembly:
+    if not request.assembly:
         return None
-    chromosomes = tuple(dict.fromkeys(name.partition(":")[0] for name in data.contigs or genome.contigs))
-    intervals = read_bed(data.regions) if data.regions is not None else []
+    chromosomes = tuple(dict.fromkeys(name.partition(":")[0] for name in request.contigs or genome.contigs))
+    intervals = read_bed(request.regions) if request.regions is not None else []
     plain = all(_CHROMOSOME.fullmatch(name) for name in chromosomes)
     few = plain and len(chromosomes) <= _MOST_NAMED and len(intervals) <= _MOST_NAMED
     # Positions within a piece are none within its chromosome, so the piece stands for all of it.
     exact = few and not any(":" in i.contig for i in intervals)
     regions = tuple((i.contig, i.start, i.end) for i in intervals if exact)
-    return ReadBefore(assemblies=(data.assembly,), chromosomes=chromosomes if few else None, regions=regions)
+    return ReadBefore(assemblies=(request.assembly,), chromosomes=chromosomes if few else None, regions=regions)
 
 
 def _genome_windows(
-    genome: Genome, data: DataChoice, settings: PretrainSettings
+    genome: Genome, request: PretrainRequest, settings: PretrainSettings
 ) -> tuple[GenomeWindows, GenomeWindows | None]:
     options: dict[str, Any] = {
         "sampling": settings.sampling,
         "max_n_frac": settings.max_n_frac,
-        "contigs": list(data.contigs) or None,
-        "regions": read_bed(data.regions) if data.regions is not None else None,
+        "contigs": list(request.contigs) or None,
+        "regions": read_bed(request.regions) if request.regions is not None else None,
     }
-    excluded = read_bed(data.exclude) if data.exclude is not None else []
+    excluded = read_bed(request.exclude) if request.exclude is not None else []
 
     def draw(count: int, stream: int, avoid: Sequence[Any]) -> WindowManifest:
         generator = np.random.default_rng([settings.seed, stream])
@@ -346,13 +334,13 @@ def _intervals(manifest: WindowManifest) -> list[Any]:
 
 
 def _task_rows(
-    data: DataChoice, settings: PretrainSettings
+    request: PretrainRequest, settings: PretrainSettings
 ) -> tuple[Corpus, Corpus | None, dict[str, Any], ReadBefore | None]:
     """Train rows only; a few of them are held out for the validation loss."""
     from findna_bench.data.task import open_task
 
-    assert data.on is not None
-    task = open_task(data.on, data_dir=data.data_dir, offline=data.offline)
+    assert request.on is not None
+    task = open_task(request.on, data_dir=request.data_dir, offline=request.offline)
     sequences = task.load("train").sequences
     order = np.random.default_rng([settings.seed, _HELD_OUT_DRAW]).permutation(len(sequences))
     held_out = min(settings.validation_windows, int(_VALIDATION_SHARE * len(sequences)))

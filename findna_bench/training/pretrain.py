@@ -152,6 +152,17 @@ class PretrainReport:
     validation: Mapping[str, float]
     networks: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable."""
+        return {
+            "folder": str(self.folder),
+            "steps": self.steps,
+            "resumed_from": self.resumed_from,
+            "seconds": self.seconds,
+            "networks": list(self.networks),
+            "validation": dict(self.validation),
+        }
+
 
 class Pretraining:
     """A run in a folder.

@@ -21,9 +21,9 @@ from findna_bench.data.catalog import resolve_suite, resolve_task
 from findna_bench.models.folders import save_model_folder
 from findna_bench.models.spec import parse_model
 from findna_bench.registry import get_registry
+from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.training import launch
-from findna_bench.training.launch import DataChoice
-from findna_bench.training.pretrain import PretrainReport, PretrainSettings
+from findna_bench.training.pretrain import PretrainReport
 from findna_plugins import view_divergence
 
 ROOT = Path(__file__).parents[2]
@@ -80,15 +80,18 @@ def check_run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 def check_pretrain(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def pretend(model: str, data: DataChoice, out: Path, settings: PretrainSettings, **_: Any) -> PretrainReport:
-        seen.update(model=model, data=data, settings=settings)
-        return PretrainReport(out, 1, 0, 0.0, {}, ("student",))
+    def pretend(request: PretrainRequest, **_: Any) -> PretrainReport:
+        settings, _name = launch.choose_settings(
+            request.model, preset=request.preset, objective=request.objective, changes=request.changes()
+        )
+        seen.update(model=request.model, fasta=request.fasta, settings=settings)
+        return PretrainReport(request.output, 1, 0, 0.0, {}, ("student",))
 
     monkeypatch.setattr(launch, "pretrain", pretend)
     done = CliRunner().invoke(app, ["pretrain", *words], standalone_mode=False)
     assert done.exception is None, done.exception
     assert parse_model(seen["model"]).card.backbone
-    assert seen["data"].fasta == (Path("hg38.fa"),)
+    assert seen["fasta"] == (Path("hg38.fa"),)
     settings = seen["settings"]
     assert (settings.windows, settings.window_length, settings.epochs, settings.batch_size) == (100_000, 1000, 50, 64)
     assert settings.objective == ("masked_nucleotide" if seen["model"] == "cm-mnm" else "self_distillation")

@@ -14,6 +14,7 @@ from findna_bench.cli import app
 from findna_bench.errors import UsageError
 from findna_bench.profiling import run
 from findna_bench.profiling.rows import ProfileRow, spread_of
+from findna_bench.requests.profile_request import ProfileRequest
 
 ROW = ProfileRow(
     model="findna", task="mtcdna/mtcdna-1024", mode="train", formulation="published", length=1024, batch_size=1,
@@ -25,15 +26,15 @@ class Profiler:
     """Stands for the measurements: remembers what was asked, answers with three rows."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
+        self.asked: ProfileRequest | None = None
         self.rows = [
             ROW,
             replace(ROW, model="dnabert2", flops=2 * 10**10),
             replace(ROW, model="nt-500m-human", flops=65 * 10**9),
         ]
 
-    def __call__(self, models: Any, task: str, **options: Any) -> list[ProfileRow]:
-        self.asked = {"models": models, "task": task, **options}
+    def __call__(self, request: ProfileRequest, **_: Any) -> list[ProfileRow]:
+        self.asked = request
         return self.rows
 
 
@@ -52,7 +53,7 @@ def invoke(*words: str) -> Any:
 def test_by_default_the_models_of_the_paper_that_prints_costs_for_the_task(profiler: Profiler) -> None:
     done = invoke("--task", "mtcdna-1024")
     assert done.exception is None, done.output
-    assert list(profiler.asked["models"]) == ["findna", "dnabert2", "nt-500m-human"]
+    assert list(profiler.asked.models) == ["findna", "dnabert2", "nt-500m-human"]
     assert "2.00 (paper 2.75)" in done.output
     assert "6.50 (paper 8.35)" in done.output
 
@@ -67,7 +68,7 @@ def test_the_papers_factors_are_left_out_where_another_model_is_the_reference(pr
 
 def test_overhead_shows_the_papers_table_beside_the_objectives(profiler: Profiler) -> None:
     done = invoke("--task", "mtcdna-1024", "--overhead")
-    assert profiler.asked["models"] == "findna"
+    assert profiler.asked.models[0] == "findna"
     assert "95.42 ms" in done.output
 
 

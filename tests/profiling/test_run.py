@@ -15,6 +15,7 @@ from findna_bench.errors import UnknownNameError, UsageError
 from findna_bench.profiling import run
 from findna_bench.profiling.run import formulations, profile_models, profile_objectives, run_job
 from findna_bench.profiling.worker import answer
+from findna_bench.requests.profile_request import ProfileRequest
 
 MACHINE = {"status": "ok", "device_name": "test", "ceilings": {"float32": 1e11, "bfloat16": 1.1e11}, "sustained": {"float32": 1e11, "bfloat16": 1e11}}  # fmt: skip
 TASK = "demo/motif_order"
@@ -70,7 +71,9 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
 
 
 def test_models_take_turns_and_rows_hold_the_median_of_processes(workers: Workers) -> None:
-    rows = profile_models(["hyenadna", "dnabert2"], TASK, batch_size=2, repeats=3, device="cpu")
+    rows = profile_models(
+        ProfileRequest(models=["hyenadna", "dnabert2"], tasks=TASK, batch_size=2, repeats=3, device="cpu")
+    )
     once = [("hyenadna", "published"), ("hyenadna", "best"), ("dnabert2", "published"), ("dnabert2", "best")]
     assert workers.measurements == once * 3
     assert [(row.model, row.formulation) for row in rows] == [
@@ -84,7 +87,7 @@ def test_models_take_turns_and_rows_hold_the_median_of_processes(workers: Worker
 
 
 def test_only_the_best_formulation_gets_the_allocator_and_the_fused_optimiser(workers: Workers) -> None:
-    profile_models(["hyenadna"], TASK, batch_size=1, repeats=1, device="cpu")
+    profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, batch_size=1, repeats=1, device="cpu"))
     asked = [
         (j["formulation"], e) for j, e in zip(workers.jobs, workers.environments, strict=True) if j["kind"] == "measure"
     ]
@@ -99,7 +102,9 @@ def test_only_the_best_formulation_gets_the_allocator_and_the_fused_optimiser(wo
 def test_a_model_that_runs_out_of_memory_is_a_row_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Workers(dnabert2=lambda job: {"status": "oom", "reason": "not enough memory"})
     monkeypatch.setattr(run, "run_job", failing)
-    rows = profile_models(["dnabert2", "hyenadna"], TASK, batch_size=1, repeats=2, device="cpu")
+    rows = profile_models(
+        ProfileRequest(models=["dnabert2", "hyenadna"], tasks=TASK, batch_size=1, repeats=2, device="cpu")
+    )
     assert [row.status for row in rows] == ["oom", "oom", "ok", "ok"]
     assert failing.measurements.count(("dnabert2", "published")) == 1, "a row that failed is not tried again"
     assert rows[0].flops is not None, "operations are known all the same"
@@ -107,7 +112,7 @@ def test_a_model_that_runs_out_of_memory_is_a_row_and_the_others_go_on(monkeypat
 
 def test_weights_that_cannot_fit_are_not_tried(workers: Workers) -> None:
     workers.count = lambda request: Workers.count(workers, request) | {"n_parameters_training": 10**15}  # type: ignore[method-assign]
-    rows = profile_models(["dnabert2"], TASK, batch_size=1, repeats=1, device="cpu")
+    rows = profile_models(ProfileRequest(models=["dnabert2"], tasks=TASK, batch_size=1, repeats=1, device="cpu"))
     assert {row.status for row in rows} == {"oom"}
     assert "GiB" in rows[0].reason
     assert not workers.measurements
@@ -121,14 +126,16 @@ def test_a_step_that_no_cuda_graph_can_hold_is_measured_without(monkeypatch: pyt
 
     made = Workers(hyenadna=refuse)
     monkeypatch.setattr(run, "run_job", made)
-    rows = profile_models(["hyenadna"], TASK, batch_size=1, repeats=3, device="cuda")
+    rows = profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, batch_size=1, repeats=3, device="cuda"))
     assert [row.status for row in rows] == ["ok", "ok"]
     assert any("capturing" in note for note in rows[1].notes)
     assert len(made.measurements) == 3 + 3 + 1, "refused once, then left out"
 
 
 def test_lengths_beyond_a_models_limit_are_skipped_rows(workers: Workers) -> None:
-    rows = profile_models(["hyenadna"], TASK, lengths=(100, 8000), batch_size=1, repeats=1, device="cpu")
+    rows = profile_models(
+        ProfileRequest(models=["hyenadna"], tasks=TASK, lengths=(100, 8000), batch_size=1, repeats=1, device="cpu")
+    )
     assert [(row.length, row.status) for row in rows] == [
         (100, "ok"),
         (100, "ok"),
@@ -143,14 +150,16 @@ def test_batch_and_rounds_are_chosen_by_what_the_machine_can_do(
     workers: Workers, flops: float, batch: int, rounds: int
 ) -> None:
     workers.flops = flops
-    rows = profile_models(["hyenadna"], TASK, device="cpu")
+    rows = profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, device="cpu"))
     assert (rows[0].batch_size, len(rows[0].times_ms)) == (batch, rounds)
 
 
 def test_task_rows_are_used_where_they_are_and_said_where_not(workers: Workers) -> None:
-    here = profile_models(["hyenadna"], TASK, batch_size=3, repeats=1, device="cpu")
+    here = profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, batch_size=3, repeats=1, device="cpu"))
     assert "first 3 rows" in here[0].data
-    absent = profile_models(["hyenadna"], "gue/tf_0", batch_size=3, repeats=1, device="cpu")
+    absent = profile_models(
+        ProfileRequest(models=["hyenadna"], tasks="gue/tf_0", batch_size=3, repeats=1, device="cpu")
+    )
     assert "random sequence" in absent[0].data
     sent = next(job for job in workers.jobs if job["kind"] == "measure")["sequences"]
     assert len(sent) == 3
@@ -168,7 +177,7 @@ def test_bfloat16_is_the_best_only_where_its_products_are_faster() -> None:
 
 
 def test_every_objective_is_profiled_around_one_model(workers: Workers) -> None:
-    rows = profile_objectives("findna", TASK, device="cpu", batch_size=2)
+    rows = profile_objectives(ProfileRequest(models="findna", tasks=TASK, device="cpu", batch_size=2))
     assert [row.model for row in rows[::2]] == ["findna + self_distillation", "findna + masked_nucleotide"]
     assert {row.mode for row in rows} == {"pretrain"}
 
@@ -188,7 +197,7 @@ def test_wrong_requests_are_refused_before_any_process_starts(
     workers: Workers, arguments: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        profile_models(**({"models": ["hyenadna"], "task": TASK, "device": "cpu"} | arguments))
+        profile_models(ProfileRequest(**({"models": ["hyenadna"], "tasks": TASK, "device": "cpu"} | arguments)))
     assert not workers.jobs
 
 
@@ -252,7 +261,9 @@ def test_a_worker_says_what_cannot_be_profiled() -> None:
 
 @pytest.mark.long
 def test_a_profile_in_real_processes() -> None:
-    rows = profile_models(["hyenadna"], TASK, mode="inference", batch_size=2, repeats=1, device="cpu")
+    rows = profile_models(
+        ProfileRequest(models=["hyenadna"], tasks=TASK, mode="inference", batch_size=2, repeats=1, device="cpu")
+    )
     assert [row.status for row in rows] == ["ok", "ok"], rows
     for row in rows:
         assert row.step_ms is not None

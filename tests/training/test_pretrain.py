@@ -24,7 +24,8 @@ from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.cli import app
 from findna_bench.errors import DataError, UsageError, WeightsError
 from findna_bench.models.loading import load_model
-from findna_bench.training.launch import DataChoice, choose_settings, pretrain
+from findna_bench.requests.pretrain_request import PretrainRequest
+from findna_bench.training.launch import choose_settings, pretrain
 from findna_bench.training.pretrain import ModelFolder, Pretraining, PretrainSettings
 from findna_plugins.chordmixer import ChordMixer
 from findna_plugins.objectives.self_distillation import SelfDistillation
@@ -60,10 +61,9 @@ def settings(**changes: Any) -> PretrainSettings:
 
 
 def start(genome: Path, folder: Path, **options: Any) -> Any:
-    changes = options.pop("changes", {})
-    return pretrain(
-        "chordmixer", DataChoice([genome]), folder, settings(**changes), device="cpu", log_every=2, **options
-    )
+    changes, curves = options.pop("changes", {}), options.pop("curves", True)
+    asked = PretrainRequest(model="chordmixer", output=folder, fasta=(genome,), device="cpu", log_every=2, **options)
+    return pretrain(asked, settings(**changes), curves=curves)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -242,8 +242,8 @@ def test_pretraining_goes_on_from_a_folder_and_on_a_tasks_train_rows(genome: Pat
     rows = ["".join(rng.choice(list("ACGT"), size=n)) for n in rng.integers(30, 60, size=60)]
     table.write_text("sequence,label\n" + "".join(f"{s},{i % 2}\n" for i, s in enumerate(rows)))
     name = f"path:{tmp_path / 'm'}"
-    on = DataChoice(on=str(table))
-    report = pretrain(name, on, tmp_path / "n", settings(backbone={}, steps=2, batch_size=4), curves=False)
+    asked = PretrainRequest(model=name, output=tmp_path / "n", on=str(table))
+    report = pretrain(asked, settings(backbone={}, steps=2, batch_size=4), curves=False)
     assert report.steps == 2
     record = json.loads((tmp_path / "n" / "training.json").read_text())
     assert record["pretraining"]["split"] == "train"
@@ -254,33 +254,34 @@ def test_pretraining_goes_on_from_a_folder_and_on_a_tasks_train_rows(genome: Pat
 
 
 def test_a_folder_says_what_its_model_has_read_where_that_is_known(genome: Path, tmp_path: Path) -> None:
-    def read(model: str, data: DataChoice, folder: str) -> ReadBefore | None:
+    def read(model: str, folder: str, **data: Any) -> ReadBefore | None:
         changes = {} if model == "chordmixer" else {"backbone": {}}
-        pretrain(model, data, tmp_path / folder, settings(steps=1, **changes), curves=False, device="cpu")
+        asked = PretrainRequest(model=model, output=tmp_path / folder, device="cpu", **data)
+        pretrain(asked, settings(steps=1, **changes), curves=False)
         return load_model(f"path:{tmp_path / folder}", device="cpu").card.pretraining
 
     named = tmp_path / "named.fa"
     named.write_text(genome.read_text().replace(">c", ">chr"))
-    some = DataChoice([named], contigs=("chr0", "chr1"), assembly="GRCh37")
-    known = read("chordmixer", some, "m")
+    some: dict[str, Any] = {"fasta": (named,), "contigs": ("chr0", "chr1"), "assembly": "GRCh37"}
+    known = read("chordmixer", "m", **some)
     assert known == ReadBefore(assemblies=("GRCh37",), chromosomes=("chr0", "chr1"))
     as_another = load_model("findna-tiny", weights=tmp_path / "m", config=SMALL, device="cpu").card.pretraining
     assert as_another == known, "a folder knows better than the card it is given for"
-    scaffolds = read("chordmixer", DataChoice([genome], assembly="GRCh37"), "scaffolds")
+    scaffolds = read("chordmixer", "scaffolds", fasta=(genome,), assembly="GRCh37")
     assert scaffolds == ReadBefore(assemblies=("GRCh37",)), "names that are no chromosomes' stand for all"
     bed = tmp_path / "part.bed"
     bed.write_text("chr0\t100\t2900\n")
-    part = read("chordmixer", DataChoice([named], regions=bed, assembly="GRCh37"), "part")
+    part = read("chordmixer", "part", fasta=(named,), regions=bed, assembly="GRCh37")
     assert part is not None
     assert part.regions == (("chr0", 100, 2900),)
-    further = read(f"path:{tmp_path / 'm'}", DataChoice(on="demo/human_vs_shuffled"), "further")
+    further = read(f"path:{tmp_path / 'm'}", "further", on="demo/human_vs_shuffled")
     assert further is not None
     assert further.chromosomes == ("chr0", "chr1")
     assert "train rows of demo/human_vs_shuffled" in further.note
     assert part.followed_by(ReadBefore(assemblies=("GRCh37",), chromosomes=())).regions == part.regions
     assert not part.followed_by(ReadBefore(note="nobody knows")).assemblies
-    assert read("chordmixer", DataChoice([genome]), "unnamed") is None
-    assert read(f"path:{tmp_path / 'unnamed'}", some, "unknown") is None, "its start may have read anything"
+    assert read("chordmixer", "unnamed", fasta=(genome,)) is None
+    assert read(f"path:{tmp_path / 'unnamed'}", "unknown", **some) is None, "its start may have read anything"
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     config["findna_bench"]["pretraining"]["assemblies"] = "GRCh37"
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))
@@ -305,11 +306,11 @@ def test_settings_come_from_preset_then_changes() -> None:
 
 def test_wrong_input_is_one_sentence(genome: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one of the two"):
-        pretrain("chordmixer", DataChoice(), tmp_path / "m", settings())
+        PretrainRequest(model="chordmixer", output=tmp_path / "m")
     with pytest.raises(UsageError, match="do not fill one batch"):
         start(genome, tmp_path / "m", changes={"windows": 5})
     with pytest.raises(DataError):
-        pretrain("chordmixer", DataChoice([tmp_path / "no.fa"]), tmp_path / "m", settings())
+        start(tmp_path / "no.fa", tmp_path / "m")
     with pytest.raises(UsageError, match="cannot be divided"):
         settings(accumulate=3)
 

@@ -1,0 +1,121 @@
+"""A request is declared once: every way of asking gives the same one, and it travels whole."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from findna_bench.cli.requested import requested
+from findna_bench.errors import ConfigError, UsageError
+from findna_bench.requests.options import Seeds, build, from_json, options_of, to_json, to_words
+from findna_bench.requests.pretrain_request import PretrainRequest
+from findna_bench.requests.profile_request import ProfileRequest
+
+PRETRAIN: dict[str, Any] = {
+    "model": "findna-tiny", "output": Path("out"), "fasta": (Path("a.fa"), Path("b c.fa")), "contigs": ("chr1", "chr2"),
+    "steps": 10, "lr": 3e-4, "set": {"clip": "1", "objective.alpha": "0.9"}, "compile": True, "from_weights": True,
+}  # fmt: skip
+PROFILE: dict[str, Any] = {
+    "models": ("findna", "hyenadna"), "tasks": ("mtcdna-1024",), "lengths": (100, 200), "batch_size": 4, "compile": False,
+}  # fmt: skip
+
+
+def asked(request: type[Any], words: list[str], **environment: str | None) -> Any:
+    """What a verb is handed for these words."""
+    app, seen = typer.Typer(), []
+
+    @requested(request)
+    def verb(request: Any, json: bool = False) -> None:
+        seen.append(request)
+
+    app.command("verb")(verb)
+    app.command("other")(lambda: None)
+    done = CliRunner().invoke(app, ["verb", *words], env={"FINDNA_BENCH_DATA_DIR": None, **environment}, standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return seen[0]
+
+
+@pytest.mark.parametrize(("request_class", "values"), [(PretrainRequest, PRETRAIN), (ProfileRequest, PROFILE)])
+def test_shell_json_and_python_ask_for_the_same(request_class: type[Any], values: dict[str, Any]) -> None:
+    request = request_class(**values)
+    assert from_json(request_class, json.loads(json.dumps(to_json(request)))) == request
+    words = shlex.split(to_words(request, "verb"))
+    assert words[:2] == ["findna-bench", "verb"]
+    assert asked(request_class, words[2:]) == request
+
+
+@pytest.mark.parametrize("request_class", [PretrainRequest, ProfileRequest])
+def test_every_field_is_an_option_with_a_help_text(request_class: type[Any]) -> None:
+    for found in options_of(request_class):
+        assert found.help.endswith("."), found.field
+        assert found.flags or found.default is ..., f"{found.field} could not be left out"
+
+
+def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('task = "mtcdna-1024"\nlengths = [7, 8]\n[verb]\nmode = "inference"\nbatch-size = 2\nrepeats = 5\n')
+    words = ["--config", str(file)]
+    assert asked(ProfileRequest, words) == ProfileRequest(
+        tasks="mtcdna-1024", lengths=(7, 8), mode="inference", batch_size=2, repeats=5
+    )
+    found = asked(ProfileRequest, [*words, "--repeats", "1"], FINDNA_BENCH_REPEATS="2", FINDNA_BENCH_BATCH_SIZE="3")
+    assert (found.repeats, found.batch_size) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense = 1", ["'nonsense' is no option of verb"]),
+        ('lengths = "long"', ["configuration", "lengths", "whole numbers"]),
+        ("batch_size = 0", ["batch_size", "positive"]),
+        ("mode = 3", ["mode", "text in quotes"]),
+        ("mode = ", ["not valid TOML"]),
+    ],
+)
+def test_a_configuration_file_is_answered_for_by_its_key(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as failed:
+        asked(ProfileRequest, ["--task", "mtcdna-1024", "--config", str(file)])
+    assert all(word in str(failed.value) for word in words), failed.value
+
+
+def test_what_is_no_option_or_missing_is_one_sentence() -> None:
+    with pytest.raises(UsageError, match="'tempo' is no option"):
+        build(ProfileRequest, {"tasks": "t", "tempo": 3})
+    with pytest.raises(UsageError, match="--output is missing"):
+        build(PretrainRequest, {"model": "m"})
+    with pytest.raises(UsageError, match="NAME=VALUE"):
+        build(PretrainRequest, {"model": "m", "output": "o", "on": "t", "set": "clip"})
+    with pytest.raises(UsageError, match="objective or backbone"):
+        build(PretrainRequest, {"model": "m", "output": "o", "on": "t", "set": {"x.y": 1}}).changes()
+
+
+def test_settings_given_as_text_are_read_as_json_where_they_are() -> None:
+    given = build(
+        PretrainRequest, {"model": "m", "output": "o", "on": "t", "set": ["clip=1", "objective.recipe=mask+noise"]}
+    )
+    assert given.changes() == {"clip": 1, "objective_options": {"recipe": "mask+noise"}}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6, unique=True).map(tuple))
+def test_seeds_survive_every_spelling(seeds: tuple[int, ...]) -> None:
+    kind = Seeds()
+    assert kind.read(kind.words("--seeds", seeds)[1], "--seeds") == seeds
+    assert kind.read(kind.write(seeds), "--seeds") == seeds
+
+
+def test_home_folders_are_kept_out_of_commands_for_the_record() -> None:
+    request = PretrainRequest(model="m", output=Path.home() / "my run", on="t")
+    assert "-o" not in to_words(request, "pretrain").split()
+    assert "--output ~/'my run'" in to_words(request, "pretrain")
