@@ -151,6 +151,9 @@ def test_every_table_has_its_command() -> None:
 def test_options_named_in_the_text_exist() -> None:
     known = {option for verb in CHECKS for option in options_of(verb)}
     known |= {name for a in script("scripts/paper_table_4.py").parser()._actions for name in a.option_strings}
+    divergence = typer.Typer()
+    divergence.command()(view_divergence.command)
+    known |= {name for parameter in typer.main.get_command(divergence).params for name in parameter.opts}
     named = {word for span in re.findall(r"`(--[^`]+)`", TEXT) for word in span.split() if word.startswith("--")}
     assert len(named) >= 8
     assert named <= known

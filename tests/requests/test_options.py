@@ -38,7 +38,9 @@ def asked(request: type[Any], words: list[str], **environment: str | None) -> An
 
     app.command("verb")(verb)
     app.command("other")(lambda: None)
-    done = CliRunner().invoke(app, ["verb", *words], env={"FINDNA_BENCH_DATA_DIR": None, **environment}, standalone_mode=False)
+    done = CliRunner().invoke(
+        app, ["verb", *words], env={"FINDNA_BENCH_DATA_DIR": None, **environment}, standalone_mode=False
+    )
     if done.exception is not None:
         raise done.exception
     return seen[0]
