@@ -6,6 +6,9 @@ bug and is shown as one. Standard library only.
 
 from __future__ import annotations
 
+import errno
+import re
+
 __all__ = [
     "BenchError",
     "ConfigError",
@@ -19,6 +22,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "WeightsError",
+    "is_out_of_memory",
 ]
 
 
@@ -72,3 +76,30 @@ class OutputError(BenchError):
 
 class ResultsFolderError(OutputError):
     """The results folder cannot be written: nothing that follows could be kept, so a run ends here."""
+
+
+_MEMORY_RAN_OUT = re.compile(
+    r"out[ _]of[ _]memory"  # CUDA, HIP, XPU and MPS, their drivers, oneDNN, XLA; as an exception or as an error code's text
+    r"|not enough memory|(can't|cannot|could not|unable to|failed to) allocate"  # CPU allocators, mmap
+    r"|bad[ _]alloc|invalid buffer size"  # C++, MPS
+    r"|ALLOC(ATION)?_FAILED\b|cudaErrorMemoryAllocation",  # cuBLAS, cuDNN, cuFFT, cuSOLVER, the CUDA runtime
+    re.IGNORECASE,
+)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out: on a device, in Python, in NumPy, or in a library that has no exception of its own for it.
+
+    An error raised ``from`` such a one is one, too. Errors of this harness (:class:`BenchError`) are judged by their cause
+    alone: their text may speak of memory for other reasons.
+    """
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        # By name: this module imports no torch. torch.OutOfMemoryError is torch.cuda's, too.
+        if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+            return True
+        if isinstance(error, RuntimeError) and _MEMORY_RAN_OUT.search(str(error)):
+            return True
+        error = error.__cause__
+    return False

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError
+from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError, is_out_of_memory
 from findna_bench.evaluation.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning, preset_settings, trial_settings
@@ -499,8 +499,8 @@ class _Run:
                 truth = labels[torch.from_numpy(portion).to(labels.device)]
                 part_loss, part_hits = self._backward(pieces, tokens, truth, len(sequences))
                 loss, hits = loss + part_loss, hits + part_hits
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+        except Exception as error:
+            if not is_out_of_memory(error):
                 raise
             fits = False  # nothing may hold on to the failed attempt while memory is freed, so that happens below
         if not fits:
@@ -756,8 +756,3 @@ def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
 def _derived(*numbers: int) -> int:
     """A seed for one purpose and step, unlike those of its neighbours."""
     return int(np.random.SeedSequence(numbers).generate_state(2, np.uint32).view(np.uint64)[0] >> 1)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    signs = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "not enough memory")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(sign in str(error) for sign in signs)

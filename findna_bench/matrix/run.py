@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
-from findna_bench.errors import BenchError, ModelError, OfflineError, OutputError, ResultsFolderError, UnsupportedError
+from findna_bench.errors import (
+    BenchError,
+    ModelError,
+    OfflineError,
+    OutputError,
+    ResultsFolderError,
+    UnsupportedError,
+    is_out_of_memory,
+)
 from findna_bench.matrix.interrupt import uninterrupted
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter, Silent
@@ -275,7 +283,7 @@ class GroupRunner:
         return self._write_all(unit, unfinished(self.request, unit, "skipped", reason, cells=unit.cells[:1]))
 
     def _write_failed(self, unit: Unit, done: Sequence[Result], error: BaseException) -> list[Result]:
-        status = "oom" if _out_of_memory(error) else "error"
+        status = "oom" if is_out_of_memory(error) else "error"
         text = None if isinstance(error, BenchError) else "".join(tracebacks.format_exception(error))
         left = cells_left(unit, done)
         return self._write_all(unit, unfinished(self.request, unit, status, error, traceback=text, cells=left))
@@ -291,15 +299,6 @@ def cells_left(unit: Unit, done: Iterable[Result]) -> list[Cell]:
     """Cells of a unit that have no result yet."""
     known = {result.seed for result in done}
     return [cell for cell in unit.cells if cell.seed not in known]
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: on a device, in Python, or in torch's CPU allocator, which has no exception of its own."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
 
 
 def _named(unit: Unit, error: BaseException) -> ModelError:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from findna_bench.errors import ModelError, NotFiniteError, UsageError
+from findna_bench.errors import ModelError, NotFiniteError, UsageError, is_out_of_memory
 from findna_bench.models.backbone import Encoding, TokenBatch
 from findna_bench.models.cache import EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
@@ -460,15 +460,10 @@ def _try(model: LoadedModel, batch: TokenBatch, compute: Callable[[TokenBatch], 
     try:
         with torch.inference_mode(), compute_precision(model.device, model.dtype):
             return True, compute(batch.to(model.device, non_blocking=True))
-    except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         return False, None
-
-
-def _out_of_memory(error: Exception) -> bool:
-    signs = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "not enough memory")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(sign in str(error) for sign in signs)
 
 
 def _free_memory(model: LoadedModel) -> None:

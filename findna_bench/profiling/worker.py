@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from findna_bench.errors import BenchError, UnsupportedError
+from findna_bench.errors import BenchError, UnsupportedError, is_out_of_memory
 
 __all__ = ["answer", "main"]
 
@@ -36,17 +36,13 @@ def answer(job: Mapping[str, Any]) -> dict[str, Any]:
         return {"status": "ok", **_KINDS[job["kind"]](job)}
     except UnsupportedError as error:
         return {"status": "skipped", "reason": str(error)}
-    except BenchError as error:
-        return {"status": "error", "reason": str(error)}
-    except MemoryError:
-        return {"status": "oom", "reason": "not enough memory"}
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU allocator raises a plain one
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "out of memory" in text.lower() or "can't allocate memory" in text:
-            return {"status": "oom", "reason": text[:200]}
-        return {"status": "error", "reason": f"{type(error).__name__}: {text[:300]}"}
     except Exception as error:  # one model's failure is a row, not the end of the others
-        return {"status": "error", "reason": f"{type(error).__name__}: {str(error)[:300]}"}
+        text = str(error).splitlines()[0] if str(error) else ""
+        if is_out_of_memory(error):
+            return {"status": "oom", "reason": text[:200] or "not enough memory"}
+        if isinstance(error, BenchError):
+            return {"status": "error", "reason": str(error)}
+        return {"status": "error", "reason": f"{type(error).__name__}: {text[:300]}"}
 
 
 def _count(job: Mapping[str, Any]) -> dict[str, Any]:
