@@ -15,7 +15,10 @@ from findna_bench.profiling import worker
 
 RAN_OUT: list[tuple[str, BaseException]] = [
     ("torch on CUDA", torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")),
-    ("the CUDA runtime", RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")),
+    (
+        "the CUDA runtime",
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+    ),
     ("the CUDA driver", RuntimeError("CUDA driver error: out of memory")),
     ("cuBLAS", RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")),
     ("cuDNN 8", RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")),
@@ -24,8 +27,18 @@ RAN_OUT: list[tuple[str, BaseException]] = [
     ("ROCm", RuntimeError("HIP out of memory. Tried to allocate 1.17 GiB")),
     ("MPS", RuntimeError("MPS backend out of memory (MPS allocated: 17.93 GB, other allocations: 392.00 KB)")),
     ("MPS, one buffer", RuntimeError("Invalid buffer size: 24.00 GB")),
-    ("torch on Linux", RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000000 bytes. Error code 12 (Cannot allocate memory)")),  # fmt: skip
-    ("torch on Windows", RuntimeError("[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to allocate 4294967296 bytes.")),  # fmt: skip
+    (
+        "torch on Linux",
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000000 bytes. Error code 12 (Cannot allocate memory)"
+        ),
+    ),  # fmt: skip
+    (
+        "torch on Windows",
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to allocate 4294967296 bytes."
+        ),
+    ),  # fmt: skip
     ("mmap", RuntimeError("unable to mmap 2048 bytes from file <model.safetensors>: Cannot allocate memory (12)")),
     ("C++", RuntimeError("std::bad_alloc")),
     ("Python", MemoryError()),

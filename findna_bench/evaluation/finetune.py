@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError, is_out_of_memory
+from findna_bench.errors import ModelError, NotFiniteError, OutputError, UnsupportedError, UsageError, is_out_of_memory
 from findna_bench.evaluation.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning, preset_settings, trial_settings
@@ -288,7 +288,7 @@ class _Trials:
     @classmethod
     def continued(cls, key: str, file: Path | None) -> _Trials:
         """What lies in the file, where that was written for the same search."""
-        found = load_checkpoint(file) if file is not None else None
+        found = _undamaged(file)
         return cls(**found, file=file) if found is not None and found.get("key") == key else cls(key, file)
 
     def add(self, record: dict[str, Any], outcome: dict[str, Any] | None, worth: float) -> None:
@@ -298,6 +298,15 @@ class _Trials:
         self.trials.append(record)
         if self.file is not None:
             save_checkpoint(self.file, {f.name: getattr(self, f.name) for f in fields(self) if f.name != "file"})
+
+
+def _undamaged(file: Path | None) -> dict[str, Any] | None:
+    """What a checkpoint holds; nothing where there is none. A damaged one costs the work it kept, and a warning says so."""
+    try:
+        return load_checkpoint(file) if file is not None else None
+    except OutputError as error:
+        logger.warning("%s; training starts anew", str(error).removesuffix("; remove it to begin again"))
+        return None
 
 
 def _check(
@@ -654,7 +663,7 @@ class _Run:
         self.save_took = self.saved_at - started
 
     def _continue(self) -> None:
-        found = load_checkpoint(self.checkpoint) if self.checkpoint is not None else None
+        found = _undamaged(self.checkpoint)
         if found is None or found.get("key") != self.key:
             return
         self._load(found["state"])

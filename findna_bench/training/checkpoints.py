@@ -1,12 +1,17 @@
-"""Checkpoints of a training in progress: whole or absent, tensors and plain values only."""
+"""Checkpoints of a training in progress: whole or absent, tensors and plain values only.
+
+A file ends with the sha256 of all that comes before it: torch itself reads tensors with flipped bits without a word, and a
+training that goes on from them ends in other numbers.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -14,6 +19,9 @@ from findna_bench.errors import OutputError
 from findna_bench.files import atomic_path
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
+
+_MARK = b"FBSHA256"
+_TRAILER = len(_MARK) + hashlib.sha256().digest_size
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -24,22 +32,31 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+    with atomic_path(path) as temporary, temporary.open("wb+") as stream:
         try:
             torch.save(dict(state), stream)
         except RuntimeError as error:  # what torch makes of a write that failed; the reason is what it was handling
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from error
             raise
+        stream.seek(0)
+        checksum = hashlib.file_digest(stream, "sha256").digest()  # leaves the stream at its end
+        stream.write(_MARK + checksum)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The state at ``path`` with all tensors on the CPU, or None where there is none.
 
     Raises:
-        OutputError: the file is damaged, or holds anything but tensors and plain values.
+        OutputError: the file is damaged (a single flipped bit is found), or holds anything but tensors and plain values.
     """
     try:
+        with path.open("rb") as stream:
+            whole = _is_whole(stream)
+        if not whole:
+            raise OutputError(
+                f"{path} is damaged: its content does not have the checksum at its end; remove it to begin again"
+            )
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         return None
@@ -50,3 +67,18 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise OutputError(f"{path} is no checkpoint of this program; remove it to begin again")
     return state
+
+
+def _is_whole(stream: IO[bytes]) -> bool:
+    """Whether a file ends with the checksum of what comes before."""
+    length = stream.seek(0, 2) - _TRAILER
+    if length < 0:
+        return False
+    stream.seek(length)
+    trailer = stream.read()
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while length and (block := stream.read(min(length, 1 << 20))):
+        digest.update(block)
+        length -= len(block)
+    return trailer == _MARK + digest.digest()

@@ -146,6 +146,31 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert not file.exists()
 
 
+def test_a_checkpoint_with_flipped_bits_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two bits anywhere, in weights, in the optimiser's state or in what holds them together: the predictions are the same."""
+    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SHARE", 1e9)
+    model, data, file = hyena(), (rows(40, 0), rows(20, 1), 2, QUICK, 0), tmp_path / "cell.pt"
+    whole = fine_tune(model, *data).predict_scores(rows(20, 2).sequences)
+    with pytest.raises(Interrupted):
+        fine_tune(model, *data, checkpoint=file, progress=stop_at(4))
+    kept = file.read_bytes()
+    for share in (0.5, 0.3, 0.8, 0.0, 0.999):
+        damaged = bytearray(kept)
+        for place in (int(share * len(kept)), int(share * len(kept)) + 3):
+            damaged[place % len(kept)] ^= 0x40
+        file.write_bytes(damaged)
+        caplog.clear()
+        first: list[int] = []
+        tuned = fine_tune(model, *data, checkpoint=file, progress=lambda step, _: first.append(step))  # noqa: B023
+        assert np.array_equal(tuned.predict_scores(rows(20, 2).sequences), whole)
+        assert first[0] == 1
+        assert "damaged" in caplog.text
+        assert "starts anew" in caplog.text
+
+
 def test_a_checkpoint_of_other_settings_is_not_continued(tmp_path: Path) -> None:
     file, model = tmp_path / "cell.pt", hyena()
     fine_tune(model, rows(40, 0), rows(20, 1), 2, QUICK, 0, checkpoint=file)

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from findna_bench import api as fb
 from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.cli import app
-from findna_bench.errors import DataError, UsageError, WeightsError
+from findna_bench.errors import DataError, OutputError, UsageError, WeightsError
 from findna_bench.models.loading import load_model
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.training.launch import choose_settings, pretrain
@@ -208,6 +208,31 @@ def test_resume_is_exact_bit_by_bit(genome: Path, tmp_path: Path, monkeypatch: p
     ]
     assert not (tmp_path / "parts" / "checkpoint.pt").exists()
     assert start(genome, tmp_path / "parts", changes=changes).resumed_from == 15
+
+
+def test_a_checkpoint_with_flipped_bits_is_refused(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_step = Pretraining._one_step
+
+    def interrupted(self: Pretraining, parts: Any) -> float:
+        if self._step == 4:
+            raise Stop
+        return one_step(self, parts)
+
+    monkeypatch.setattr(Pretraining, "_one_step", interrupted)
+    with pytest.raises(Stop):
+        start(genome, tmp_path / "m", checkpoint_steps=3)
+    monkeypatch.undo()
+    file = tmp_path / "m" / "checkpoint.pt"
+    kept = file.read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        place = int(share * len(kept))
+        file.write_bytes(kept[:place] + bytes([kept[place] ^ 3]) + kept[place + 1 :])
+        with pytest.raises(OutputError, match="damaged.*remove it to begin again"):
+            start(genome, tmp_path / "m")
+    file.write_bytes(kept)
+    assert start(genome, tmp_path / "m").resumed_from == 3
 
 
 def test_a_folder_holds_one_run(genome: Path, tmp_path: Path) -> None:

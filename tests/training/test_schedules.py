@@ -62,9 +62,25 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.Mon
     assert state is not None
     assert state["step"] == 3
     assert [file.name for file in path.parent.iterdir()] == ["checkpoint.pt"]
-    path.write_bytes(path.read_bytes()[:-100])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
     with pytest.raises(OutputError, match="remove it"):
         load_checkpoint(path)
+    path.write_bytes(b"")
+    with pytest.raises(OutputError, match="remove it"):
+        load_checkpoint(path)
+
+
+def test_no_flipped_bit_of_a_checkpoint_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 3, "weights": {"w": torch.linspace(0, 1, 400)}})
+    whole = path.read_bytes()
+    for place in [*range(0, len(whole), 97), *range(len(whole) - 48, len(whole))]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(OutputError, match="damaged.*remove it"):
+            load_checkpoint(path)
+    path.write_bytes(whole)
+    assert (load_checkpoint(path) or {})["step"] == 3
 
 
 def test_rows_of_any_length_make_batches_without_padding() -> None:
