@@ -32,13 +32,13 @@ RAN_OUT: list[tuple[str, BaseException]] = [
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000000 bytes. Error code 12 (Cannot allocate memory)"
         ),
-    ),  # fmt: skip
+    ),
     (
         "torch on Windows",
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to allocate 4294967296 bytes."
         ),
-    ),  # fmt: skip
+    ),
     ("mmap", RuntimeError("unable to mmap 2048 bytes from file <model.safetensors>: Cannot allocate memory (12)")),
     ("C++", RuntimeError("std::bad_alloc")),
     ("Python", MemoryError()),

@@ -229,7 +229,7 @@ def test_a_checkpoint_with_flipped_bits_is_refused(
     for share in (0.1, 0.5, 0.9):
         place = int(share * len(kept))
         file.write_bytes(kept[:place] + bytes([kept[place] ^ 3]) + kept[place + 1 :])
-        with pytest.raises(OutputError, match="damaged.*remove it to begin again"):
+        with pytest.raises(OutputError, match=r"damaged.*remove it to begin again"):
             start(genome, tmp_path / "m")
     file.write_bytes(kept)
     assert start(genome, tmp_path / "m").resumed_from == 3

@@ -77,7 +77,7 @@ def test_no_flipped_bit_of_a_checkpoint_is_read(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for place in [*range(0, len(whole), 97), *range(len(whole) - 48, len(whole))]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
-        with pytest.raises(OutputError, match="damaged.*remove it"):
+        with pytest.raises(OutputError, match=r"damaged.*remove it"):
             load_checkpoint(path)
     path.write_bytes(whole)
     assert (load_checkpoint(path) or {})["step"] == 3
