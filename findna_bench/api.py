@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from findna_bench.models.loading import LoadedModel as LoadedModel
     from findna_bench.profiling.rows import ProfileRow as ProfileRow
     from findna_bench.results.schema import Result as Result
-    from findna_bench.training.objective import Augmentation as Augmentation
+    from findna_bench.training.augmentation import Augmentation as Augmentation
+    from findna_bench.training.augmentation import MaskingAugmentation as MaskingAugmentation
+    from findna_bench.training.augmentation import effect_of as effect_of
+    from findna_bench.training.augmentation import make_augmentation as make_augmentation
     from findna_bench.training.objective import Objective as Objective
     from findna_bench.training.pretrain import PretrainReport as PretrainReport
 
@@ -47,7 +50,10 @@ _HOME = {
     "Objective": "findna_bench.training.objective",
     "PretrainReport": "findna_bench.training.pretrain",
     "ProfileRow": "findna_bench.profiling.rows",
-    "Augmentation": "findna_bench.training.objective",
+    "Augmentation": "findna_bench.training.augmentation",
+    "MaskingAugmentation": "findna_bench.training.augmentation",
+    "effect_of": "findna_bench.training.augmentation",
+    "make_augmentation": "findna_bench.training.augmentation",
     "SequenceTable": "findna_bench.data.table",
     "Task": "findna_bench.data.task",
     "compute_metrics": "findna_bench.evaluation.metrics",

@@ -88,7 +88,10 @@ class ObjectiveCard(_FactoryCard):
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationCard(_FactoryCard):
-    """An augmentation: its factory makes a :class:`findna_bench.api.Augmentation`."""
+    """An augmentation: its factory makes a :class:`findna_bench.api.Augmentation` from keyword arguments."""
+
+    aliases: tuple[str, ...] = ()
+    """Other names, such as the letter that papers write in a recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -236,3 +237,13 @@ def load_factory(factory: str, what: str) -> Any:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise ModelError(f"{what}: factory {factory!r} cannot be loaded ({type(error).__name__}: {error})") from error
+
+
+def factory_options(factory: Any) -> dict[str, Any]:
+    """Options of a factory with their defaults (``...`` where one must be given): its keyword arguments, or the fields of its
+    class attribute ``Options`` where it has one.
+    """
+    declared = getattr(factory, "Options", None)
+    parameters = inspect.signature(declared if declared is not None else factory).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {p.name: ... if p.default is inspect.Parameter.empty else p.default for p in parameters if p.kind in named}

@@ -12,7 +12,7 @@ import typer
 from findna_bench.cli import options, output
 from findna_bench.errors import UnknownNameError
 from findna_bench.models.spec import MODEL_SCHEMES, ModelSpec, parse_model
-from findna_bench.registry import Entry, get_registry
+from findna_bench.registry import Entry, factory_options, get_registry, load_factory
 
 if TYPE_CHECKING:
     from findna_bench.leaderboard.published import Figure
@@ -86,6 +86,10 @@ def _head(kind: str, found: Entry | ModelSpec) -> dict[str, Any]:
 def _facts(kind: str, entry: Entry, data_dir: Path | None, *, in_words: bool) -> dict[str, Any]:
     """Everything that is known about one card."""
     facts = _head(kind, entry) | asdict(entry.card)
+    if kind in ("backbones", "objectives", "augmentations"):
+        factory = load_factory(entry.card.factory, f"{kind.removesuffix('s')} {entry.card.name!r}")
+        options = factory_options(factory).items()
+        facts["options"] = {name: "required" if default is ... else default for name, default in options}
     if kind != "tasks":
         return facts
     facts |= _data_facts(entry, data_dir)

@@ -77,6 +77,12 @@ class PretrainRequest:
     seed: int | None = option(
         Whole(), "Decides weights, windows, order, views.", default=None, environment=False, panel=_TRAINING
     )
+    recipe: str | None = option(
+        Text(),
+        "Augmentations of the views, by names or letters: student's + teacher's; a single view where there is one network.",
+        default=None,
+        panel=_TRAINING,
+    )
     set: Mapping[str, Any] = option(
         Pairs("NAME=VALUE, e.g. --set objective.alpha=0.9"),
         "Any other setting; objective.NAME, backbone.NAME too; repeatable.",
@@ -126,6 +132,8 @@ class PretrainRequest:
             UsageError: before a dot in ``set`` stands neither objective nor backbone.
         """
         changes = {name: value for name in _SETTINGS if (value := getattr(self, name)) is not None}
+        if self.recipe is not None:
+            changes["objective_options"] = {"recipe": self.recipe}
         for entry, text in self.set.items():
             section, dot, key = entry.replace("-", "_").partition(".")
             if not dot:

@@ -1,14 +1,14 @@
-"""Interfaces of pretraining objectives and augmentations."""
+"""The interface of pretraining objectives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Augmentation", "Objective"]
+__all__ = ["Objective"]
 
 
 class Objective(nn.Module):
@@ -40,10 +40,3 @@ class Objective(nn.Module):
     def settings(self) -> Mapping[str, Any]:
         """JSON-serialisable settings that define this objective."""
         raise NotImplementedError
-
-
-@runtime_checkable
-class Augmentation(Protocol):
-    """``(x, generator) -> x``: (B, L) uint8 codes or (B, L, 5) float, same form out; vectorised, on the tensor's device."""
-
-    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor: ...

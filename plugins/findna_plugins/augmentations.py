@@ -14,7 +14,7 @@ windows are windows into a step function; no index per base is ever made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -208,6 +208,8 @@ class ReverseComplement:
 class Noise:
     """Add independent Gaussian noise to all five channels; rows only, since codes cannot hold it."""
 
+    effect: ClassVar[Literal["values"]] = "values"
+
     mean: float = 0.0
     std: float = 0.2
 
@@ -224,6 +226,8 @@ class Masking:
 
     ``scheme="bert_80_10_10"``: of the chosen positions 80 % are blanked, 10 % become a random base, 10 % stay.
     """
+
+    effect: ClassVar[Literal["mask"]] = "mask"
 
     ratio: float = 0.3
     scheme: Literal["blank", "bert_80_10_10"] = "blank"

@@ -136,18 +136,25 @@ PRETRAINING_PRESETS += (_TINY_PRESET,)
 EVOAUG = "Lee et al., EvoAug, Genome Biology 24:105 (2023); parameters of arXiv 2405.08538"
 
 AUGMENTATIONS = tuple(
-    AugmentationCard(name=name, factory=f"findna_plugins.augmentations:{factory}", summary=summary, reference=EVOAUG)
-    for name, factory, summary in (
-        ("deletion", "Deletion", "D: cut 0 to 20 bases, fill both ends with random bases"),
-        ("insertion", "Insertion", "I: insert 0 to 20 random bases, crop to the length"),
+    AugmentationCard(
+        name=name,
+        aliases=aliases,
+        factory=f"findna_plugins.augmentations:{factory}",
+        summary=summary,
+        reference=EVOAUG,
+    )
+    for name, aliases, factory, summary in (
+        ("deletion", ("D",), "Deletion", "cut 0 to 20 bases, fill both ends with random bases"),
+        ("insertion", ("I",), "Insertion", "insert 0 to 20 random bases, crop to the length"),
         (
             "translocation",
+            ("T",),
             "Translocation",
-            "T: swap the two parts at a random breakpoint; or roll by 0 to N bases either way",
+            "swap the two parts at a random breakpoint; or roll by 0 to N bases either way",
         ),
-        ("noise", "Noise", "N: add N(0, 0.2) to all five channels"),
-        ("reverse-complement", "ReverseComplement", "R: the other strand, with probability 0.5"),
-        ("masking", "Masking", "M: blank 30 % of the positions"),
+        ("noise", ("N",), "Noise", "add N(0, 0.2) to all five channels"),
+        ("reverse-complement", ("R",), "ReverseComplement", "the other strand, with probability 0.5"),
+        ("masking", ("M", "mask"), "Masking", "blank 30 % of the positions"),
     )
 )
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import findna_bench as fb
 from findna_bench.api import Augmentation, ModelError, one_hot
 from findna_plugins import cards, view_divergence
 from findna_plugins.augmentations import (
@@ -216,6 +217,32 @@ def test_divergence_on_uniform_letters_is_as_computed_independently(
     x = torch.randint(0, 4, (400, 1000), dtype=torch.uint8, generator=generator)
     views = Recipe(text, {"T": {"maximum": maximum}}).views(x, generator)
     assert abs(divergence(views.student, views.teacher) - expected) < 0.002
+
+
+def test_names_stand_for_the_letters_and_are_applied_as_written() -> None:
+    x, _ = draw_codes(8, 300, 6)
+    given = {"M": {"ratio": 0.1}, "translocation": {"maximum": 20}}
+    letters = Recipe("MDIT+NR", given)
+    names = Recipe(
+        "mask,deletion,insertion,T+noise,reverse_complement", {"masking": {"ratio": 0.1}, "T": {"maximum": 20}}
+    )
+    one, other = (recipe.views(x, torch.Generator().manual_seed(1)) for recipe in (letters, names))
+    assert torch.equal(one.student, other.student)
+    assert torch.equal(one.teacher, other.teacher)
+    assert one.masked is not None
+    assert 0.05 < float(one.masked.float().mean()) < 0.15
+    turned = Recipe("insertion,deletion+NoAug", {"deletion": {"maximum": 9}}).student.steps
+    assert [type(step).__name__ for step in turned] == ["Insertion", "Deletion"]
+    assert turned[1].maximum == 9  # type: ignore[attr-defined]
+
+
+def test_an_augmentation_is_made_by_name_and_refuses_what_it_does_not_have() -> None:
+    assert fb.make_augmentation("noise", std=0.5) == Noise(std=0.5)
+    assert fb.make_augmentation("R") == ReverseComplement()
+    with pytest.raises(fb.UsageError, match="no option 'sd'; it has mean, std"):
+        fb.make_augmentation("noise", sd=0.5)
+    with pytest.raises(fb.BenchError, match="did you mean"):
+        fb.make_augmentation("nois")
 
 
 def test_noise_cannot_be_added_to_codes() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ACME = Path(__file__).resolve().parents[1] / "third_party" / "acme-dna"
@@ -29,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def findna_bench(site: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from findna_bench.cli import main; main()", *arguments],
-        env=os.environ | {"PYTHONPATH": str(site)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))},
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -50,6 +51,36 @@ def test_backbone_task_and_model_of_a_stranger_are_listed_and_run(installed: Pat
     assert (acme["model"]["distribution"], acme["model"]["version"]) == ("acme-dna", "2.3.1")
     assert acme["metrics"]["main"]["value"] > 0.9 > results["majority", 0]["metrics"]["main"]["value"]
     assert "untrained" in acme["flags"]
+
+
+def test_a_strangers_augmentation_trains(installed: Path, tmp_path: Path) -> None:
+    letters = np.random.default_rng(0).choice(list("ACGT"), size=4000)
+    (tmp_path / "g.fa").write_text(">c\n" + "".join(letters) + "\n")
+    small = ["channels=8", "track_size=2", "hidden=8", "layers=1", "blocks_per_layer=3"]
+    words = [
+        "--windows",
+        "16",
+        "--window-length",
+        "40",
+        "--batch-size",
+        "8",
+        "--validation-windows",
+        "4",
+        "--steps",
+        "2",
+    ]
+    words += [word for size in small for word in ("--set", f"backbone.{size}")]
+    recipe = "mask,deletion,snp+noise,reverse_complement"
+    done = findna_bench(
+        installed, "pretrain", "chordmixer", "--objective", "self_distillation", "--recipe", recipe, "--fasta", "g.fa",
+        "-o", "out", "--device", "cpu", "-q", *words, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["settings"]["objective_options"]["recipe"] == recipe
+    described = json.loads(findna_bench(installed, "describe", "snp", "--json", cwd=tmp_path).stdout)
+    assert described["options"] == {"p": 0.01}
+    assert described["distribution"] == "acme-dna"
 
 
 def test_the_example_of_a_plugin_passes_the_checks_its_author_is_told_to_run(installed: Path, tmp_path: Path) -> None:

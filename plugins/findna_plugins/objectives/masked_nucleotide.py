@@ -25,7 +25,8 @@ class MaskedNucleotideOptions:
     """
 
     recipe: str = "MDIT"
-    """Letters of the one view; as the student's in self-distillation, so that only that is ablated. ``M`` masks without editing."""
+    """The one view, letters or names; as the student's in self-distillation, so that only that is ablated. ``M`` masks without
+    editing."""
     translocation_maximum: int | None = None
     """None: translocation swaps the two parts at a random breakpoint (section 3.3). A number: it rolls by at most so many bases
     either way, as EvoAug and the released code (20) do."""
@@ -36,10 +37,8 @@ class MaskedNucleotideOptions:
     """mean over masked positions, or sum per sequence (equation 2); alone, the two differ by a factor."""
 
     def __post_init__(self) -> None:
-        if "M" not in self.recipe or "+" in self.recipe:
-            raise ModelError(
-                f"masked_nucleotide: recipe {self.recipe!r} must be the letters of one view, M among them, as in MDIT"
-            )
+        if "+" in self.recipe:
+            raise ModelError(f"masked_nucleotide: recipe {self.recipe!r} is one view, as in MDIT or mask,deletion")
         for name, allowed in {"mnm_loss": ("ce", "bce"), "mnm_reduction": ("sum", "mean")}.items():
             if getattr(self, name) not in allowed:
                 raise ModelError(
@@ -60,6 +59,8 @@ class MaskedNucleotide(Objective):
         ModelError: an option is unknown, or the backbone has no nucleotide head.
     """
 
+    Options = MaskedNucleotideOptions
+
     def __init__(self, backbone: Backbone, **options: Any) -> None:
         super().__init__()
         try:
@@ -71,6 +72,8 @@ class MaskedNucleotide(Objective):
         masking = {"ratio": self.options.mask_ratio, "scheme": self.options.mask_scheme}
         edits = {"M": masking, "T": {"maximum": self.options.translocation_maximum}}
         self.recipe = Recipe(f"{self.options.recipe}+NoAug", edits)
+        if self.recipe.student.mask is None:
+            raise ModelError(f"masked_nucleotide: recipe {self.options.recipe!r} masks nothing; add M, as in MDIT")
 
     def training_step(self, batch: Tensor, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         """``batch`` (B, L) codes -> ``loss``, ``mnm``, ``mnm_sum``, ``accuracy``."""

@@ -61,7 +61,7 @@ class SelfDistillationOptions:
     """
 
     recipe: str = PAPER_RECIPE
-    """Student's and teacher's augmentations (:mod:`findna_plugins.views`); ``reference`` for those of the released code."""
+    """Student's and teacher's augmentations, letters or names (:mod:`findna_plugins.views`); ``reference`` for those of the released code."""
     translocation_maximum: int | None = None
     """None: translocation swaps the two parts at a random breakpoint (section 3.3). A number: it rolls by at most so many bases
     either way, as EvoAug and the released code (20) do."""
@@ -141,6 +141,7 @@ class SelfDistillation(Objective):
         ModelError: an option is unknown or out of range, or the backbone has no nucleotide head.
     """
 
+    Options = SelfDistillationOptions
     progress: Tensor
 
     def __init__(self, backbone: Backbone, **options: Any) -> None:

@@ -1,11 +1,16 @@
 """Cards only: nothing here imports torch."""
 
-from findna_bench.cards import BackboneCard, ModelCard, TaskCard, hookimpl
+from findna_bench.cards import AugmentationCard, BackboneCard, ModelCard, TaskCard, hookimpl
 
 
 @hookimpl
 def findna_bench_backbones():
     return [BackboneCard(name="acme-convolution", factory="acme_dna.network:Convolution", summary="one convolution")]
+
+
+@hookimpl
+def findna_bench_augmentations():
+    return [AugmentationCard(name="snp", factory="acme_dna.augmentation:SNP", summary="random substitutions")]
 
 
 @hookimpl
