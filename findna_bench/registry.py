@@ -1,8 +1,9 @@
 """Finds plugins, resolves names, and explains collisions and plugins that fail.
 
 Each entry point of the group ``findna_bench`` is loaded by itself, and hooks are called plugin by plugin, so that one
-broken plugin costs nobody else anything: it is listed as broken with its error. Two entries of one name are an error only
-when that name is used; ``distribution:name`` says which is meant.
+broken plugin costs nobody else anything: it is listed as broken with its error. Of two entries of one name, a card's own
+distribution's is meant where a card names it (a suite its tasks, a model its backbone), else the harness's own; two strangers'
+are an error when the name is used, and ``distribution:name`` says which is meant in any case.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import difflib
 import importlib
 import importlib.metadata
 import inspect
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,9 +34,23 @@ from findna_bench.cards import (
     SuiteCard,
     TaskCard,
 )
-from findna_bench.errors import ModelError, UnknownNameError
+from findna_bench.errors import ModelError, UnknownNameError, UsageError
 
-__all__ = ["Entry", "Plugin", "Registry", "get_registry", "load_factory", "normalise"]
+__all__ = [
+    "NO_PLUGIN",
+    "Entry",
+    "Plugin",
+    "Registry",
+    "factory_options",
+    "get_registry",
+    "load_factory",
+    "normalise",
+]
+
+NO_PLUGIN = "FINDNA_BENCH_NO_PLUGIN"
+"""Environment variable with the plugins that are not to be loaded, by name or distribution, separated by commas."""
+_OWN = "findna-bench"
+"""The distribution this package is part of."""
 
 CARD_TYPES: Mapping[str, type] = {
     "backbones": BackboneCard,
@@ -75,6 +91,8 @@ class Plugin:
     version: str
     errors: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    disabled: bool = False
+    """Left out because the user said so; nothing of it was imported."""
 
     @property
     def broken(self) -> bool:
@@ -92,13 +110,24 @@ class Registry:
 
     @classmethod
     def discover(cls) -> Registry:
-        """Load every entry point of the group ``findna_bench`` in a fixed order."""
+        """Load every entry point of the group ``findna_bench`` in a fixed order, but for those that :data:`NO_PLUGIN` names.
+
+        Raises:
+            UsageError: it names a plugin that is not installed.
+        """
         registry = cls()
+        unwanted = {normalise(part.strip()) for part in os.environ.get(NO_PLUGIN, "").split(",") if part.strip()}
+        met: set[str] = set()
         points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
         for point in sorted(points, key=lambda p: (p.dist.name if p.dist else "", p.name)):
             distribution = point.dist.name if point.dist else "unknown"
             version = point.dist.version if point.dist else "unknown"
             plugin = Plugin(point.name, point.value, distribution, version)
+            if named := {normalise(point.name), normalise(distribution)} & unwanted:
+                met |= named
+                plugin.disabled = True
+                registry.plugins.append(plugin)
+                continue
             try:
                 module = point.load()
             except Exception as error:
@@ -106,6 +135,9 @@ class Registry:
                 registry.plugins.append(plugin)
                 continue
             registry.add(module, plugin)
+        if absent := sorted(unwanted - met):
+            known = ", ".join(sorted({plugin.distribution for plugin in registry.plugins}))
+            raise UsageError(f"--no-plugin {absent[0]}: no such plugin is installed; there are {known}")
         return registry
 
     def add(self, module: ModuleType | object, plugin: Plugin) -> None:
@@ -153,23 +185,43 @@ class Registry:
         """All cards of a kind, in registration order."""
         return [entry.card for entry in self._entries[kind]]
 
-    def resolve(self, kind: str, name: str) -> Entry:
+    def resolve(self, kind: str, name: str, *, within: str | None = None) -> Entry:
         """The entry called ``name`` (or an alias of it, or ``distribution:name``).
+
+        Args:
+            kind: plural, as ``models``.
+            name: compared without regard to case, ``_`` read as ``-``.
+            within: distribution of the card that names it: its own entry of that name is meant, whoever else has one.
 
         Raises:
             UnknownNameError: no such name (the nearest ones are named), or several plugins register it.
         """
         found = self.named(kind, name)
-        if len(found) == 1:
-            return found[0]
         if not found:
             raise UnknownNameError(self._unknown(kind, name))
+        for owner in (within, _OWN):
+            own = [entry for entry in found if entry.distribution == owner]
+            if len(own) == 1:
+                return own[0]
+        if len(found) == 1:
+            return found[0]
         choices = sorted({f"{entry.distribution}:{_full(entry.card)}" for entry in found})
         if len(choices) == 1:
             raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is registered more than once by {found[0].distribution}")
         if len({_full(entry.card) for entry in found}) > 1 and ":" not in name:
             choices = sorted({_full(entry.card) for entry in found})
         raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is ambiguous; write one of {', '.join(choices)}")
+
+    def shadowed(self, kind: str, name: str) -> list[str]:
+        """``distribution:name`` of every other entry of a name that :meth:`resolve` finds one for."""
+        if ":" in name:
+            return []
+        meant = self.resolve(kind, name)
+        return [f"{e.distribution}:{_full(e.card)}" for e in self.named(kind, name) if e is not meant]
+
+    def distribution_of(self, kind: str, card: Any) -> str | None:
+        """The distribution that registers a card."""
+        return next((entry.distribution for entry in self._entries[kind] if entry.card is card), None)
 
     def named(self, kind: str, name: str) -> list[Entry]:
         """All entries called ``name``; where some bear it as their own and others as an alias, the former alone."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -36,8 +37,18 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
+    no_plugin: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this form on every Python it supports
+        typer.Option(
+            "--no-plugin",
+            metavar="NAME",
+            help="Leave out an installed plugin, by its name or distribution; repeatable. Stands before the verb.",
+            envvar="FINDNA_BENCH_NO_PLUGIN",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    if no_plugin:  # processes that this one starts leave it out, too
+        os.environ["FINDNA_BENCH_NO_PLUGIN"] = ",".join(no_plugin)
 
 
 def _register() -> None:

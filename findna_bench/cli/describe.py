@@ -37,8 +37,8 @@ def describe(
     if (given := _model_given(name) or _task_given(name, data_dir)) is not None:
         described = [given]
     else:
-        kind, entries = _find(name)
-        described = [_facts(kind, entry, data_dir, in_words=not json) for entry in entries]
+        described = [*_generic_presets(name)]
+        described += [_facts(kind, entry, data_dir, in_words=not json) for kind, entry in _find(name, bool(described))]
     if json:
         output.print_json(_plain(described if len(described) > 1 else described[0]))
         return
@@ -111,22 +111,37 @@ def _print(facts: dict[str, Any]) -> None:
                 print(f"{'':<{width}}  {line}")
 
 
-def _find(name: str) -> tuple[str, list[Entry]]:
-    """The entry of this name; several, where it is a preset of several protocols."""
+def _generic_presets(name: str) -> list[dict[str, Any]]:
+    """Presets of that name that the protocols have of their own."""
+    from findna_bench.evaluation.presets import GENERIC, preset_settings
+
+    return [
+        {"kind": "preset", "name": name, "protocol": protocol, "distribution": "findna-bench"}
+        | {"summary": (type(presets[name]).__doc__ or "").partition(".")[0], "settings": preset_settings(presets[name])}
+        for protocol, presets in GENERIC.items()
+        if name in presets
+    ]
+
+
+def _find(name: str, known: bool) -> list[tuple[str, Entry]]:
+    """Everything that plugins register under a name, of every kind.
+
+    Raises:
+        UnknownNameError: there is nothing, and it is not ``known`` from elsewhere.
+    """
     registry = get_registry()
-    errors = []
-    for kind in _KINDS:
-        found = registry.named(kind, name)
-        if kind == "presets" and len({entry.card.protocol for entry in found}) == len(found) > 1:
-            return kind, found
-        try:
-            return kind, [registry.resolve(kind, name)]
-        except UnknownNameError as error:
-            errors.append(str(error))
+    found = [(kind, entry) for kind in _KINDS for entry in registry.named(kind, name)]
+    if found or known:
+        return found
     if Path(name).exists():
         raise UnknownNameError(f"nothing is called {name!r}; for the file or folder of this name write ./{name}")
-    helpful = next((e for e in errors if "did you mean" in e or "ambiguous" in e), errors[0])
-    raise UnknownNameError(helpful)
+    errors = []
+    for kind in _KINDS:
+        try:
+            registry.resolve(kind, name)
+        except UnknownNameError as error:
+            errors.append(str(error))
+    raise UnknownNameError(next((e for e in errors if "did you mean" in e), errors[0]))
 
 
 def _data_facts(entry: Entry, data_dir: Path | None) -> dict[str, Any]:

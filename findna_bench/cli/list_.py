@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from findna_bench.cli import options, output
-from findna_bench.registry import Registry, get_registry
+from findna_bench.registry import Plugin, Registry, get_registry
 
 
 class Kind(StrEnum):
@@ -88,13 +88,19 @@ def _suites(registry: Registry, data_dir: Any) -> Rows:
     ]
 
 
+def _state(plugin: Plugin) -> str:
+    if plugin.disabled:
+        return "left out (--no-plugin)"
+    return "broken: " + "; ".join(plugin.errors) if plugin.broken else "ok"
+
+
 def _plugins(registry: Registry, data_dir: Any) -> Rows:
     return ["plugin", "distribution", "version", "state", "offers"], [
         [
             plugin.name,
             plugin.distribution,
             plugin.version,
-            "broken: " + "; ".join(plugin.errors) if plugin.broken else "ok",
+            _state(plugin),
             ", ".join(f"{count} {kind}" for kind, count in plugin.counts.items()) or "-",
         ]
         for plugin in registry.plugins

@@ -82,11 +82,11 @@ def intervals_folder(suite: str, task: str, data_dir: Path) -> Path:
     return data_dir / "intervals" / path_segment(suite) / path_segment(task)
 
 
-def resolve_task(name: str, registry: Registry | None = None) -> TaskRef:
+def resolve_task(name: str, registry: Registry | None = None, *, within: str | None = None) -> TaskRef:
     """The task called ``name``: ``suite/task``, a bare name if unique, or a path.
 
     A path starts with ``./``, ``../``, ``/`` or ``~``; any other text with a separator is a path if it exists and no task
-    is registered under that name.
+    is registered under that name. within: distribution of the suite that names it, whose own task is meant first.
 
     Raises:
         UnknownNameError: no such task, or an ambiguous bare name.
@@ -99,7 +99,7 @@ def resolve_task(name: str, registry: Registry | None = None) -> TaskRef:
     if not known and "/" in name and Path(name).exists():
         return _path_ref(Path(name))
     try:
-        entry = registry.resolve("tasks", name)
+        entry = registry.resolve("tasks", name, within=within)
     except UnknownNameError as error:
         if Path(name).exists():
             raise UnknownNameError(f"{error}; for the file or folder of this name write ./{name}") from error
@@ -147,8 +147,10 @@ def suite_tasks(suite: SuiteCard, registry: Registry | None = None, *, extra: bo
     Raises:
         UnknownNameError: the suite names a task that no plugin registers.
     """
+    registry = registry or get_registry()
     names = (*suite.tasks, *(suite.extra_tasks if extra else ()))
-    return [resolve_task(task, registry) for task in names]
+    within = registry.distribution_of("suites", suite)
+    return [resolve_task(task, registry, within=within) for task in names]
 
 
 def check_kind(card: TaskCard) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from findna_bench.cards import POOLINGS, PROTOCOLS, RUNNABLE_TASK_KINDS
-from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task
+from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.evaluation.presets import PROBE_PRESETS, Preset, resolve_preset
 from findna_bench.files import stable_hash
@@ -238,18 +239,17 @@ def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
     Raises:
         UsageError: two paths would have their results under one name.
     """
-    names = [
-        name
-        for suite in request.suites
-        for card in (resolve_suite(suite, registry),)
-        for name in (*card.tasks, *card.extra_tasks)
-    ]
+    suites = (suite_tasks(resolve_suite(suite, registry), registry) for suite in request.suites)
     tasks: dict[str, TaskRef] = {}
-    for name in (*names, *request.tasks):
-        task = resolve_task(name, registry)
+    for task in (*chain.from_iterable(suites), *(resolve_task(name, registry) for name in request.tasks)):
         known = tasks.setdefault(task.name, task)
         if known.path != task.path:
             raise UsageError(f"{known.path} and {task.path} are both task {task.name}; rename one of them")
+        if known.distribution != task.distribution:
+            raise UsageError(
+                f"{known.distribution} and {task.distribution} both have a task {task.name}, and results of one would stand for the "
+                "other; run them into two folders"
+            )
     return list(tasks.values())
 
 

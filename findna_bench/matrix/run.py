@@ -51,9 +51,22 @@ def run(request: RunRequest, registry: Registry | None = None, reporter: Reporte
     store = ResultStore(request.output_dir)
     store.check_writable()
     store.sweep()
+    for note in _shadowed(request, registry):
+        reporter.note(note)
     reporter.started(len(units), sum(len(unit.cells) for unit in units), _finished_before(store, request, units))
     paths = [path for group in group_units(units) for path in executor(request, group, reporter)]
     return [read_result(path) for path in paths]
+
+
+def _shadowed(request: RunRequest, registry: Registry) -> list[str]:
+    """Names of the request that several plugins register, and which of them is meant."""
+    names = [("models", model.partition("@")[0]) for model in request.models] + [("tasks", t) for t in request.tasks]
+    notes = []
+    for kind, name in names:
+        if registry.named(kind, name) and (others := registry.shadowed(kind, name)):
+            meant = registry.resolve(kind, name).distribution
+            notes.append(f"{name} is {meant}'s; {' and '.join(others)} can be written out")
+    return notes
 
 
 def group_units(units: Sequence[Unit]) -> list[list[Unit]]:

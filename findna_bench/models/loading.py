@@ -153,7 +153,7 @@ def backbone_class(spec: ModelSpec, config: Mapping[str, Any] | None, registry: 
         ModelError: none fits, several fit, or the factory is no Backbone.
     """
     if spec.card.backbone != PUBLISHED:
-        entry = registry.resolve("backbones", str(spec.card.backbone))
+        entry = registry.resolve("backbones", str(spec.card.backbone), within=spec.distribution)
         return entry.card.name, _backbone(entry.card.factory, entry.card.name)
     if config is None:
         raise ModelError(f"{spec.display_name}: it has no config.json, so nothing says which architecture this is")

@@ -62,6 +62,16 @@ def test_a_preset_of_several_protocols_is_described_for_each(
     assert "7d569d730fd0934ff4b68ba33ab01340bf4569e5" in one["reference"]
 
 
+def test_all_things_of_one_name_are_described(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = json.loads(bench(monkeypatch, capsys, "describe", "findna-tiny", "--json"))
+    assert [one["kind"] for one in tiny] == ["encoder", "preset"]
+    default = json.loads(bench(monkeypatch, capsys, "describe", "default", "--json"))
+    assert {one["protocol"] for one in default} >= {"probe", "finetune", "knn"}
+    assert all(one["settings"] for one in default)
+
+
 def test_what_run_takes_can_be_described_though_no_plugin_registers_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,17 +136,55 @@ def test_a_broken_plugin_is_listed_with_its_error_and_costs_nobody_else_anything
     assert {"findna", "dnabert2"} <= {row["model"] for row in models}
 
 
-def test_a_collision_is_an_error_only_when_the_name_is_used(tmp_path: Path) -> None:
-    plugin(
-        tmp_path,
-        "usurper",
-        "from findna_bench.cards import ModelCard, hookimpl\n@hookimpl\ndef findna_bench_models():\n"
-        "    return [ModelCard(name='findna', kind='encoder', backbone='chordmixer')]",
+USURPER = """
+from findna_bench.cards import ModelCard, TaskCard, hookimpl
+
+@hookimpl
+def findna_bench_models():
+    return [ModelCard(name=name, kind="encoder", backbone="chordmixer") for name in ("kmer", "theirs")]
+
+@hookimpl
+def findna_bench_tasks():
+    return [
+        TaskCard(name=name, suite="demo", kind="binary", labels=("a", "b"), metric="accuracy", factory="nowhere:rows")
+        for name in ("species4", "motif_order")
+    ]
+"""
+
+
+def test_a_strangers_names_disturb_neither_suites_nor_the_harness_own(tmp_path: Path) -> None:
+    plugin(tmp_path, "usurper", USURPER)
+    done = findna_bench(
+        tmp_path, "run", "-m", "kmer", "--suite", "demo", "--seeds", "1", "-L", "40", "--json", cwd=tmp_path
     )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert {(r["model"]["kind"], r["status"]) for r in results} == {("features", "success")}
+    assert len(results) == 3
+    assert "usurper:kmer" in done.stderr, "which of the two was meant is said"
+    both = findna_bench(tmp_path, "plan", "-m", "kmer", "--suite", "demo", "-t", "usurper:demo/species4", cwd=tmp_path)
+    assert both.returncode == 2
+    assert "findna-bench and usurper both have a task demo/species4" in both.stderr
+
+
+def test_two_strangers_of_one_name_are_an_error_only_when_it_is_used(tmp_path: Path) -> None:
+    for name in ("usurper", "pretender"):
+        plugin(tmp_path, name, USURPER)
     assert findna_bench(tmp_path, "list", "models", cwd=tmp_path).returncode == 0
-    clash = findna_bench(tmp_path, "plan", "-m", "findna", "-t", "demo/species4", cwd=tmp_path)
+    clash = findna_bench(tmp_path, "plan", "-m", "theirs", "-t", "demo/species4", cwd=tmp_path)
     assert clash.returncode == 2
-    assert "usurper:findna" in clash.stderr
-    assert "findna-bench:findna" in clash.stderr
-    named = findna_bench(tmp_path, "plan", "-m", "findna-bench:findna", "-t", "demo/species4", cwd=tmp_path)
+    assert "usurper:theirs" in clash.stderr
+    assert "pretender:theirs" in clash.stderr
+    named = findna_bench(tmp_path, "plan", "-m", "pretender:theirs", "-t", "demo/species4", cwd=tmp_path)
     assert named.returncode == 0, named.stderr
+    left_out = findna_bench(
+        tmp_path, "--no-plugin", "usurper", "plan", "-m", "theirs", "-t", "demo/species4", cwd=tmp_path
+    )
+    assert left_out.returncode == 0, left_out.stderr
+    listed = json.loads(
+        findna_bench(tmp_path, "--no-plugin", "usurper", "list", "plugins", "--json", cwd=tmp_path).stdout
+    )
+    assert next(row["state"] for row in listed if row["plugin"] == "usurper").startswith("left out")
+    absent = findna_bench(tmp_path, "--no-plugin", "nobody", "list", "models", cwd=tmp_path)
+    assert absent.returncode == 2
+    assert "no such plugin" in absent.stderr
