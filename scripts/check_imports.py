@@ -20,6 +20,7 @@ LEVELS = {
     "cards": 3,
     "hookspecs": 4,
     "registry": 5,
+    "code": 6,
     "sequences": 6,
     "results": 6,
     "data": 7,

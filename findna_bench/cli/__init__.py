@@ -55,6 +55,7 @@ def _register() -> None:
     """Verb modules import nothing heavy, so that ``--help`` is fast."""
     from findna_bench.cli import (
         audit,
+        cache,
         check,
         compare,
         describe,
@@ -82,6 +83,7 @@ def _register() -> None:
     app.command("compare")(compare.compare)
     app.command("verify")(verify.verify)
     app.add_typer(results.app, name="results")
+    app.add_typer(cache.app, name="cache")
     app.command("list")(list_.list_)
     app.command("describe")(describe.describe)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import importlib.resources
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from findna_bench.cards import TaskCard
+from findna_bench.code import factory_digest
 from findna_bench.data.catalog import (
     MANIFEST,
     SPLITS,
@@ -251,14 +250,11 @@ class _Generated(_InMemory):
 
     @property
     def digest(self) -> str:
-        """Hash of the generator's module and its settings: the rows follow from them, and are not made for it."""
+        """Hash of the generator's code and its settings: the rows follow from them, and are not made for it; only where the code
+        cannot be hashed are they.
+        """
         factory = self.card.factory or ""
-        make = load_factory(factory, f"task {self.card.full_name}")
-        module = importlib.import_module(make.__module__)
-        try:
-            code = hashlib.sha256(inspect.getsource(module).encode()).hexdigest()
-        except (OSError, TypeError):
-            code = "no source"
+        code = factory_digest(factory) or content_digest(self.labels, self.tables)
         return stable_hash([factory, code, _plain(self.card.config), self.card.version, list(self.labels)])
 
     @functools.cached_property

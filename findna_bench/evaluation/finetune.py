@@ -135,13 +135,15 @@ def fine_tune(
     ``test`` chooses on ``test`` (to reproduce papers that did). strand: ``rc-augment`` reads each row on a strand drawn anew
     in every epoch, ``rc-mean`` averages the vectors of both, ``rc-logit-mean`` the logits when predicting. pooling, window:
     None = the preset's, else the card's. batch_size: rows read at once, ``auto`` or a number; a step sees the preset's
-    ``batch_size`` in any case. checkpoint: file to continue from and to write to. reload: loads the same weights with other
+    ``batch_size`` in any case. checkpoint: file to continue from and to write to; not used for a model whose code cannot be
+    hashed. reload: loads the same weights with other
     settings of the backbone, for presets that ask for these. progress: called with (steps done, of all).
 
     Raises:
         UsageError, UnsupportedError: an option is wrong, or the model cannot do what the preset asks for.
         torch.OutOfMemoryError: a single row does not fit. ModelError: training does not stay finite.
     """
+    checkpoint = checkpoint if model.code_digest is not None else None
     run = _begin(
         model,
         train,
@@ -228,6 +230,7 @@ def search(
         raise UsageError(
             f"a search chooses among settings by validation, which --selection {selection} does not look at"
         )
+    checkpoint = checkpoint if model.code_digest is not None else None
     monitor = options.get("metric", "accuracy") if presets[0].monitor == "main" else presets[0].monitor
     drawn = trial_settings(presets)
     steps = [_planned_steps(preset, len(train))[1] for preset in presets]
@@ -422,7 +425,7 @@ class _Run:
         lengths = [sum(map(len, table.sequences)) for table in (self.train, self.chosen_on)]
         labels = [table.labels.tolist() for table in (self.train, self.chosen_on)]
         settings = [preset_settings(self.preset), asdict(self.options), self.seed, self.n_classes]
-        weights = [self.model.weights_digest, self.model.dtype_name, self.model.device.type]
+        weights = [self.model.weights_digest, self.model.code_digest, self.model.dtype_name, self.model.device.type]
         return stable_hash([settings, weights, rows, lengths, labels])
 
     # ------------------------------------------------------------------------------------------------------ the loop

@@ -44,7 +44,7 @@ def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
     return Grid(tuple(header), tuple(lines))
 
 
-_OF_THE_MODEL = ("weights", "network", "pooling", "layer", "strand", "window", "distribution", "version")
+_OF_THE_MODEL = ("weights", "network", "pooling", "layer", "strand", "window", "distribution", "version", "code")
 """Settings that do not depend on the protocol, by which rows of two tables are the same model or not."""
 
 

@@ -415,6 +415,7 @@ def described(group: Sequence[Result]) -> dict[str, str]:
         "limit": "none" if r.limit is None else str(r.limit),
         "distribution": str(r.model.distribution),
         "version": str(r.model.version),
+        "code": str(r.model.code_digest or "-").removeprefix("sha256:")[:12],
         "tokenizer": str(r.model.tokenizer_digest or "-")[:12],
         "protocol version": str(r.protocol_version),
         "device": str(r.environment.get("device")),

@@ -23,10 +23,12 @@ class ModelFacts:
     card_version: int
     backbone: str | None = None
     settings: Mapping[str, Any] | None = None
-    """Constructor settings of a control (a control has no weights; its settings define it)."""
+    """What it was built with: sizes of a network, constructor settings of a control, digests of files that these name."""
     weights_source: str | None = None
     weights_digest: str | None = None
     tokenizer_digest: str | None = None
+    code_digest: str | None = None
+    """Of the code that made the model (:mod:`findna_bench.code`); None where it cannot be hashed."""
     network: str | None = None
     trained: bool | None = None
     n_parameters: int | None = None
@@ -64,6 +66,7 @@ def config_settings(
         "model_settings": dict(model.settings or {}),
         "weights_digest": model.weights_digest,
         "tokenizer_digest": model.tokenizer_digest,
+        "code_digest": model.code_digest,
         "network": model.network,
         "pooling": model.pooling,
         "layer": model.layer,

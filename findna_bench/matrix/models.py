@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from findna_bench.cards import ModelCard
+from findna_bench.code import file_settings
 from findna_bench.evaluation.presets import FineTuning, Preset
 from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import RunRequest, network_of, weights_of
-from findna_bench.models.spec import ModelSpec
+from findna_bench.models.spec import ModelSpec, model_code
 from findna_bench.registry import Registry, load_factory
 from findna_bench.results import schema
 
@@ -138,9 +140,11 @@ class LiveModel:
             distribution_version=self.spec.version,
             card_version=self.card.version,
             backbone=self.card.backbone,
+            settings=_settings(loaded.config) | {"max_length": loaded.card.max_length},
             weights_source=loaded.weights_source,
             weights_digest=loaded.weights_digest,
             tokenizer_digest=loaded.tokenizer_digest,
+            code_digest=loaded.code_digest,
             network=loaded.network,
             trained=loaded.trained,
             n_parameters=loaded.n_parameters,
@@ -153,7 +157,6 @@ class LiveModel:
         )
 
     def _control_facts(self) -> ModelFacts:
-        settings = dict(self.card.config)
         digest = None
         if self.spec.location is not None:
             from findna_bench.models.weights import file_digest
@@ -165,8 +168,9 @@ class LiveModel:
             distribution=self.spec.distribution,
             distribution_version=self.spec.version,
             card_version=self.card.version,
-            settings=settings,
+            settings=_settings(self.card.config),
             weights_digest=digest,
+            code_digest=model_code(self.spec, self._registry),
             n_parameters=self.card.n_parameters,
             licence=self.card.licence_weights or None,
             device_type=self.device_type,
@@ -288,7 +292,7 @@ class LiveModel:
         if self._cache is None:
             from findna_bench.models.cache import EmbeddingCache
 
-            self._cache = EmbeddingCache()
+            self._cache = EmbeddingCache(fresh=self._request.overwrite == "always")
         return self._cache
 
     def _count(self, coverage: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
@@ -312,3 +316,10 @@ class LiveModel:
 
 
 Counter = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as an identity takes them: JSON-serialisable, with the digests of files that they name."""
+    plain = json.loads(json.dumps(dict(config), default=repr))
+    files = file_settings(config)
+    return plain | {"files": files} if files else plain

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
+from findna_bench.code import file_settings
 from findna_bench.errors import (
     BenchError,
     ModelError,
@@ -23,6 +24,7 @@ from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import Cell, RunRequest, Unit, expand, weights_of
 from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
+from findna_bench.models.cache_folder import cache_limit
 from findna_bench.models.spec import ModelSpec
 from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.results.claims import Claims
@@ -48,6 +50,7 @@ def run(request: RunRequest, registry: Registry | None = None, reporter: Reporte
     executor = load_factory(
         registry.resolve("executors", request.executor).card.factory, f"executor {request.executor!r}"
     )
+    cache_limit()  # a malformed limit is said before any work
     store = ResultStore(request.output_dir)
     store.check_writable()
     store.sweep()
@@ -253,7 +256,11 @@ class GroupRunner:
         """All results of a unit by what was asked for: same name, data and preset; None where some are missing, or where a folder
         or file may hold other weights than it did.
         """
-        local = unit.model.location is not None or weights_of(self.request, unit.model) is not None
+        local = (
+            unit.model.location is not None
+            or weights_of(self.request, unit.model) is not None
+            or bool(file_settings(unit.model.card.config))
+        )
         if self.request.overwrite == "always" or local:
             return None
         lying = successes(self.store, unit, self.request.protocol)
@@ -277,11 +284,12 @@ class GroupRunner:
     def _divide(self, facts: UnitFacts) -> tuple[list[Result], list[CellKeys]]:
         """Cells whose file exists and reads well, and those to compute."""
         done, pending = [], []
+        anew = self.request.overwrite == "always" or facts.model.code_digest is None
         folder = self.store.folder(facts.model.name, facts.task.card.suite, facts.task.card.name, self.request.protocol)
         for cell in facts.cells:
             path = folder / f"{cell.identity[:16]}.json"
             try:
-                result = read_result(path) if path.exists() and self.request.overwrite != "always" else None
+                result = read_result(path) if path.exists() and not anew else None
             except OutputError as error:
                 self.reporter.note(f"{error}; it is computed again")
                 result = None

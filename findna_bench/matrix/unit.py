@@ -19,7 +19,7 @@ from findna_bench.data.catalog import data_root, task_status
 from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, UnknownNameError
 from findna_bench.evaluation.intervals import bootstrap_intervals
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FineTuning, Preset, draw_settings, preset_settings, trial_settings
@@ -28,12 +28,16 @@ from findna_bench.matrix.identity import ModelFacts, TaskFacts, config_id, confi
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter
 from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest, Unit, chosen_preset
+from findna_bench.models.spec import model_code
 from findna_bench.registry import Registry
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
 from findna_bench.results.store import ScoredRows
 
 __all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "unfinished", "valid_results"]
+
+CODE_NOT_HASHED = "code not hashed"
+"""Flag of a result that nothing can be compared with: neither it nor what it was computed from is ever taken up again."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,10 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
 def valid_results(
     request: RunRequest, registry: Registry, unit: Unit, results: Sequence[schema.Result]
 ) -> list[schema.Result]:
-    """Those finished results that were computed on today's data with today's settings (nothing but the manifest is read)."""
+    """Those finished results that were computed on today's data, with today's settings and by today's code (of the data nothing
+    but the manifest is read; the code is not imported).
+    """
+    results = [result for result in results if _same_code(result, unit, registry)]
     if not results:
         return []
     if unit.task.card is not None and task_status(unit.task.card, data_root(request.data_dir)) == "missing":
@@ -119,6 +126,15 @@ def valid_results(
         and all(json.dumps(result.protocol.settings.get(key)) == json.dumps(value) for key, value in settings.items())
         and (tried is None or [trial["settings"] for trial in result.protocol.settings.get("trials", [])] == tried)
     ]
+
+
+def _same_code(result: schema.Result, unit: Unit, registry: Registry) -> bool:
+    """Whether the code that made a result is the one there is now; what could not be hashed is never the same."""
+    try:
+        today = model_code(unit.model, registry, result.model.backbone)
+    except UnknownNameError:
+        return False
+    return today is not None and result.model.code_digest == today
 
 
 def _settings(request: RunRequest, preset: Preset) -> dict[str, Any]:
@@ -152,6 +168,8 @@ def _flags(request: RunRequest, task: Task, model: ModelFacts, unit: Unit) -> tu
     flags = []
     if model.trained is False:
         flags.append("untrained")
+    if model.code_digest is None:
+        flags.append(CODE_NOT_HASHED)
     flags.extend(task.flags)
     if request.limit is not None:
         flags.append(f"limit {request.limit}")
@@ -195,7 +213,11 @@ def compute(
     wanted = {cell.seed: cell for cell in pending}
 
     def checkpoint_of(seed: int) -> Path:
-        return request.output_dir / ".checkpoints" / f"{wanted[seed].identity[:32]}.pt"
+        path = request.output_dir / ".checkpoints" / f"{wanted[seed].identity[:32]}.pt"
+        if request.overwrite == "always":  # from nothing
+            for left in path.parent.glob(f"{path.stem}*"):
+                left.unlink(missing_ok=True)
+        return path
 
     train, validation = _training_rows(request, task, model)
     for note in model.prove(train.sequences):
@@ -338,6 +360,7 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
                 source=model.weights_source, digest=model.weights_digest, network=model.network, trained=model.trained
             ),
             tokenizer_digest=model.tokenizer_digest,
+            code_digest=model.code_digest,
             pooling=model.pooling,
             layer=model.layer,
             licence=model.licence,

@@ -1,9 +1,10 @@
 """Embeddings kept per sequence, so that no sequence goes through the same network twice.
 
 A space is a folder named by the hash of everything that decides a vector besides its sequence (weights, tokenizer, layer,
-pooling, window, strand, dtype, device type, versions); splits and labels play no part. Within it each write is one shard
+code, pooling, window, strand, dtype, device type, versions); splits and labels play no part. Within it each write is one shard
 file of its own, which appears whole or not at all, so several processes may share a space without locks. The index of a shard
-and every row have checksums: a damaged shard is removed with a warning and its rows are computed again.
+and every row have checksums: a damaged shard is removed with a warning and its rows are computed again. Where a row lies in
+several shards, the newest counts. All spaces together take a bounded room (:mod:`findna_bench.models.cache_folder`).
 
 A shard: magic, header length (4 bytes), header (JSON: rows, dim, blake2b of the index), index, vectors (float32, row-major).
 """
@@ -27,14 +28,19 @@ from numpy.typing import NDArray
 
 from findna_bench.errors import OutputError
 from findna_bench.files import canonical_json, stable_hash, write_atomic
-from findna_bench.models.weights import cache_root
+from findna_bench.models.cache_folder import (
+    SHARD_MAGIC,
+    SHARD_SUFFIX,
+    cache_limit,
+    embeddings_folder,
+    evict,
+    mark_used,
+)
 
 __all__ = ["CacheSpace", "EmbeddingCache", "Hits", "sequence_digests"]
 
 logger = logging.getLogger(__name__)
 
-_MAGIC = b"FBEMB1\n\0"
-_SUFFIX = ".emb"
 _INDEX = np.dtype([("digest", "V16"), ("crc", "<u4"), ("bases", "<i8"), ("windows", "<i4"), ("short", "<i4")])
 _MOST_SHARDS = 64
 _BLOCK = 16_384
@@ -60,25 +66,48 @@ class Hits:
 
 
 class EmbeddingCache:
-    """All spaces below one folder (default ``<cache root>/embeddings``)."""
+    """All spaces below one folder (default ``<cache root>/embeddings``).
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = Path(folder) if folder is not None else cache_root() / "embeddings"
+    fresh: read nothing that somebody else has written, or this program before. limit: bytes that all spaces may take, None = no
+    limit; what was used longest ago goes first.
+
+    Raises:
+        UsageError: ``FINDNA_BENCH_CACHE_LIMIT`` is malformed.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, fresh: bool = False, limit: int | str | None = "") -> None:
+        self.folder = Path(folder) if folder is not None else embeddings_folder()
+        self.fresh = fresh
+        self.limit = cache_limit(limit) if isinstance(limit, str) else limit
         self._spaces: dict[str, CacheSpace] = {}
+        self._room: int | None = None
+        """Bytes that may be written before the folder is looked at again; other processes write to it, too."""
 
     def space(self, key: Mapping[str, Any], dim: int) -> CacheSpace:
         """The space of vectors made as ``key`` (JSON-serialisable) says, ``dim`` channels each."""
         name = stable_hash({**key, "dim": dim})[:32]
         if name not in self._spaces:
-            self._spaces[name] = CacheSpace(self.folder / name, {**key, "dim": dim}, dim)
+            self._spaces[name] = CacheSpace(self.folder / name, {**key, "dim": dim}, dim, self)
         return self._spaces[name]
+
+    def wrote(self, n_bytes: int) -> None:
+        """Make room where too little is left. Failing costs room, never the run."""
+        if self.limit is None:
+            return
+        self._room = None if self._room is None else self._room - n_bytes
+        if self._room is None or self._room < 0:
+            left = evict(self.folder, self.limit)
+            self._room = min(max(0, self.limit - left), self.limit // 8)
 
 
 class CacheSpace:
     """Vectors of one way of embedding. Failing writes cost speed, never the run: one warning, then no more writes."""
 
-    def __init__(self, folder: Path, key: Mapping[str, Any], dim: int) -> None:
+    def __init__(self, folder: Path, key: Mapping[str, Any], dim: int, cache: EmbeddingCache | None = None) -> None:
         self.folder, self.key, self.dim = folder, dict(key), dim
+        self._cache = cache
+        self._own: set[str] = set()
+        """Names of the shards written here: all that a fresh cache reads."""
         self.writable = True
 
     def lookup(self, digests: NDArray[np.void]) -> Hits:
@@ -127,6 +156,8 @@ class CacheSpace:
                     entries[c] for c in ("bases", "windows", "short")
                 )
                 hits.found[rows] = True
+            if whole and len(wanted):
+                mark_used(shard)
             if not whole:
                 # None of its rows: computed again together they get the same bits as before, which a few alone may not.
                 hits.found[first[place[wanted]]] = False
@@ -156,14 +187,17 @@ class CacheSpace:
 
         Never raises for a full or read-only disk.
         """
-        if not len(digests) or not self.writable:
+        if not len(digests) or not self.writable or (self._cache is not None and self._cache.limit == 0):
             return None
         try:
-            if not self.folder.is_dir():
+            if not (self.folder / "key.json").is_file():
                 write_atomic(self.folder / "key.json", canonical_json(self.key) + "\n")
             content = _pack(digests, np.ascontiguousarray(vectors, dtype="<f4"), bases, windows, short)
-            shard = self.folder / f"{hashlib.blake2b(content, digest_size=16).hexdigest()}{_SUFFIX}"
+            shard = self.folder / f"{hashlib.blake2b(content, digest_size=16).hexdigest()}{SHARD_SUFFIX}"
             write_atomic(shard, content)
+            self._own.add(shard.name)
+            if self._cache is not None:
+                self._cache.wrote(len(content))
             return shard
         except (OutputError, OSError) as error:
             self.writable = False
@@ -177,7 +211,7 @@ class CacheSpace:
             return
         parts: dict[bytes, tuple[Any, NDArray[np.float32]]] = {}
         read = []
-        for shard in shards:
+        for shard in shards[::-1]:  # of several vectors of one sequence, the newest is kept
             try:
                 opened = _open(shard, self.dim)
             except OSError:
@@ -202,16 +236,17 @@ class CacheSpace:
                 shard.unlink(missing_ok=True)
 
     def _shards(self) -> list[Path]:
-        """Shards of this space, largest first; leftovers of writers that died are swept."""
+        """Shards of this space that may be read, newest first; leftovers of writers that died are swept."""
         try:
             entries = list(os.scandir(self.folder))
         except OSError:
             return []
-        shards = []
+        shards, fresh = [], self._cache is not None and self._cache.fresh
         for entry in entries:
             try:
-                if entry.name.endswith(_SUFFIX):
-                    shards.append((-entry.stat().st_size, entry.name))
+                if entry.name.endswith(SHARD_SUFFIX):
+                    if not fresh or entry.name in self._own:
+                        shards.append((-entry.stat().st_mtime_ns, entry.name))
                 elif entry.name.endswith(".part") and time.time() - entry.stat().st_mtime > _STALE_SECONDS:
                     os.unlink(entry.path)
             except OSError:
@@ -241,7 +276,7 @@ def _pack(
     raw = index.tobytes()
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
     header = json.dumps({"rows": len(index), "dim": vectors.shape[1], "index": digest}).encode()
-    return b"".join((_MAGIC, struct.pack("<I", len(header)), header, raw, vectors.tobytes()))
+    return b"".join((SHARD_MAGIC, struct.pack("<I", len(header)), header, raw, vectors.tobytes()))
 
 
 def _open(path: Path, dim: int) -> tuple[NDArray[Any], NDArray[np.float32]] | None:
@@ -252,7 +287,7 @@ def _open(path: Path, dim: int) -> tuple[NDArray[Any], NDArray[np.float32]] | No
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
-        if stream.read(len(_MAGIC)) != _MAGIC:
+        if stream.read(len(SHARD_MAGIC)) != SHARD_MAGIC:
             return None
         try:
             (length,) = struct.unpack("<I", stream.read(4))
@@ -260,7 +295,7 @@ def _open(path: Path, dim: int) -> tuple[NDArray[Any], NDArray[np.float32]] | No
             rows, wide, digest = int(header["rows"]), int(header["dim"]), str(header["index"])
         except (struct.error, ValueError, KeyError, TypeError):
             return None
-        start = len(_MAGIC) + 4 + length
+        start = len(SHARD_MAGIC) + 4 + length
         if wide != dim or rows < 1 or size != start + rows * (_INDEX.itemsize + 4 * dim):
             return None
         raw = stream.read(rows * _INDEX.itemsize)

@@ -125,8 +125,8 @@ def embed(
 
     pooling, window: None = the card's. layer: -1 or ``n_layers`` = last hidden states, 0 = embedding output, other negative
     ones count from the end. batch_size: rows, or ``"auto"``: as many tokens as the device is good for. Either is halved when
-    memory runs out. strand: one of :data:`EMBED_STRANDS`; ``rc-mean`` averages the vectors of both. progress: called with
-    (sequences done, of all).
+    memory runs out. strand: one of :data:`EMBED_STRANDS`; ``rc-mean`` averages the vectors of both. cache: where vectors are
+    kept; not used for a model whose code cannot be hashed. progress: called with (sequences done, of all).
 
     Raises:
         DataError: a sequence is empty or no DNA (its number is named). UsageError, UnsupportedError: an option is wrong.
@@ -257,7 +257,8 @@ def _embed_strand(
 ) -> tuple[NDArray[np.float32], _Counts]:
     n, dim = len(sequences), model.backbone.embed_dim
     vectors, counts = np.zeros((n, dim), np.float32), _Counts.zeros(n)
-    space = cache.space(_cache_key(model, how, layer, policy, strand), dim) if cache is not None and n else None
+    keeps = cache is not None and n > 0 and model.code_digest is not None
+    space = cache.space(_cache_key(model, how, layer, policy, strand), dim) if cache is not None and keeps else None
     digests = sequence_digests(sequences) if space is not None else np.zeros(n, "V16")
     if space is not None:
         hits = space.lookup(digests)
@@ -283,6 +284,7 @@ def _cache_key(model: LoadedModel, how: str, layer: int, policy: WindowPolicy, s
     return {
         "embedding_version": EMBEDDING_VERSION,
         "backbone": model.card.backbone,
+        "code": model.code_digest,
         "plugin": f"{model.spec.distribution} {model.spec.version}",
         "config": {str(k): repr(v) for k, v in model.config.items()},
         "weights": model.weights_digest,

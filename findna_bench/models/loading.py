@@ -21,7 +21,7 @@ from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
 from findna_bench.models.estimators import load_estimator
 from findna_bench.models.precision import resolve_device, resolve_dtype
 from findna_bench.models.sanity import check_sanity
-from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_settings, parse_model
+from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_settings, model_code, parse_model
 from findna_bench.models.weights import WeightsFiles, find_tokenizer_files, find_weights, read_checkpoint
 from findna_bench.registry import Registry, get_registry, load_factory
 
@@ -35,6 +35,7 @@ class LoadedModel:
     card: the card with the sizes that were loaded. backbone: in eval mode, float32 weights, on ``device``. dtype: what it
     computes in. weights_digest: ``sha256:...`` or ``random:K:<config hash>``. n_parameters: without the pretraining head.
     trained: False for random weights. config: arguments of the backbone. notes: to be shown with every result.
+    code_digest: of the code of the backbone, None where it cannot be hashed: then nothing of the model is kept.
     """
 
     spec: ModelSpec
@@ -52,6 +53,7 @@ class LoadedModel:
     config: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     """The tokenizer's files by name."""
+    code_digest: str | None = None
 
     @property
     def name(self) -> str:
@@ -220,7 +222,8 @@ def _load_random(
         backbone = _build(cls, config, files)
     backbone.reset_buffers()
     digest = f"random:{spec.init_seed}:{stable_hash([name, config])[:16]}"
-    return _unproved(spec, name, backbone, config, files, digest, f"random:{spec.init_seed}", None, trained=False)
+    code = model_code(spec, registry, name)
+    return _unproved(spec, name, backbone, config, files, digest, f"random:{spec.init_seed}", None, code, trained=False)
 
 
 def _folder_files(spec: ModelSpec) -> dict[str, Path]:
@@ -251,7 +254,10 @@ def _load_trained(
     backbone = build_on_meta(cls, config, files)
     _fill(backbone, adapted.state, checkpoint.source, device)
     backbone.reset_buffers()
-    return _unproved(spec, name, backbone, config, files, found.digest, found.source, adapted.network, trained=True)
+    code = model_code(spec, registry, name)
+    return _unproved(
+        spec, name, backbone, config, files, found.digest, found.source, adapted.network, code, trained=True
+    )
 
 
 def _unproved(
@@ -263,6 +269,7 @@ def _unproved(
     digest: str,
     source: str,
     network: str | None,
+    code: str | None,
     *,
     trained: bool,
 ) -> LoadedModel:
@@ -288,6 +295,7 @@ def _unproved(
         notes=spec.card.notes,
         config=dict(config),
         files=files,
+        code_digest=code,
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from findna_bench.cards import POOLINGS, ModelCard, Pretraining, WeightsSource
+from findna_bench.code import factory_digest
 from findna_bench.errors import UsageError, WeightsError
 from findna_bench.registry import Registry, get_registry
 
@@ -25,6 +26,7 @@ __all__ = [
     "ModelSpec",
     "as_described",
     "folder_settings",
+    "model_code",
     "parse_model",
     "read_config",
 ]
@@ -220,6 +222,20 @@ def _from_vectors(name: str, rest: str) -> ModelSpec:
         notes=("vectors computed elsewhere: weights, pooling and strand are not known here",),
     )
     return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=name)
+
+
+def model_code(spec: ModelSpec, registry: Registry, backbone: str | None = None) -> str | None:
+    """Digest of the code that makes a model, None where it cannot be hashed; nothing is loaded for it.
+
+    backbone: the one that was found for ``hf:`` and ``path:``.
+
+    Raises:
+        UnknownNameError: no plugin registers its backbone.
+    """
+    if spec.kind != "encoder":
+        return factory_digest(str(spec.card.factory))
+    name = backbone if spec.card.backbone == PUBLISHED else spec.card.backbone
+    return None if name is None else factory_digest(registry.resolve("backbones", name).card.factory)
 
 
 def read_config(path: Path) -> dict[str, Any] | None:

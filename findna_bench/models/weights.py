@@ -27,11 +27,11 @@ from findna_bench.download import digest_file, download
 from findna_bench.errors import BenchError, OfflineError, OutputError, WeightsError
 from findna_bench.files import path_segment, sha256_file, stable_hash, write_atomic
 from findna_bench.models.backbone import Checkpoint
+from findna_bench.models.cache_folder import cache_root
 from findna_bench.models.spec import CONFIG_KEY, ModelSpec, read_config
 
 __all__ = [
     "WeightsFiles",
-    "cache_root",
     "fetch_source",
     "file_digest",
     "find_tokenizer_files",
@@ -70,16 +70,6 @@ class WeightsFiles:
     files: Mapping[str, Path] = field(default_factory=dict)
     source: str = ""
     digest: str = ""
-
-
-def cache_root(option: str | Path | None = None) -> Path:
-    """Folder for downloads, digests and embeddings: option > ``FINDNA_BENCH_CACHE_DIR`` > the user's cache folder."""
-    given = option or os.environ.get("FINDNA_BENCH_CACHE_DIR")
-    if given:
-        return Path(os.path.expanduser(given))
-    from platformdirs import user_cache_path
-
-    return user_cache_path("findna-bench")
 
 
 def is_offline(offline: bool = False) -> bool:
