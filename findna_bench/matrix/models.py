@@ -196,6 +196,7 @@ class LiveModel:
             network=network_of(self._request, self.spec),
             offline=self._request.offline,
             config=changes,
+            registry=self._registry,
         )
 
     def _matrix_dtype(self) -> str:

@@ -174,6 +174,16 @@ def test_a_checkpoint_with_flipped_bits_is_not_continued(
 def test_a_checkpoint_of_other_settings_is_not_continued(tmp_path: Path) -> None:
     file, model = tmp_path / "cell.pt", hyena()
     fine_tune(model, rows(40, 0), rows(20, 1), 2, QUICK, 0, checkpoint=file)
+    done: list[int] = []
+    changed = replace(model, code_digest="sha256:other")
+    fine_tune(
+        changed, rows(40, 0), rows(20, 1), 2, QUICK, 0, checkpoint=file, progress=lambda step, _: done.append(step)
+    )
+    assert done[0] == 1, "other code begins anew"
+    before = file.read_bytes()
+    unknown = replace(model, code_digest=None)
+    fine_tune(unknown, rows(40, 0), rows(20, 1), 2, QUICK, 0, checkpoint=file)
+    assert file.read_bytes() == before, "code that cannot be hashed leaves no checkpoint and takes none up"
     other = fine_tune(model, rows(40, 0), rows(20, 1), 2, QUICK, 1, checkpoint=file)
     assert same(other, fine_tune(model, rows(40, 0), rows(20, 1), 2, QUICK, 1))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from tiny_backbone import CrampedBackbone
 from findna_bench.errors import OutputError
 from findna_bench.models import cache as cache_module
 from findna_bench.models.cache import CacheSpace, EmbeddingCache, sequence_digests
+from findna_bench.models.cache_folder import cache_info, clear_cache
 from findna_bench.models.embedding import Embeddings, embed
 from findna_bench.models.loading import LoadedModel
 
@@ -170,3 +173,53 @@ def test_leftovers_of_writers_that_died_are_swept(model: LoadedModel, tmp_path: 
             os.utime(folder / name, (age, age))
     computed(model, EmbeddingCache(tmp_path))
     assert sorted(p.name for p in folder.glob(".*.part")) == [".b.part"]
+
+
+def test_a_fresh_cache_reads_only_what_it_wrote_and_the_newest_vector_counts(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    computed(model, EmbeddingCache(tmp_path))
+    fresh = EmbeddingCache(tmp_path, fresh=True)
+    assert computed(model, fresh, SEQUENCES[:5])[1] == 5
+    assert computed(model, fresh, SEQUENCES[:5])[1] == 0
+    space = EmbeddingCache(tmp_path).space({"way": "one"}, 2)
+    digests, zeros = sequence_digests(["ACGT"]), np.zeros(1, np.int64)
+    for number in (1.0, 2.0):
+        shard = space.store(digests, np.full((1, 2), number, np.float32), zeros, zeros.astype("i4"), zeros.astype("i4"))
+        assert shard is not None
+        os.utime(shard, ns=(0, int(number) * 10**9))
+    assert space.lookup(digests).vectors.tolist() == [[2.0, 2.0]]
+
+
+def test_code_of_its_own_is_a_space_of_its_own_and_none_is_kept_without(model: LoadedModel, tmp_path: Path) -> None:
+    computed(model, EmbeddingCache(tmp_path))
+    assert computed(replace(model, code_digest="sha256:other"), EmbeddingCache(tmp_path))[1] == len(SEQUENCES)
+    kept = shards(tmp_path)
+    for _ in range(2):
+        assert computed(replace(model, code_digest=None), EmbeddingCache(tmp_path))[1] == len(SEQUENCES)
+    assert shards(tmp_path) == kept
+
+
+def test_beyond_its_limit_what_was_used_longest_ago_goes_and_nobody_who_reads_it_fails(tmp_path: Path) -> None:
+    def rows(n: int, start: int) -> tuple[np.ndarray, ...]:
+        digests = sequence_digests([str(number) for number in range(start, start + n)])
+        counts = np.zeros(n, np.int64)
+        return digests, np.full((n, 8), start, np.float32), counts, counts.astype("i4"), counts.astype("i4")
+
+    one = EmbeddingCache(tmp_path, limit=None)
+    spaces = [one.space({"way": way}, 8) for way in range(3)]
+    for way, space in enumerate(spaces):
+        shard = space.store(*rows(100, 1000 * way))
+        assert shard is not None
+        os.utime(shard, ns=((way + 1) * 10**9, shard.stat().st_mtime_ns))
+    size = shards(tmp_path)[0].stat().st_size
+    assert spaces[0].lookup(rows(100, 0)[0]).found.all(), "used now: the second is used longest ago"
+    other = EmbeddingCache(tmp_path, limit=int(3.5 * size))
+    assert other.space({"way": 3}, 8).store(*rows(100, 3000)) is not None
+    left = [space.lookup(rows(100, 1000 * way)[0]).found.any() for way, space in enumerate(spaces)]
+    assert left == [True, False, True]
+    assert spaces[1].store(*rows(100, 1000)) is not None, "a running process writes what it misses again"
+    assert cache_info(tmp_path).vectors == 400
+    assert clear_cache(tmp_path) == 4 * size
+    assert not any(space.lookup(rows(100, 1000 * way)[0]).found.any() for way, space in enumerate(spaces))
+    assert EmbeddingCache(tmp_path, limit=0).space({}, 8).store(*rows(1, 0)) is None
