@@ -235,7 +235,11 @@ def model_code(spec: ModelSpec, registry: Registry, backbone: str | None = None)
     if spec.kind != "encoder":
         return factory_digest(str(spec.card.factory))
     name = backbone if spec.card.backbone == PUBLISHED else spec.card.backbone
-    return None if name is None else factory_digest(registry.resolve("backbones", name).card.factory)
+    return (
+        None
+        if name is None
+        else factory_digest(registry.resolve("backbones", name, within=spec.distribution).card.factory)
+    )
 
 
 def read_config(path: Path) -> dict[str, Any] | None:

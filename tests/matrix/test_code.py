@@ -16,11 +16,9 @@ from fork_server import Server
 import findna_bench as fb
 from findna_bench.cards import BackboneCard, ModelCard, hookimpl
 from findna_bench.evaluation import finetune
-from findna_bench.matrix.request import RunRequest
-from findna_bench.matrix.run import run as run_matrix
 from findna_bench.models import embedding
 from findna_bench.models.cache_folder import cache_info
-from findna_bench.registry import Plugin, Registry
+from findna_bench.registry import Plugin, get_registry
 from findna_bench.results.store import ResultStore
 
 ACME = Path(__file__).resolve().parents[1] / "third_party" / "acme-dna" / "acme_dna"
@@ -141,7 +139,7 @@ class Net(Convolution):
 
 
 @pytest.fixture
-def in_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Path) -> Callable[[str], fb.Result]:
+def in_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Path) -> Iterator[Callable[[str], fb.Result]]:
     """Run a model whose class was defined in a notebook's cell."""
     shutil.copy(ACME / "network.py", tmp_path / "acme_dna_network.py")
     monkeypatch.syspath_prepend(tmp_path)
@@ -155,21 +153,21 @@ def in_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Path) -> 
         def findna_bench_models(self) -> list[ModelCard]:
             return [ModelCard(name="live", kind="encoder", backbone="live")]
 
-    registry = Registry.discover()
-    registry.add(Here(), Plugin("here", "a_notebook", "here", "1.0"))
+    here, registry = Here(), get_registry()
+    monkeypatch.setattr(registry, "plugins", [*registry.plugins])
+    monkeypatch.setattr(registry, "_entries", {kind: [*entries] for kind, entries in registry._entries.items()})
+    registry.add(here, Plugin("here", "a_notebook", "here", "1.0"))
 
     def run(text: str) -> fb.Result:
         notebook = types.ModuleType("a_notebook")
         exec(text, vars(notebook))
         monkeypatch.setitem(sys.modules, "a_notebook", notebook)
-        request = RunRequest(
-            models=("live@random",), tasks=(str(task),), seeds=(0,), output_dir=tmp_path / "live", device="cpu"
-        )
-        result = run_matrix(request, registry)[0]
+        result = fb.run(["live@random"], [str(task)], seeds=1, output_dir=tmp_path / "live", device="cpu")[0]
         assert result.status == "success", result.error
         return result
 
-    return run
+    yield run
+    registry._manager.unregister(here)
 
 
 def test_a_notebooks_class_is_its_source(in_notebook: Callable[[str], fb.Result]) -> None:
