@@ -5,6 +5,7 @@ this module costs nothing; no module of the core imports it.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -82,6 +83,7 @@ _HOME = {
     "BenchError": "findna_bench.errors",
     "DataError": "findna_bench.errors",
     "ModelError": "findna_bench.errors",
+    "TruncationWarning": "findna_bench.errors",
     "UnsupportedError": "findna_bench.errors",
     "UsageError": "findna_bench.errors",
     "WeightsError": "findna_bench.errors",
@@ -152,19 +154,30 @@ def embed(
 
     pooling: None for the card's default. layer: hidden layer, -1 the last. Sequences may hold lower case, U and IUPAC
     letters. The vectors depend on neither batch size nor the other sequences.
+
+    Warns:
+        TruncationWarning: sequences are longer than the model takes and were cut; ``window="window"`` reads all of them.
     """
+    from findna_bench.errors import TruncationWarning
     from findna_bench.models.embedding import embed as embed_sequences
     from findna_bench.sequences.alphabet import normalise_all
 
     live = load_model(model) if isinstance(model, str) else model
     clean = normalise_all(sequences, lambda row: f"sequence {row}")
-    return embed_sequences(
+    found = embed_sequences(
         live, clean, pooling=pooling, layer=layer, batch_size=batch_size, strand=strand, window=window
-    ).vectors
+    )
+    if found.truncation:
+        warnings.warn(f"{live.name}: {found.truncation}", TruncationWarning, stacklevel=2)
+    return found.vectors
 
 
 def encode(model: LoadedModel | str, sequences: Sequence[str]) -> list[np.ndarray]:
-    """Last hidden states per sequence, float32 (T_i, D) each: all non-padding tokens, special ones included."""
+    """Last hidden states per sequence, float32 (T_i, D) each: all non-padding tokens, special ones included.
+
+    Warns:
+        TruncationWarning: sequences are longer than the model takes and were cut at their end.
+    """
     from findna_bench.models.embedding import encode as encode_sequences
     from findna_bench.sequences.alphabet import normalise_all
 

@@ -18,6 +18,7 @@ __all__ = [
     "OfflineError",
     "OutputError",
     "ResultsFolderError",
+    "TruncationWarning",
     "UnknownNameError",
     "UnsupportedError",
     "UsageError",
@@ -30,6 +31,10 @@ class BenchError(Exception):
     """Base of all errors shown to the user as one sentence."""
 
     exit_code = 1
+
+
+class TruncationWarning(UserWarning):
+    """A model did not read all bases of the sequences it was given (a Python warning, for scripts)."""
 
 
 class UsageError(BenchError):

@@ -39,6 +39,17 @@ def summary(results: Sequence[Result]) -> str:
     return f"{mean}; {reason}" if reason else mean
 
 
+def remarks(label: str, results: Sequence[Result]) -> list[str]:
+    """What the user should know about the fits of a unit: truncation, and warnings over all seeds."""
+    from findna_bench.results.flags import bases_read, truncation_note, warnings_of
+
+    good = [r for r in results if r.status == "success"]
+    can_window = bool(good) and good[0].model.kind == "encoder"
+    cut = truncation_note(bases_read(good[:1])) if can_window else truncation_note(bases_read(good[:1]), remedy="")
+    said = [cut, *warnings_of(good).values()] if cut else list(warnings_of(good).values())
+    return [f"{label}: {text}" for text in said]
+
+
 class Lines:
     """Dated lines on stderr. Units that were finished before are counted, not listed."""
 
@@ -89,6 +100,8 @@ class Lines:
         if seconds:
             self._seconds.append(seconds)
         self._say(f"[{self._done}/{self._units}] {label}: {summary(results)}, {seconds:.1f} s{self._eta()}")
+        for text in remarks(label, results):
+            self.note(text)
 
     def _eta(self) -> str:
         """By the mean of the units computed so far; those finished before cost nothing and do not count."""
@@ -149,6 +162,8 @@ class Bars:
     def unit_finished(self, label: str, results: Sequence[Result], seconds: float) -> None:
         if seconds or any(result.status != "success" for result in results):
             self.note(f"{label}: {summary(results)}, {seconds:.1f} s", word="")
+            for text in remarks(label, results):
+                self.note(text)
         if self._matrix is not None:
             self._progress.advance(self._matrix)
 

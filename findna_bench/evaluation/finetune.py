@@ -27,6 +27,7 @@ from torch.nn import functional
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, NotFiniteError, OutputError, UnsupportedError, UsageError, is_out_of_memory
 from findna_bench.evaluation.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
+from findna_bench.evaluation.learning import against_prior
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning, preset_settings, trial_settings
 from findna_bench.evaluation.seeds import mean_logit_scores, softmax
@@ -613,6 +614,7 @@ class _Run:
                 "loss": loss,
                 "predicted_classes": len(np.unique(scores.argmax(axis=1))),
                 **metrics,
+                **against_prior(truth, scores, self.train.labels),
             }
         )
         at.loss_sum, at.hits, at.rows = 0.0, 0, 0
@@ -684,11 +686,14 @@ class _Run:
         }
 
     def _training_coverage(self) -> dict[str, int]:
-        """Of train and the rows chosen on, as far as lengths tell."""
+        """Of train and the rows chosen on: by lengths, and by tokens where the preset cuts these."""
         coverage = dict.fromkeys(("bases_total", "bases_seen", "truncated_sequences", "windows", "short_sequences"), 0)
         for sequence in (*self.train.sequences, *self.chosen_on.sequences):
             cut = self.reading.window.cut(len(sequence), self.reading.longest)
             seen = min(len(sequence), sum(stop - start for start, stop in cut))
+            if self.preset.max_tokens is not None:
+                pieces = [sequence[start:stop] for start, stop in cut]
+                seen = min(seen, int(self.model.backbone.tokenize(pieces).spans.sum()))
             coverage["bases_total"] += len(sequence)
             coverage["bases_seen"] += seen
             coverage["truncated_sequences"] += seen < len(sequence)

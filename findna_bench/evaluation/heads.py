@@ -15,6 +15,7 @@ import torch
 
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.evaluation.adamw import fit_linear_layers
+from findna_bench.evaluation.learning import against_prior
 from findna_bench.evaluation.logistic import LogisticPaths, fit_paths
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import (
@@ -55,7 +56,7 @@ class FittedHead:
     """What every fitted head offers.
 
     settings: preset and what was chosen, JSON-able. validation: ``loss`` (mean cross-entropy, or None), all metrics, ``rows``,
-    and ``path``, what was compared. varies: what differs between the seeds this head was fitted with; empty = one
+    what :func:`~findna_bench.evaluation.learning.against_prior` says, and ``path``, what was compared. varies: what differs between the seeds this head was fitted with; empty = one
     deterministic fit, one effective seed.
     """
 
@@ -331,11 +332,12 @@ def _choose_strength(
         "iterations": best.iterations,
     }
     head = LinearHead(seed=split.seed, weight=best.weight, bias=best.bias, settings=settings, warnings=warnings)
-    truth = labels[split.validation]
+    truth, scores = labels[split.validation], head.predict_scores(features[split.validation])
     validation = {
         "rows": len(truth),
         "loss": best.loss,
-        **compute_metrics(truth, head.predict_scores(features[split.validation])),
+        **compute_metrics(truth, scores),
+        **against_prior(truth, scores, labels[split.train]),
         "path": [{"strength": candidate.strength, "loss": candidate.loss} for candidate in candidates],
     }
     return replace(head, validation=validation)
@@ -368,6 +370,7 @@ def _fit_adamw(
             "rows": len(truth),
             "loss": float(mean_loss(logits, truth)),
             **compute_metrics(truth, softmax(logits)),
+            **against_prior(truth, softmax(logits), labels[split.train]),
             "path": [{"epoch": e + 1, "loss": loss} for e, loss in enumerate(layer.losses)],
         }
         heads.append(replace(head, validation=validation))
@@ -402,7 +405,8 @@ def _fit_neighbours(
     )
     validation: dict[str, Any] = {"rows": len(split.validation), "loss": None}
     if len(split.validation):
-        validation.update(compute_metrics(labels[split.validation], head.predict_scores(features[split.validation])))
+        truth, scores = labels[split.validation], head.predict_scores(features[split.validation])
+        validation |= compute_metrics(truth, scores) | against_prior(truth, scores, labels[split.train])
     return replace(head, validation=validation)
 
 

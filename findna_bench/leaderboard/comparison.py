@@ -34,6 +34,7 @@ from findna_bench.leaderboard.table import (
     without_superseded_failures,
 )
 from findna_bench.registry import Registry, get_registry
+from findna_bench.results.flags import flags_of, warnings_of
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
 
@@ -87,6 +88,8 @@ class Score:
     flags: tuple[str, ...]
     letters: str = ""
     reason: str = ""
+    warnings: tuple[str, ...] = ()
+    """Of its fits, each with how many of them it is true of."""
 
 
 @dataclass(frozen=True)
@@ -630,7 +633,7 @@ def _told(
         cells = one.sources[name]
         varies = tuple(dict.fromkeys(v for r in cells for v in r.protocol.settings.get("seed_varies", [])))
         seeds = tuple(dict.fromkeys(r.seed or 0 for r in cells))
-        flags = tuple(dict.fromkeys(flag for r in cells for flag in r.flags))
+        flags, warnings = flags_of(cells), tuple(warnings_of(cells).values())
         scores[name] = Score(
             e.value,
             e.low,
@@ -642,6 +645,7 @@ def _told(
             flags,
             letters.get(name, ""),
             one.reasons[name],
+            warnings,
         )
     return replace(task, scores=scores, differences=differences)
 

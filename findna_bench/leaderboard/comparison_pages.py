@@ -110,6 +110,7 @@ def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Bloc
         *_related(compared),
         *_fits(comparison, compared),
         *_flags(comparison, compared),
+        *_warnings(comparison, compared),
         *_reasons(compared),
     ]
     if len(names) > 2:
@@ -163,6 +164,15 @@ def _flags(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[s
         by_flag = _gathered((flag, short(task.task)) for task in here for flag in task.scores[model.label].flags)
         words = [flag if len(tasks) == len(here) else f"{flag} on {_listed(tasks)}" for flag, tasks in by_flag.items()]
         said += [f"Flags of {model.label}: {'; '.join(words)}."] if words else []
+    return said
+
+
+def _warnings(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[str]:
+    said = []
+    for model in comparison.models:
+        here = [task for task in compared if model.label in task.scores]
+        by_text = _gathered((text, short(task.task)) for task in here for text in task.scores[model.label].warnings)
+        said += [f"Warning of fits of {model.label} on {_listed(tasks)}: {text}." for text, tasks in by_text.items()]
     return said
 
 

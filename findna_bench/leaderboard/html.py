@@ -13,8 +13,10 @@ from findna_bench.leaderboard.beside import published_beside
 from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
+from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.table import Entry, Leaderboard, SuiteTable, ranked
 from findna_bench.leaderboard.wording import LEGEND, MetricNames, fits, row_label, short
+from findna_bench.results.flags import flags_of, warnings_of
 
 __all__ = ["render_html"]
 
@@ -57,6 +59,7 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
         "protocol": table.protocol,
         "summary": table.summary,
         "missing": [short(name) for name in table.missing],
+        "warnings": list(fit_warnings(table)),
         "columns": [
             {
                 "name": c.name,
@@ -110,6 +113,8 @@ def _entry(entry: Entry, place: int | None, scale: tuple[float, float] | None) -
         "high": entry.high,
         "n": entry.n,
         "varies": list(entry.varies),
+        "flags": list(flags_of(entry.results)),
+        "warnings": list(warnings_of(entry.results).values()),
         "place": place,
         "heat": heat,
         "results": [result.to_dict() for result in entry.results],

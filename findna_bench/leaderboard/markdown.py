@@ -10,6 +10,7 @@ from findna_bench.leaderboard.beside import Group, Published, published_beside
 from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
+from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.table import Entry, Leaderboard, Row, SuiteTable, TaskColumn, best_control, ranked
 from findna_bench.leaderboard.wording import (
     LEGEND,
@@ -91,6 +92,7 @@ def _suite(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[s
     parts += _columns(table)
     parts += _verdicts(table, audits)
     parts += _reasons(table)
+    parts += _warnings(table)
     return parts
 
 
@@ -189,6 +191,11 @@ def _reasons(table: SuiteTable) -> list[str]:
         if entry.reason
     ]
     return ["Cells without a number, or with fewer fits:", "", *found, ""] if found else []
+
+
+def _warnings(table: SuiteTable) -> list[str]:
+    found = [f"* {escape(line)}" for line in fit_warnings(table)]
+    return ["Warnings of fits:", "", *found, ""] if found else []
 
 
 def _verdicts(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[str]:

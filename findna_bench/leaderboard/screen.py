@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from findna_bench.leaderboard.remarks import fit_warnings, task_flags
 from findna_bench.leaderboard.table import Leaderboard, SuiteTable, best_control, ranked
 from findna_bench.leaderboard.wording import MetricNames, fits, format_entry, percent, row_label, short
 
@@ -23,6 +24,10 @@ def render_screen(board: Leaderboard) -> None:
             for name, entry in row.entries.items():
                 if entry.reason:
                     print(f"{row_label(row)} on {short(name)}: {entry.status}: {entry.reason}")
+        for line in task_flags(table):
+            print(f"flags of {line}")
+        for line in fit_warnings(table):
+            print(f"warning: {line}")
         if table.missing:
             print(f"no number for: {', '.join(short(name) for name in table.missing)}")
     for note in board.notes:

@@ -9,6 +9,7 @@ from typing import Any
 
 from findna_bench.cards import SuiteCard
 from findna_bench.registry import Registry, get_registry
+from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, flags_of, share_read
 from findna_bench.results.schema import Result
 
 __all__ = [
@@ -25,8 +26,8 @@ __all__ = [
     "without_superseded_failures",
 ]
 
-_TASK_FLAGS = ("partial", "shortcut", "leak")
-"""Flags that speak of the data; all others speak of the model or the run."""
+_NAMED_TASKS = 3
+"""A flag that more tasks of a row have is shown with their number instead of their names."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def _column(name: str, results: Sequence[Result], suite: SuiteCard | None, regis
     sample = (good or results)[0]
     counts = (sample.task.counts or {}).get("test") or {}
     n_test = sum(counts.values()) or None
-    flags = tuple(dict.fromkeys(f for r in good for f in r.flags if f.startswith(_TASK_FLAGS)))
+    flags = tuple(dict.fromkeys(f for r in good for f in r.flags if f.startswith(OF_TASKS)))
     why_not = ""
     if suite is not None and name not in suite.tasks:
         why_not = "not part of the suite's mean"
@@ -270,7 +271,7 @@ def _rows(
                 config_id=config,
                 control=model in controls,
                 n_parameters=sample.model.n_parameters,
-                flags=tuple(dict.fromkeys(f for r in good for f in r.flags if not f.startswith(_TASK_FLAGS))),
+                flags=_row_flags(entries),
                 licence=sample.model.licence,
                 entries=entries,
                 mean=mean,
@@ -278,6 +279,36 @@ def _rows(
             )
         )
     return tuple(sorted(rows, key=lambda row: (row.control, -_rank_key(row, columns), row.model, row.config_id)))
+
+
+def _row_flags(entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    """Flags of the model and the run; those of single cells with the tasks they are true of, where these are not all."""
+    tasks_of: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        for flag in flags_of(entry.results) if entry.results else ():
+            if not flag.startswith(OF_TASKS):
+                tasks_of.setdefault(flag, []).append(name)
+    scored = sum(bool(entry.results) for entry in entries.values())
+    whole = [flag for flag, names in tasks_of.items() if not flag.startswith(OF_CELLS) or len(names) == scored]
+    some = {
+        kind: {f: names for f, names in tasks_of.items() if f.startswith(kind) and f not in whole} for kind in OF_CELLS
+    }
+    return (*whole, *(_on_tasks(kind, found, entries, scored) for kind, found in some.items() if found))
+
+
+def _on_tasks(kind: str, found: Mapping[str, Sequence[str]], entries: Mapping[str, Entry], scored: int) -> str:
+    """One kind of flag that not all tasks of a row have, or not in the same words."""
+    tasks = [name for names in found.values() for name in names]
+    if len(tasks) <= _NAMED_TASKS:
+        return "; ".join(
+            f"{flag} on {', '.join(name.partition('/')[2] for name in names)}" for flag, names in found.items()
+        )
+    where = f"on {len(tasks)} of {scored} tasks"
+    if kind != "truncated":
+        return f"{kind} {where}"
+    read = sorted((bases_read(entries[name].results) for name in tasks), key=lambda c: c.bases_seen / c.bases_total)
+    low, high = (share_read(c.bases_seen, c.bases_total) for c in (read[0], read[-1]))
+    return f"{kind} ({low if low == high else f'{low} to {high}'} of bases read) {where}"
 
 
 def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequence[Result]]) -> list[tuple[str, str]]:

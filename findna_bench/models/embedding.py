@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,13 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from findna_bench.errors import ModelError, NotFiniteError, UsageError, is_out_of_memory
+from findna_bench.errors import ModelError, NotFiniteError, TruncationWarning, UsageError, is_out_of_memory
 from findna_bench.models.backbone import Encoding, TokenBatch
 from findna_bench.models.cache import EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling, pool, short_rows
 from findna_bench.models.precision import compute_precision
 from findna_bench.models.windows import WindowPolicy
+from findna_bench.results.flags import truncation_note
+from findna_bench.results.schema import Coverage
 from findna_bench.sequences.alphabet import normalise_all, reverse_complement
 from findna_bench.sequences.batches import length_batches
 
@@ -69,6 +72,11 @@ class Embeddings:
     coverage: dict[str, int]
     batch: dict[str, Any]
     cached: int = 0
+
+    @property
+    def truncation(self) -> str:
+        """That not all bases were read, in a sentence for the user; empty where all were."""
+        return truncation_note(Coverage(**self.coverage))
 
 
 @dataclass
@@ -162,8 +170,10 @@ def encode(
     normal = normalise_all(list(sequences))
     longest = model.max_length
     if longest is not None and (cut := sum(len(s) > longest for s in normal)):
-        logger.warning(
-            "%s reads %d bases: %d of %d sequences are cut at their end", model.name, longest, cut, len(normal)
+        warnings.warn(
+            f"{model.name} reads {longest:,} bases: {cut:,} of {len(normal):,} sequences are cut at their end",
+            TruncationWarning,
+            stacklevel=3,  # the caller of fb.encode
         )
         normal = [s[:longest] for s in normal]
     states: list[NDArray[np.float32]] = [np.zeros((0, model.backbone.embed_dim), np.float32)] * len(normal)

@@ -148,6 +148,11 @@ class ConvolutionalClassifier:
         return torch.softmax(torch.cat(logits).double(), dim=1).cpu().numpy()
 
     @property
+    def max_length(self) -> int:
+        """Bases of a sequence that the fitted network reads; the rest is cut off."""
+        return self._length
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Sizes, what was chosen on validation, and the losses of all trials."""
         return self._settings

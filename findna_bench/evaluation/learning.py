@@ -1,0 +1,65 @@
+"""Whether a fit learned anything: its class probabilities on validation rows against the class shares of its training rows.
+
+Two mean gains per row over the shares pi, y being a row's class and p its probabilities: of the loss, ``log p_y - log pi_y``, and of
+the probability, ``p_y / pi_y - 1``, which is what the first one becomes where p is moved towards pi. A fit that puts its rows in
+the right order but is too sure of itself has a loss above that of the shares, and still learned: the second gain shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["CLEARLY", "against_prior", "not_learned"]
+
+CLEARLY = 2.5
+"""Standard errors of the mean by which a gain lies above zero where it is clear."""
+MUCH = 0.05
+"""Share of the prior's loss that a gain in loss must not reach for a fit to be called unlearned: few rows prove little, but do not
+make a good fit a bad one."""
+LEAST_ROWS = 10
+"""Fewer validation rows say nothing."""
+_LEAST = 1e-300
+_SAME = 1e-12
+
+
+def against_prior(labels: np.ndarray, scores: np.ndarray, train_labels: np.ndarray) -> dict[str, Any]:
+    """``prior_loss``, the mean cross-entropy of the class shares of train, and whether a fit ``learned`` more than these.
+
+    labels: (n,) of the validation rows, n > 0. scores: (n, C) class probabilities. ``learned`` is None for too few rows, and for scores
+    that are the class shares themselves, as those of the control that shows what they are worth.
+    """
+    shares = _shares(train_labels, scores.shape[1])
+    own, prior = np.maximum(scores[np.arange(len(labels)), labels], _LEAST), shares[labels]
+    gain, prior_loss = np.log(own) - np.log(prior), float(-np.log(prior).mean())
+    if len(labels) < LEAST_ROWS or np.abs(scores - shares).max() <= _SAME:
+        return {"prior_loss": prior_loss, "learned": None}
+    much = gain.mean() >= MUCH * prior_loss > 0
+    learned = much or _clearly_positive(gain) or _clearly_positive(own / prior - 1.0)
+    return {"prior_loss": prior_loss, "learned": bool(learned)}
+
+
+def _shares(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """(C,) class shares; where a class has no row, of all counts with one row added to each."""
+    counts = np.bincount(labels, minlength=n_classes).astype(np.float64)
+    counts += (counts == 0).any()
+    shares: np.ndarray = counts / counts.sum()
+    return shares
+
+
+def _clearly_positive(gain: np.ndarray) -> bool:
+    n = len(gain)
+    error = gain.std(ddof=1) / np.sqrt(n) if n > 1 else 0.0
+    return bool(gain.mean() > max(CLEARLY * error, _SAME))
+
+
+def not_learned(validation: Mapping[str, Any]) -> str | None:
+    """The warning of a fit that did not learn; None where it did, or nothing can be said."""
+    if validation.get("learned") is not False:
+        return None
+    loss, prior = validation.get("loss"), validation["prior_loss"]
+    if loss is None:
+        return "did not learn: classes of validation rows are not predicted clearly better than by the class shares of train"
+    return f"did not learn: the validation loss, {loss:.4f}, is not clearly below that of the class shares of train, {prior:.4f}"

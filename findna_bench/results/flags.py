@@ -1,0 +1,103 @@
+"""Flags that follow from what a result itself holds, in the words that every table shows beside its number."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from findna_bench.results.schema import Coverage, Result
+
+__all__ = [
+    "DID_NOT_LEARN",
+    "OF_CELLS",
+    "OF_TASKS",
+    "bases_read",
+    "class_flag",
+    "flags_of",
+    "share_read",
+    "truncation_flag",
+    "truncation_note",
+    "warnings_of",
+]
+
+DID_NOT_LEARN = "did not learn"
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
+OF_CELLS = ("truncated", DID_NOT_LEARN)
+"""Flags of one model on one task, which may stand beside some tasks of a row and not beside others."""
+OF_TASKS = ("partial", "shortcut", "leak", "one class in test", "absent from test")
+"""Flags that speak of the data; all others speak of the model or the run."""
+
+
+def share_read(seen: int, total: int) -> str:
+    """``46 %``: rounded down, so that what was cut never reads as everything, nor anything read as nothing."""
+    percent = 100 * seen / total if total else 100.0
+    if percent >= 100 and seen >= total:
+        return "100 %"
+    if percent >= 99:
+        return f"{min(math.floor(10 * percent), 999) / 10} %"
+    return f"{math.floor(percent)} %" if percent >= 1 or not seen else "under 1 %"
+
+
+def truncation_flag(coverage: Coverage) -> str | None:
+    """``truncated (46 % of bases read)`` where a model did not read all bases of the rows; None also where that is not known."""
+    seen, total = coverage.bases_seen, coverage.bases_total
+    if seen is None or not total or seen >= total or not coverage.truncated_sequences:
+        return None
+    return f"truncated ({share_read(seen, total)} of bases read)"
+
+
+def truncation_note(coverage: Coverage, remedy: str = "--window window reads all of them") -> str:
+    """The same as a sentence with the remedy; empty where nothing was cut."""
+    if (flag := truncation_flag(coverage)) is None:
+        return ""
+    rows = f"{coverage.truncated_sequences:,} sequence{'s are' if coverage.truncated_sequences != 1 else ' is'}"
+    return f"{flag}: {rows} longer than the model takes and cut" + (f"; {remedy}" if remedy else "")
+
+
+def class_flag(present: int, n_classes: int) -> str | None:
+    """Test rows that lack classes: with one alone, MCC and AUROC mean nothing; with others absent, AUROC is undefined."""
+    if present >= n_classes:
+        return None
+    if present == 1:
+        return "one class in test (MCC and AUROC mean nothing)"
+    return f"absent from test: {n_classes - present} of {n_classes} classes"
+
+
+def bases_read(results: Sequence[Result]) -> Coverage:
+    """Coverage of several fits together; of those that know how much they read."""
+    known = [r.coverage for r in results if r.coverage.bases_seen is not None]
+    return Coverage(
+        bases_total=sum(c.bases_total or 0 for c in known),
+        bases_seen=sum(c.bases_seen or 0 for c in known),
+        truncated_sequences=sum(c.truncated_sequences or 0 for c in known),
+    )
+
+
+def flags_of(results: Sequence[Result]) -> tuple[str, ...]:
+    """Flags of one model on one task over its fits, each once.
+
+    Truncation is said of all fits together, also of results written before it was a flag; ``did not learn`` with the number of fits
+    it is true of, where it is not all.
+    """
+    flags = dict.fromkeys(flag for r in results for flag in r.flags if not flag.startswith(OF_CELLS))
+    if (flag := truncation_flag(bases_read(results))) is not None:
+        flags[flag] = None
+    if failed := sum(DID_NOT_LEARN in r.flags for r in results):
+        flags[DID_NOT_LEARN + (f" ({failed} of {len(results)} fits)" if failed < len(results) else "")] = None
+    return tuple(flags)
+
+
+def warnings_of(results: Sequence[Result]) -> dict[str, str]:
+    """Warnings of the fits of one model on one task: kind (numbers aside) -> what is said, and of how many fits."""
+    texts: dict[str, list[str]] = {}
+    for r in results:
+        kinds = {_NUMBER.sub("#", text): text for text in r.validation.get("warnings") or ()}
+        for kind, text in kinds.items():
+            texts.setdefault(kind, []).append(text)
+    return {kind: _of_fits(said, len(results)) for kind, said in texts.items()}
+
+
+def _of_fits(said: Sequence[str], n: int) -> str:
+    alike = said[0] + ("" if len(set(said)) == 1 else ", and the like")
+    return alike if n == 1 else f"{alike} ({'all' if len(said) == n else f'{len(said)} of'} {n} fits)"
