@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +15,28 @@ from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
 from findna_bench.data.layouts import fasta_records, split_name
 from findna_bench.data.splits import draw_rows, row_groups
 from findna_bench.data.store import content_digest, count_classes
-from findna_bench.data.table import SequenceTable
+from findna_bench.data.table import RowOrder, SequenceTable
 from findna_bench.data.tabular import (
     LABEL_COLUMNS,
     RawTable,
     label_text,
     no_column,
     read_table,
+    row_ids,
     rows_to_table,
     table_suffix,
 )
 from findna_bench.data.trees import FolderTree
 from findna_bench.errors import DataError
+from findna_bench.files import stable_hash
 
 __all__ = ["PathOrigin", "open_path"]
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
 MAX_CLASSES = 1000
+WHOLE = "whole"
+"""Name of the one table that splits are made from."""
 _FASTA = re.compile(r"\.(fa|fasta|fna)(\.gz)?$", re.IGNORECASE)
 
 
@@ -40,13 +45,17 @@ class PathOrigin:
 
     status = "adhoc"
 
-    def __init__(self, path: Path, labels: tuple[str, ...], tables: Mapping[str, SequenceTable], drawn: bool) -> None:
-        self.path, self.labels, self.tables, self.drawn = path, labels, tables, drawn
+    def __init__(
+        self, path: Path, labels: tuple[str, ...], tables: Mapping[str, SequenceTable], drawn: bool, row_order: RowOrder
+    ) -> None:
+        self.path, self.labels, self.tables, self.drawn, self.row_order = path, labels, tables, drawn, row_order
         self.splits = tuple(split for split in SPLITS if split in tables)
 
     @functools.cached_property
     def digest(self) -> str:
-        return content_digest(self.labels, self.tables)
+        """Of the rows, and of where they stand: the same rows in another order belong to other vectors."""
+        places = [np.asarray(self.tables[split].place).tolist() for split in self.splits]
+        return stable_hash([content_digest(self.labels, self.tables), places])
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -66,9 +75,12 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
     Raises:
         DataError: no table or FASTA, no rows, fewer than two classes, or a row that is not labelled DNA.
     """
-    raws = _read(path)
-    labels = _infer_labels(raws)
-    tables = {split: rows_to_table(raw, labels) for split, raw in raws.items()}
+    files = _read(path)
+    labels = _infer_labels(files)
+    tables = _placed({name: rows_to_table(raw, labels) for name, raw in files.items()})
+    order = _row_order(path, tables)
+    if WHOLE in files:
+        tables = _by_split(files[WHOLE], tables[WHOLE], labels)
     _check_training(path, tables, labels)
     drawn = "test" not in tables
     if drawn:
@@ -83,15 +95,16 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
         split_policy="test drawn from train (20 %, seed 0)" if drawn else "as given",
         length=(min(lengths), max(lengths)),
     )
-    return card, PathOrigin(path, labels, tables, drawn)
+    return card, PathOrigin(path, labels, tables, drawn, order)
 
 
 def _read(path: Path) -> dict[str, RawTable]:
+    """Raw tables: a file, or the classes of a folder, as :data:`WHOLE`; else the files of a folder by split."""
     if path.is_dir():
         return _read_folder(path)
     if table_suffix(path.name) is None:
         raise DataError(f"{path} is no csv, tsv or parquet file; give one of these, or a folder")
-    return _by_split(_read_file(path))
+    return {WHOLE: _read_file(path)}
 
 
 def _read_file(path: Path) -> RawTable:
@@ -105,24 +118,36 @@ def _read_file(path: Path) -> RawTable:
     return raw
 
 
-def _by_split(raw: RawTable) -> dict[str, RawTable]:
-    """One raw table per value of the column ``split``; all rows are train where there is none."""
+def _placed(tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
+    """Rows numbered as they stand in their file, files following one another: train, validation, test."""
+    placed, first = {}, 0
+    for name in sorted(tables, key=[WHOLE, *SPLITS].index):
+        table = tables[name]
+        placed[name] = replace(table, place=np.arange(first, first + len(table), dtype=np.int64))
+        first += len(table)
+    return placed
+
+
+def _row_order(path: Path, tables: Mapping[str, SequenceTable]) -> RowOrder:
+    counts = {name: len(table) for name, table in tables.items()}
+    total = sum(counts.values())
+    if WHOLE not in tables:
+        return RowOrder(f"the rows of the files {', then '.join(counts)} of {path.name}", total, counts)
+    return RowOrder(f"the rows of {path.name}" if path.is_file() else "", total)
+
+
+def _by_split(raw: RawTable, table: SequenceTable, labels: Sequence[str]) -> dict[str, SequenceTable]:
+    """The rows of each value of the column ``split``; all rows are train where there is none."""
     if "split" not in raw.columns:
-        return {"train": raw}
+        return {"train": table}
     names = [split_name(label_text(value)) for value in raw.columns["split"]]
     if None in names:
         row = names.index(None)
         raise DataError(
             f"{raw.where(row)}: split {raw.columns['split'][row]!r} is none of train, dev, valid, validation and test"
         )
-    return {split: _subset(raw, [i for i, n in enumerate(names) if n == split]) for split in SPLITS if split in names}
-
-
-def _subset(raw: RawTable, rows: list[int]) -> RawTable:
-    columns = {name: [values[i] for i in rows] for name, values in raw.columns.items()}
-    part = RawTable(raw.origin, columns, raw.first_row, raw.class_names)
-    part.where = lambda row: raw.where(rows[row])  # type: ignore[method-assign]
-    return part
+    table = replace(table, ids=row_ids(raw, table.labels, labels, names))
+    return {split: table.take([i for i, n in enumerate(names) if n == split]) for split in SPLITS if split in names}
 
 
 def _read_folder(path: Path) -> dict[str, RawTable]:
@@ -139,7 +164,7 @@ def _read_folder(path: Path) -> dict[str, RawTable]:
         return tables
     classes = [file for file in files if _FASTA.search(file.name)]
     if len(classes) >= 2:
-        return {"train": _read_classes(path, classes)}
+        return {WHOLE: _read_classes(path, classes)}
     raise DataError(
         f"{path} holds neither train, dev or test files (csv, tsv, parquet) nor one FASTA per class (two or more)"
     )

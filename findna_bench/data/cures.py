@@ -390,5 +390,6 @@ def pooled_rows(tables: Mapping[str, SequenceTable]) -> SequenceTable:
         start=column("start"),
         end=column("end"),
         strand=column("strand"),
+        place=column("place"),
         extra={name: np.concatenate([part.extra[name] for part in parts]) for name in sorted(shared)},
     )

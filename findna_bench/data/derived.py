@@ -23,11 +23,11 @@ from findna_bench.data.catalog import SPLITS
 from findna_bench.data.cures import CURES_VERSION, components, cropped, parse_split, pooled_rows, resplit
 from findna_bench.data.intervals import IntervalTable
 from findna_bench.data.store import count_classes
-from findna_bench.data.table import SequenceTable
+from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.errors import DataError, OutputError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash, write_atomic
 
-__all__ = ["Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "write_row_manifest"]
+__all__ = ["Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "stacked", "write_row_manifest"]
 
 Counts = dict[str, dict[str, int]]
 
@@ -51,6 +51,8 @@ class Source(Protocol):
     def data_dir(self) -> Path: ...
     @property
     def source(self) -> Mapping[str, Any]: ...
+    @property
+    def row_order(self) -> RowOrder: ...
     def load(self, split: str) -> SequenceTable: ...
     def intervals(self, split: str) -> IntervalTable: ...
 
@@ -126,6 +128,22 @@ class Resplit(Remade):
     def digest(self) -> str:
         return stable_hash([self.task.data_digest, self.split, CURES_VERSION])
 
+    @property
+    def row_order(self) -> RowOrder:
+        """Rows are numbered as without the new split."""
+        return self.task.row_order
+
+    def origins(self, places: np.ndarray) -> RowOrigins:
+        """Ids and splits that the rows have without the new split."""
+        names = {
+            place: (row_id, split)
+            for split in self.task.splits
+            for table in [self.task.load(split)]
+            for place, row_id in zip(np.asarray(table.place).tolist(), table.ids.tolist(), strict=True)
+        }
+        found = [names[place] for place in places.tolist()]
+        return RowOrigins(places, np.array([i for i, _ in found]), np.array([split for _, split in found]))
+
     def _remake(self, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
         groups = None if parse_split(self.split).how == "chromosome" else self._groups(tables)
         cured = resplit(tables, self.card.labels, self.split, groups=groups)
@@ -184,7 +202,7 @@ class Derived(Remade):
         for split in SPLITS:
             parts = [table for name, table in rows if name == split]
             if parts:
-                table = _stacked(parts)
+                table = stacked(parts)
                 crop = self.card.config.get("crop")
                 out[split] = cropped(table, int(crop)) if crop else table
         return out
@@ -206,14 +224,14 @@ def _chosen(
         places = [wanted.get(key, ("", -1)) for key in keys]
         group = np.array([g if g >= 0 else alone + i for i, (_, g) in enumerate(places)], dtype=np.int64)
         alone += len(keys)
-        renamed = replace(table, ids=np.array(keys), group=group)
+        renamed = replace(table, ids=np.array(keys), group=group, place=None)
         for split in SPLITS:
             rows = np.array([i for i, (name, _) in enumerate(places) if name == split], dtype=np.int64)
             if len(rows):
                 yield split, renamed.take(rows)
 
 
-def _stacked(parts: Sequence[SequenceTable]) -> SequenceTable:
+def stacked(parts: Sequence[SequenceTable]) -> SequenceTable:
     """Rows of several tables below one another; columns that one of them lacks are left out."""
 
     def column(name: str) -> np.ndarray | None:
@@ -229,6 +247,7 @@ def _stacked(parts: Sequence[SequenceTable]) -> SequenceTable:
         start=column("start"),
         end=column("end"),
         strand=column("strand"),
+        place=column("place"),
     )
 
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-__all__ = ["SequenceTable"]
+__all__ = ["RowOrder", "RowOrigins", "SequenceTable"]
+
+
+@dataclass(frozen=True)
+class RowOrder:
+    """How the rows of a task are numbered where vectors are computed elsewhere, the same under every ``--split``.
+
+    words: what they follow, for messages (``the rows of my.csv``); empty = no order that its reader could know.
+    n_rows: all rows of all splits. counts: rows of its parts, in order, where there are several.
+    """
+
+    words: str
+    n_rows: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RowOrigins:
+    """What rows are called in what their task is read from: (n,) numbers, ids there, and names of the splits they have there."""
+
+    places: np.ndarray
+    ids: np.ndarray
+    splits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -19,6 +41,7 @@ class SequenceTable:
     ids: (n,) row ids, unique within the split and stable between runs.
     group: (n,) or None; rows of one group must not be separated by a split and are resampled together.
     contig, start, end, strand: (n,) or None; 0-based half-open coordinates where they are known.
+    place: (n,) int64 or None; the row's number, from 0, in what the task is read from (see :class:`RowOrder`), whatever split it is in.
     """
 
     sequences: list[str]
@@ -29,6 +52,7 @@ class SequenceTable:
     start: np.ndarray | None = None
     end: np.ndarray | None = None
     strand: np.ndarray | None = None
+    place: np.ndarray | None = None
     extra: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

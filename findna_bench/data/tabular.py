@@ -20,7 +20,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import normalise_all
 
-__all__ = ["RawTable", "contig_name", "label_indices", "no_column", "read_table", "rows_to_table"]
+__all__ = ["RawTable", "contig_name", "label_indices", "no_column", "read_table", "row_ids", "rows_to_table"]
 
 SEQUENCE_COLUMNS = ("sequence", "seq", "text", "sequences")
 LABEL_COLUMNS = ("class", "label", "labels", "target")
@@ -234,13 +234,19 @@ def label_text(value: Any) -> str:
     return "" if text in _NOT_A_NUMBER else text
 
 
-def row_ids(raw: RawTable, indices: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """(n,) unique ids: the file's own, with the class before them where they repeat, else row numbers from 0."""
+def row_ids(
+    raw: RawTable, indices: np.ndarray, labels: Sequence[str], splits: Sequence[str | None] | None = None
+) -> np.ndarray:
+    """(n,) ids: the file's own, with the class before them where they repeat, else row numbers of the file from 0.
+
+    splits: (n,) names; ids may repeat between splits then, if they do not within one.
+    """
+    within = [""] * len(raw) if splits is None else [str(split) for split in splits]
     column = raw.first_of(ID_COLUMNS)
     if column is not None:
         ids = ["" if value is None else label_text(value) for value in raw.columns[column]]
         for candidate in (ids, [f"{labels[i]}/{text}" for i, text in zip(indices, ids, strict=True)]):
-            if "" not in ids and len(set(candidate)) == len(candidate):
+            if "" not in ids and len(set(zip(within, candidate, strict=True))) == len(candidate):
                 return np.array(candidate, dtype=str)
     return np.array([str(i) for i in range(len(raw))], dtype=str)
 

@@ -6,8 +6,11 @@ import functools
 import importlib
 import importlib.resources
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.code import factory_digest
@@ -22,10 +25,10 @@ from findna_bench.data.catalog import (
     resolve_task,
     task_folder,
 )
-from findna_bench.data.derived import Derived, Remade, Resplit
+from findna_bench.data.derived import Derived, Remade, Resplit, stacked
 from findna_bench.data.intervals import IntervalTable, read_intervals
 from findna_bench.data.store import content_digest, count_classes, load_manifest, read_split
-from findna_bench.data.table import SequenceTable
+from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError
 from findna_bench.files import stable_hash
 from findna_bench.registry import Registry, load_factory
@@ -146,8 +149,40 @@ class Task:
                 raise kind(
                     f"task {self.name}: the {split} split is absent from this {self.status} copy ({held} is there)"
                 )
-            self._tables[split] = self._origin.read(split)
+            table = self._origin.read(split)
+            self._tables[split] = table if table.place is not None else replace(table, place=self._numbered(split))
         return self._tables[split]
+
+    def _numbered(self, split: str) -> np.ndarray:
+        """Numbers of the rows of a split where splits follow one another: train, validation, test."""
+        sizes = {name: sum(classes.values()) for name, classes in self.counts.items()}
+        before = sum(sizes.get(name, 0) for name in SPLITS[: SPLITS.index(split)])
+        return np.arange(before, before + sizes[split], dtype=np.int64)
+
+    @property
+    def row_order(self) -> RowOrder:
+        """How rows are numbered (``SequenceTable.place``) for vectors computed elsewhere."""
+        own: RowOrder | None = getattr(self._origin, "row_order", None)
+        if own is not None:
+            return own
+        counts = {split: sum(classes.values()) for split, classes in self.counts.items()}
+        return RowOrder(f"the rows of {', then '.join(counts)}", sum(counts.values()), counts)
+
+    def origins(self, split: str) -> RowOrigins:
+        """What the rows of a split are called in what the task is read from, also where ``--split`` moved them."""
+        table = self.load(split)
+        places = np.asarray(table.place)
+        if isinstance(self._origin, Resplit):
+            return self._origin.origins(places)
+        return RowOrigins(places, table.ids, np.full(len(table), split))
+
+    def in_order(self) -> tuple[SequenceTable, np.ndarray]:
+        """All rows in the order of :attr:`row_order`, and the split (n,) of each."""
+        tables = {split: self.load(split) for split in self.splits}
+        rows = stacked(list(tables.values()))
+        splits = np.concatenate([np.full(len(table), split) for split, table in tables.items()])
+        order = np.argsort(np.asarray(rows.place), kind="stable")
+        return rows.take(order), splits[order]
 
     def intervals(self, split: str) -> IntervalTable:
         """Coordinates and labels of a split: the published ones where imported, else those of its rows.

@@ -16,6 +16,7 @@ import numpy as np
 
 from findna_bench.data.splits import draw_validation, row_groups
 from findna_bench.data.table import SequenceTable
+from findna_bench.evaluation.learning import against_prior
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import KNearest, Preset, draw_settings
 from findna_bench.evaluation.seeds import SeedSplit, few_shot_rows, mean_logit_scores
@@ -60,6 +61,8 @@ class Fitted:
     fit_s: float = 0.0
     trials: tuple[Mapping[str, Any], ...] = ()
     """All settings that were tried, with their validation scores, where settings were searched for."""
+    max_length: int | None = None
+    """Most bases of a sequence that a classifier's fit reads, where it says so; None = all."""
     discard: Callable[[], None] = lambda: None
     """Called when the result is safe on disk: a checkpoint of the fit is not needed any more."""
 
@@ -90,6 +93,7 @@ def concatenate(first: SequenceTable, second: SequenceTable) -> SequenceTable:
         start=both("start"),
         end=both("end"),
         strand=both("strand"),
+        place=both("place"),
     )
 
 
@@ -114,8 +118,8 @@ def pool_rows(
 
 
 def reverse_complemented(table: SequenceTable) -> SequenceTable:
-    """The same rows read from the other strand."""
-    return replace(table, sequences=[reverse_complement(sequence) for sequence in table.sequences])
+    """The same rows read from the other strand; they have no place in a file of vectors."""
+    return replace(table, sequences=[reverse_complement(sequence) for sequence in table.sequences], place=None)
 
 
 class Embedder:
@@ -220,9 +224,17 @@ def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str) -> list[Fit
             return scores
 
         seconds = time.perf_counter() - started
-        metrics = compute_metrics(validation.labels, predict(validation)) if len(validation) else {}
-        fitted.append(Fitted(split.seed, predict, metrics, dict(estimator.settings), (), seconds))
+        judged = (
+            _judged(pool.table.labels[split.train], validation.labels, predict(validation)) if len(validation) else {}
+        )
+        longest = getattr(estimator, "max_length", None)
+        fitted.append(Fitted(split.seed, predict, judged, dict(estimator.settings), (), seconds, max_length=longest))
     return fitted
+
+
+def _judged(train_labels: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    """Metrics of a classifier's validation scores, and whether it learned anything."""
+    return compute_metrics(labels, scores) | against_prior(labels, np.asarray(scores, dtype=np.float64), train_labels)
 
 
 def fit_encoder(
@@ -275,7 +287,7 @@ def fit_encoder(
                 tuple(tuned.warnings),
                 seconds,
                 tuple(tuned.trials),
-                tuned.discard_checkpoint,
+                discard=tuned.discard_checkpoint,
             )
         )
     return fitted

@@ -224,7 +224,7 @@ class LiveModel:
             return {}
         return {"device": self._request.device}
 
-    def align(self, split: str, table: SequenceTable, task: Task) -> None:
+    def align(self, split: str, task: Task) -> None:
         """Show all rows of a split (before ``--limit`` takes some) to vectors computed elsewhere; others need none.
 
         Raises:
@@ -232,10 +232,11 @@ class LiveModel:
         """
         if not self._looks_up:
             return
+        from findna_bench.data.layouts import split_name
+
         if self._aligned is None or self._aligned[0] is not task:
             self._aligned = (task, self._estimator())
-        counts = {name: sum(classes.values()) for name, classes in task.counts.items()}
-        self._aligned[1].align(split, table, counts)
+        self._aligned[1].align(task.origins(split), task.row_order, split_name)
 
     def fit(
         self, pool: fitting.Pool, preset: Preset, metric: str, checkpoint_of: Callable[[int], Path]
@@ -301,14 +302,21 @@ class LiveModel:
             self._coverage[key] = self._coverage.get(key, 0) + int(coverage.get(key) or 0)
         self._batch = batch or self._batch
 
-    def coverage(self, pool: SequenceTable, test: SequenceTable) -> schema.Coverage:
-        """Bases read of train, validation and test rows."""
+    def coverage(self, pool: SequenceTable, test: SequenceTable, max_length: int | None = None) -> schema.Coverage:
+        """Bases read of train, validation and test rows. max_length: most bases that a fitted classifier reads, None = all."""
         if any(self._coverage.values()):
             return schema.Coverage(**self._coverage)
-        total = sum(map(len, pool.sequences)) + sum(map(len, test.sequences))
+        lengths = [len(sequence) for table in (pool, test) for sequence in table.sequences]
         if self._looks_up:  # what the model that computed the vectors has read is not known here
-            return schema.Coverage(bases_total=total)
-        return schema.Coverage(bases_total=total, bases_seen=total, truncated_sequences=0, windows=0, short_sequences=0)
+            return schema.Coverage(bases_total=sum(lengths))
+        seen = [length if max_length is None else min(length, max_length) for length in lengths]
+        return schema.Coverage(
+            bases_total=sum(lengths),
+            bases_seen=sum(seen),
+            truncated_sequences=sum(s < length for s, length in zip(seen, lengths, strict=True)),
+            windows=0,
+            short_sequences=0,
+        )
 
     def batch(self) -> schema.Batch:
         """Batch sizes asked for and used."""

@@ -21,6 +21,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError, UnknownNameError
 from findna_bench.evaluation.intervals import bootstrap_intervals
+from findna_bench.evaluation.learning import not_learned
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FineTuning, Preset, draw_settings, preset_settings, trial_settings
 from findna_bench.matrix import fitting
@@ -32,6 +33,7 @@ from findna_bench.models.spec import model_code
 from findna_bench.registry import Registry
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
+from findna_bench.results.flags import DID_NOT_LEARN, class_flag, truncation_flag
 from findna_bench.results.store import ScoredRows
 
 __all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "unfinished", "valid_results"]
@@ -247,7 +249,7 @@ def compute(
 
 def _rows(request: RunRequest, task: Task, model: LiveModel, split: str) -> SequenceTable:
     whole = task.load(split)
-    model.align(split, whole, task)
+    model.align(split, task)
     return limited(whole, request.limit)
 
 
@@ -298,10 +300,16 @@ def _outcome(
         settings["shots"] = facts.unit.shots
     if fit.trials:
         settings["trials"] = [dict(trial) for trial in fit.trials]
+    coverage, unlearned = model.coverage(pool.table, test, fit.max_length), _unlearned(model, fit)
+    warnings = [*([unlearned] if unlearned else []), *fit.warnings]
     result = replace_result(
         _skeleton(request, facts, cell),
         status="success",
-        flags=[*facts.flags, *_pretraining_flag(facts, model, test)],
+        flags=[
+            *facts.flags,
+            *_pretraining_flag(facts, model, test),
+            *_flags_of_fit(facts, fit, test, coverage, unlearned),
+        ],
         n_effective_seeds=len(facts.cells),
         protocol=schema.Protocol(name=request.protocol, settings=settings),
         batch=model.batch(),
@@ -313,12 +321,29 @@ def _outcome(
             n_groups=n_groups,
             groups_by=related_by(test),
         ),
-        validation={"metrics": dict(fit.validation), "selected": dict(fit.selected), "warnings": list(fit.warnings)},
-        coverage=model.coverage(pool.table, test),
+        validation={"metrics": dict(fit.validation), "selected": dict(fit.selected), "warnings": warnings},
+        coverage=coverage,
         timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=predict_s),
         memory=schema.Memory(peak_bytes=peak_bytes(model)),
     )
     return Outcome(result, ScoredRows(test.ids, test.labels, scores, groups), fit.discard)
+
+
+def _unlearned(model: LiveModel, fit: fitting.Fitted) -> str | None:
+    """The warning of a fit that did not learn. That a control without a drawn network finds nothing is its answer, no fault."""
+    return None if model.card.control and not model.varies else not_learned(fit.validation)
+
+
+def _flags_of_fit(
+    facts: UnitFacts, fit: fitting.Fitted, test: SequenceTable, coverage: schema.Coverage, unlearned: str | None
+) -> list[str]:
+    """What only a fit and its test rows tell."""
+    found = [
+        class_flag(len(np.unique(test.labels)), len(facts.task.label_names)),
+        truncation_flag(coverage),
+        DID_NOT_LEARN if unlearned else None,
+    ]
+    return [flag for flag in found if flag is not None]
 
 
 def _pretraining_flag(facts: UnitFacts, model: LiveModel, test: SequenceTable) -> list[str]:

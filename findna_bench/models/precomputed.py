@@ -1,32 +1,38 @@
-"""Vectors that a model computed elsewhere, scored like any other features: ``embeddings:FILE.npy|npz``.
+"""Vectors that a model computed elsewhere, scored like any other features: ``embeddings:FILE.npy|npz|parquet``.
 
-``.npy``: (rows, D), in the order of the task: train, then validation where the task has it, then test.
+``.npy``: (rows, D), one per row of the task in the order of what it is read from, whatever the split: for one file the
+file's rows, for several files and for tasks of a suite train, then validation where there is one, then test.
 ``.npz``: ``vectors`` (rows, D) and ``ids`` (rows,), any order; ``split`` (rows,) as well where ids repeat between splits.
+``.parquet``: columns ``id``, ``e_0 .. e_{D-1}``, and ``split`` where ids repeat, as ``findna-bench embed`` writes it.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from findna_bench.errors import DataError, UnsupportedError
 
+if TYPE_CHECKING:
+    from findna_bench.data.table import RowOrder, RowOrigins
+
 __all__ = ["PrecomputedFeatures", "Rows"]
 
 
 class Rows(Protocol):
-    """What is needed of a table: ``sequences`` and ``ids``, row by row."""
-
-    @property
-    def sequences(self) -> list[str]: ...
+    """What is needed of a table: ids for messages, and each row's number in what the task is read from."""
 
     @property
     def ids(self) -> NDArray[Any]: ...
+
+    @property
+    def place(self) -> NDArray[Any] | None: ...
 
 
 class PrecomputedFeatures:
@@ -44,70 +50,76 @@ class PrecomputedFeatures:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._vectors, self._ids, self._splits = _read(self.path)
-        self._place: dict[tuple[str, str], int] = {}
+        self._stored = _read(self.path)
+        self._row_of: dict[int, int] = {}
+        """Number of a row in the task -> its row in the file of vectors."""
         self._used: dict[str, NDArray[np.int64]] = {}
 
     @property
     def embed_dim(self) -> int:
         """Channels D."""
-        return int(self._vectors.shape[1])
+        return int(self._stored.vectors.shape[1])
 
-    def align(self, split: str, table: Rows, counts: Mapping[str, int]) -> None:
-        """Find the vectors of all rows of one split.
+    def align(self, rows: RowOrigins, order: RowOrder, split_name: Callable[[str], str | None] = str) -> None:
+        """Find the vectors of all rows of one split, called and numbered as in what the task is read from.
 
-        counts: rows of every split of the task, in the order in which an ``.npy`` file holds them.
+        split_name: the task's name for a split as the file of vectors spells it (``dev`` is ``validation``).
 
         Raises:
-            DataError: another number of rows than the task has, an id without vector, or two vectors for one row.
+            DataError: another number of vectors than the task has rows, rows without a known order, an id without vector, or
+                two vectors for one id.
         """
-        rows = self._by_order(split, table, counts) if self._ids is None else self._by_id(split, table)
-        for key, row in zip(_keys(table), rows, strict=True):
-            known = self._place.setdefault(key, int(row))
-            if known != row and not np.array_equal(self._vectors[known], self._vectors[row]):
-                raise DataError(
-                    f"{self.path}: rows {known} and {row} (counted from 0) differ but belong to one id and sequence, {key[0]!r} of "
-                    f"{split}; give ids that tell them apart"
-                )
+        if self._stored.ids is None:
+            self._check_order(order)
+            found = rows.places
+        else:
+            found = np.empty(len(rows.places), dtype=np.int64)
+            for split in dict.fromkeys(rows.splits.tolist()):
+                of_split = np.flatnonzero(rows.splits == split)
+                found[of_split] = self._by_id(str(split), rows.ids[of_split], split_name)
+        self._row_of.update(zip(rows.places.tolist(), found.tolist(), strict=True))
 
-    def _by_order(self, split: str, table: Rows, counts: Mapping[str, int]) -> NDArray[np.int64]:
-        total = sum(counts.values())
-        if len(self._vectors) != total:
-            parts = " + ".join(f"{count:,} {name}" for name, count in counts.items())
+    def _check_order(self, order: RowOrder) -> None:
+        held = len(self._stored.vectors)
+        if not order.words:
             raise DataError(
-                f"{self.path} holds {len(self._vectors):,} rows and the task has {total:,} ({parts}); give one row for each, in "
-                "this order, or an .npz file with ids"
+                f"{self.path}: this task is made of one FASTA per class, whose records have no common order; give an .npz file "
+                "with vectors and ids"
             )
-        if split not in counts or counts[split] != len(table.sequences):
+        if held != order.n_rows:
+            parts = f" ({' + '.join(f'{n:,} {name}' for name, n in order.counts.items())})" if order.counts else ""
             raise DataError(
-                f"{self.path}: {split} has {len(table.sequences):,} rows, {counts.get(split, 0):,} were announced"
+                f"{self.path} holds {held:,} rows and the task has {order.n_rows:,}{parts}; give one vector for each of "
+                f"{order.words}, in this order, or an .npz file with vectors and ids"
             )
-        names = list(counts)
-        start = sum(counts[name] for name in names[: names.index(split)])
-        return np.arange(start, start + counts[split])
 
-    def _by_id(self, split: str, table: Rows) -> NDArray[np.int64]:
-        assert self._ids is not None
-        mine = np.arange(len(self._ids)) if self._splits is None else np.flatnonzero(self._splits == split)
-        by_id = dict(zip(self._ids[mine].tolist(), mine.tolist(), strict=True))
+    def _by_id(self, split: str, ids: NDArray[Any], split_name: Callable[[str], str | None]) -> NDArray[np.int64]:
+        stored = self._stored
+        assert stored.ids is not None
+        mine = np.arange(len(stored.ids))
+        if stored.splits is not None:
+            named = [name for name in np.unique(stored.splits).tolist() if split_name(name) == split]
+            mine = np.flatnonzero(np.isin(stored.splits, named))
+        by_id = dict(zip(stored.ids[mine].tolist(), mine.tolist(), strict=True))
         if len(by_id) != len(mine):
             raise DataError(
                 f"{self.path}: ids repeat; they must be unique (within a split, where the file names splits)"
             )
-        wanted = [str(name) for name in table.ids]
+        wanted = [str(name) for name in ids.tolist()]
         absent = [name for name in wanted if name not in by_id]
         if absent:
             raise DataError(
-                f"{self.path} has no vector for {len(absent):,} of {len(wanted):,} rows of {split}, the first being id {absent[0]!r}"
+                f"{self.path} has no vector for {len(absent):,} of {len(wanted):,} rows of {split}, the first being id "
+                f"{absent[0]!r}; ids are those of the task's rows (without a column id: row numbers of the file, from 0)"
             )
         rows = np.array([by_id[name] for name in wanted], dtype=np.int64)
-        if self._splits is None:
+        if stored.splits is None:
             for other, used in self._used.items():
                 if other != split and np.isin(rows, used).any():
                     raise DataError(
                         f"{self.path}: ids of {split} and {other} are the same; add an array `split` to the file"
                     )
-        self._used[split] = rows
+        self._used[split] = np.concatenate([self._used.get(split, rows[:0]), rows])
         return rows
 
     def fit(self, train: Rows, validation: Rows | None, seed: int, n_classes: int) -> None:
@@ -119,41 +131,85 @@ class PrecomputedFeatures:
         Raises:
             UnsupportedError: a row is not one of the task's (its reverse complement, say), so there is no vector for it.
         """
-        try:
-            rows = [self._place[key] for key in _keys(table)]
-        except KeyError as error:
+        places = [-1] * len(table.ids) if table.place is None else table.place.tolist()
+        rows = [self._row_of.get(place) for place in places]
+        if None in rows:
             raise UnsupportedError(
-                f"{self.path} has no vector for row {error.args[0][0]!r}: vectors computed elsewhere exist for the task's own rows only"
-            ) from error
-        return self._vectors[np.asarray(rows, dtype=np.int64)].astype(np.float32)
+                f"{self.path} has no vector for row {str(table.ids[rows.index(None)])!r}: vectors computed elsewhere exist for the "
+                "task's own rows only"
+            )
+        return self._stored.vectors[np.asarray(rows, dtype=np.int64)].astype(np.float32)
 
 
-def _keys(table: Rows) -> list[tuple[str, str]]:
-    return [(str(name), sequence) for name, sequence in zip(table.ids, table.sequences, strict=True)]
+@dataclass(frozen=True)
+class _Stored:
+    """vectors (n, D), mapped where the format allows; ids and splits (n,) as text, or None."""
+
+    vectors: NDArray[Any]
+    ids: NDArray[Any] | None = None
+    splits: NDArray[Any] | None = None
 
 
-def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
-    """vectors (mapped where the format allows), ids as text or None, splits as text or None."""
+def _read(path: Path) -> _Stored:
+    try:
+        found = _read_parquet(path) if path.suffix == ".parquet" else _read_arrays(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist") from error
+    _check(path, found)
+    return found
+
+
+def _read_arrays(path: Path) -> _Stored:
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            vectors, ids, splits = loaded, None, None
-        else:
-            with loaded as archive:
-                if "vectors" not in archive or "ids" not in archive:
-                    raise DataError(
-                        f"{path} must hold the arrays vectors and ids, not {', '.join(archive.files) or 'nothing'}"
-                    )
-                vectors, ids = archive["vectors"], archive["ids"].astype(str)
-                splits = archive["split"].astype(str) if "split" in archive else None
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist") from error
+            return _Stored(loaded)
+        with loaded as archive:
+            if "vectors" not in archive or "ids" not in archive:
+                raise DataError(
+                    f"{path} must hold the arrays vectors and ids, not {', '.join(archive.files) or 'nothing'}"
+                )
+            splits = archive["split"].astype(str) if "split" in archive else None
+            return _Stored(archive["vectors"], archive["ids"].astype(str), splits)
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         # numpy's own words would advise to unpickle what cannot be read.
         reason = "it is none, or holds Python objects" if "ickle" in str(error) or "object" in str(error) else error
         raise DataError(
             f"{path} cannot be read as a plain array file ({reason}); write it with numpy.save or numpy.savez"
         ) from error
+
+
+def _read_parquet(path: Path) -> _Stored:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a whole parquet file ({str(error).splitlines()[0]}); write it again") from error
+    channels = 0
+    while f"e_{channels}" in table.column_names:
+        channels += 1
+    if "id" not in table.column_names or not channels:
+        raise DataError(
+            f"{path} must have the columns id and e_0, e_1, ... as `findna-bench embed` writes them, not "
+            f"{', '.join(table.column_names[:5]) or 'none'}"
+        )
+    vectors = np.column_stack([table.column(f"e_{channel}").to_numpy() for channel in range(channels)])
+    splits = table.column("split").to_pylist() if "split" in table.column_names else None
+    return _Stored(
+        vectors,
+        np.array(table.column("id").to_pylist(), dtype=str),
+        None if splits is None else np.array(splits, dtype=str),
+    )
+
+
+def _check(path: Path, stored: _Stored) -> None:
+    vectors, ids, splits = stored.vectors, stored.ids, stored.splits
     if vectors.ndim != 2 or not len(vectors) or not vectors.shape[1]:
         raise DataError(f"{path}: vectors must be (rows, D), not of shape {vectors.shape}")
     if vectors.dtype.kind != "f":
@@ -164,4 +220,3 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] |
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         raise DataError(f"{path}: row {int(np.argmin(finite))} (counted from 0) holds NaN or infinity")
-    return vectors, ids, splits

@@ -207,9 +207,10 @@ def _described(spec: ModelSpec, own: Mapping[str, Any], registry: Registry) -> M
 
 def _from_vectors(name: str, rest: str) -> ModelSpec:
     path = Path(os.path.expanduser(rest))
-    if path.suffix not in (".npy", ".npz"):
+    if path.suffix not in (".npy", ".npz", ".parquet"):
         raise UsageError(
-            f"{name}: give a .npy file (rows in the order of the task) or a .npz file with ids and vectors"
+            f"{name}: give a .npy file (rows in the order of the file or task), a .npz file with vectors and ids, or a .parquet "
+            "file that `findna-bench embed` wrote"
         )
     if not path.is_file():
         raise UsageError(f"{name}: there is no such file")

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.models.loading import load_estimator
 from findna_bench.models.precomputed import PrecomputedFeatures
 from findna_bench.models.spec import parse_model
 from findna_bench.registry import Registry
 
-
-@dataclass
-class Table:
-    sequences: list[str]
-    ids: np.ndarray
-
-
-TRAIN = Table(["ACG", "CCC", "GGT"], np.array(["0", "1", "2"]))
-TEST = Table(["TTT", "ACG"], np.array(["0", "1"]))
-COUNTS = {"train": 3, "test": 2}
+TRAIN = RowOrigins(np.arange(3), np.array(["0", "1", "2"]), np.full(3, "train"))
+TEST = RowOrigins(np.arange(3, 5), np.array(["0", "1"]), np.full(2, "test"))
+ORDER = RowOrder("the rows of train, then test", 5, {"train": 3, "test": 2})
 VECTORS = np.arange(20, dtype=np.float64).reshape(5, 4)
+
+
+def rows(*places: int) -> SequenceTable:
+    """Some rows of the task, whatever they hold."""
+    n = len(places)
+    return SequenceTable(
+        ["ACG"] * n, np.zeros(n, np.int64), np.array([f"row {p}" for p in places]), place=np.array(places)
+    )
 
 
 def save(path: Path, **arrays: Any) -> Path:
@@ -33,27 +37,43 @@ def save(path: Path, **arrays: Any) -> Path:
     return path
 
 
-def test_rows_in_the_order_of_the_task(tmp_path: Path, registry: Registry) -> None:
+def test_rows_in_the_order_of_the_task_whatever_split_they_are_in(tmp_path: Path, registry: Registry) -> None:
     np.save(tmp_path / "v.npy", VECTORS)
     features = load_estimator(parse_model(f"embeddings:{tmp_path / 'v.npy'}", registry))
-    features.align("test", TEST, COUNTS)
-    features.align("train", TRAIN, COUNTS)
-    features.fit(TRAIN, None, 0, 2)
-    np.testing.assert_array_equal(features.transform(TEST), VECTORS[3:].astype(np.float32))
-    some = Table(["GGT", "ACG"], np.array(["2", "0"]))
-    np.testing.assert_array_equal(features.transform(some), VECTORS[[2, 0]])
-    assert features.transform(some).dtype == np.float32
+    drawn = RowOrigins(np.array([4, 1]), np.array(["4", "1"]), np.full(2, "test"))
+    features.align(drawn, RowOrder("the rows of my.csv", 5))
+    np.testing.assert_array_equal(features.transform(rows(1, 4)), VECTORS[[1, 4]].astype(np.float32))
+    assert features.transform(rows(1)).dtype == np.float32
+    with pytest.raises(UnsupportedError, match=r"'row 2'.*task's own rows only"):
+        features.transform(rows(2))
     with pytest.raises(UnsupportedError, match="task's own rows only"):
-        features.transform(Table(["ACC"], np.array(["2"])))
+        features.transform(replace(rows(1), place=None))
 
 
-def test_rows_by_id_and_split(tmp_path: Path) -> None:
-    ids, split = ["1", "0", "2", "1", "0"], ["train", "test", "train", "test", "train"]
+def test_rows_by_id_and_split_as_the_file_spells_it(tmp_path: Path) -> None:
+    ids, split = ["1", "0", "2", "1", "0"], ["Training", "test", "Training", "test", "Training"]
     features = PrecomputedFeatures(save(tmp_path / "v.npz", vectors=VECTORS, ids=ids, split=split))
-    features.align("train", TRAIN, COUNTS)
-    features.align("test", TEST, COUNTS)
-    np.testing.assert_array_equal(features.transform(TRAIN), VECTORS[[4, 0, 2]])
-    np.testing.assert_array_equal(features.transform(TEST), VECTORS[[1, 3]])
+    for rows_of_split in (TRAIN, TEST):
+        features.align(rows_of_split, ORDER, {"Training": "train", "test": "test"}.get)
+    np.testing.assert_array_equal(features.transform(rows(0, 1, 2)), VECTORS[[4, 0, 2]])
+    np.testing.assert_array_equal(features.transform(rows(3, 4)), VECTORS[[1, 3]])
+
+
+def test_rows_without_a_common_order_need_ids(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", VECTORS)
+    with pytest.raises(DataError, match=r"one FASTA per class.*give an \.npz file"):
+        PrecomputedFeatures(tmp_path / "v.npy").align(TRAIN, RowOrder("", 5))
+
+
+def test_parquet_is_read_as_embed_writes_it(tmp_path: Path) -> None:
+    columns = {"id": ["b", "a"], "length": [3, 3], "e_0": [0.5, 1.5], "e_1": [2.5, 3.5]}
+    pq.write_table(pa.table(columns), tmp_path / "v.parquet")
+    features = PrecomputedFeatures(tmp_path / "v.parquet")
+    features.align(RowOrigins(np.arange(2), np.array(["a", "b"]), np.full(2, "train")), RowOrder("", 2))
+    np.testing.assert_array_equal(features.transform(rows(0, 1)), [[1.5, 3.5], [0.5, 2.5]])
+    pq.write_table(pa.table({"id": ["a"], "x": [1.0]}), tmp_path / "v.parquet")
+    with pytest.raises(DataError, match="must have the columns id and e_0"):
+        PrecomputedFeatures(tmp_path / "v.parquet")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +100,8 @@ def test_vectors_that_do_not_fit_the_rows_are_refused(tmp_path: Path, arrays: di
 
 
 def align_all(features: PrecomputedFeatures) -> None:
-    features.align("train", TRAIN, COUNTS)
-    features.align("test", TEST, COUNTS)
+    features.align(TRAIN, ORDER)
+    features.align(TEST, ORDER)
 
 
 def test_a_file_of_another_length_or_no_array_is_refused(tmp_path: Path) -> None:
