@@ -306,8 +306,9 @@ def _on_tasks(kind: str, found: Mapping[str, Sequence[str]], entries: Mapping[st
     where = f"on {len(tasks)} of {scored} tasks"
     if kind != "truncated":
         return f"{kind} {where}"
-    read = sorted((bases_read(entries[name].results) for name in tasks), key=lambda c: c.bases_seen / c.bases_total)
-    low, high = (share_read(c.bases_seen, c.bases_total) for c in (read[0], read[-1]))
+    coverages = [bases_read(entries[name].results) for name in tasks]
+    read = sorted(((c.bases_seen or 0, c.bases_total or 1) for c in coverages), key=lambda pair: pair[0] / pair[1])
+    low, high = share_read(*read[0]), share_read(*read[-1])
     return f"{kind} ({low if low == high else f'{low} to {high}'} of bases read) {where}"
 
 

@@ -86,10 +86,8 @@ def _write_arrays(rows: NamedSequences, vectors: np.ndarray, stream: Any, suffix
     if suffix == ".npy":
         np.save(stream, vectors, allow_pickle=False)
         return
-    arrays = {"vectors": vectors, "ids": np.array(rows.ids, dtype=str)}
-    if rows.splits is not None:
-        arrays["split"] = np.array(rows.splits, dtype=str)
-    np.savez(stream, **arrays)
+    split: dict[str, Any] = {} if rows.splits is None else {"split": np.array(rows.splits, dtype=str)}
+    np.savez(stream, vectors=vectors, ids=np.array(rows.ids, dtype=str), **split)
 
 
 def _write_parquet(rows: NamedSequences, vectors: np.ndarray, path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import findna_bench as fb
+from findna_bench.api import SequenceTable
 from findna_bench.cli.progress import remarks
 from findna_bench.errors import TruncationWarning
+from findna_bench.evaluation.finetune import FINETUNE_PRESETS, fine_tune
 from findna_bench.leaderboard.comparison_pages import render_comparison_markdown
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
@@ -111,3 +114,37 @@ def test_a_test_split_of_one_class_is_flagged(tmp_path: Path, capsys: pytest.Cap
     render_screen(board)
     for page in (capsys.readouterr().out, render_markdown(board), render_html(board)):
         assert "one class in test (MCC and AUROC mean nothing)" in page
+
+
+def test_a_row_of_many_tasks_says_on_which(scored: tuple[Path, list[Result]]) -> None:
+    cut = scored[1][0]
+
+    def on(number: int, share: float) -> Result:
+        total = cut.coverage.bases_total or 0
+        coverage = cut.coverage.model_copy(update={"bases_seen": int(share * total)})
+        task = cut.task.model_copy(update={"name": f"t{number}"})
+        return cut.model_copy(
+            update={"task": task, "coverage": coverage, "flags": ["untrained"], "request_id": str(number)}
+        )
+
+    def flags(results: list[Result]) -> tuple[str, ...]:
+        return leaderboard(results).tables[0].rows[0].flags
+
+    assert flags([on(0, 0.5), on(1, 1.0)]) == ("untrained", "truncated (50 % of bases read) on t0")
+    assert flags([on(0, 0.5), on(1, 0.5)]) == ("untrained", "truncated (50 % of bases read)")
+    many = [on(number, share) for number, share in enumerate((0.1, 0.25, 0.5, 0.75, 1.0))]
+    assert flags(many) == ("untrained", "truncated (10 % to 75 % of bases read) on 4 of 5 tasks")
+
+
+def test_a_preset_that_cuts_tokens_counts_what_it_cuts() -> None:
+    generator, counted = np.random.default_rng(3), []
+    train, held_out = (
+        SequenceTable([drawn(generator, "ACGT", 100) for _ in range(n)], np.arange(n) % 2, np.arange(n).astype(str))
+        for n in (20, 10)
+    )
+    preset = replace(FINETUNE_PRESETS["default"], epochs=1, min_steps=None, max_steps=1, max_tokens=51)
+    model = fb.load_model(READ_1K)
+    fine_tune(model, train, held_out, 2, preset, 0, counted=lambda coverage, _: counted.append(coverage))
+    assert counted[0]["bases_total"] == 3000
+    assert counted[0]["bases_seen"] == 1500  # 50 bases and [SEP] of each row
+    assert counted[0]["truncated_sequences"] == 30
