@@ -20,6 +20,7 @@ def plan(
     preset: run_verb.Preset = "default",
     seeds: run_verb.Seeds = "5",
     shots: run_verb.Shots = None,
+    shot_validation: run_verb.ShotValidation = "within",
     weights: options.Weights = None,
     network: run_verb.Network = None,
     pooling: run_verb.Pooling = None,

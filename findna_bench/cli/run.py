@@ -39,7 +39,20 @@ Seeds = Annotated[
 Shots = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
-        "--shots", help="Few-shot: train rows per class, e.g. 1,10,100.", envvar=env("shots"), rich_help_panel=_MATRIX
+        "--shots",
+        help="Few-shot: labelled rows per class, e.g. 1,10,100; settings are chosen within them.",
+        envvar=env("shots"),
+        rich_help_panel=_MATRIX,
+    ),
+]
+ShotValidation = Annotated[
+    str,
+    typer.Option(
+        "--shot-validation",
+        help="Few-shot: choose settings within the shots (probe: cross-validation; fits that train longer: a part held out; "
+        "one shot: fixed settings), or on the full validation rows beside them, which is flagged.",
+        envvar=env("shot-validation"),
+        rich_help_panel=_MATRIX,
     ),
 ]
 Network = Annotated[
@@ -181,7 +194,7 @@ def request_from(values: dict[str, Any]) -> Any:
         **{
             name: values[name]
             for name in (
-                "protocol", "preset", "network", "pooling", "layer", "strand", "window", "split", "selection",
+                "protocol", "preset", "shot_validation", "network", "pooling", "layer", "strand", "window", "split", "selection",
                 "search", "limit",
                 "device", "dtype", "output_dir", "data_dir", "offline", "overwrite", "fail_fast", "executor",
             )
@@ -203,6 +216,7 @@ def run(
     preset: Preset = "default",
     seeds: Seeds = "5",
     shots: Shots = None,
+    shot_validation: ShotValidation = "within",
     weights: options.Weights = None,
     network: Network = None,
     pooling: Pooling = None,

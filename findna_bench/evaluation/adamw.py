@@ -50,8 +50,10 @@ def fit_linear_layers(
     n_classes: int,
     preset: AdamWProbe,
     device: str | torch.device = "cpu",
+    *,
+    epochs: Sequence[int | None] | None = None,
 ) -> list[LinearLayer]:
-    """One layer per split; features (n, D) float32, labels (n,).
+    """One layer per split; features (n, D) float32, labels (n,). epochs: per split the one to keep, None = the preset's choice.
 
     Raises:
         NotFiniteError: no epoch (with ``select="last"``: not the last one) has a finite validation loss.
@@ -59,7 +61,7 @@ def fit_linear_layers(
     device = torch.device(device)
     x = torch.as_tensor(np.ascontiguousarray(features, dtype=np.float32)).to(device)
     y = torch.as_tensor(labels).to(device)
-    return _Training(x, y, splits, n_classes, preset).run()
+    return _Training(x, y, splits, n_classes, preset).run([None] * len(splits) if epochs is None else epochs)
 
 
 class _Training:
@@ -89,7 +91,7 @@ class _Training:
                 centre[s, 0], scale[s, 0] = own.mean(0).float(), torch.where(deviation > 0, deviation, 1.0).float()
         return centre, scale
 
-    def run(self) -> list[LinearLayer]:
+    def run(self, wanted: Sequence[int | None]) -> list[LinearLayer]:
         best = [math.inf] * len(self.splits)
         kept, epochs = self.parameters.clone(), [0] * len(self.splits)
         losses: list[list[float]] = [[] for _ in self.splits]
@@ -97,11 +99,14 @@ class _Training:
             self._epoch()
             for s, loss in enumerate(self._validation_losses()):
                 losses[s].append(loss)
-                if self.preset.select == "last" or loss < best[s]:
+                better = self.preset.select == "last" or loss < best[s]
+                if better if wanted[s] is None else epoch == wanted[s]:
                     best[s], epochs[s] = loss, epoch
                     kept[s] = self.parameters[s]
         for s, split in enumerate(self.splits):
-            if not (epochs[s] and math.isfinite(losses[s][epochs[s] - 1])):
+            last = losses[s][epochs[s] - 1]
+            finite = math.isfinite(last) if len(split.validation) else bool(torch.isfinite(kept[s]).all())
+            if not (epochs[s] and finite):
                 raise NotFiniteError(
                     f"the probe of seed {split.seed} did not stay finite; use a preset that standardises features or has a lower lr"
                 )

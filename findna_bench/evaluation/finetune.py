@@ -132,7 +132,7 @@ def fine_tune(
 ) -> FineTuned:
     """Train a copy of ``model`` with a new head on ``train``; ``model`` itself is left as it is.
 
-    metric: the task's main metric, which ``monitor="main"`` means. selection: ``validation``; ``last`` keeps the last weights;
+    metric: the task's main metric, which ``monitor="main"`` means. selection: ``validation``; ``last`` keeps the last weights, and needs no validation rows;
     ``test`` chooses on ``test`` (to reproduce papers that did). strand: ``rc-augment`` reads each row on a strand drawn anew
     in every epoch, ``rc-mean`` averages the vectors of both, ``rc-logit-mean`` the logits when predicting. pooling, window:
     None = the preset's, else the card's. batch_size: rows read at once, ``auto`` or a number; a step sees the preset's
@@ -322,7 +322,8 @@ def _check(
         raise UsageError(f"--strand {strand}: choose one of {', '.join(STRANDS)}")
     if selection == "test" and (test is None or not len(test)):
         raise UsageError("--selection test needs the test split")
-    for name, table in (("train", train), ("validation", validation)):
+    needed = (("train", train), ("validation", validation)) if selection == "validation" else (("train", train),)
+    for name, table in needed:
         if not len(table):
             raise UsageError(f"there are no {name} rows to fine-tune with; use more rows (a larger --limit)")
 
@@ -594,6 +595,17 @@ class _Run:
 
     def _validate(self) -> None:
         at, truth = self.at, self.chosen_on.labels
+        so_far = {
+            "step": at.step,
+            "epoch": at.step / self.epoch_steps,
+            "lr": self.preset.lr * self._rate_factor(at.step - 1),
+            "train_loss": at.loss_sum / max(at.rows, 1),
+            "train_accuracy": at.hits / max(at.rows, 1),
+        }
+        at.loss_sum, at.hits, at.rows = 0.0, 0, 0
+        if not len(truth):  # the last weights are kept, so there need be nothing to choose on
+            at.path.append({**so_far, "loss": None, "predicted_classes": None})
+            return
         strand = "rc-mean" if self.options.strand == "rc-mean" else "forward"
         logits, _, _ = _evaluate(self.model, self.net.head, self.chosen_on.sequences, self.options, strand)
         if not np.isfinite(logits).all():
@@ -604,20 +616,9 @@ class _Run:
         scores = softmax(logits)
         loss = float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-300)).mean())
         metrics = compute_metrics(truth, scores)
-        at.path.append(
-            {
-                "step": at.step,
-                "epoch": at.step / self.epoch_steps,
-                "lr": self.preset.lr * self._rate_factor(at.step - 1),
-                "train_loss": at.loss_sum / max(at.rows, 1),
-                "train_accuracy": at.hits / max(at.rows, 1),
-                "loss": loss,
-                "predicted_classes": len(np.unique(scores.argmax(axis=1))),
-                **metrics,
-                **against_prior(truth, scores, self.train.labels),
-            }
-        )
-        at.loss_sum, at.hits, at.rows = 0.0, 0, 0
+        classes = len(np.unique(scores.argmax(axis=1)))
+        prior = against_prior(truth, scores, self.train.labels)
+        at.path.append({**so_far, "loss": loss, "predicted_classes": classes, **metrics, **prior})
         value = self._monitored(loss, metrics)
         if value < at.best_value or self.best is None:
             at.best_value, at.best_step, at.stale = value, at.step, 0

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from findna_bench.errors import ModelError, UsageError
-from findna_bench.evaluation.adamw import fit_linear_layers
+from findna_bench.evaluation.adamw import LinearLayer, fit_linear_layers
 from findna_bench.evaluation.learning import against_prior
 from findna_bench.evaluation.logistic import LogisticPaths, fit_paths
 from findna_bench.evaluation.metrics import compute_metrics
@@ -182,12 +182,29 @@ def with_reverse_strand(
         features = vstack([forward, reverse], format="csr")
     else:
         features = np.concatenate([forward, reverse])
-    doubled = [replace(split, train=np.concatenate([split.train, split.train + n])) for split in splits]
+
+    def both(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows, rows + n])
+
+    doubled = [
+        replace(
+            split,
+            train=both(split.train),
+            folds=None if split.folds is None else tuple((both(rows), held) for rows, held in split.folds),
+        )
+        for split in splits
+    ]
     return features, np.concatenate([labels, labels]), doubled
 
 
 def _key(split: SeedSplit) -> bytes:
-    return split.train.tobytes() + b"|" + split.validation.tobytes()
+    held = [rows.tobytes() for _, rows in split.folds or ()]
+    return b"|".join([split.train.tobytes(), split.validation.tobytes(), *held])
+
+
+def _parts(split: SeedSplit) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """(train rows, rows to choose on), several times where the choice is by cross-validation."""
+    return ((split.train, split.validation),) if split.folds is None else split.folds
 
 
 def _check(
@@ -202,7 +219,8 @@ def _check(
     if not np.isfinite(values).all():
         raise ModelError("the model's features hold a value that is not a finite number")
     for split in splits:
-        if not len(split.train) or (needs_validation and not len(split.validation)):
+        lacks = needs_validation and split.folds is None and not len(split.validation)
+        if not len(split.train) or lacks:
             empty = "validation" if len(split.train) else "train"
             raise UsageError(f"seed {split.seed} has no {empty} rows; use more rows (a larger --limit)")
     return labels
@@ -236,13 +254,19 @@ def _fit_logistic(
 ) -> list[LinearHead]:
     different = {_key(split): split for split in splits}
     found = _fit_strengths(features, labels, different, n_classes, preset, device)
-    fitted = {key: _choose_strength(features, labels, split, found[key], preset) for key, split in different.items()}
+    best = {key: _best_strength(split, found[key], preset) for key, split in different.items()}
+    again = {key: split for key, split in different.items() if split.folds is not None}
+    whole = _refit(features, labels, again, best, n_classes, preset, device)
+    fitted = {
+        key: _linear_head(features, labels, split, found[key], best[key], whole.get(key), preset)
+        for key, split in different.items()
+    }
     return [replace(fitted[_key(split)], seed=split.seed) for split in splits]
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """The fit of one strength. weight (C, D), bias (C,), both float64; loss: mean over the validation rows."""
+    """The fit of one strength. weight (C, D), bias (C,), both float64; loss: mean over the rows to choose on, NaN without."""
 
     strength: float
     weight: np.ndarray
@@ -261,41 +285,67 @@ def _fit_strengths(
     n_classes: int,
     preset: LogisticProbe,
     device: str | torch.device,
-) -> dict[bytes, list[_Candidate]]:
-    """Strong ones for every split, then weak ones for those splits whose validation loss is not rising already."""
+) -> dict[bytes, list[list[_Candidate]]]:
+    """For every part of every split the strong ones, then the weak ones of splits whose validation loss is not rising already."""
     strengths = sorted(preset.strengths, reverse=True)
-    found: dict[bytes, list[_Candidate]] = {key: [] for key in splits}
-    for part in (strengths[: preset.always], strengths[preset.always :]):
-        keys = [key for key, candidates in found.items() if not _rising(candidates)]
-        if not part or not keys:
+    found: dict[bytes, list[list[_Candidate]]] = {key: [[] for _ in _parts(split)] for key, split in splits.items()}
+    for some in (strengths[: preset.always], strengths[preset.always :]):
+        keys = [key for key, parts in found.items() if parts and not _rising(_losses(splits[key], parts))]
+        if not some or not keys:
             continue
-        paths = fit_paths(
-            features,
-            labels,
-            [splits[key].train for key in keys],
-            n_classes,
-            part,
-            standardise=preset.standardise,
-            drop_below=preset.drop_below,
-            tolerance=preset.tolerance,
-            max_iterations=preset.max_iterations,
-            device=device,
-        )
-        for s, key in enumerate(keys):
-            found[key] += _candidates(features, labels, splits[key], paths, s, part)
+        problems = [(key, *part) for key in keys for part in enumerate(_parts(splits[key]))]
+        paths = _paths(features, labels, [rows for _, _, (rows, _) in problems], n_classes, some, preset, device)
+        for s, (key, number, (_, held)) in enumerate(problems):
+            found[key][number] += _candidates(features, labels, held, paths, s, some)
     return found
 
 
-def _rising(candidates: list[_Candidate]) -> bool:
-    return len(candidates) > 2 and candidates[-1].loss > candidates[-2].loss > candidates[-3].loss
+def _paths(
+    features: Any,
+    labels: np.ndarray,
+    subsets: list[np.ndarray],
+    n_classes: int,
+    strengths: Sequence[float],
+    preset: LogisticProbe,
+    device: str | torch.device,
+) -> LogisticPaths:
+    return fit_paths(
+        features,
+        labels,
+        subsets,
+        n_classes,
+        strengths,
+        standardise=preset.standardise,
+        drop_below=preset.drop_below,
+        tolerance=preset.tolerance,
+        max_iterations=preset.max_iterations,
+        device=device,
+    )
+
+
+def _losses(split: SeedSplit, parts: list[list[_Candidate]]) -> list[float]:
+    """Per strength the mean over all rows that are chosen on."""
+    sizes = [len(held) for _, held in _parts(split)]
+    if len(parts) == 1:
+        return [candidate.loss for candidate in parts[0]]
+    return [
+        sum(candidate.loss * size for candidate, size in zip(row, sizes, strict=True)) / sum(sizes)
+        for row in zip(*parts, strict=True)
+    ]
+
+
+def _rising(losses: list[float]) -> bool:
+    return len(losses) > 2 and losses[-1] > losses[-2] > losses[-3]
 
 
 def _candidates(
-    features: Any, labels: np.ndarray, split: SeedSplit, paths: LogisticPaths, s: int, strengths: list[float]
+    features: Any, labels: np.ndarray, held: np.ndarray, paths: LogisticPaths, s: int, strengths: Sequence[float]
 ) -> list[_Candidate]:
     k, c, d = paths.weights[s].shape
-    logits = _linear(features[split.validation], paths.weights[s].reshape(k * c, d).T).reshape(-1, k, c)
-    losses = mean_loss(logits + paths.intercepts[s], labels[split.validation])
+    losses = np.full(k, np.nan)
+    if len(held):
+        logits = _linear(features[held], paths.weights[s].reshape(k * c, d).T).reshape(-1, k, c)
+        losses = mean_loss(logits + paths.intercepts[s], labels[held])
     return [
         _Candidate(
             strength,
@@ -311,36 +361,90 @@ def _candidates(
     ]
 
 
-def _choose_strength(
-    features: Any, labels: np.ndarray, split: SeedSplit, candidates: list[_Candidate], preset: LogisticProbe
+def _best_strength(split: SeedSplit, parts: list[list[_Candidate]], preset: LogisticProbe) -> float:
+    """The strength of the lowest loss, the stronger one among equals; scikit-learn's default, C = 1, where nothing can be held out."""
+    if not parts:
+        return preset.strengths[0] if len(preset.strengths) == 1 else 1.0 / len(split.train)
+    losses = _losses(split, parts)
+    return parts[0][losses.index(min(losses))].strength
+
+
+def _refit(
+    features: Any,
+    labels: np.ndarray,
+    splits: Mapping[bytes, SeedSplit],
+    strengths: Mapping[bytes, float],
+    n_classes: int,
+    preset: LogisticProbe,
+    device: str | torch.device,
+) -> dict[bytes, _Candidate]:
+    """All train rows with the strength that their folds have chosen."""
+    fitted: dict[bytes, _Candidate] = {}
+    for strength in sorted({strengths[key] for key in splits}):
+        keys = [key for key in splits if strengths[key] == strength]
+        subsets = [splits[key].train for key in keys]
+        paths = _paths(features, labels, subsets, n_classes, [strength], preset, device)
+        for s, key in enumerate(keys):
+            fitted[key] = _candidates(features, labels, splits[key].validation, paths, s, [strength])[0]
+    return fitted
+
+
+def _linear_head(
+    features: Any,
+    labels: np.ndarray,
+    split: SeedSplit,
+    parts: list[list[_Candidate]],
+    strength: float,
+    whole: _Candidate | None,
+    preset: LogisticProbe,
 ) -> LinearHead:
-    best = min(candidates, key=lambda candidate: candidate.loss)  # the stronger one among equals
+    """The head of one split. whole: the fit of all train rows, where those of ``parts`` saw only some of them."""
+    chosen = [next(candidate for candidate in part if candidate.strength == strength) for part in parts]
+    final = chosen[0] if whole is None else whole
     warnings = []
-    if len(preset.strengths) > 1 and best.strength in (max(preset.strengths), min(preset.strengths)):
-        edge = "strongest" if best.strength == max(preset.strengths) else "weakest"
-        warnings.append(f"the {edge} regularisation of the grid ({best.strength:g}) has the lowest validation loss")
-    if not best.converged:
+    if parts and len(preset.strengths) > 1 and strength in (max(preset.strengths), min(preset.strengths)):
+        edge = "strongest" if strength == max(preset.strengths) else "weakest"
+        warnings.append(f"the {edge} regularisation of the grid ({strength:g}) has the lowest validation loss")
+    if not final.converged:
         warnings.append(f"the fit did not converge within {preset.max_iterations} iterations")
-    if best.absent:
-        warnings.append(f"classes without a training row: {', '.join(map(str, best.absent))}")
+    if final.absent:
+        warnings.append(f"classes without a training row: {', '.join(map(str, final.absent))}")
     settings = {
         **preset_settings(preset),
-        "strength": best.strength,
-        "channels": best.weight.shape[1],
-        "channels_dropped": best.dropped,
+        "strength": strength,
+        "channels": final.weight.shape[1],
+        "channels_dropped": final.dropped,
         "train_rows": len(split.train),
-        "iterations": best.iterations,
+        "iterations": final.iterations,
     }
-    head = LinearHead(seed=split.seed, weight=best.weight, bias=best.bias, settings=settings, warnings=warnings)
-    truth, scores = labels[split.validation], head.predict_scores(features[split.validation])
-    validation = {
-        "rows": len(truth),
-        "loss": best.loss,
-        **compute_metrics(truth, scores),
-        **against_prior(truth, scores, labels[split.train]),
-        "path": [{"strength": candidate.strength, "loss": candidate.loss} for candidate in candidates],
-    }
-    return replace(head, validation=validation)
+    heads = [LinearHead(seed=split.seed, settings={}, weight=c.weight, bias=c.bias) for c in chosen]
+    losses = _losses(split, parts) if parts else []
+    validation = _validation(features, labels, split, heads, min(losses, default=None))
+    if parts:
+        path = zip(parts[0], losses, strict=True)
+        validation["path"] = [{"strength": candidate.strength, "loss": loss} for candidate, loss in path]
+    return LinearHead(
+        seed=split.seed,
+        weight=final.weight,
+        bias=final.bias,
+        settings=settings,
+        warnings=warnings,
+        validation=validation,
+    )
+
+
+def _validation(
+    features: Any, labels: np.ndarray, split: SeedSplit, heads: Sequence[FittedHead], loss: float | None
+) -> dict[str, Any]:
+    """Scores on the rows that are chosen on, each by the head of the part that held it out."""
+    held = [rows for _, rows in _parts(split)]
+    n_rows = sum(map(len, held))
+    if not n_rows:
+        return {"rows": 0, "loss": None}
+    scores = [head.predict_scores(features[rows]) for head, rows in zip(heads, held, strict=True)]
+    truth, predicted = labels[np.concatenate(held)], np.concatenate(scores)
+    prior = against_prior(truth, predicted, labels[split.train])
+    return {"rows": n_rows, "loss": loss, **compute_metrics(truth, predicted), **prior}
 
 
 def _fit_adamw(
@@ -352,29 +456,71 @@ def _fit_adamw(
     device: str | torch.device,
 ) -> list[LinearHead]:
     dense = features.toarray() if hasattr(features, "tocsr") else features
-    heads = []
-    for split, layer in zip(splits, fit_linear_layers(dense, labels, splits, n_classes, preset, device), strict=True):
-        settings = {
-            **preset_settings(preset),
-            "epoch": layer.epoch,
-            "channels": dense.shape[1],
-            "train_rows": len(split.train),
-        }
-        warnings = []
-        if preset.select == "validation" and layer.epoch == preset.epochs:
-            warnings.append(f"the last epoch ({preset.epochs}) has the lowest validation loss")
+
+    def fit(rows: Sequence[SeedSplit], epochs: Sequence[int | None]) -> list[LinearLayer]:
+        return fit_linear_layers(dense, labels, rows, n_classes, preset, device, epochs=epochs) if rows else []
+
+    parts = [[SeedSplit(s.seed, *part) for part in s.folds or ()] for s in splits]
+    paths = iter(fit([part for of_one in parts for part in of_one], [None] * sum(map(len, parts))))
+    losses = [
+        _mean_path([len(part.validation) for part in of_one], [next(paths).losses for _ in of_one]) for of_one in parts
+    ]
+    chosen = [_best_epoch(split, path, preset) for split, path in zip(splits, losses, strict=True)]
+    # A fold's weights at the epoch that all folds have chosen together: its own best one may be another.
+    rows = [*splits, *(part for of_one in parts for part in of_one)]
+    epochs = [*chosen, *(epoch for of_one, epoch in zip(parts, chosen, strict=True) for _ in of_one)]
+    layers = fit(rows, epochs)
+    others = iter(layers[len(splits) :])
+    return [
+        _adamw_head(dense, labels, split, layer, [next(others) for _ in of_one], path, preset)
+        for split, layer, of_one, path in zip(splits, layers[: len(splits)], parts, losses, strict=True)
+    ]
+
+
+def _mean_path(sizes: list[int], paths: list[list[float]]) -> list[float]:
+    """Loss per epoch over the rows of all folds."""
+    return np.average(paths, axis=0, weights=sizes).tolist() if paths else []
+
+
+def _best_epoch(split: SeedSplit, path: list[float], preset: AdamWProbe) -> int | None:
+    """The epoch to keep; None: the one that its own validation rows like best."""
+    if split.folds is None:
+        return None
+    if preset.select == "last" or not path:
+        return preset.epochs
+    return int(np.nanargmin(path)) + 1
+
+
+def _adamw_head(
+    features: np.ndarray,
+    labels: np.ndarray,
+    split: SeedSplit,
+    layer: LinearLayer,
+    of_folds: list[LinearLayer],
+    path: list[float],
+    preset: AdamWProbe,
+) -> LinearHead:
+    settings = {
+        **preset_settings(preset),
+        "epoch": layer.epoch,
+        "channels": features.shape[1],
+        "train_rows": len(split.train),
+    }
+    warnings = []
+    if preset.select == "validation" and layer.epoch == preset.epochs and split.folds != ():
+        warnings.append(f"the last epoch ({preset.epochs}) has the lowest validation loss")
+    head = LinearHead(seed=split.seed, weight=layer.weight, bias=layer.bias, settings=settings, warnings=warnings)
+    if split.folds is None:
         truth = labels[split.validation]
-        head = LinearHead(seed=split.seed, weight=layer.weight, bias=layer.bias, settings=settings, warnings=warnings)
-        logits = head.logits(dense[split.validation])
-        validation = {
-            "rows": len(truth),
-            "loss": float(mean_loss(logits, truth)),
-            **compute_metrics(truth, softmax(logits)),
-            **against_prior(truth, softmax(logits), labels[split.train]),
-            "path": [{"epoch": e + 1, "loss": loss} for e, loss in enumerate(layer.losses)],
-        }
-        heads.append(replace(head, validation=validation))
-    return heads
+        heads, losses = [head], layer.losses
+        loss: float | None = float(mean_loss(head.logits(features[split.validation]), truth))
+    else:
+        heads = [LinearHead(seed=split.seed, settings={}, weight=f.weight, bias=f.bias) for f in of_folds]
+        losses, loss = path, path[layer.epoch - 1] if path else None
+    validation = _validation(features, labels, split, heads, loss)
+    if losses:
+        validation["path"] = [{"epoch": e + 1, "loss": loss} for e, loss in enumerate(losses)]
+    return replace(head, validation=validation)
 
 
 def _fit_neighbours(
@@ -403,11 +549,13 @@ def _fit_neighbours(
         centre=centre,
         scale=scale,
     )
-    validation: dict[str, Any] = {"rows": len(split.validation), "loss": None}
-    if len(split.validation):
-        truth, scores = labels[split.validation], head.predict_scores(features[split.validation])
-        validation |= compute_metrics(truth, scores) | against_prior(truth, scores, labels[split.train])
-    return replace(head, validation=validation)
+    heads = [head]
+    if split.folds is not None:
+        heads = [
+            _fit_neighbours(features, labels, SeedSplit(split.seed, rows, rows[:0]), n_classes, preset)
+            for rows, _ in split.folds
+        ]
+    return replace(head, validation=_validation(features, labels, split, heads, None))
 
 
 def _neighbour_space(features: Any, centre: np.ndarray, scale: np.ndarray, metric: str) -> Any:

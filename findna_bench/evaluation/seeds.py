@@ -11,16 +11,32 @@ import numpy as np
 
 from findna_bench.errors import UnsupportedError
 
-__all__ = ["SeedSplit", "few_shot_rows", "mean_logit_scores", "softmax"]
+__all__ = ["SeedSplit", "few_shot_rows", "few_shot_split", "mean_logit_scores", "softmax"]
+
+_FOLDS = 5
+"""Parts of the shots that are held out in turn; fewer where a class has fewer shots."""
+_FOLDING = 1
+"""Stream of random numbers for the folds, apart from that for the draw."""
 
 
 @dataclass(frozen=True)
 class SeedSplit:
-    """Rows a seed trains and validates on: int64 indices into the same features."""
+    """Rows a seed trains and validates on: int64 indices into the same features.
+
+    folds: pairs (train rows, held-out rows), both of them parts of ``train``, for a fit that has no other labelled rows to choose
+    settings on. Empty: nothing can be held out, so settings are fixed. None: settings are chosen on ``validation``.
+    """
 
     seed: int
     train: np.ndarray
     validation: np.ndarray
+    folds: tuple[tuple[np.ndarray, np.ndarray], ...] | None = None
+
+    def held_out(self) -> SeedSplit:
+        """For fits that want one validation set: the first fold is held out, the others are trained on."""
+        if not self.folds:
+            return self
+        return SeedSplit(self.seed, *self.folds[0])
 
 
 def few_shot_rows(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
@@ -37,6 +53,41 @@ def few_shot_rows(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
             raise UnsupportedError(f"{shots} shots asked for, but class {label} has {len(rows)} training rows")
         chosen.append(generator.choice(rows, size=shots, replace=False))
     return np.sort(np.concatenate(chosen))
+
+
+def few_shot_split(
+    labels: np.ndarray, train: np.ndarray, groups: np.ndarray, shots: int, seed: int, *, choose: bool = True
+) -> SeedSplit:
+    """``shots`` of the rows ``train`` per class, and nothing else that is labelled: settings are chosen by their folds.
+
+    labels, groups: of all rows, groups holding rows that belong together. choose: False where nothing is chosen, so that
+    nothing need be held out. Rows of a group are in one fold, unless a class would then be missing from what is trained on.
+
+    Raises:
+        UnsupportedError: a class has fewer rows.
+    """
+    rows = train[few_shot_rows(labels[train], shots, seed)]
+    folds = _stratified_folds(labels[rows], groups[rows], min(_FOLDS, shots), [seed, shots, _FOLDING]) if choose else []
+    nothing = np.zeros(0, dtype=rows.dtype)
+    return SeedSplit(seed, rows, nothing, tuple((rows[~held], rows[held]) for held in folds))
+
+
+def _stratified_folds(labels: np.ndarray, groups: np.ndarray, n: int, seed: list[int]) -> list[np.ndarray]:
+    """n masks of held-out rows, each class dealt out evenly; none for n < 2."""
+    if n < 2:
+        return []
+    generator = np.random.default_rng(seed)
+    fold = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        fold[members] = np.arange(len(members)) % n
+    _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
+    together = fold[first][member_of]
+    grouped = [together == number for number in range(n)]
+    classes = len(np.unique(labels))
+    if all(held.any() and len(np.unique(labels[~held])) == classes for held in grouped):
+        return grouped
+    return [fold == number for number in range(n)]
 
 
 def mean_logit_scores(*scores: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from findna_bench.cards import SuiteCard
+from findna_bench.evaluation.shots import few_shot_words
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, flags_of, share_read
 from findna_bench.results.schema import Result
@@ -156,9 +157,15 @@ def leaderboard(
     )
 
 
-def _rows_used(r: Result) -> tuple[int, int]:
-    """(rows of each split, training rows per class) that a result is limited to; 0 = all."""
-    return r.limit or 0, r.protocol.settings.get("shots") or 0
+def _rows_used(r: Result) -> tuple[int, int, str]:
+    """(rows of each split, training rows per class) that a result is limited to, 0 = all, and on what few shots are validated."""
+    return r.limit or 0, r.protocol.settings.get("shots") or 0, shot_validation(r)
+
+
+def shot_validation(r: Result) -> str:
+    """``within`` or ``full``; empty where there are no shots. Results from before this was recorded had all validation rows."""
+    settings = r.protocol.settings
+    return str(settings.get("shot_validation") or "full") if settings.get("shots") else ""
 
 
 def _suite_order(registry: Registry, suite: str) -> int:
@@ -199,7 +206,7 @@ def _environment_line(environment: Mapping[str, Any]) -> str:
 
 
 def _suite_table(
-    suite: str, protocol: str, split: str, used: tuple[int, int], results: Sequence[Result], registry: Registry
+    suite: str, protocol: str, split: str, used: tuple[int, int, str], results: Sequence[Result], registry: Registry
 ) -> SuiteTable:
     card = next((c for c in registry.cards("suites") if c.name == suite), None)
     present = list(dict.fromkeys(r.task_name for r in results))
@@ -209,8 +216,8 @@ def _suite_table(
     scored = {r.task_name for r in results if r.status == "success"}
     missing = tuple(n for n in order if n not in scored)
     rows = _rows(results, columns, tuple(card.tasks) if card else (), registry)
-    limit, shots = used
-    part = ", ".join([f"limit {limit}"] * bool(limit) + [f"{shots}-shot"] * bool(shots))
+    limit, shots, validation = used
+    part = ", ".join([f"limit {limit}"] * bool(limit) + [few_shot_words(shots, validation)] * bool(shots))
     return SuiteTable(suite, protocol, split, part, card.summary if card else "", columns, missing, rows)
 
 
@@ -324,7 +331,8 @@ def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequenc
 def asked(r: Result) -> tuple[object, ...]:
     """What a cell was asked for with, which a failure knows as well."""
     settings = r.protocol.settings
-    return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", settings.get("shots") or "all"
+    few = settings.get("shots") or "all", shot_validation(r) or "none"
+    return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", *few
 
 
 def _entry(cells: Sequence[Result]) -> Entry:
@@ -416,7 +424,8 @@ def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> t
     return labels[config]
 
 
-_OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "features", "trials")
+_OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "folds", "features", "trials")
+_ASKED = ("preset", "selection", "limit", "strand", "search", "shots", "shot_validation")
 
 
 def described(group: Sequence[Result]) -> dict[str, str]:
@@ -425,7 +434,7 @@ def described(group: Sequence[Result]) -> dict[str, str]:
     if r.status != "success":
         return {
             name: "none" if name == "limit" and value is None else str(value)
-            for name, value in zip(("preset", "selection", "limit", "strand", "search", "shots"), asked(r), strict=True)
+            for name, value in zip(_ASKED, asked(r), strict=True)
         }
     weights = r.model.weights
     settings = {name: str(value) for name, value in r.protocol.settings.items() if name not in _OF_THE_RUN}
@@ -453,7 +462,9 @@ def described(group: Sequence[Result]) -> dict[str, str]:
         "device": str(r.environment.get("device")),
     }
     # A preset's pooling or window is None where it leaves them to the card: what was used stands in the facts.
-    rest = {"search": "none", "shots": "all"} | {name: value for name, value in same.items() if name not in facts}
+    rest = {"search": "none", "shots": "all", "shot_validation": "none"} | {
+        name: value for name, value in same.items() if name not in facts
+    }
     return facts | rest
 
 

@@ -19,7 +19,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.evaluation.learning import against_prior
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import KNearest, Preset, draw_settings
-from findna_bench.evaluation.seeds import SeedSplit, few_shot_rows, mean_logit_scores
+from findna_bench.evaluation.seeds import SeedSplit, few_shot_rows, few_shot_split, mean_logit_scores
 from findna_bench.sequences.alphabet import reverse_complement
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Fitted:
     """Most bases of a sequence that a classifier's fit reads, where it says so; None = all."""
     discard: Callable[[], None] = lambda: None
     """Called when the result is safe on disk: a checkpoint of the fit is not needed any more."""
+    rows: SeedSplit | None = None
+    """The rows it was fitted and chosen on, where they are not the seed's split as it stands."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,18 @@ class Pool:
     splits: tuple[SeedSplit, ...]
     n_classes: int
     official_validation: bool
+    within_shots: bool = False
+    """Few-shot: no labelled row beside the shots is seen."""
+
+    def chosen_on(self, rows: SeedSplit) -> str:
+        """How settings were chosen that were fitted on ``rows``, for the record."""
+        if self.official_validation:
+            return "official"
+        if not self.within_shots:
+            return "drawn"
+        if rows.folds:
+            return "cross-validation within the shots"
+        return "held out within the shots" if len(rows.validation) else "none"
 
 
 def concatenate(first: SequenceTable, second: SequenceTable) -> SequenceTable:
@@ -98,9 +112,24 @@ def concatenate(first: SequenceTable, second: SequenceTable) -> SequenceTable:
 
 
 def pool_rows(
-    train: SequenceTable, validation: SequenceTable | None, seeds: Sequence[int], n_classes: int, shots: int | None
+    train: SequenceTable,
+    validation: SequenceTable | None,
+    seeds: Sequence[int],
+    n_classes: int,
+    shots: int | None,
+    *,
+    within_shots: bool = False,
+    choose: bool = True,
 ) -> Pool:
-    """The pool and its divisions: the official validation split, or 10 % of train drawn anew per seed."""
+    """The pool and its divisions: the official validation split, or 10 % of train drawn anew per seed.
+
+    shots: train rows per class. within_shots: settings are chosen on these rows alone (``choose`` False: none are chosen), and
+    validation rows are left alone. This is the one place where rows are divided: whatever chooses, chooses by these splits.
+    """
+    if shots is not None and within_shots:
+        rows, groups = np.arange(len(train)), row_groups(train)
+        shot_splits = [few_shot_split(train.labels, rows, groups, shots, seed, choose=choose) for seed in seeds]
+        return Pool(train, tuple(shot_splits), n_classes, official_validation=False, within_shots=True)
     if validation is not None:
         pool = concatenate(train, validation)
         rows = np.arange(len(pool))
@@ -199,7 +228,7 @@ def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: st
     for split in pool.splits:
         started = time.perf_counter()
         estimator = make()
-        estimator.fit(pool.table.take(split.train), pool.table.take(split.validation), split.seed, pool.n_classes)
+        estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
 
         one = replace(pool, splits=(split,))
         head = fit_heads(one, Embedder(features_of(estimator, strand), strand), preset)[0]
@@ -208,14 +237,20 @@ def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: st
     return fitted
 
 
+def _shown(pool: Pool, rows: SeedSplit) -> tuple[SequenceTable, SequenceTable]:
+    """(train, validation) for an estimator, which is promised validation rows: where one shot leaves none, it gets its own again."""
+    rows = rows.held_out()
+    return pool.table.take(rows.train), pool.table.take(rows.validation if len(rows.validation) else rows.train)
+
+
 def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str) -> list[Fitted]:
     """A classifier that brings its own fit."""
     fitted = []
     for split in pool.splits:
         started = time.perf_counter()
         estimator = make()
-        validation = pool.table.take(split.validation)
-        estimator.fit(pool.table.take(split.train), validation, split.seed, pool.n_classes)
+        rows = split.held_out()
+        estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
 
         def predict(table: SequenceTable, estimator: Any = estimator) -> np.ndarray:
             scores = estimator.predict_scores(table)
@@ -224,11 +259,13 @@ def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str) -> list[Fit
             return scores
 
         seconds = time.perf_counter() - started
+        validation = pool.table.take(rows.validation)
         judged = (
-            _judged(pool.table.labels[split.train], validation.labels, predict(validation)) if len(validation) else {}
+            _judged(pool.table.labels[rows.train], validation.labels, predict(validation)) if len(validation) else {}
         )
         longest = getattr(estimator, "max_length", None)
-        fitted.append(Fitted(split.seed, predict, judged, dict(estimator.settings), (), seconds, max_length=longest))
+        settings = dict(estimator.settings)
+        fitted.append(Fitted(split.seed, predict, judged, settings, (), seconds, rows=rows, max_length=longest))
     return fitted
 
 
@@ -261,18 +298,19 @@ def fit_encoder(
     fitted = []
     for split in pool.splits:
         started = time.perf_counter()
-        validation = pool.table.take(split.validation)
-        data = model, pool.table.take(split.train), validation, pool.n_classes
+        rows = split.held_out()
+        validation = pool.table.take(rows.validation)
+        data = model, pool.table.take(rows.train), validation, pool.n_classes
         common: dict[str, Any] = {
             "metric": metric,
-            "selection": selection,
+            "selection": selection if len(validation) else "last",  # one shot leaves nothing to choose on
             "checkpoint": checkpoint_of(split.seed),
             "reload": reload,
             "counted": counted,
             "progress": lambda done, total: reporter.progress(done, total, "steps of fine-tuning"),
             **options,
         }
-        if search is not None:
+        if search is not None and len(validation):
             tuned = finetune.search(*data, draw_settings(preset, search), split.seed, **common)
         else:
             chosen_on = validation if selection == "test" else None
@@ -288,6 +326,7 @@ def fit_encoder(
                 seconds,
                 tuple(tuned.trials),
                 discard=tuned.discard_checkpoint,
+                rows=rows,
             )
         )
     return fitted

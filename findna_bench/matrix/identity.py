@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from findna_bench.files import stable_hash
-from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest
+from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest, few_shot_validation
 
 __all__ = ["ModelFacts", "TaskFacts", "config_id", "config_settings", "identity"]
 
@@ -78,6 +78,7 @@ def config_settings(
         "preset": request.preset,
         "preset_settings": dict(preset),
         "shots": shots,
+        "shot_validation": few_shot_validation(request, shots),
         "selection": request.selection,
         "split": request.split,
         "limit": request.limit,

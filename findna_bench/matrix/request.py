@@ -16,11 +16,22 @@ from findna_bench.cards import POOLINGS, PROTOCOLS, RUNNABLE_TASK_KINDS
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.evaluation.presets import PROBE_PRESETS, Preset, resolve_preset
+from findna_bench.evaluation.shots import SHOT_VALIDATIONS
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.registry import Registry
 
-__all__ = ["PROTOCOL_VERSION", "Cell", "RunRequest", "Unit", "chosen_preset", "expand", "network_of", "weights_of"]
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Cell",
+    "RunRequest",
+    "Unit",
+    "chosen_preset",
+    "expand",
+    "few_shot_validation",
+    "network_of",
+    "weights_of",
+]
 
 PROTOCOL_VERSION = 2
 """Raised whenever a protocol computes something else for the same settings; part of every identity."""
@@ -40,6 +51,8 @@ class RunRequest:
     preset: str = "default"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     shots: tuple[int, ...] = ()
+    shot_validation: str = "within"
+    """On what a few-shot fit chooses its settings: ``within`` its shots, or on the ``full`` validation split beside them."""
     weights: Mapping[str, str] = field(default_factory=dict)
     network: str | None = None
     pooling: str | None = None
@@ -73,6 +86,7 @@ class RunRequest:
         one_of("protocol", self.protocol, PROTOCOLS)
         one_of("strand", self.strand, STRANDS)
         one_of("selection", self.selection, SELECTIONS)
+        one_of("shot-validation", self.shot_validation, SHOT_VALIDATIONS)
         one_of("overwrite", self.overwrite, ("never", "failed", "always"))
         one_of("dtype", self.dtype, ("auto", "float32", "bfloat16"))
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
@@ -87,6 +101,8 @@ class RunRequest:
             raise UsageError(f"--limit {self.limit}: at least 2 rows of each split are needed")
         if any(shot < 1 for shot in self.shots):
             raise UsageError(f"--shots {','.join(map(str, self.shots))}: shots are rows per class, 1 or more")
+        if self.shot_validation == "full" and not self.shots:
+            raise UsageError("--shot-validation full says how --shots are validated; add --shots, or leave it out")
         if not self.seeds:
             raise UsageError("no seed given; say --seeds 5 or --seeds 0,1,2")
         if self.timeout_s is not None and self.timeout_s <= 0:
@@ -202,10 +218,18 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
         for task, task_hash, reason in zip(tasks, task_hashes, uncovered, strict=True):
             skip = _unsupported(request, spec, task) or reason
             for shots in request.shots or (None,):
-                key = stable_hash([options, model, task_hash, shots])
+                few = shots if shots is None else [shots, few_shot_validation(request, shots)]
+                key = stable_hash([options, model, task_hash, few])
                 cells = tuple(Cell(seed, stable_hash([key, seed])[:32]) for seed in request.seeds)
                 units.append(Unit(spec, task, shots, cells, skip, key))
     return units
+
+
+def few_shot_validation(request: RunRequest, shots: int | None) -> str | None:
+    """``within`` or ``full`` for a few-shot unit, None for any other; ``--selection test`` has its own rows to choose on."""
+    if shots is None:
+        return None
+    return "full" if request.selection == "test" else request.shot_validation
 
 
 def _networks(spec: ModelSpec, asked: str | None) -> list[ModelSpec]:

@@ -24,11 +24,12 @@ from findna_bench.evaluation.intervals import bootstrap_intervals
 from findna_bench.evaluation.learning import not_learned
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FineTuning, Preset, draw_settings, preset_settings, trial_settings
+from findna_bench.evaluation.shots import few_shot_words
 from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import ModelFacts, TaskFacts, config_id, config_settings, identity
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter
-from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest, Unit, chosen_preset
+from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest, Unit, chosen_preset, few_shot_validation
 from findna_bench.models.spec import model_code
 from findna_bench.registry import Registry
 from findna_bench.results import schema
@@ -94,7 +95,7 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     varies = _varies(request, unit, task, model, preset)
     cells = unit.cells if varies else unit.cells[:1]
     settings = _settings(request, preset)
-    if (tried := _tried(request, model.kind, preset)) is not None:
+    if (tried := _tried(request, unit, preset)) is not None:
         settings["tried"] = tried
     keys = tuple(
         CellKeys(cell.seed, cell.request_id, identity(config, task_facts, settings, cell.seed)) for cell in cells
@@ -120,7 +121,7 @@ def valid_results(
     )
     preset = chosen_preset(request, task.name, registry, kind=unit.model.kind)
     settings = _settings(request, preset)
-    tried = _tried(request, unit.model.kind, preset)
+    tried = _tried(request, unit, preset)
     return [
         result
         for result in results
@@ -145,21 +146,32 @@ def _settings(request: RunRequest, preset: Preset) -> dict[str, Any]:
     return preset_settings(preset) | searched
 
 
-def _tried(request: RunRequest, kind: str, preset: Preset) -> list[dict[str, Any]] | None:
+def _tried(request: RunRequest, unit: Unit, preset: Preset) -> list[dict[str, Any]] | None:
     """What the trials of a search set, by nothing but the preset and their number; None where nothing is searched."""
-    if request.search is None or kind != "encoder":
+    if request.search is None or unit.model.kind != "encoder" or not _can_choose(request, unit):
         return None
     assert isinstance(preset, FineTuning)
     return trial_settings(draw_settings(preset, request.search))
 
 
+def _can_choose(request: RunRequest, unit: Unit) -> bool:
+    """Whether there are rows to choose settings on; one shot of each class leaves none to hold out."""
+    return not (few_shot_validation(request, unit.shots) == "within" and unit.shots == 1)
+
+
 def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, preset: Preset) -> tuple[str, ...]:
     """What differs between two seeds of this unit, in words."""
     reasons = []
-    if "validation" not in task.splits and request.selection != "test" and not model.ignores_validation:
+    within = few_shot_validation(request, unit.shots) == "within"
+    drawn = "validation" not in task.splits and not within
+    if drawn and request.selection != "test" and not model.ignores_validation:
         reasons.append("validation draw")
     if unit.shots is not None:
-        reasons.append("few-shot draw")
+        every_row = request.limit is None and set(task.counts["train"].values()) == {unit.shots}
+        if not every_row:
+            reasons.append("few-shot draw")
+        elif within and request.selection == "validation" and unit.shots > 1 and request.protocol != "knn":
+            reasons.append("folds")
     reasons.extend(model.varies)
     if model.kind != "classifier":
         reasons.extend(preset.varies)
@@ -176,13 +188,13 @@ def _flags(request: RunRequest, task: Task, model: ModelFacts, unit: Unit) -> tu
     if request.limit is not None:
         flags.append(f"limit {request.limit}")
     if unit.shots is not None:
-        flags.append(f"{unit.shots}-shot")
+        flags.append(few_shot_words(unit.shots, few_shot_validation(request, unit.shots)))
     if request.selection != "validation":
         flags.append("test-selected" if request.selection == "test" else "last-epoch")
     if request.split != "official":
         flags.append(f"split {request.split}")
     if request.search is not None:
-        searched = model.kind == "encoder"
+        searched = model.kind == "encoder" and _can_choose(request, unit)
         flags.append(f"best of {request.search} settings on validation" if searched else "own budget, not searched")
     return tuple(dict.fromkeys(flags))
 
@@ -224,7 +236,16 @@ def compute(
     train, validation = _training_rows(request, task, model)
     for note in model.prove(train.sequences):
         reporter.note(note)
-    pool = fitting.pool_rows(train, validation, seeds, len(task.label_names), facts.unit.shots)
+    shots = facts.unit.shots
+    pool = fitting.pool_rows(
+        train,
+        validation,
+        seeds,
+        len(task.label_names),
+        shots,
+        within_shots=few_shot_validation(request, shots) == "within",
+        choose=request.selection == "validation",
+    )
     test: SequenceTable | None = None
     groups = np.zeros(0, dtype=np.int64)
     for number, splits in enumerate([(split,) for split in pool.splits] if alone else [pool.splits]):
@@ -285,19 +306,16 @@ def _outcome(
     metrics = compute_metrics(test.labels, scores)
     n_groups = len(np.unique(groups))
     name = facts.task.card.metric
-    split = next(s for s in pool.splits if s.seed == cell.seed)
+    rows = fit.rows or next(s for s in pool.splits if s.seed == cell.seed)
     settings = _settings(request, facts.preset) | {
         "seed_varies": list(facts.varies),
-        "train_rows": len(split.train),
-        "validation_rows": len(split.validation),
-        "validation_split": "test"
-        if request.selection == "test"
-        else "official"
-        if pool.official_validation
-        else "drawn",
+        "train_rows": len(rows.train),
+        "validation_rows": len(rows.validation),
+        "validation_split": "test" if request.selection == "test" else pool.chosen_on(rows),
     }
-    if facts.unit.shots is not None:
-        settings["shots"] = facts.unit.shots
+    if rows.folds:
+        settings["folds"] = len(rows.folds)
+    settings |= _few_shot_settings(request, facts.unit)
     if fit.trials:
         settings["trials"] = [dict(trial) for trial in fit.trials]
     coverage, unlearned = model.coverage(pool.table, test, fit.max_length), _unlearned(model, fit)
@@ -344,6 +362,12 @@ def _flags_of_fit(
         DID_NOT_LEARN if unlearned else None,
     ]
     return [flag for flag in found if flag is not None]
+
+
+def _few_shot_settings(request: RunRequest, unit: Unit) -> dict[str, Any]:
+    if unit.shots is None:
+        return {}
+    return {"shots": unit.shots, "shot_validation": few_shot_validation(request, unit.shots)}
 
 
 def _pretraining_flag(facts: UnitFacts, model: LiveModel, test: SequenceTable) -> list[str]:
@@ -460,7 +484,7 @@ def unfinished(
             protocol=schema.Protocol(
                 name=request.protocol,
                 settings=({} if request.search is None else {"search": request.search})
-                | ({} if unit.shots is None else {"shots": unit.shots}),
+                | _few_shot_settings(request, unit),
             ),
             metrics=schema.Metrics(main=schema.MainMetric(name=metric, higher_is_better=higher)),
             environment=environment(),

@@ -126,6 +126,7 @@ def _run_again(store: ResultStore, result: Result, tolerance: float, data_dir: P
             preset=result.preset or "default",
             seeds=(result.seed or 0,),
             shots=(settings["shots"],) if settings.get("shots") else (),
+            shot_validation=settings.get("shot_validation", "full") if settings.get("shots") else "within",
             pooling=result.model.pooling,
             layer=result.model.layer if result.model.layer is not None else -1,
             strand=result.strand or "forward",

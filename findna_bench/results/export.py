@@ -74,19 +74,29 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def _regime(result: Result) -> str:
+    """``full``, ``Nshot``, or ``Nshot_full_validation`` where labelled rows beside the shots were chosen on."""
+    settings = result.protocol.settings
+    if not (shots := settings.get("shots")):
+        return "full"
+    within = settings.get("shot_validation") == "within"  # not recorded before there was a choice: all rows were used
+    return f"{shots}shot" + ("" if within else "_full_validation")
+
+
 def _geneb(results: Sequence[Result], out: Path) -> list[Path]:
     """``{schema_version, model_id, harness_version, meta, results{full|Nshot: {task: {MCC, Acc, F1}}}}``, means over seeds."""
     paths = []
     for model, group in _by_model(results).items():
         regimes: dict[str, dict[str, Any]] = {}
         for task in dict.fromkeys(result.task_name for result in group):
-            for shots in dict.fromkeys(r.protocol.settings.get("shots") for r in group if r.task_name == task):
-                cells = [r for r in group if r.task_name == task and r.protocol.settings.get("shots") == shots]
+            of_task = [r for r in group if r.task_name == task]
+            for regime in dict.fromkeys(map(_regime, of_task)):
+                cells = [r for r in of_task if _regime(r) == regime]
                 scores = {
                     label: _mean([r.metrics.all.get(name) for r in cells])
                     for label, name in (("MCC", "mcc"), ("Acc", "accuracy"), ("F1", "f1_macro"))
                 }
-                regimes.setdefault(f"{shots}shot" if shots else "full", {})[task] = scores
+                regimes.setdefault(regime, {})[task] = scores
         first = group[0]
         meta = {
             "harness": "findna-bench",

@@ -130,15 +130,17 @@ def test_configurations_of_a_model_are_rows_that_name_what_differs(registry: Reg
     preset = {"protocol": {"settings": {"method": "adamw", "lr": 0.1, "seed_varies": ["row order"]}}, "config": "c2"}
     board = rows(leaderboard([*suite(), *suite(**preset)], registry=registry))
     assert set(board) == {"m method logistic", "m method adamw lr 0.1"}
-    few = {
-        "protocol": {"settings": {"method": "logistic", "shots": 10, "seed_varies": ["few-shot draw"]}},
-        "config": "c2",
-    }
-    failed = result(on="one", seed=9, status="error", config="f", protocol={"settings": {"shots": 10}})
-    whole, part = leaderboard([*suite(), *suite(**few), failed], registry=registry).tables
-    assert [(whole.name, len(whole.rows)), (part.name, len(part.rows))] == [
+    shots = {"shots": 10, "shot_validation": "within"}
+    few = {"protocol": {"settings": {"method": "logistic", "seed_varies": ["few-shot draw"], **shots}}, "config": "c2"}
+    failed = result(on="one", seed=9, status="error", config="f", protocol={"settings": shots})
+    # Before there was a choice, nothing of it was recorded, and all validation rows were used.
+    older = {"protocol": {"settings": {"method": "logistic", "seed_varies": ["few-shot draw"], "shots": 10}}}
+    results = [*suite(), *suite(**few), failed, *suite(config="c3", **older)]
+    whole, part, full = sorted(leaderboard(results, registry=registry).tables, key=lambda table: len(table.part))
+    assert [(table.name, len(table.rows)) for table in (whole, part, full)] == [
         ("toy, probe", 1),
         ("toy, probe, 10-shot", 1),
+        ("toy, probe, 10-shot, full validation", 1),
     ]
     assert not whole.rows[0].entries["toy/one"].reason
     assert part.rows[0].entries["toy/one"].reason == "1 more failed: it broke"

@@ -211,7 +211,7 @@ def test_a_few_shot_cell_that_fails_says_how_few(task: Path, tmp_path: Path) -> 
     out = tmp_path / "results"
     run(task, out, ["trivial"], seeds=2)
     (skipped,) = run(task, out, ["trivial"], seeds=2, shots=(100_000,))
-    assert (skipped.status, skipped.protocol.settings) == ("skipped", {"shots": 100_000})
+    assert (skipped.status, skipped.protocol.settings) == ("skipped", {"shots": 100_000, "shot_validation": "within"})
     whole, few = leaderboard(ResultStore(out).load()).tables
     assert [entry.reason for row in whole.rows for entry in row.entries.values()] == [""]
     assert [entry.status for row in few.rows for entry in row.entries.values()] == ["skipped"]
