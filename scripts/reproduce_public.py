@@ -30,6 +30,7 @@ from findna_bench.models.loading import load_model
 from findna_bench.models.sanity import sanity_loss
 from findna_bench.models.spec import parse_model
 from findna_bench.registry import get_registry
+from findna_bench.sequences.reference_samples import reference_sample
 from findna_bench.testing import check_model
 
 Status = Literal["confirmed", "off", "not tried"]
@@ -111,14 +112,6 @@ def baselines() -> list[str]:
     return [card.name for card in sorted(cards, key=lambda card: card.n_parameters or 0)]
 
 
-def real_sequences(n: int = 16) -> list[str]:
-    """Real human sequence: one class of the embedded demo task."""
-    table = fb.load_task("demo/human_vs_shuffled").load("train")
-    labels = fb.load_task("demo/human_vs_shuffled").card.labels
-    human = next(i for i, name in enumerate(labels) if "shuffled" not in name)
-    return [s for s, label in zip(table.sequences, table.labels, strict=True) if label == human][:n]
-
-
 def reproduce_loading(name: str, options: argparse.Namespace) -> list[Outcome]:
     """Load, digest, count, sanity loss and conformance of one model."""
     text = f"{name}@random" if options.random else name
@@ -156,8 +149,10 @@ def reproduce_loading(name: str, options: argparse.Namespace) -> list[Outcome]:
 
 
 def _sanity(name: str, model: Any, random: bool) -> Outcome:
+    human = reference_sample("human")
+    assert human is not None
     try:
-        found = sanity_loss(model, real_sequences())
+        found = sanity_loss(model, human.sequences)
     except BenchError as error:
         return Outcome(name, "sanity loss", "not tried", str(error))
     words = f"{found.loss:.3f} +- {found.standard_error:.3f} nats, uniform {found.uniform:.3f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class LiveModel:
         self._cache: Any = None
         self._reporter: Reporter = Silent()
         self._noted = self._proven = False
+        self.doubts: tuple[str, ...] = ()
+        """Flags for what :meth:`prove` found and does not refuse."""
         self.load_s = 0.0
         self.embed_s = 0.0
         self._coverage: dict[str, int] = {}
@@ -97,22 +99,23 @@ class LiveModel:
         restrictive = [text for text in licence if "NC" in text.upper() or "NON-COMMERCIAL" in text.upper()]
         return [*restrictive, *(f"{self.card.name}: {note}" for note in self.card.notes)]
 
-    def prove(self, sequences: Sequence[str]) -> list[str]:
-        """Once per model: masked- or next-token loss of trained weights on real sequence; what was found, in words.
+    def prove(self) -> list[str]:
+        """Masked- or next-token loss of trained weights on embedded real sequence: what was found, in words, once per model.
 
         Raises:
-            WeightsError: the loss is not clearly below that of a uniform guess.
+            WeightsError: they predict what they were pretrained on no better than chance; whatever the task, each time.
         """
-        if self._proven or self.kind != "encoder" or not (self._request.sanity and self.card.sanity):
+        if self.kind != "encoder" or not self._request.sanity:
             return []
         loaded = self._load()
         if not loaded.trained:
             return []
-        from findna_bench.models.sanity import check_sanity, sanity_sample
+        from findna_bench.models.sanity import check_weights
 
-        found = f"{self.card.name}: {check_sanity(loaded, sanity_sample(sequences))}"
-        self._proven = True  # not before: what failed on one task must not be scored on the next
-        return [found]
+        verdict = check_weights(loaded)
+        said, self._proven = self._proven, True
+        self.doubts = (verdict.flag,) if verdict.flag else ()
+        return [] if said else [f"{self.card.name}: {verdict.words}"]
 
     def reset_counters(self, reporter: Reporter) -> None:
         """Begin the accounting of a unit."""

@@ -233,9 +233,9 @@ def compute(
                 left.unlink(missing_ok=True)
         return path
 
-    train, validation = _training_rows(request, task, model)
-    for note in model.prove(train.sequences):
+    for note in model.prove():
         reporter.note(note)
+    train, validation = _training_rows(request, task, model)
     shots = facts.unit.shots
     pool = fitting.pool_rows(
         train,
@@ -325,6 +325,7 @@ def _outcome(
         status="success",
         flags=[
             *facts.flags,
+            *model.doubts,
             *_pretraining_flag(facts, model, test),
             *_flags_of_fit(facts, fit, test, coverage, unlearned),
         ],

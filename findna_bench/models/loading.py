@@ -20,7 +20,7 @@ from findna_bench.files import stable_hash
 from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
 from findna_bench.models.estimators import load_estimator
 from findna_bench.models.precision import resolve_device, resolve_dtype
-from findna_bench.models.sanity import check_sanity
+from findna_bench.models.sanity import check_weights
 from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_settings, model_code, parse_model
 from findna_bench.models.weights import WeightsFiles, find_tokenizer_files, find_weights, read_checkpoint
 from findna_bench.registry import Registry, get_registry, load_factory
@@ -83,7 +83,7 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     network: str | None = None,
     offline: bool = False,
-    sanity: Sequence[str] | None = None,
+    sanity: bool = False,
     config: Mapping[str, Any] | None = None,
     cache_dir: str | Path | None = None,
     registry: Registry | None = None,
@@ -91,7 +91,7 @@ def load_model(
     """Load an encoder.
 
     weights: None (the card's sources), a file or folder, or ``"random"`` / ``"random:K"``. network: which network of a
-    checkpoint that holds several. sanity: real sequences on which masked- or next-token loss must be clearly below uniform.
+    checkpoint that holds several. sanity: whether trained weights must predict embedded real sequence clearly better than chance.
     config: sizes or options that override the card's and the folder's (e.g. dropout).
 
     Raises:
@@ -118,8 +118,8 @@ def load_model(
     model = replace(loaded, device=target, dtype=compute, n_parameters=count_parameters(loaded.backbone))
     published = weights is None and spec.location is None and not options
     _check_count(model, published=published)
-    if sanity is not None and model.trained:
-        model = replace(model, notes=(*model.notes, check_sanity(model, sanity)))
+    if sanity and model.trained:
+        model = replace(model, notes=(*model.notes, check_weights(model).words))
     return model
 
 

@@ -19,7 +19,7 @@ from tiny_backbone import CrampedBackbone
 from findna_bench.errors import DataError, ModelError, UnsupportedError, UsageError
 from findna_bench.models.embedding import embed, encode
 from findna_bench.models.loading import LoadedModel, load_model
-from findna_bench.models.sanity import check_sanity, sanity_loss, sanity_sample
+from findna_bench.models.sanity import sanity_loss
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.sequences.alphabet import reverse_complement
 
@@ -205,8 +205,6 @@ def test_sanity_tells_weights_that_know_something_from_those_that_do_not(load: L
     untrained = sanity_loss(model, sequences)
     assert not untrained.passed
     assert untrained.uniform == pytest.approx(np.log(4))
-    with pytest.raises(Exception, match="no better than chance"):
-        check_sanity(model, sequences)
     optimiser = torch.optim.Adam(model.backbone.parameters(), lr=0.05)
     for _ in range(60):
         logits = model.backbone.logits(batch := model.backbone.tokenize(sequences[:2]))
@@ -216,7 +214,6 @@ def test_sanity_tells_weights_that_know_something_from_those_that_do_not(load: L
         loss.backward()
         optimiser.step()
     assert sanity_loss(model, sequences).passed
-    assert "sanity loss" in check_sanity(model, sequences)
     masked = sanity_loss(load("tiny@random"), sequences)
     assert not masked.passed
     assert 300 < masked.n_tokens < 900
@@ -261,9 +258,3 @@ def test_findna_means_are_the_authors(shared: Path) -> None:
     mixed = embed(model, list(itertools.chain(*sequences.values()))).vectors
     means = np.concatenate([expected[f"teacher_mean_{length}"] for length in sequences])
     np.testing.assert_allclose(mixed, means, atol=5e-5)
-
-
-def test_short_rows_are_judged_by_as_many_bases_as_long_ones() -> None:
-    assert len(sanity_sample(["ACGTACGTAC" * 10] * 1000)) == 160
-    assert len(sanity_sample(["ACGTACGTAC" * 500] * 1000)) == 16
-    assert sanity_sample(["ACG", "T"]) == ["ACG", "T"]

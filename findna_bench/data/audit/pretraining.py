@@ -11,58 +11,11 @@ from findna_bench.data.audit.intervals import overlapping_pairs
 from findna_bench.data.audit.rows import Rows, rows_from_intervals
 from findna_bench.data.intervals import IntervalTable
 from findna_bench.data.table import SequenceTable
+from findna_bench.sequences.species import canonical_assembly, species
 
 __all__ = ["Overlap", "pretraining_overlap", "species"]
 
 Overlap = Literal["yes", "same genome", "no", "unknown"]
-
-_SPECIES = {
-    "human": (
-        "grch38",
-        "grch37",
-        "hg38",
-        "hg19",
-        "hg18",
-        "ncbi36",
-        "t2t-chm13",
-        "chm13",
-        "hs1",
-        "homo sapiens",
-        "human",
-    ),
-    "mouse": ("grcm39", "grcm38", "mm39", "mm10", "mm9", "mus musculus", "mouse"),
-    "algerian mouse": ("spret_eij_v1", "spret_eij_v3", "mus spretus"),
-    "worm": ("wbcel235", "ce11", "ce10", "caenorhabditis elegans", "c. elegans"),
-    "fly": ("bdgp6", "bdgp5", "dm6", "dm3", "drosophila melanogaster"),
-    "yeast": ("r64", "saccer3", "saccer2", "saccharomyces cerevisiae", "yeast"),
-    "sars-cov-2": ("sars-cov-2", "nc_045512", "mn908947"),
-    "e. coli": ("escherichia coli", "e. coli"),
-    "p. falciparum": ("plasmodium falciparum", "asm276v2"),
-    "zebrafish": ("grcz11", "danrer11", "danio rerio"),
-}
-_SAME = {
-    "hg38": "grch38",
-    "hg19": "grch37",
-    "mm10": "grcm38",
-    "mm39": "grcm39",
-    "dm6": "bdgp6",
-    "ce11": "wbcel235",
-    "saccer3": "r64",
-}
-
-
-def species(assembly: str) -> str | None:
-    """The species of an assembly or species name, None where the name is not known; patches (``GRCh38.p14``) do not matter."""
-    name = _plain(assembly)
-    return next((kind for kind, names in _SPECIES.items() if name in names), None)
-
-
-def _plain(assembly: str) -> str:
-    name = assembly.strip().lower()
-    head, _, patch = name.rpartition(".")
-    if head and (patch.isdigit() or (patch[:1] == "p" and patch[1:].isdigit())):
-        name = head
-    return _SAME.get(name, name)
 
 
 def pretraining_overlap(
@@ -81,7 +34,7 @@ def pretraining_overlap(
     wanted = {species(assembly) for assembly in tested}
     common = (read & wanted) - {None}
     if not common:
-        named = {_plain(a) for a in pretraining.assemblies} & {_plain(a) for a in tested}
+        named = {canonical_assembly(a) for a in pretraining.assemblies} & {canonical_assembly(a) for a in tested}
         if not named:
             return "unknown" if None in read or None in wanted else "no"
     if pretraining.chromosomes is None and not pretraining.regions and not pretraining.excluded_chromosomes:
@@ -116,7 +69,7 @@ def _covers(pretraining: Pretraining, rows: Rows, tested: list[str]) -> bool:
     allowed &= ~np.isin(contigs, [_contig(c) for c in pretraining.excluded_chromosomes])
     if not allowed.any() or not pretraining.regions:
         return bool(allowed.any())
-    if not {_plain(a) for a in pretraining.assemblies} & {_plain(a) for a in tested}:
+    if not {canonical_assembly(a) for a in pretraining.assemblies} & {canonical_assembly(a) for a in tested}:
         return False
     names, starts, ends = zip(*pretraining.regions, strict=True)
     read = rows_from_intervals(np.zeros(len(names)), [_contig(c) for c in names], list(starts), list(ends))
