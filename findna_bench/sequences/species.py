@@ -42,7 +42,7 @@ _SAME = {
 def species(assembly: str) -> str | None:
     """The species of an assembly or species name, None where the name is not known; patches (``GRCh38.p14``) do not matter."""
     name = canonical_assembly(assembly)
-    return next((kind for kind, names in _SPECIES.items() if name in names), None)
+    return next((kind for kind, names in _SPECIES.items() if name == kind or name in names), None)
 
 
 def canonical_assembly(assembly: str) -> str:
