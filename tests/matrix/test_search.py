@@ -133,7 +133,9 @@ def test_few_shots_strands_batch_sizes_and_processes_go_with_a_search(
         for r in done(server, tmp_path, *words, *options):
             assert len(r["protocol"]["settings"]["trials"]) == 2
             assert r["batch"]["requested"] in ("auto", 2)
-            assert r["protocol"]["settings"].get("shots") in (None, r["protocol"]["settings"]["train_rows"] // 2)
+            settings = r["protocol"]["settings"]
+            seen = settings["train_rows"] + settings["validation_rows"]  # of two classes
+            assert settings.get("shots") in (None, seen // 2)
 
 
 def test_a_plan_counts_every_trial(server: Server, tmp_path: Path, task: Path) -> None:
