@@ -18,6 +18,7 @@ from findna_bench.errors import DataError
 
 __all__ = [
     "CURES_VERSION",
+    "GROUPING_VERSION",
     "LEAST_GROUPS",
     "Cured",
     "SplitChoice",
@@ -38,6 +39,8 @@ __all__ = [
 
 CURES_VERSION = 2
 """Raised when equal input would be cured to other rows."""
+GROUPING_VERSION = 2
+"""Raised when equal sequences would be grouped otherwise: 2 leaves repeats apart."""
 LEAST_GROUPS = 30
 """A class with fewer independent groups of rows in test cannot be evaluated."""
 
@@ -58,16 +61,18 @@ class Cured:
 
 def components(table: SequenceTable, *, similar: bool = True) -> np.ndarray:
     """(n,) int64: rows linked, directly or through others, by equal sequence on either strand, overlapping coordinates,
-    similarity (see :mod:`findna_bench.data.audit.similarity`), equal dinucleotide counts (a sequence and its shuffle) or a common ``table.group`` share a number.
+    as copies (see :mod:`findna_bench.data.audit.copies`; at other loci too, as segmental duplications are), equal dinucleotide counts
+    (a sequence and its shuffle) or a common ``table.group`` share a number. Repeats do not link: through them most rows of a
+    genome would be one component, and no split would be left.
 
-    similar: False leaves similarity and equal counts out (rows of empty sequences, i.e. known by coordinates alone, never have any).
+    similar: False leaves copies and equal counts out (rows of empty sequences, i.e. known by coordinates alone, never have any).
     """
     groupings = []
     if any(table.sequences):
-        from findna_bench.data.audit.similarity import similar_components
+        from findna_bench.data.audit.similarity import copy_components
         from findna_bench.data.splits import duplicate_groups
 
-        groupings.append(similar_components(table.sequences) if similar else duplicate_groups(table.sequences))
+        groupings.append(copy_components(table.sequences) if similar else duplicate_groups(table.sequences))
         if similar:
             groupings.append(_composition_groups(table.sequences))
     if table.contig is not None and table.start is not None and table.end is not None:

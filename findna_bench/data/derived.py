@@ -20,7 +20,15 @@ import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
-from findna_bench.data.cures import CURES_VERSION, components, cropped, parse_split, pooled_rows, resplit
+from findna_bench.data.cures import (
+    CURES_VERSION,
+    GROUPING_VERSION,
+    components,
+    cropped,
+    parse_split,
+    pooled_rows,
+    resplit,
+)
 from findna_bench.data.intervals import IntervalTable
 from findna_bench.data.store import count_classes
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
@@ -126,7 +134,10 @@ class Resplit(Remade):
 
     @property
     def digest(self) -> str:
-        return stable_hash([self.task.data_digest, self.split, CURES_VERSION])
+        by_groups = parse_split(self.split).how == "grouped"
+        return stable_hash(
+            [self.task.data_digest, self.split, CURES_VERSION, *([GROUPING_VERSION] if by_groups else [])]
+        )
 
     @property
     def row_order(self) -> RowOrder:
@@ -155,7 +166,7 @@ class Resplit(Remade):
         """Components of all rows; found once, and kept under the data root, since all folds and all seeds share them."""
         rows = pooled_rows(tables)
         what = "sequences" if any(rows.sequences) else "coordinates"
-        key = stable_hash([self.task.data_digest, CURES_VERSION, what])
+        key = stable_hash([self.task.data_digest, CURES_VERSION, GROUPING_VERSION, what])
         path = self.task.data_dir / "groups" / f"{key[:32]}.npy"
         with contextlib.suppress(OSError, ValueError, EOFError):
             kept = np.load(path, allow_pickle=False)

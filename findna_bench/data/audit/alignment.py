@@ -37,6 +37,14 @@ class Alignments:
         """(p,) matches over columns; 0 where nothing aligns."""
         return self.matches / np.maximum(self.columns, 1)
 
+    def joined(self, more: Alignments) -> Alignments:
+        """These and then those."""
+        return Alignments(
+            np.concatenate([self.score, more.score]),
+            np.concatenate([self.matches, more.matches]),
+            np.concatenate([self.columns, more.columns]),
+        )
+
 
 def align(
     query: tuple[np.ndarray, np.ndarray],

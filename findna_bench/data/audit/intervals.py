@@ -9,7 +9,7 @@ import numpy as np
 
 from findna_bench.data.audit.rows import Rows
 
-__all__ = ["Overlaps", "largest_overlaps", "overlapping_pairs"]
+__all__ = ["Overlaps", "known_apart", "largest_overlaps", "overlapping_pairs"]
 
 _PAIRS_AT_ONCE = 1 << 22
 """Pairs expanded at a time, so that memory does not grow with the depth of a pile-up."""
@@ -99,3 +99,17 @@ def largest_overlaps(query: Rows, target: Rows, *, same: bool = False) -> Overla
         _, start, end = query.coordinates
         length = np.maximum(end - start, 1)
     return Overlaps(where, best, best / length)
+
+
+def known_apart(query: Rows, target: Rows, pair: np.ndarray) -> np.ndarray:
+    """(n,) bool: the coordinates of a query row and of its target row ``pair[i]`` (-1 = none) are both known, and share no base."""
+    some = np.flatnonzero(pair >= 0)
+    some = some[query.located[some] & target.located[pair[some]]]
+    out = np.zeros(len(query), dtype=bool)
+    if len(some):
+        contig, start, end = query.coordinates
+        other_contig, other_start, other_end = target.coordinates
+        other = pair[some]
+        shared = np.minimum(end[some], other_end[other]) - np.maximum(start[some], other_start[other])
+        out[some] = (contig[some] != other_contig[other]) | (shared <= 0)
+    return out

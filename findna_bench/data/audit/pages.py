@@ -12,7 +12,7 @@ from typing import Any
 
 from findna_bench.data.audit.composition import LEAST_LENGTH
 from findna_bench.data.audit.plots import plot_report
-from findna_bench.data.audit.report import AuditReport
+from findna_bench.data.audit.report import AuditReport, outdated
 from findna_bench.files import path_segment, write_atomic
 
 __all__ = ["read_reports", "read_verdicts", "render_index", "render_report", "write_index", "write_pages"]
@@ -24,6 +24,10 @@ _COUNTERPARTS = (
     ("near_reverse", "of those, other strand"),
     ("near_elsewhere", "of those, at another locus"),
     ("similar", "identical or near-duplicate"),
+    ("copies", "of those, copies"),
+    ("repeats", "of those, repeats"),
+    ("identical_elsewhere", "identical, at another locus"),
+    ("copies_elsewhere", "copies by sequence, at another locus"),
     ("conflicting", "identical, other label"),
     ("near_conflicting", "near-duplicate, other label"),
     ("same_composition", "same dinucleotide counts, other sequence"),
@@ -74,11 +78,16 @@ def read_reports(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_verdicts(folder: Path) -> list[dict[str, str]]:
-    """``{"task", "route", "level", "verdict"}`` of every report stored under ``folder``."""
+    """``{"task", "route", "level", "verdict"}`` of every report stored under ``folder``; the level of an outdated one says so."""
     return [
-        {"task": r["task"], "route": r["route"], "level": r["verdict"]["level"], "verdict": r["verdict"]["text"]}
+        {"task": r["task"], "route": r["route"], "level": _level(r), "verdict": r["verdict"]["text"]}
         for r in read_reports(folder)
     ]
+
+
+def _level(report: Mapping[str, Any]) -> str:
+    level, why = str(report["verdict"]["level"]), outdated(report)
+    return f"{level} ({why})" if why else level
 
 
 def write_index(folder: Path) -> list[Path]:
@@ -97,7 +106,7 @@ def render_index(reports: Sequence[Mapping[str, Any]]) -> str:
         "`length` (the best of a look-up of the exact length, a linear model and boosted trees on it), `neighbour` (the best rule",
         "that reads the label of an overlapping, similar or shuffled train row), `composition` (trees on length, GC, N, dinucleotides),",
         "`k-mer` (logistic regression on 5-mers). `found again` is the share of test rows that overlap a train row by half or",
-        "more (where coordinates are not known: that are similar to one), in the class where it is highest and where it is lowest.",
+        "more (where coordinates are not known: that are copies of one), in the class where it is highest and where it is lowest.",
         "",
     ]
     suites = sorted({report["task"].split("/", 1)[0] for report in reports})
@@ -154,8 +163,7 @@ def _index_row(report: Mapping[str, Any]) -> list[str]:
         _best(controls, ("composition-trees",)),
         _best(controls, ("kmer",)),
         _found_again(report),
-        f"**{report['verdict']['level']}**"
-        + (f" ({', '.join(report['verdict']['flags'])})" if report["verdict"]["flags"] else ""),
+        f"**{_level(report)}**" + (f" ({', '.join(report['verdict']['flags'])})" if report["verdict"]["flags"] else ""),
     ]
 
 
@@ -169,7 +177,7 @@ def _best(controls: Mapping[str, Any], names: Sequence[str]) -> str:
 
 def _found_again(report: Mapping[str, Any]) -> str:
     asymmetry = report["asymmetry"]
-    known = [asymmetry[name] for name in ("overlap_half", "similar") if name in asymmetry]
+    known = [asymmetry[name] for name in ("overlap_half", "copies", "similar") if name in asymmetry]
     if not known:
         return "-"
     entry = known[0]
@@ -246,7 +254,7 @@ def _classes(report: Mapping[str, Any]) -> list[str]:
 
 
 def _cross(pair: str, cross: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
-    known = [(key, words) for key, words in _COUNTERPARTS if cross[key] is not None]
+    known = [(key, words) for key, words in _COUNTERPARTS if cross.get(key) is not None]
     if not known:
         return []
     rows = [
@@ -318,20 +326,36 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         "## Definitions",
         "",
         f"* near-duplicate, similar: best local alignment on either strand (match 1, mismatch -2, gap -3) with at least {100 * similar['identity']:.0f} %",
-        f"  identity over {100 * similar['coverage']:.0f} % of the shorter row and {similar['min_columns']} columns. Relatives by repeats and gene families count as well: where coordinates are",
-        "  known they are those at another locus; where they are not, about half of them lie on the other strand.",
+        f"  identity over {100 * similar['coverage']:.0f} % of the shorter row and {similar['min_columns']} columns.",
+        *_copies_and_repeats(report["settings"].get("copy")),
         "* overlap: bases shared on the reference, whatever the strand, over the length of the test row.",
         '* overlap-any, overlap-half, similar, nn-overlap: "label of that train row, else F", where F is the class that train rows',
         "  without such a neighbour in train mostly have. nn-relation: the class that train rows with a neighbour of that label mostly have.",
         "* same-composition: the same for a train row with exactly the same dinucleotide counts, which is what a shuffle that keeps",
         f"  dinucleotides leaves (rows of {LEAST_LENGTH} bases and more).",
         f"* shortcut: a control's accuracy is {100 * t['gain']:.0f} points and {t['errors']:.0f} standard errors above the majority class. leak: in some class",
-        f"  {100 * t['leak']:.0f} % of test rows overlap train by half or more (partial-overlap: by less) or, where coordinates are not known, are similar to a",
+        f"  {100 * t['leak']:.0f} % of test rows overlap train by half or more (partial-overlap: by less) or, where coordinates are not known, are copies of a",
         f"  train row, or have the dinucleotide counts of one; or {100 * t['duplicates']:.0f} % are identical to one.",
         f"  asymmetric: these shares differ by {100 * t['asymmetry']:.0f} points between classes. conflicting-labels: {100 * t['conflicting']:.1f} % of test rows are in train",
-        f"  under another label. note: repeats: {100 * t['leak']:.0f} % of a class have relatives at other loci. note: composition: composition or k-mers",
+        f"  under another label. note: repeats: {100 * t['leak']:.0f} % of a class are repeats of train rows. note: composition: composition or k-mers",
         f"  gain {100 * t['composition']:.0f} points over the majority class, which may be biology.",
         "",
+    ]
+
+
+def _copies_and_repeats(copy: Mapping[str, Any] | None) -> list[str]:
+    """copy: the settings of a report, None in reports made before there were any."""
+    if copy is None:
+        return []
+    return [
+        "* copy: the same text or its reverse complement; or a similar row whose alignment covers "
+        f"{100 * copy['full']:.0f} % of what lies beside each other",
+        f"  (less than {100 * copy['end_to_end']:.0f} % of the shorter row, as in a shifted window: at {100 * copy['shifted_identity']:.0f} % identity or more), "
+        f"of which {100 * copy['unique']:.0f} % of the shorter row is no tandem repeat,",
+        f"  and that stands out: at most {copy['few']} rows are as near, or identity is {100 * copy['same']:.0f} %, or the many are cut end to end at "
+        f"{100 * copy['alike_identity']:.0f} %. Never two rows whose",
+        "  coordinates are known and do not overlap. Either strand, whatever the label. A tandem repeat from end to end is a copy only of the same text.",
+        "* repeats: all other similar rows: matches in part, to many rows, by tandem repeats, or at another locus.",
     ]
 
 

@@ -2,7 +2,7 @@
 
 JSON keys (``AuditReport.to_dict``), every count per class:
 
-* ``schema`` "audit-1"; ``task``, ``labels``, ``metric``, ``status``; ``route`` "sequences", "sequences and coordinates" or
+* ``schema`` "audit-2" ("audit-1" told no copies from repeats: its verdicts call repeats a leak); ``task``, ``labels``, ``metric``, ``status``; ``route`` "sequences", "sequences and coordinates" or
   "coordinates".
 * ``splits.<split>``: ``rows``; ``classes.<class>``: ``rows``, ``fraction`` of the split, ``length`` and ``gc``
   (mean, min, q05, q25, median, q75, q95, max), ``n_mean`` (mean share of N), ``rows_with_n``; and of rows with a twin within
@@ -10,7 +10,10 @@ JSON keys (``AuditReport.to_dict``), every count per class:
 * ``across.<earlier>-><later>``: rows of the later split that have a counterpart in the earlier one: ``exact`` (same text),
   ``reverse_complement`` (of it, and not exact), ``near`` (similar, and neither of the two), ``near_reverse`` (those of ``near``
   on the other strand), ``near_elsewhere`` (those that overlap no row of the earlier split: relatives at other loci, by repeats and
-  gene families; null without coordinates), ``similar`` (exact, reverse complement or near), ``conflicting`` (identical on either strand, another label),
+  gene families; null without coordinates), ``similar`` (exact, reverse complement or near), of these ``copies`` (exact, reverse
+  complement, or a copy as :mod:`findna_bench.data.audit.copies` says; not where coordinates know the two to be different loci) and
+  ``repeats`` (all others), ``identical_elsewhere`` and ``copies_elsewhere`` (exact or reverse complement, or any copy by its sequence,
+  of a row that coordinates know to be another locus; null without coordinates), ``conflicting`` (identical on either strand, another label),
   ``near_conflicting`` (``near``, and the nearest row has another label), ``same_composition`` (another sequence with exactly the
   same dinucleotide counts: one is shuffled from the other), ``same_composition_conflicting`` (and that has another label), ``overlap_any``, ``overlap_half`` (coordinates
   shared: any base, at least half of the row), ``overlap_conflicting`` (the row with the largest overlap has another label),
@@ -30,7 +33,7 @@ JSON keys (``AuditReport.to_dict``), every count per class:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -39,6 +42,7 @@ import numpy as np
 from findna_bench.data.audit.shortcuts import Control
 
 __all__ = [
+    "SCHEMA",
     "Asymmetry",
     "AuditReport",
     "ClassCount",
@@ -49,9 +53,13 @@ __all__ = [
     "SplitSummary",
     "Spread",
     "Verdict",
+    "outdated",
     "per_class",
     "spread",
 ]
+
+SCHEMA = "audit-2"
+"""Raised when equal rows would get another verdict; reports of every schema are read."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,10 @@ class CrossSplit:
     near_reverse: PerClass | None = None
     near_elsewhere: PerClass | None = None
     similar: PerClass | None = None
+    copies: PerClass | None = None
+    repeats: PerClass | None = None
+    identical_elsewhere: PerClass | None = None
+    copies_elsewhere: PerClass | None = None
     conflicting: PerClass | None = None
     near_conflicting: PerClass | None = None
     same_composition: PerClass | None = None
@@ -216,7 +228,7 @@ class AuditReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values under the keys listed in the module, fractions to six digits."""
-        content = {"schema": "audit-1", **asdict(replace(self, published_coordinates=None))}
+        content = {"schema": SCHEMA, **asdict(replace(self, published_coordinates=None))}
         content["verdict"]["text"] = self.verdict.text
         for name, entry in self.asymmetry.items():
             content["asymmetry"][name]["difference"] = entry.difference
@@ -224,6 +236,14 @@ class AuditReport:
         if self.published_coordinates is not None:
             plain["published_coordinates"] = self.published_coordinates.to_dict()
         return plain
+
+
+def outdated(report: Mapping[str, Any]) -> str:
+    """Why the verdict of a stored report (``AuditReport.to_dict``) is not what an audit says today, or "". Verdicts on coordinates
+    alone are the same in every schema."""
+    if report.get("schema") == SCHEMA or report.get("route") == "coordinates":
+        return ""
+    return "made before copies and repeats were told apart; audit again"
 
 
 def _plain(value: Any) -> Any:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit import shortcuts
+from findna_bench.data.audit import copies, shortcuts
 from findna_bench.data.audit.composition import Composition, composition, dinucleotide_keys, same_composition
 from findna_bench.data.audit.duplicates import Identity, identities, twins_across, twins_within
-from findna_bench.data.audit.intervals import Overlaps, largest_overlaps
+from findna_bench.data.audit.intervals import Overlaps, known_apart, largest_overlaps
 from findna_bench.data.audit.report import (
     AuditReport,
     ClassSummary,
@@ -201,6 +201,8 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
         twins = twins_across(evidence.identity[later], second.labels, evidence.identity[earlier], first.labels)
         identical = twins.exact | twins.reverse_complement
         near = hits.similar & ~identical
+        elsewhere = _known_elsewhere(evidence, earlier, later, identical)
+        copied = identical | (hits.copy >= 0)
         shuffled = evidence.shuffled(earlier, later)
         counts = {
             "exact": twins.exact,
@@ -208,11 +210,15 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
             "near": near,
             "near_reverse": near & hits.reverse,
             "similar": hits.similar | identical,
+            "copies": copied & ~elsewhere,
+            "repeats": (hits.similar | identical) & ~(copied & ~elsewhere),
             "conflicting": twins.conflicting,
             "near_conflicting": near & (first.labels[np.maximum(hits.target, 0)] != second.labels),
             "same_composition": shuffled >= 0,
             "same_composition_conflicting": (shuffled >= 0) & (first.labels[np.maximum(shuffled, 0)] != second.labels),
         }
+        if first.located.any() and second.located.any():
+            counts |= {"identical_elsewhere": identical & elsewhere, "copies_elsewhere": copied & elsewhere}
         touched |= counts["similar"] | counts["same_composition"]
     if (earlier, later) in evidence.overlaps:
         overlaps = evidence.overlaps[earlier, later]
@@ -228,6 +234,23 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
     if counts:
         counts["untouched"] = ~touched
     return CrossSplit(earlier, later, **{key: per_class(mask, second.labels, names) for key, mask in counts.items()})
+
+
+def _known_elsewhere(evidence: _Evidence, earlier: str, later: str, identical: np.ndarray) -> np.ndarray:
+    """(n,) bool: rows whose twin or copy in the earlier split is known by coordinates to be another locus."""
+    first, second = evidence.splits[earlier], evidence.splits[later]
+    hits = evidence.hits[earlier, later]
+    original = np.where(hits.copy >= 0, hits.copy, hits.target)
+    twin = _twin(evidence.identity[earlier].either, first.located, evidence.identity[later].either)
+    return known_apart(second, first, np.where(identical, twin, original))
+
+
+def _twin(earlier: np.ndarray, located: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """(n,) for each number of the later split the earlier row of that number, -1 = none; of several one without coordinates."""
+    order = np.argsort(located, kind="stable")
+    known, first = np.unique(earlier[order], return_index=True)
+    place = np.minimum(np.searchsorted(known, later), len(known) - 1)
+    return np.where(known[place] == later, order[first[place]], -1)
 
 
 def _controls(
@@ -348,6 +371,16 @@ def _similarity_bins(
 
 def _settings(evidence: _Evidence) -> dict[str, Any]:
     settings: dict[str, Any] = {"similar": {"identity": IDENTITY, "coverage": COVERAGE, "min_columns": MIN_COLUMNS}}
+    settings["copy"] = {
+        "full": copies.FULL,
+        "end_to_end": copies.END_TO_END,
+        "shifted_identity": copies.SHIFTED_IDENTITY,
+        "unique": copies.UNIQUE,
+        "few": copies.FEW,
+        "same": copies.SAME,
+        "alike_identity": copies.ALIKE_IDENTITY,
+        "alike": copies.ALIKE,
+    }
     settings["seeds"] = {
         name: {"k": index.scheme.k, "window": index.scheme.window} for name, index in evidence.indexes.items()
     }

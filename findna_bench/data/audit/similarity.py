@@ -1,7 +1,8 @@
 """Similar sequences on either strand: shared seeds propose pairs, banded alignment decides.
 
 Two rows are similar when their best local alignment has at least :data:`IDENTITY` matches per column and spans at least
-:data:`COVERAGE` of the shorter row and :data:`MIN_COLUMNS` columns.
+:data:`COVERAGE` of the shorter row and :data:`MIN_COLUMNS` columns. Which similar rows are copies, and which are repeats, is said in
+:mod:`findna_bench.data.audit.copies`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from findna_bench.data.audit.alignment import Alignments, align
+from findna_bench.data.audit.copies import SAME, are_copies
 from findna_bench.data.audit.seeds import Seeds, SeedScheme, choose_scheme, find_seeds
 from findna_bench.sequences.alphabet import encode
 
@@ -22,8 +24,8 @@ __all__ = [
     "Candidates",
     "Hits",
     "SequenceIndex",
+    "copy_components",
     "is_similar",
-    "similar_components",
 ]
 
 IDENTITY = 0.90
@@ -45,7 +47,8 @@ _LEAST_SEEDS = 0.06
 _TOP = 8
 """Best chains per query row that are aligned."""
 _MORE = 32
-"""As many where the best of the first is nearly similar: in a family of genes or repeats seeds alone do not tell who is nearest."""
+"""As many where the best of the first is nearly similar (in a family of genes or repeats seeds alone do not tell who is nearest), or
+similar but not the same (how many others are as near tells a copy from a repeat)."""
 _NEARLY = 0.8
 """Identity from which it is nearly similar."""
 
@@ -73,6 +76,7 @@ class Hits:
 
     target: (n,) int64, -1 = nothing aligned; reverse: (n,) bool; identity: (n,); columns, matches: (n,) int64;
     similar: (n,) bool, see the module; matched_fraction: (n,) matches over the length of the query row.
+    copy: (n,) int64, the nearest target row that the row is a copy of, -1 = none; a similar row that is no copy is a repeat.
     """
 
     target: np.ndarray
@@ -82,6 +86,18 @@ class Hits:
     matches: np.ndarray
     similar: np.ndarray
     matched_fraction: np.ndarray
+    copy: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """Candidate pairs of whole query rows, their alignments, and whether each is among those that decide who is nearest."""
+
+    pairs: Candidates
+    found: Alignments
+    similar: np.ndarray
+    copy: np.ndarray
+    contends: np.ndarray
 
 
 def is_similar(found: Alignments, query_length: np.ndarray, target_length: np.ndarray) -> np.ndarray:
@@ -98,6 +114,10 @@ class SequenceIndex:
         self.encoded = encode(sequences)
         self.lengths = np.diff(self.encoded[1])
         self.scheme = scheme or choose_scheme(int(self.encoded[1][-1]))
+        number: dict[str, int] = {}
+        self._text = np.fromiter(
+            (number.setdefault(s, len(number)) for s in sequences), dtype=np.int64, count=len(sequences)
+        )
         seeds = find_seeds(*self.encoded, self.scheme)
         # One sort of (value, place): 30 bits of seed above 34 bits of place.
         packed = np.sort(
@@ -118,18 +138,48 @@ class SequenceIndex:
         """
         encoded = encode(sequences)
         hits = _nothing_found(len(sequences))
-        for candidates in self.candidates(encoded, own_row=own_row):
-            order, rank = _by_strength(candidates)
-            self._align_into(hits, candidates.take(order[rank < _TOP]), encoded)
-            family = (hits.identity >= _NEARLY) & ~hits.similar
-            more = (rank >= _TOP) & (rank < _MORE) & family[candidates.query[order]]
-            self._align_into(hits, candidates.take(order[more]), encoded)
+        for aligned in self._aligned(encoded, own_row):
+            _keep_best(hits, aligned)
         lengths = np.maximum(np.diff(encoded[1]), 1)
         return replace(hits, matched_fraction=hits.matches / lengths)
 
-    def _align_into(self, hits: Hits, pairs: Candidates, encoded: tuple[np.ndarray, np.ndarray]) -> None:
-        found = align(encoded, pairs.query, self.encoded, pairs.target, pairs.reverse, pairs.diagonal)
-        _keep_best(hits, pairs, found, np.diff(encoded[1]), self.lengths)
+    def copies(self, sequences: Sequence[str], *, own_row: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(query row, indexed row), both (p,) int64: pairs that are copies. own_row: as :meth:`nearest` takes it."""
+        query, target = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        for aligned in self._aligned(encode(sequences), own_row):
+            query.append(aligned.pairs.query[aligned.copy])
+            target.append(aligned.pairs.target[aligned.copy])
+        return np.concatenate(query), np.concatenate(target)
+
+    def _aligned(self, encoded: tuple[np.ndarray, np.ndarray], own_row: np.ndarray | None) -> Iterator[_Aligned]:
+        """The strongest candidates of each query row, aligned; of rows with relatives more of them."""
+        lengths = np.diff(encoded[1])
+        for candidates in self.candidates(encoded, own_row=own_row):
+            order, rank = _by_strength(candidates)
+            first = candidates.take(order[rank < _TOP])
+            found = self._align(encoded, first)
+            similar = is_similar(found, lengths[first.query], self.lengths[first.target])
+            family, related = _with_relatives(first, found, similar, len(lengths))
+            more = candidates.take(order[(rank >= _TOP) & (rank < _MORE) & related[candidates.query[order]]])
+            pairs = _joined_pairs(first, more)
+            found = found.joined(self._align(encoded, more))
+            similar = is_similar(found, lengths[pairs.query], self.lengths[pairs.target])
+            copy = are_copies(
+                encoded,
+                pairs.query,
+                pairs.target,
+                self.lengths,
+                self._text,
+                pairs.diagonal,
+                found,
+                similar,
+                COVERAGE,
+            )
+            contends = (np.arange(len(pairs.query)) < len(first.query)) | family[pairs.query]
+            yield _Aligned(pairs, found, similar, copy, contends)
+
+    def _align(self, encoded: tuple[np.ndarray, np.ndarray], pairs: Candidates) -> Alignments:
+        return align(encoded, pairs.query, self.encoded, pairs.target, pairs.reverse, pairs.diagonal)
 
     def candidates(
         self, encoded: tuple[np.ndarray, np.ndarray], *, own_row: np.ndarray | None = None
@@ -243,6 +293,29 @@ def _by_strength(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
     return order, rank
 
 
+def _with_relatives(
+    pairs: Candidates, found: Alignments, similar: np.ndarray, n_rows: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) bool, twice: query rows whose best pair is nearly similar; those, and rows that have similar pairs but not the same."""
+    identity, has_similar = np.zeros(n_rows), np.zeros(n_rows, dtype=bool)
+    # The pair with the most matches is written last, the first target of several.
+    order = np.lexsort((-pairs.target, found.matches, pairs.query))
+    aligned = order[found.columns[order] >= MIN_COLUMNS]
+    identity[pairs.query[aligned]] = found.identity[aligned]
+    has_similar[pairs.query[similar]] = True
+    family = (identity >= _NEARLY) & ~has_similar
+    return family, family | (has_similar & (identity < SAME))
+
+
+def _joined_pairs(first: Candidates, second: Candidates) -> Candidates:
+    return Candidates(
+        *(
+            np.concatenate([getattr(first, f), getattr(second, f)])
+            for f in ("query", "target", "reverse", "diagonal", "seeds")
+        )
+    )
+
+
 def _nothing_found(n: int) -> Hits:
     return Hits(
         target=np.full(n, -1, dtype=np.int64),
@@ -252,93 +325,43 @@ def _nothing_found(n: int) -> Hits:
         matches=np.zeros(n, dtype=np.int64),
         similar=np.zeros(n, dtype=bool),
         matched_fraction=np.zeros(n),
+        copy=np.full(n, -1, dtype=np.int64),
     )
 
 
-def _keep_best(
-    hits: Hits, pairs: Candidates, found: Alignments, query_length: np.ndarray, target_length: np.ndarray
-) -> None:
-    """Write each query row's best pair into ``hits`` where it beats what is there: a similar one before any other, then by
-    matches, then the first target."""
-    similar = is_similar(found, query_length[pairs.query], target_length[pairs.target])
-    aligned = np.flatnonzero(found.columns >= MIN_COLUMNS)
-    order = aligned[
-        np.lexsort((pairs.target[aligned], -found.matches[aligned], ~similar[aligned], pairs.query[aligned]))
-    ]
-    top = order[np.flatnonzero(np.diff(pairs.query[order], prepend=-1))]
+def _keep_best(hits: Hits, aligned: _Aligned) -> None:
+    """Write each query row's best pair into ``hits``: a similar one before any other, then by matches, then the first target;
+    and its best copy, by matches."""
+    pairs, found = aligned.pairs, aligned.found
+    among = np.flatnonzero((found.columns >= MIN_COLUMNS) & aligned.contends)
+    top = among[np.lexsort((pairs.target[among], -found.matches[among], ~aligned.similar[among], pairs.query[among]))]
+    top = top[np.flatnonzero(np.diff(pairs.query[top], prepend=-1))]
     rows = pairs.query[top]
-    better = np.where(similar[top] == hits.similar[rows], found.matches[top] > hits.matches[rows], similar[top])
-    top, rows = top[better], rows[better]
     hits.target[rows] = pairs.target[top]
     hits.reverse[rows] = pairs.reverse[top]
     hits.identity[rows] = found.identity[top]
     hits.columns[rows] = found.columns[top]
     hits.matches[rows] = found.matches[top]
-    hits.similar[rows] = similar[top]
+    hits.similar[rows] = aligned.similar[top]
+    copies = np.flatnonzero(aligned.copy)
+    # Falling order: the best is written last.
+    copies = copies[np.lexsort((-pairs.target[copies], found.matches[copies]))]
+    hits.copy[pairs.query[copies]] = pairs.target[copies]
 
 
-_ROUNDS = 16
+def copy_components(sequences: Sequence[str]) -> np.ndarray:
+    """(n,) int64: rows that are identical on either strand or copies of each other, directly or through others, share a number.
 
-
-def similar_components(sequences: Sequence[str]) -> np.ndarray:
-    """(n,) int64: rows linked by similarity or identity on either strand, directly or through others, share a number.
-
-    Pairs already linked through others are not aligned, so that large families cost little.
+    Repeats do not link: through them most rows of a repeat-rich genome would be one component.
     """
-    from findna_bench.data.splits import duplicate_groups
-
-    twins = duplicate_groups(sequences)
-    _, first, back = np.unique(twins, return_index=True, return_inverse=True)
-    unique = [sequences[i] for i in first.tolist()]
-    index = SequenceIndex(unique)
-    pairs = _unordered_pairs(index, len(unique))
-    component = np.arange(len(unique), dtype=np.int64)
-    for turn in range(_ROUNDS + 1):
-        apart = component[pairs.query] != component[pairs.target]
-        pairs = pairs.take(np.flatnonzero(apart))
-        if not len(pairs.query):
-            break
-        now = _first_of_each(component, pairs) if turn < _ROUNDS else np.arange(len(pairs.query))
-        batch = pairs.take(now)
-        found = align(index.encoded, batch.query, index.encoded, batch.target, batch.reverse, batch.diagonal)
-        similar = is_similar(found, index.lengths[batch.query], index.lengths[batch.target])
-        component = _linked(component, batch.query[similar], batch.target[similar])
-        pairs = pairs.take(np.setdiff1d(np.arange(len(pairs.query)), now, assume_unique=True))
-    return component[back]
-
-
-def _unordered_pairs(index: SequenceIndex, n: int) -> Candidates:
-    """The strongest candidates of every row among the others, each pair once, strongest first."""
-    parts = []
-    for candidates in index.candidates(index.encoded, own_row=np.arange(n)):
-        order, rank = _by_strength(candidates)
-        parts.append(candidates.take(order[rank < _MORE]))
-    if not parts:
-        empty = np.zeros(0, dtype=np.int64)
-        return Candidates(empty, empty, empty.astype(bool), empty, empty)
-    together = Candidates(
-        *(np.concatenate([getattr(p, f) for p in parts]) for f in ("query", "target", "reverse", "diagonal", "seeds"))
-    )
-    low, high = np.minimum(together.query, together.target), np.maximum(together.query, together.target)
-    order = np.lexsort((-together.seeds, high, low))
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
-    once = together.take(order[new])
-    return once.take(np.argsort(-once.seeds, kind="stable"))
-
-
-def _first_of_each(component: np.ndarray, pairs: Candidates) -> np.ndarray:
-    """Indices of the strongest pair between any two components."""
-    a, b = component[pairs.query], component[pairs.target]
-    key = np.minimum(a, b) * (int(component.max()) + 1) + np.maximum(a, b)
-    return np.sort(np.unique(key, return_index=True)[1])
-
-
-def _linked(component: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Component numbers after linking the components of rows a[i] and b[i]."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    n = int(component.max()) + 1
-    graph = coo_array((np.ones(len(a), dtype=bool), (component[a], component[b])), shape=(n, n)).tocsr()
-    return connected_components(graph, directed=False)[1][component].astype(np.int64)
+    from findna_bench.data.splits import duplicate_groups
+
+    _, first, back = np.unique(duplicate_groups(sequences), return_index=True, return_inverse=True)
+    unique = [sequences[i] for i in first.tolist()]
+    n = len(unique)
+    a, b = SequenceIndex(unique).copies(unique, own_row=np.arange(n))
+    links = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(n, n)).tocsr()
+    return connected_components(links, directed=False)[1][back].astype(np.int64)

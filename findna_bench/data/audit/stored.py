@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit.report import AuditReport
+from findna_bench.data.audit.report import AuditReport, outdated
 from findna_bench.data.catalog import data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import BenchError, OutputError
 from findna_bench.files import path_segment, write_json
@@ -51,6 +51,8 @@ def describe_task(card: TaskCard, data_dir: str | Path | None = None) -> dict[st
     report = _last_report(card, root)
     command = f"findna-bench audit {card.full_name}"
     facts["audit"] = report["verdict"]["level"] if report else f"not audited here: {command}"
+    if report and outdated(report):
+        facts["audit"] += f" ({outdated(report)}: {command})"
     facts["audit flags"] = list(report["verdict"]["flags"]) if report else []
     facts["audit verdict"] = list(report["verdict"]["sentences"]) if report else []
     if report and report.get("published_coordinates"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from findna_bench.data.audit.report import Asymmetry, CrossSplit, PerClass, SplitSummary, Verdict
@@ -19,7 +19,8 @@ class Thresholds:
     """Where a finding becomes a flag. All are fractions.
 
     gain: a control's accuracy above the majority class (and more than ``errors`` standard errors above it) that makes it a
-    shortcut. leak: share of a class's test rows with a counterpart in train by half their coordinates or by similarity.
+    shortcut. leak: share of a class's test rows with a counterpart in train by half their coordinates or as copies; as repeats it is
+    worth a note.
     duplicates: the same for identical rows, on either strand. asymmetry: difference between classes of such shares.
     conflicting: share of all test rows whose identical train row has another label.
     composition: gain of trees on length, GC, N and dinucleotides, or of the k-mer model, worth a note.
@@ -35,7 +36,7 @@ class Thresholds:
 
 
 THRESHOLDS = Thresholds()
-_MEASURES = ("exact", "reverse_complement", "near", "similar", "overlap_any", "overlap_half")
+_MEASURES = ("exact", "reverse_complement", "near", "similar", "copies", "repeats", "overlap_any", "overlap_half")
 
 
 def asymmetries(cross: CrossSplit | None) -> dict[str, Asymmetry]:
@@ -145,11 +146,10 @@ def _leaks(cross: CrossSplit, thresholds: Thresholds, flags: list[str], sentence
         flags.append("leak: partial-overlap")
         sentences.append(f"Test rows that share bases with a train row, less than half: {_shares(cross.overlap_any)}.")
     if cross.exact is not None and cross.reverse_complement is not None:
-        shares = {c: cross.exact.fraction(c) + cross.reverse_complement.fraction(c) for c in cross.exact.per_class}
+        shares = _added((cross.exact, cross.reverse_complement), cross.identical_elsewhere)
         if max(shares.values(), default=0.0) >= thresholds.duplicates:
             flags.append("leak: duplicates")
-            listed = ", ".join(f"{_percent(share)} of {name}" for name, share in shares.items())
-            sentences.append(f"Test rows identical to a train row on either strand: {listed}.")
+            sentences.append(f"Test rows identical to a train row on either strand: {_listed(shares)}.")
     if cross.same_composition is not None and _highest(cross.same_composition) >= thresholds.leak:
         flags.append("leak: same-composition")
         other = cross.same_composition_conflicting
@@ -158,21 +158,45 @@ def _leaks(cross: CrossSplit, thresholds: Thresholds, flags: list[str], sentence
             "Test rows with exactly the dinucleotide counts of another sequence in train, as a shuffle leaves them: "
             f"{_shares(cross.same_composition)}; {_percent(share)} of these have the other label."
         )
-    if cross.near_elsewhere is not None:
-        if _highest(cross.near_elsewhere) >= thresholds.leak:
-            flags.append("note: repeats")
-            listed = _shares(cross.near_elsewhere)
-            sentences.append(f"Test rows similar to a train row at another locus (repeats, gene families): {listed}.")
-    elif cross.similar is not None and _highest(cross.similar) >= thresholds.leak:
+    # Where all coordinates are known they have spoken: a copy that overlaps is counted above, any other is another locus.
+    if cross.near_elsewhere is None and cross.copies is not None and _highest(cross.copies) >= thresholds.leak:
         flags.append("leak: similarity")
-        sentences.append(f"Test rows similar to a train row: {_shares(cross.similar)}{_strands(cross)}.")
+        sentences.append(
+            f"Test rows that are copies of a train row (whole, shifted, cut or extended, either strand): {_shares(cross.copies)}."
+        )
+    _repeats(cross, thresholds, flags, sentences)
 
 
-def _strands(cross: CrossSplit) -> str:
-    """As many relatives on the other strand as on this one speak for repeats and gene families rather than one locus twice."""
-    if cross.near is None or cross.near_reverse is None or not cross.near.total:
-        return ""
-    return f" (of the inexact ones {_percent(cross.near_reverse.total / cross.near.total)} on the other strand)"
+def _repeats(cross: CrossSplit, thresholds: Thresholds, flags: list[str], sentences: list[str]) -> None:
+    """Repeats are biology, and a model may use them: they are reported, and make no task worthless."""
+    known = [counts for counts in (cross.near_elsewhere, cross.identical_elsewhere) if counts is not None]
+    if cross.near_elsewhere is not None:
+        shares, where = _added(known), "similar to a train row at another locus (repeats, gene families)"
+    elif cross.repeats is not None:
+        shares = _added([cross.repeats])
+        where = "similar to train rows as repeats are (in part, to many of them, or at another locus)"
+    else:
+        return
+    if max(shares.values(), default=0.0) < thresholds.leak and (
+        cross.identical_elsewhere is None or _highest(cross.identical_elsewhere) < thresholds.duplicates
+    ):
+        return
+    flags.append("note: repeats")
+    as_copies = ""
+    if cross.copies_elsewhere is not None and cross.copies_elsewhere.total:
+        as_copies = (
+            "; by sequence alone these would be copies, as segmental duplications are and one locus in two assemblies: "
+            + _shares(cross.copies_elsewhere)
+        )
+    sentences.append(f"Test rows {where}: {_listed(shares)}{as_copies}.")
+
+
+def _added(parts: Sequence[PerClass], without: PerClass | None = None) -> dict[str, float]:
+    """Fractions of each class in any of the disjoint parts, less those of ``without``."""
+    return {
+        name: sum(part.fraction(name) for part in parts) - (without.fraction(name) if without else 0.0)
+        for name in parts[0].per_class
+    }
 
 
 def _highest(counts: PerClass) -> float:
@@ -180,7 +204,11 @@ def _highest(counts: PerClass) -> float:
 
 
 def _shares(counts: PerClass) -> str:
-    return ", ".join(f"{_percent(entry.fraction)} of {name}" for name, entry in counts.per_class.items())
+    return _listed({name: entry.fraction for name, entry in counts.per_class.items()})
+
+
+def _listed(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{_percent(share)} of {name}" for name, share in shares.items())
 
 
 def _asymmetric(
