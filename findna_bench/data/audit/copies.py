@@ -6,11 +6,11 @@ A pair of similar rows is a *copy* (the same piece of sequence twice, whole, shi
   within both;
 * where these bases are fewer than :data:`END_TO_END` of the shorter row (a window cut elsewhere on the locus), identity is at least
   :data:`SHIFTED_IDENTITY`: such windows have the same bases, while relatives by repeats have diverged;
-* at least :data:`UNIQUE` of the shorter row lies beside the other and outside of tandem repeats;
-* it stands out: at most :data:`FEW` different rows are as near, within twice its divergence and two points (members of a repeat
-  family have many relatives at about one distance). Pairs of :data:`SAME` identity stand out always (the same locus, however many
-  windows were cut from it), and so do those of :data:`ALIKE_IDENTITY` where the many are nearly all cut end to end (copies of one
-  row, and no windows drawn at random from a genome).
+* at least :data:`UNIQUE` of the bases beside each other lie in no tandem repeat;
+* it stands out: at most :data:`FEW` different rows are as near, over :data:`AS_LONG` of its length within twice its divergence and
+  two points (members of a repeat family have many relatives at about one distance). Where there are more of them, :data:`ALIKE` of the many must agree as
+  windows of one locus do, with :data:`SAME` identity and each up to the end of a row; or as copies of one row do, with
+  :data:`ALIKE_IDENTITY` and cut end to end, as windows drawn at random from a genome are not.
 
 All other similar pairs are *repeats*: partial matches, interspersed and tandem repeats.
 """
@@ -24,6 +24,7 @@ from findna_bench.data.audit.alignment import Alignments
 __all__ = [
     "ALIKE",
     "ALIKE_IDENTITY",
+    "AS_LONG",
     "END_TO_END",
     "FEW",
     "FULL",
@@ -34,23 +35,28 @@ __all__ = [
     "tandem_bases",
 ]
 
-FULL = 0.85
+FULL = 0.9
 """Least alignment columns over the bases of the rows that lie beside each other."""
 END_TO_END = 0.90
 """Bases beside each other over the shorter row from which the pair is whole, not shifted."""
 SHIFTED_IDENTITY = 0.97
 """Least identity of a shifted pair."""
 UNIQUE = 0.25
-"""Least share of the shorter row that is matched outside of tandem repeats."""
+"""Least share of the bases beside each other that lie in no tandem repeat."""
 LEAST_UNIQUE = 20
 """As many bases in any case."""
 FEW = 10
 """Most rows as near as a copy."""
+_MARGIN = 0.02
+"""Divergence, beside twice its own, within which others are as near as a copy."""
+AS_LONG = 0.80
+"""Least columns, over those of the copy, of rows that are as near: a copy stands out among relatives of a part of it."""
 SAME = 0.99
-"""Identity from which a full match is a copy whatever the number of others."""
+"""Least identity of windows of one locus of which there are many."""
 ALIKE_IDENTITY = 0.95
+"""Least identity of copies of one row of which there are many."""
 ALIKE = 0.80
-"""Share of the rows as near that are cut end to end with the query, from which they are copies of one row."""
+"""Least share of the many that agree."""
 
 _WORD = 8
 _FARTHEST = 100
@@ -79,39 +85,48 @@ def are_copies(
     last = np.maximum(np.minimum(n, m - diagonal), first)
     shorter = np.maximum(np.minimum(n, m), 1)
     whole = last - first >= END_TO_END * shorter
-    candidate = similar & (found.columns >= FULL * (last - first)) & (whole | (found.identity >= SHIFTED_IDENTITY))
+    full = found.columns >= FULL * (last - first)
+    candidate = similar & full & (whole | (found.identity >= SHIFTED_IDENTITY))
     at = np.flatnonzero(candidate)
     if not len(at):
         return candidate
     unique = _unique_bases(query, query_row[at], first[at], last[at])
-    at = at[unique >= np.maximum(LEAST_UNIQUE, UNIQUE * shorter[at])]
+    at = at[unique >= np.maximum(LEAST_UNIQUE, UNIQUE * (last - first)[at])]
     relative = np.flatnonzero(found.columns >= coverage * shorter)
-    near, alike = _as_near(query_row, target_text[target_row], 1 - found.identity, whole, relative, at)
+    near, near_full, near_whole = _as_near(
+        query_row, target_text[target_row], found, (full, full & whole), relative, at
+    )
     identity = found.identity[at]
-    stands_out = (near <= FEW) | (identity >= SAME) | ((identity >= ALIKE_IDENTITY) & (alike >= ALIKE * near))
+    one_locus = (identity >= SAME) & (near_full >= ALIKE * near)
+    one_row = (identity >= ALIKE_IDENTITY) & (near_whole >= ALIKE * near)
     out = np.zeros(len(candidate), dtype=bool)
-    out[at[stands_out]] = True
+    out[at[(near <= FEW) | one_locus | one_row]] = True
     return out
 
 
 def _as_near(
     query_row: np.ndarray,
     text: np.ndarray,
-    divergence: np.ndarray,
-    whole: np.ndarray,
+    found: Alignments,
+    agreeing: tuple[np.ndarray, ...],
     relative: np.ndarray,
     at: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """For the pairs ``at``: different texts related to the query row that are as near, and those of them cut end to end."""
-    order = relative[np.lexsort((divergence[relative], text[relative], query_row[relative]))]
+) -> list[np.ndarray]:
+    """For the pairs ``at``: how many different texts related to the query row are as near over about as many columns, and how many
+    of those agree in each way."""
+    order = relative[np.lexsort((-found.matches[relative], text[relative], query_row[relative]))]
     new = (np.diff(query_row[order], prepend=-1) != 0) | (np.diff(text[order], prepend=-1) != 0)
     once = order[new]
-    once = once[np.lexsort((divergence[once], query_row[once]))]
-    place = 2.0 * query_row[once] + divergence[once]  # one increasing line for all query rows
-    start = np.searchsorted(place, 2.0 * query_row[at], side="left")
-    end = np.searchsorted(place, 2.0 * query_row[at] + np.minimum(2 * divergence[at] + 0.02, 1.0) + 1e-9, side="right")
-    ends_met = np.concatenate([[0], np.cumsum(whole[once])])
-    return end - start, ends_met[end] - ends_met[start]
+    first = np.searchsorted(query_row[once], query_row[at], side="left")
+    size = np.searchsorted(query_row[once], query_row[at], side="right") - first
+    pair = np.repeat(np.arange(len(at)), size)
+    other = once[np.repeat(first - (np.cumsum(size) - size), size) + np.arange(len(pair))]
+    divergence = 1 - found.identity
+    near = (divergence[other] <= 2 * divergence[at][pair] + _MARGIN) & (
+        found.columns[other] >= AS_LONG * found.columns[at][pair]
+    )
+    counts = [near, *(near & agrees[other] for agrees in agreeing)]
+    return [np.bincount(pair[mask], minlength=len(at)) for mask in counts]
 
 
 def _unique_bases(

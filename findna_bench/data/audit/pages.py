@@ -351,9 +351,9 @@ def _copies_and_repeats(copy: Mapping[str, Any] | None) -> list[str]:
         "* copy: the same text or its reverse complement; or a similar row whose alignment covers "
         f"{100 * copy['full']:.0f} % of what lies beside each other",
         f"  (less than {100 * copy['end_to_end']:.0f} % of the shorter row, as in a shifted window: at {100 * copy['shifted_identity']:.0f} % identity or more), "
-        f"of which {100 * copy['unique']:.0f} % of the shorter row is no tandem repeat,",
-        f"  and that stands out: at most {copy['few']} rows are as near, or identity is {100 * copy['same']:.0f} %, or the many are cut end to end at "
-        f"{100 * copy['alike_identity']:.0f} %. Never two rows whose",
+        f"of which {100 * copy['unique']:.0f} % is no tandem repeat,",
+        f"  and that stands out: at most {copy['few']} rows are as near, or {100 * copy['alike']:.0f} % of the many reach the end of a row at "
+        f"{100 * copy['same']:.0f} % identity or are cut end to end at {100 * copy['alike_identity']:.0f} %. Never two rows whose",
         "  coordinates are known and do not overlap. Either strand, whatever the label. A tandem repeat from end to end is a copy only of the same text.",
         "* repeats: all other similar rows: matches in part, to many rows, by tandem repeats, or at another locus.",
     ]

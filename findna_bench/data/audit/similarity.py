@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from findna_bench.data.audit.alignment import Alignments, align
-from findna_bench.data.audit.copies import SAME, are_copies
+from findna_bench.data.audit.copies import are_copies
 from findna_bench.data.audit.seeds import Seeds, SeedScheme, choose_scheme, find_seeds
 from findna_bench.sequences.alphabet import encode
 
@@ -48,7 +48,7 @@ _TOP = 8
 """Best chains per query row that are aligned."""
 _MORE = 32
 """As many where the best of the first is nearly similar (in a family of genes or repeats seeds alone do not tell who is nearest), or
-similar but not the same (how many others are as near tells a copy from a repeat)."""
+similar (how many others are as near tells a copy from a repeat)."""
 _NEARLY = 0.8
 """Identity from which it is nearly similar."""
 
@@ -296,7 +296,7 @@ def _by_strength(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
 def _with_relatives(
     pairs: Candidates, found: Alignments, similar: np.ndarray, n_rows: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool, twice: query rows whose best pair is nearly similar; those, and rows that have similar pairs but not the same."""
+    """(n,) bool, twice: query rows whose best pair is nearly similar; those, and rows that have similar pairs."""
     identity, has_similar = np.zeros(n_rows), np.zeros(n_rows, dtype=bool)
     # The pair with the most matches is written last, the first target of several.
     order = np.lexsort((-pairs.target, found.matches, pairs.query))
@@ -304,7 +304,7 @@ def _with_relatives(
     identity[pairs.query[aligned]] = found.identity[aligned]
     has_similar[pairs.query[similar]] = True
     family = (identity >= _NEARLY) & ~has_similar
-    return family, family | (has_similar & (identity < SAME))
+    return family, family | has_similar
 
 
 def _joined_pairs(first: Candidates, second: Candidates) -> Candidates:
