@@ -7,10 +7,10 @@ A pair of similar rows is a *copy* (the same piece of sequence twice, whole, shi
 * where these bases are fewer than :data:`END_TO_END` of the shorter row (a window cut elsewhere on the locus), identity is at least
   :data:`SHIFTED_IDENTITY`: such windows have the same bases, while relatives by repeats have diverged;
 * at least :data:`UNIQUE` of the bases beside each other lie in no tandem repeat;
-* it stands out: at most :data:`FEW` different rows are as near, over :data:`AS_LONG` of its length within twice its divergence and
-  two points (members of a repeat family have many relatives at about one distance). Where there are more of them, :data:`ALIKE` of the many must agree as
-  windows of one locus do, with :data:`SAME` identity and each up to the end of a row; or as copies of one row do, with
-  :data:`ALIKE_IDENTITY` and cut end to end, as windows drawn at random from a genome are not.
+* it stands out: at most :data:`FEW` different rows are as near, that is over :data:`AS_LONG` of its columns, within twice its
+  divergence and two points (members of a repeat family have many relatives at about one distance). Where more are as near,
+  :data:`ALIKE` of them must agree as windows of one locus do, with :data:`SAME` identity and each up to the end of a row; or as
+  copies of one row do, with :data:`ALIKE_IDENTITY` and cut end to end, as windows drawn at random from a genome are not.
 
 All other similar pairs are *repeats*: partial matches, interspersed and tandem repeats.
 """
