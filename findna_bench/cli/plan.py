@@ -9,6 +9,7 @@ import typer
 
 from findna_bench.cli import options, output
 from findna_bench.cli import run as run_verb
+from findna_bench.threads import DEFAULT_THREADS
 
 
 def plan(
@@ -33,6 +34,7 @@ def plan(
     device: options.Device = "auto",
     dtype: run_verb.Dtype = "auto",
     batch_size: run_verb.BatchSize = "auto",
+    threads: run_verb.Threads = DEFAULT_THREADS,
     limit: run_verb.Limit = None,
     output_dir: options.OutputDir = Path("results"),
     data_dir: options.DataDir = None,

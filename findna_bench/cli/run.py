@@ -11,6 +11,8 @@ import typer
 
 from findna_bench.cli import options, output
 from findna_bench.cli.options import env
+from findna_bench.requests.shared import THREADS_HELP
+from findna_bench.threads import DEFAULT_THREADS
 
 _MATRIX = "Protocol"
 _RUNNING = "Running"
@@ -125,6 +127,7 @@ Dtype = Annotated[
 BatchSize = Annotated[
     str, typer.Option("--batch-size", help="auto or a number.", envvar=env("batch-size"), rich_help_panel=_RUNNING)
 ]
+Threads = Annotated[int, typer.Option("--threads", help=THREADS_HELP, envvar=env("threads"), rich_help_panel=_RUNNING)]
 Limit = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(
@@ -196,7 +199,7 @@ def request_from(values: dict[str, Any]) -> Any:
             for name in (
                 "protocol", "preset", "shot_validation", "network", "pooling", "layer", "strand", "window", "split", "selection",
                 "search", "limit",
-                "device", "dtype", "output_dir", "data_dir", "offline", "overwrite", "fail_fast", "executor",
+                "device", "dtype", "threads", "output_dir", "data_dir", "offline", "overwrite", "fail_fast", "executor",
             )
         },
     )  # fmt: skip
@@ -229,6 +232,7 @@ def run(
     device: options.Device = "auto",
     dtype: Dtype = "auto",
     batch_size: BatchSize = "auto",
+    threads: Threads = DEFAULT_THREADS,
     limit: Limit = None,
     output_dir: options.OutputDir = Path("results"),
     data_dir: options.DataDir = None,

@@ -428,7 +428,7 @@ class _Run:
         labels = [table.labels.tolist() for table in (self.train, self.chosen_on)]
         settings = [preset_settings(self.preset), asdict(self.options), self.seed, self.n_classes]
         weights = [self.model.weights_digest, self.model.code_digest, self.model.dtype_name, self.model.device.type]
-        return stable_hash([settings, weights, rows, lengths, labels])
+        return stable_hash([settings, weights, torch.get_num_threads(), rows, lengths, labels])
 
     # ------------------------------------------------------------------------------------------------------ the loop
 

@@ -460,6 +460,8 @@ def described(group: Sequence[Result]) -> dict[str, str]:
         "tokenizer": str(r.model.tokenizer_digest or "-")[:12],
         "protocol version": str(r.protocol_version),
         "device": str(r.environment.get("device")),
+        "threads": str(r.threads),
+        "batch size": str(r.batch.requested) if r.model.kind == "encoder" else "any",
     }
     # A preset's pooling or window is None where it leaves them to the card: what was used stands in the facts.
     rest = {"search": "none", "shots": "all", "shot_validation": "none"} | {

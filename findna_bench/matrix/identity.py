@@ -38,6 +38,10 @@ class ModelFacts:
     licence: str | None = None
     dtype: str = "float32"
     device_type: str = "cpu"
+    threads: int | None = None
+    """CPU threads, where bits of its numbers may depend on how many they are; None where they do not."""
+    batch_size: int | str | None = None
+    """As asked for, where bits may depend on it; None where they do not."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def config_settings(
         "strand": request.strand,
         "dtype": model.dtype,
         "device_type": model.device_type,
+        "threads": model.threads,
+        "batch_size": model.batch_size,
         "protocol": request.protocol,
         "preset": request.preset,
         "preset_settings": dict(preset),

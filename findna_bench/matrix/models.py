@@ -77,6 +77,15 @@ class LiveModel:
         return False
 
     @property
+    def threads(self) -> int | None:
+        """CPU threads, where they may change bits (benchmarks/threads.py measures it): those of a head always, those of a
+        classifier unless it says that they do not.
+        """
+        if self.kind == "classifier" and getattr(self._estimator(), "thread_invariant", False):
+            return None
+        return self._request.threads
+
+    @property
     def device_type(self) -> str:
         if self._loaded is not None:
             return self._loaded.device.type
@@ -157,6 +166,8 @@ class LiveModel:
             licence=self.card.licence_weights or None,
             dtype=str(loaded.dtype).removeprefix("torch."),
             device_type=loaded.device.type,
+            threads=self.threads,
+            batch_size=request.batch_size,
         )
 
     def _control_facts(self) -> ModelFacts:
@@ -177,6 +188,7 @@ class LiveModel:
             n_parameters=self.card.n_parameters,
             licence=self.card.licence_weights or None,
             device_type=self.device_type,
+            threads=self.threads,
         )
 
     def _load(self) -> LoadedModel:

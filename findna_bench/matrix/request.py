@@ -20,6 +20,7 @@ from findna_bench.evaluation.shots import SHOT_VALIDATIONS
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.registry import Registry
+from findna_bench.threads import DEFAULT_THREADS
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -67,6 +68,8 @@ class RunRequest:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | str = "auto"
+    threads: int = DEFAULT_THREADS
+    """CPU threads that numbers are computed with, whatever the machine and the executor."""
     output_dir: Path = Path("results")
     data_dir: Path | None = None
     offline: bool = False
@@ -99,6 +102,8 @@ class RunRequest:
             raise UsageError("no task given; say --suite NAME or --tasks NAME (see `findna-bench list suites`)")
         if self.limit is not None and self.limit < 2:
             raise UsageError(f"--limit {self.limit}: at least 2 rows of each split are needed")
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
+            raise UsageError(f"--threads {self.threads}: give a number of threads, 1 or more")
         if any(shot < 1 for shot in self.shots):
             raise UsageError(f"--shots {','.join(map(str, self.shots))}: shots are rows per class, 1 or more")
         if self.shot_validation == "full" and not self.shots:
@@ -366,6 +371,8 @@ def _options(request: RunRequest) -> dict[str, Any]:
         "limit": request.limit,
         "device": request.device,
         "dtype": request.dtype,
+        "batch_size": request.batch_size,
+        "threads": request.threads,
     }
     # Absent where nothing is searched for: results from before there was a search keep their names.
     return options if request.search is None else options | {"search": request.search}

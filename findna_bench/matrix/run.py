@@ -30,6 +30,7 @@ from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.results.claims import Claims
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
+from findna_bench.threads import compute_threads
 
 __all__ = ["GroupRunner", "group_units", "run"]
 
@@ -131,10 +132,15 @@ class GroupRunner:
     _waited_for: set[str] = field(default_factory=set)
 
     def run(self, units: Sequence[Unit]) -> list[Path]:
-        """Compute, or find computed, every cell of ``units``; cells another process holds are waited for at the end.
+        """Compute, or find computed, every cell of ``units``, with the request's number of threads; cells another process holds are
+        waited for at the end.
 
         Returns the result files in the order of ``units``.
         """
+        with compute_threads(self.request.threads):
+            return self._run(units)
+
+    def _run(self, units: Sequence[Unit]) -> list[Path]:
         self._old_failures = self.store.failures()
         model = LiveModel(self.request, self.registry, units[0].model)
         try:

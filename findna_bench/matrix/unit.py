@@ -430,11 +430,13 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
         window=model.window,
         seed=cell.seed,
         dtype=model.dtype,
+        threads=model.threads,
         protocol=schema.Protocol(name=request.protocol, settings=_settings(request, facts.preset)),
         metrics=schema.Metrics(
             main=schema.MainMetric(name=task.card.metric, higher_is_better=task.card.higher_is_better)
         ),
-        environment=environment() | {"device": model.device_type},
+        environment=environment()
+        | {"device": model.device_type, "gpu": _gpu(model.device_type), "threads": request.threads},
         created=_now(),
     )
 
@@ -504,6 +506,15 @@ def peak_bytes(model: LiveModel) -> int | None:
         return int(torch.cuda.max_memory_allocated())
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def _gpu(device_type: str) -> str | None:
+    """Which GPU computed: its kind is in an identity, its name is on record, as a processor's is."""
+    if device_type != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def _now() -> str:

@@ -14,6 +14,7 @@ from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.results.bundle import read_bundle
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore, read_predictions
+from findna_bench.threads import DEFAULT_THREADS
 
 __all__ = ["Finding", "Verification", "verify"]
 
@@ -136,6 +137,8 @@ def _run_again(store: ResultStore, result: Result, tolerance: float, data_dir: P
             search=settings.get("search"),
             limit=result.limit,
             dtype=result.dtype or "auto",
+            batch_size=result.batch.requested or "auto",
+            threads=result.threads or DEFAULT_THREADS,
             output_dir=Path(folder),
             data_dir=data_dir,
         )

@@ -267,8 +267,9 @@ def _embed_strand(
 ) -> tuple[NDArray[np.float32], _Counts]:
     n, dim = len(sequences), model.backbone.embed_dim
     vectors, counts = np.zeros((n, dim), np.float32), _Counts.zeros(n)
-    keeps = cache is not None and n > 0 and model.code_digest is not None
-    space = cache.space(_cache_key(model, how, layer, policy, strand), dim) if cache is not None and keeps else None
+    space = None
+    if cache is not None and n and model.code_digest is not None:
+        space = cache.space(_cache_key(model, how, layer, policy, strand, batching), dim)
     digests = sequence_digests(sequences) if space is not None else np.zeros(n, "V16")
     if space is not None:
         hits = space.lookup(digests)
@@ -290,7 +291,9 @@ def _embed_strand(
     return vectors, counts
 
 
-def _cache_key(model: LoadedModel, how: str, layer: int, policy: WindowPolicy, strand: str) -> dict[str, Any]:
+def _cache_key(
+    model: LoadedModel, how: str, layer: int, policy: WindowPolicy, strand: str, batching: _Batching
+) -> dict[str, Any]:
     return {
         "embedding_version": EMBEDDING_VERSION,
         "backbone": model.card.backbone,
@@ -307,6 +310,8 @@ def _cache_key(model: LoadedModel, how: str, layer: int, policy: WindowPolicy, s
         "strand": strand,
         "dtype": model.dtype_name,
         "device": model.device.type,
+        "threads": torch.get_num_threads() if model.device.type == "cpu" else None,
+        "batch_size": batching.requested,
     }
 
 

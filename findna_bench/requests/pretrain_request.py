@@ -106,6 +106,7 @@ class PretrainRequest:
     )
     device: str = shared.device()
     dtype: str = shared.dtype()
+    threads: int = shared.threads()
     compile: bool = option(
         Flag(), "Compile the blocks.", default=False, flags=("--compile/--no-compile",), panel=_RUNNING
     )

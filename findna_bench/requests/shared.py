@@ -6,11 +6,13 @@ import re
 from typing import Any
 
 from findna_bench.errors import UsageError
-from findna_bench.requests.options import Flag, PathName, Text, option
+from findna_bench.requests.options import Flag, PathName, Text, Whole, option
+from findna_bench.threads import DEFAULT_THREADS
 
-__all__ = ["DeviceName", "data_dir", "device", "dtype", "offline"]
+__all__ = ["DeviceName", "data_dir", "device", "dtype", "offline", "threads"]
 
 RUNNING = "Running"
+THREADS_HELP = "CPU threads; fixed, not the machine's cores, as other numbers of threads may give other last bits."
 
 
 class DeviceName(Text):
@@ -31,6 +33,12 @@ def dtype() -> Any:
     """``--dtype``."""
     kind = Text(("auto", "float32", "bfloat16"))
     return option(kind, "auto, float32 or bfloat16.", default="auto", panel=RUNNING)
+
+
+def threads() -> Any:
+    """``--threads``."""
+    kind = Whole(1, "at least one thread computes")
+    return option(kind, THREADS_HELP, default=DEFAULT_THREADS, panel=RUNNING)
 
 
 def data_dir() -> Any:

@@ -135,6 +135,7 @@ class Result(_Part):
     n_effective_seeds: int | None = None
     dtype: str | None = None
     threads: int | None = None
+    """CPU threads, where the number may depend on them (it is part of the identity then); None where it does not."""
     protocol: Protocol
     batch: Batch = Field(default_factory=Batch)
     metrics: Metrics

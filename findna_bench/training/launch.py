@@ -23,6 +23,7 @@ from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.sequences.fasta import content_digest
 from findna_bench.sequences.genome import Genome, WindowManifest, read_bed
+from findna_bench.threads import compute_threads
 from findna_bench.training.corpus import Corpus, GenomeWindows, SequenceRows
 from findna_bench.training.objective import Objective
 from findna_bench.training.pretrain import (
@@ -149,7 +150,7 @@ def pretrain(
         )
     target = resolve_device(request.device)
     compute = _precision(request.dtype, target)
-    with process_group(target) as ranks:
+    with compute_threads(request.threads), process_group(target) as ranks:
         if target.type == "cuda" and ranks.world > 1:
             target = torch.device("cuda", ranks.local)
             torch.cuda.set_device(target)

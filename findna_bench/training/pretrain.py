@@ -246,6 +246,7 @@ class Pretraining:
             "micro_batches": self.micro_batches,
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": self.device.type,
+            **({"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}),
             **identity,
         }
         return {"identity": stable_hash(decides), **decides, "total_steps": self.total_steps, **provenance}
@@ -564,7 +565,17 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     import json
 
     plain = json.loads(json.dumps(wanted))
-    for key in ("settings", "objective", "model", "corpus", "validation", "dtype", "device", "micro_batches"):
+    for key in (
+        "settings",
+        "objective",
+        "model",
+        "corpus",
+        "validation",
+        "dtype",
+        "device",
+        "threads",
+        "micro_batches",
+    ):
         old, new = found.get(key), plain.get(key)
         if old == new:
             continue
@@ -572,5 +583,5 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
             for name in sorted(old.keys() | new.keys()):
                 if old.get(name) != new.get(name):
                     return f"{key}: {name} was {old.get(name)!r}, now {new.get(name)!r}"
-        return f"another {key}"
+        return f"{key} was {old}, now {new}" if isinstance(new, int) else f"another {key}"
     return "another starting point"

@@ -70,7 +70,7 @@ def test_the_test_split_is_opened_once_and_after_validation(
 
 def test_identity_changes_with_what_decides_a_number_and_with_nothing_else(task: Path, tmp_path: Path) -> None:
     base = run(task, tmp_path / "a", ["hyenadna@random"], seeds=1)[0]
-    same = run(task, tmp_path / "b", ["HyenaDNA@random"], seeds=1, batch_size=3)[0]
+    same = run(task, tmp_path / "b", ["HyenaDNA@random"], seeds=1, executor="process")[0]
     assert same.identity == base.identity
     for changed in (
         {"pooling": "max"},
@@ -80,6 +80,8 @@ def test_identity_changes_with_what_decides_a_number_and_with_nothing_else(task:
         {"layer": 1},
         {"window": "truncate-middle"},
         {"protocol": "knn"},
+        {"batch_size": 3},
+        {"threads": 2},
     ):
         other = run(task, tmp_path / "c", ["hyenadna@random"], **({"seeds": 1} | changed))[0]
         assert other.status == "success", other.error

@@ -18,6 +18,7 @@ class Majority:
     """
 
     varies: tuple[str, ...] = ()
+    thread_invariant = True
 
     def __init__(self) -> None:
         self._shares = np.zeros(0)

@@ -21,6 +21,7 @@ class NearestOverlap:
     """Scores a row by the classes that training rows with a like-labelled neighbour (or without any) have."""
 
     varies: tuple[str, ...] = ()
+    thread_invariant = True
 
     def __init__(self, probe_rows: int = 4000) -> None:
         self._probe_rows = probe_rows

@@ -90,6 +90,7 @@ class TrivialClassifier:
     """The better one, on validation, of trees on :func:`trivial_features` and the table of exact lengths."""
 
     varies: tuple[str, ...] = ()
+    thread_invariant = True
 
     def __init__(self, max_rounds: int = 100) -> None:
         self._max_rounds = max_rounds
