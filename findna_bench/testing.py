@@ -31,8 +31,18 @@ import torch
 from numpy.typing import NDArray
 
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import BenchError, DataError, UnsupportedError
+from findna_bench.errors import BenchError, DataError, ModelError, UnsupportedError
 from findna_bench.models.backbone import TokenBatch
+from findna_bench.models.consistency import (
+    DEPENDS_ON_BATCH,
+    DEPENDS_ON_CALL,
+    DEPENDS_ON_PADDING,
+    TOLERANCE,
+    check_consistent_rows,
+    difference,
+    exceeds,
+    in_words,
+)
 from findna_bench.models.embedding import embed
 from findna_bench.models.estimators import load_estimator
 from findna_bench.models.loading import LoadedModel, load_model
@@ -44,8 +54,6 @@ __all__ = ["CHECKS", "BackboneConformance", "Check", "Report", "check_model"]
 
 Status = Literal["passed", "failed", "measured", "skipped"]
 
-TOLERANCE = 1e-4
-"""Largest difference of two fp32 vectors that should be one, as a share of their root mean square (or of 1, if that is less)."""
 BFLOAT16_TOLERANCE = 0.1
 """Largest relative distance between an embedding in bfloat16 and in float32."""
 LONGEST_RUN = 4096
@@ -205,23 +213,17 @@ class _Subject:
             backbone.zero_grad(set_to_none=True)
 
 
-def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Largest difference as a share of the root mean square, or of 1 if that is less."""
-    scale = max(1.0, float(np.sqrt(np.mean(np.square(a)))))
-    return float(np.abs(a - b).max() / scale)
-
-
 Outcome = tuple[Status, str, dict[str, Any]]
 
 
 def _same(a: NDArray[np.float32], b: NDArray[np.float32], what: str, otherwise: str) -> Outcome:
-    difference = _difference(a, b)
-    if not np.isfinite(difference):
+    found = difference(a, b)
+    if not np.isfinite(found):
         return "failed", "an embedding holds NaN or infinity", {}
-    details = {"difference": difference, "tolerance": TOLERANCE}
-    if difference <= TOLERANCE:
-        return "passed", f"{what} (largest difference {difference:.1e})", details
-    return "failed", f"{otherwise} (by {difference:.1e} where {TOLERANCE:.0e} is allowed)", details
+    details = {"difference": found, "tolerance": TOLERANCE}
+    if exceeds(found):
+        return "failed", f"{otherwise} ({in_words(found)})", details
+    return "passed", f"{what} (largest difference {found:.1e})", details
 
 
 # -------------------------------------------------------------------------------------------------------- the checks
@@ -245,7 +247,7 @@ def _deterministic(s: _Subject) -> Outcome:
     again = s.embed(s.sequences, batch_size=1)
     if (again == s.vectors).all():
         return "passed", "the same sequences twice give the same numbers to the last bit", {}
-    return _same(s.vectors, again, "the same up to rounding", "the same sequences twice give different embeddings")
+    return _same(s.vectors, again, "the same up to rounding", DEPENDS_ON_CALL)
 
 
 def _padding(s: _Subject) -> Outcome:
@@ -254,7 +256,7 @@ def _padding(s: _Subject) -> Outcome:
         s.vectors,
         together,
         "an embedding is the same alone and padded in a batch",
-        "an embedding depends on the padding: use the mask, and pad at the right",
+        DEPENDS_ON_PADDING,
     )
 
 
@@ -265,7 +267,7 @@ def _batch(s: _Subject) -> Outcome:
         s.vectors,
         backwards,
         "an embedding does not depend on the others in its batch",
-        "an embedding depends on the other sequences of its batch",
+        DEPENDS_ON_BATCH,
     )
 
 
@@ -404,14 +406,14 @@ def _round_trip(s: _Subject) -> Outcome:
 
 def _strands(s: _Subject) -> Outcome:
     reverse = s.embed(s.sequences, batch_size=len(s.sequences), strand="reverse")
-    difference = _difference(s.vectors, reverse)
+    found = difference(s.vectors, reverse)
     unit = [v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (s.vectors, reverse)]
     strands = float((unit[0] * unit[1]).sum(1).mean())
     n = len(unit[0])
     others = float((unit[0] @ unit[0].T).sum() - n) / (n * (n - 1))
-    details = {"difference": difference, "cosine_of_strands": strands, "cosine_of_sequences": others}
-    if difference <= TOLERANCE:
-        return "measured", f"the two strands of a sequence have one embedding (difference {difference:.1e})", details
+    details = {"difference": found, "cosine_of_strands": strands, "cosine_of_sequences": others}
+    if not exceeds(found):
+        return "measured", f"the two strands of a sequence have one embedding (difference {found:.1e})", details
     return (
         "measured",
         f"the two strands have different embeddings: cosine {strands:.3f} between strands, {others:.3f} between sequences",
@@ -634,10 +636,28 @@ def _check_estimator(name: str, spec: Any) -> Report:
             "lengths 1 to 7 give " + ("finite numbers" if finite else "NaN or infinity"),
         )
     )
+    checks.append(_rows_checked(name, spec))
     return Report(name, tuple(checks))
 
 
+def _rows_checked(name: str, spec: Any) -> Check:
+    model, cases = _fitted(spec)
+    ask = model.transform if spec.kind == "features" else model.predict_scores
+    try:
+        check_consistent_rows(name, lambda rows: ask(cases.take(rows)), list(map(len, cases.sequences)))
+    except ModelError as error:
+        return Check("batch", "failed", str(error))
+    return Check("batch", "passed", "a row has the same answer alone, among others, and again")
+
+
 def _fit_and_score(spec: Any) -> NDArray[np.float64]:
+    model, cases = _fitted(spec)
+    scores = model.transform(cases) if spec.kind == "features" else model.predict_scores(cases)
+    return np.asarray(scores.todense() if hasattr(scores, "todense") else scores, dtype=np.float64)
+
+
+def _fitted(spec: Any) -> tuple[Any, SequenceTable]:
+    """A model fitted to made-up rows, and rows to ask it for."""
     rng = np.random.default_rng(7)
 
     def table(n: int) -> SequenceTable:
@@ -651,6 +671,4 @@ def _fit_and_score(spec: Any) -> NDArray[np.float64]:
     model.fit(train, validation, 0, 2)
     rows = [*validation.sequences, *("ACGTACG"[:length] for length in range(1, 8)), "N" * 9]
     ids = np.array([str(i) for i in range(len(rows))])
-    cases = SequenceTable(sequences=rows, labels=np.zeros(len(rows), dtype=np.int64), ids=ids)
-    scores = model.transform(cases) if spec.kind == "features" else model.predict_scores(cases)
-    return np.asarray(scores.todense() if hasattr(scores, "todense") else scores, dtype=np.float64)
+    return model, SequenceTable(sequences=rows, labels=np.zeros(len(rows), dtype=np.int64), ids=ids)

@@ -172,7 +172,8 @@ NoSanity = Annotated[
     bool,
     typer.Option(
         "--no-sanity",
-        help="Score trained weights even if they predict real sequence no better than chance.",
+        help="Score trained weights even if they predict real sequence no better than chance. That a row is read alike alone, in a "
+        "batch and again is checked in any case.",
         envvar=env("no-sanity"),
         rich_help_panel=_RUNNING,
     ),

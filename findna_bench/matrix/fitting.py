@@ -20,6 +20,7 @@ from findna_bench.evaluation.learning import against_prior
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import KNearest, Preset, draw_settings
 from findna_bench.evaluation.seeds import SeedSplit, few_shot_rows, few_shot_split, mean_logit_scores
+from findna_bench.models.consistency import check_consistent_rows
 from findna_bench.sequences.alphabet import reverse_complement
 
 if TYPE_CHECKING:
@@ -222,14 +223,24 @@ def features_of(estimator: Any, strand: str) -> Callable[[SequenceTable, str], A
     return vectors
 
 
-def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: str) -> list[Fitted]:
-    """A feature map is fitted on each seed's train rows, then probed like any model's vectors."""
+def _check_rows(name: str, ask: Callable[[SequenceTable], Any], table: SequenceTable) -> None:
+    """Whether what was fitted answers for a row alike alone, among others, and again; ModelError where it does not."""
+    check_consistent_rows(name, lambda rows: ask(table.take(rows)), list(map(len, table.sequences)))
+
+
+def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: str, name: str) -> list[Fitted]:
+    """A feature map is fitted on each seed's train rows, then probed like any model's vectors.
+
+    Raises:
+        ModelError: features of a row depend on the call, or on the rows beside it; ``name`` is the model's.
+    """
     fitted = []
     for split in pool.splits:
         started = time.perf_counter()
         estimator = make()
         estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
-
+        if not fitted:
+            _check_rows(name, estimator.transform, pool.table)
         one = replace(pool, splits=(split,))
         head = fit_heads(one, Embedder(features_of(estimator, strand), strand), preset)[0]
         settings = dict(head.selected) | {"features": dict(estimator.settings)}
@@ -243,14 +254,20 @@ def _shown(pool: Pool, rows: SeedSplit) -> tuple[SequenceTable, SequenceTable]:
     return pool.table.take(rows.train), pool.table.take(rows.validation if len(rows.validation) else rows.train)
 
 
-def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str) -> list[Fitted]:
-    """A classifier that brings its own fit."""
+def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str, name: str) -> list[Fitted]:
+    """A classifier that brings its own fit.
+
+    Raises:
+        ModelError: scores of a row depend on the call, or on the rows beside it; ``name`` is the model's.
+    """
     fitted = []
     for split in pool.splits:
         started = time.perf_counter()
         estimator = make()
         rows = split.held_out()
         estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
+        if not fitted:
+            _check_rows(name, estimator.predict_scores, pool.table)
 
         def predict(table: SequenceTable, estimator: Any = estimator) -> np.ndarray:
             scores = estimator.predict_scores(table)

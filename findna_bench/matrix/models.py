@@ -38,7 +38,7 @@ class LiveModel:
         self._loaded: LoadedModel | None = None
         self._cache: Any = None
         self._reporter: Reporter = Silent()
-        self._noted = self._proven = False
+        self._noted = self._proven = self._consistent = False
         self.doubts: tuple[str, ...] = ()
         """Flags for what :meth:`prove` found and does not refuse."""
         self.load_s = 0.0
@@ -125,6 +125,20 @@ class LiveModel:
         said, self._proven = self._proven, True
         self.doubts = (verdict.flag,) if verdict.flag else ()
         return [] if said else [f"{self.card.name}: {verdict.words}"]
+
+    def check_consistency(self) -> None:
+        """Once per model: a row has the same embedding alone, in a batch, and again. Like any fault of the model itself this is no
+        matter of ``--no-sanity``.
+
+        Raises:
+            ModelError: it has not.
+        """
+        if self.kind != "encoder" or self._consistent:
+            return
+        from findna_bench.models.consistency import check_consistent_embeddings
+
+        check_consistent_embeddings(self._load(), pooling=self._request.pooling, layer=self._request.layer)
+        self._consistent = True
 
     def reset_counters(self, reporter: Reporter) -> None:
         """Begin the accounting of a unit."""
@@ -259,12 +273,12 @@ class LiveModel:
         """Fit all seeds of a pool on train and validation rows. checkpoint_of: seed -> file for a fit that takes long."""
         request = self._request
         if self.kind == "classifier":
-            return fitting.fit_classifier(pool, self._estimator, request.strand)
+            return fitting.fit_classifier(pool, self._estimator, request.strand, self.card.name)
         if self._aligned is not None and self._looks_up:
             looked_up = fitting.features_of(self._aligned[1], request.strand)
             return fitting.fit_heads(pool, fitting.Embedder(looked_up, request.strand), preset)
         if self.kind == "features":
-            return fitting.fit_features(pool, self._estimator, preset, request.strand)
+            return fitting.fit_features(pool, self._estimator, preset, request.strand, self.card.name)
         loaded = self._load()
         if request.protocol == "finetune":
             assert isinstance(preset, FineTuning)

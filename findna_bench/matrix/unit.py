@@ -233,6 +233,7 @@ def compute(
                 left.unlink(missing_ok=True)
         return path
 
+    model.check_consistency()
     for note in model.prove():
         reporter.note(note)
     train, validation = _training_rows(request, task, model)
