@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -111,7 +112,9 @@ print(inside, more, again, torch.get_num_threads(), os.environ["OMP_NUM_THREADS"
 
 def test_an_error_inside_lets_go_of_the_limit_too() -> None:
     torch.set_num_threads(2)
-    with pytest.raises(ZeroDivisionError), compute_threads(1):
-        assert torch.get_num_threads() == 1
+    seen = []
+    with contextlib.suppress(ZeroDivisionError), compute_threads(1):
+        seen.append(torch.get_num_threads())
         raise ZeroDivisionError
+    assert seen == [1]
     assert torch.get_num_threads() == 2
