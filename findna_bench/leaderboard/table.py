@@ -143,7 +143,7 @@ def leaderboard(
             notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
         kept = [r for r in kept if r.limit is None]
     kept = on_newest_data(without_superseded_failures(kept), notes)
-    groups: dict[tuple[str, str, str, tuple[int, int]], list[Result]] = {}
+    groups: dict[tuple[str, str, str, tuple[int, int, str]], list[Result]] = {}
     for r in kept:
         groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
     keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2:]))

@@ -70,7 +70,7 @@ class MaskedNucleotide(Objective):
         nucleotide_head(backbone)
         self.student = backbone
         masking = {"ratio": self.options.mask_ratio, "scheme": self.options.mask_scheme}
-        edits = {"M": masking, "T": {"maximum": self.options.translocation_maximum}}
+        edits: dict[str, dict[str, Any]] = {"M": masking, "T": {"maximum": self.options.translocation_maximum}}
         self.recipe = Recipe(f"{self.options.recipe}+NoAug", edits)
         if self.recipe.student.mask is None:
             raise ModelError(f"masked_nucleotide: recipe {self.options.recipe!r} masks nothing; add M, as in MDIT")
