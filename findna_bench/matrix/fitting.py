@@ -234,7 +234,7 @@ def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: st
     Raises:
         ModelError: features of a row depend on the call, or on the rows beside it; ``name`` is the model's.
     """
-    fitted = []
+    fitted: list[Fitted] = []
     for split in pool.splits:
         started = time.perf_counter()
         estimator = make()
@@ -260,7 +260,7 @@ def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str, name: str) 
     Raises:
         ModelError: scores of a row depend on the call, or on the rows beside it; ``name`` is the model's.
     """
-    fitted = []
+    fitted: list[Fitted] = []
     for split in pool.splits:
         started = time.perf_counter()
         estimator = make()
