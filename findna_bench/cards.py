@@ -237,7 +237,7 @@ class ModelCard:
     sanity: bool = True
     """Whether masked- or next-token loss on real sequence can prove that the weights are what they should be."""
     control: bool = False
-    """A control: shown below the models, and the reference for "gain over the best control"."""
+    """A control: shown below the models, and a candidate for "gain over the best control on validation"."""
     version: int = 1
 
     def __post_init__(self) -> None:

@@ -108,9 +108,10 @@ def main() -> int:
     try:
         if not options.results.is_dir():
             raise UsageError(f"results folder {options.results} does not exist; `findna-bench run` makes one")
-        results = ResultStore(options.results).load()
+        store = ResultStore(options.results)
+        results = store.load()
         page = render_html(
-            leaderboard(results),
+            leaderboard(results, predictions=store.predictions),
             title=options.title,
             papers=load_published(get_registry().cards("published")),
             audits=read_audits(options.audits) if options.audits else None,

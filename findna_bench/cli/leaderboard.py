@@ -70,8 +70,9 @@ def leaderboard(
         raise UsageError(
             f"results folder {output_dir} {'is a file' if output_dir.exists() else 'does not exist'}; `findna-bench run` makes one"
         )
-    results = ResultStore(output_dir).load()
-    board = table.leaderboard(results, include_limited=include_limited)
+    store = ResultStore(output_dir)
+    results = store.load()
+    board = table.leaderboard(results, include_limited=include_limited, predictions=store.predictions)
     if markdown is None and html is None:
         if json:
             output.print_json([result.to_dict() for result in results])

@@ -255,6 +255,7 @@ def run(
     from findna_bench.leaderboard.screen import render_screen
     from findna_bench.leaderboard.table import leaderboard
     from findna_bench.matrix.run import run as run_matrix
+    from findna_bench.results.store import ResultStore
 
     # What a plugin prints goes where progress goes: stdout holds the answer and nothing else.
     with matrix_reporter() as reporter, contextlib.redirect_stdout(sys.stderr):
@@ -262,6 +263,7 @@ def run(
     if json:
         output.print_json([result.to_dict() for result in results])
     else:
-        render_screen(leaderboard(results, include_limited=True))
+        store = ResultStore(request.output_dir)
+        render_screen(leaderboard(results, include_limited=True, predictions=store.predictions))
         output.remark(f"results are in {request.output_dir}")
     return int(any(result.status in ("error", "oom") for result in results))

@@ -1,91 +1,264 @@
-"""Bootstrap intervals over test rows, or over groups of rows that belong together, for every metric.
+"""95 % intervals of every metric over test rows, or over groups of rows that belong together: one method for tables and ``compare``.
 
-A resample draws as many rows (groups) as there are, with replacement; an interval is between percentiles of the metric over
-the resamples. It says how far the value depends on which rows happen to be in the test split, and nothing about seeds; with
-groups, rows that overlap or nearly repeat each other count as one observation. Row weights are drawn from the seed alone, so
-that models scored on the same rows see the same resamples.
+How far a metric m may be off is read from its derivative with respect to the weight of every row (the infinitesimal jackknife;
+for AUROC this is DeLong's variance, over groups Obuchowski's), summed over each group of related rows:
+
+    V = sum over groups of (sum of slopes)^2 + sum over strata of V_stratum / (r - 1)
+
+A stratum holds the rows of one class (all rows, for accuracy), r its groups; classes of fewer than ten groups stand together.
+An interval holds the values from which the observed one is at most t * sqrt(V) away, V being taken as proportional to s (1 - s),
+where s is the metric on its own range from 0 to 1 (Wilson's score interval, with the effective number of rows s (1 - s) / V).
+t is Student's, with Satterthwaite's degrees of freedom over the strata; where groups are of unequal size, r is the number of
+equal groups that would tell as much. So that no class is taken for certain because all its few rows are right, V is computed with
+a little more data (units of the size of a group), spread evenly over the classes, half of it right and half wrong.
+
+Nothing is drawn at random. ``benchmarks/intervals.py`` simulates how often such intervals hold the true value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import special
 
 from findna_bench.cards import METRICS
-from findna_bench.evaluation.metrics import WeightedMetrics
+from findna_bench.evaluation.metrics import Linearised, check_scores, linearise
 
-__all__ = ["bootstrap_intervals", "bootstrap_values", "resample_weights"]
+__all__ = [
+    "FEWEST",
+    "Design",
+    "RowVariance",
+    "Slopes",
+    "confidence_intervals",
+    "score_interval",
+]
 
-_CHUNK_VALUES = 500_000
-
-
-def resample_weights(
-    n_rows: int, groups: np.ndarray | None = None, n_resamples: int = 1000, seed: int = 0
-) -> Iterator[np.ndarray]:
-    """Blocks (r, n_rows) float64 of how often each row is in each of ``n_resamples`` resamples.
-
-    groups: (n_rows,) labels; rows of one group are drawn together, and rows are then as many as the drawn groups hold.
-    """
-    generator = np.random.default_rng(seed)
-    codes = None if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
-    units = n_rows if codes is None else int(codes.max()) + 1
-    step = max(1, _CHUNK_VALUES // n_rows)
-    for first in range(0, n_resamples, step):
-        size = min(step, n_resamples - first)
-        block = np.empty((size, units))
-        for row in block:
-            row[:] = np.bincount(generator.integers(units, size=units), minlength=units)
-        yield block if codes is None else block[:, codes]
+FEWEST = 10
+"""Groups of the rarer class that an interval needs; below, tables say "too few"."""
+_ADDED = dict.fromkeys(METRICS, 0.5) | {"balanced_accuracy": 1.0, "auroc": 0.05, "auprc": 0.05}
+"""Right units of data that are added in all, and as many wrong ones. Fewer for rankings, where a wrong one is last of all rows."""
 
 
-def bootstrap_values(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    groups: np.ndarray | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    metrics: Sequence[str] = METRICS,
-) -> dict[str, np.ndarray]:
-    """``{metric: (n_resamples,)}``, NaN where a resample leaves a metric undefined."""
-    weighted = WeightedMetrics(labels, scores)
-    parts = [weighted(block, tuple(metrics)) for block in resample_weights(weighted.n_rows, groups, n_resamples, seed)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in metrics}
-
-
-def bootstrap_intervals(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    groups: np.ndarray | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+def confidence_intervals(
+    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
 ) -> dict[str, tuple[float, float] | None]:
-    """Percentile intervals of every metric; None where there is none.
+    """Intervals of every metric; None where the metric is undefined, or there are too few groups of the rarer class.
 
-    labels: (n,) int. scores: (n, C). groups: (n,) or None; rows of one group are resampled together. A metric has no
-    interval if it is undefined on the rows themselves, in more than one resample of twenty, or if there is only one group.
-    Where every row is right (or every one wrong) resampling shows nothing, and the bound is the exact binomial one of as many
-    observations as there are groups.
+    labels: (n,) int. scores: (n, C). groups: (n,) or None; rows of one group are related. What must be at least
+    :data:`FEWEST`: groups, for accuracy; groups with a row outside the largest class, for mcc; groups of the rarest class,
+    for all others (the same as for mcc where there are two classes).
 
     Raises:
         ValueError, ModelError: see :func:`findna_bench.evaluation.metrics.compute_metrics`.
     """
-    units = len(labels) if groups is None else len(np.unique(groups))
-    values = bootstrap_values(labels, scores, groups, n_resamples, seed)
-    if units < 2:
-        return dict.fromkeys(METRICS)
-    return {name: _percentiles(name, values[name], level, units) for name in METRICS}
+    labels, scores = check_scores(labels, scores)
+    design = Design(labels, groups, scores.shape[1])
+    values = linearise(labels, scores, slopes=False)
+    wanted = [name for name in METRICS if not np.isnan(values[name].value) and not design.too_few(name)]
+    found: dict[str, tuple[float, float] | None] = dict.fromkeys(METRICS)
+    if wanted:
+        for name, slopes in design.slopes(scores, wanted).items():
+            variance = design.variance(name, slopes.rows, slopes.of_added)
+            found[name] = score_interval(name, values[name].value, slopes.value, (variance,), level)
+    return found
 
 
-def _percentiles(metric: str, values: np.ndarray, level: float, units: int) -> tuple[float, float] | None:
-    defined = values[~np.isnan(values)]
-    if len(defined) < 0.95 * len(values):
-        return None
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    reach = 1 - ((1 - level) / 2) ** (1 / units)
-    if (defined == 1.0).all():
-        return 1.0 - (2 * reach if metric == "mcc" else reach), 1.0
-    if (defined == 0.0).all() and metric != "mcc":  # a constant prediction has an mcc of 0 on any rows
-        return 0.0, reach
-    return float(low), float(high)
+def score_interval(
+    metric: str, value: float, shrunk: float, variances: Sequence[RowVariance], level: float = 0.95
+) -> tuple[float, float]:
+    """Wilson's interval around ``value`` with an effective number of rows; the widest of those that ``variances`` give.
+
+    shrunk: the value with the added data, which is never at a bound.
+    """
+    floor = -1.0 if metric == "mcc" else 0.0
+    width = 1.0 - floor
+    share, inner = (value - floor) / width, (shrunk - floor) / width
+    low = high = share
+    for one in variances:
+        if one.variance <= 0:
+            continue
+        t = -float(special.stdtrit(one.df, (1 - level) / 2))
+        reach = t * t * one.variance / width**2 / (inner * (1 - inner))  # t^2 / effective rows
+        centre = (share + reach / 2) / (1 + reach)
+        half = math.sqrt(reach * share * (1 - share) + reach * reach / 4) / (1 + reach)
+        low, high = min(low, centre - half), max(high, centre + half)
+    return max(floor, floor + width * low), min(1.0, floor + width * high)
+
+
+@dataclass(frozen=True)
+class RowVariance:
+    """Of a value, over groups of rows, with the degrees of freedom of Student's t."""
+
+    variance: float
+    df: float
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """How a metric, or a mean of metrics of several fits, depends on every row.
+
+    value: with the added data. rows: (n,) derivatives. right, wrong: (C,) derivatives of an added row of each class.
+    """
+
+    value: float
+    rows: np.ndarray
+    right: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def of_added(self) -> np.ndarray:
+        """(C,) mean square of an added row's derivative."""
+        return (self.right**2 + self.wrong**2) / 2
+
+    def of_added_in_difference(self, other: Slopes) -> np.ndarray:
+        """(C,) the same of a difference; whether an added row is right for one model says nothing of the other."""
+        return self.of_added + other.of_added - (self.right + self.wrong) * (other.right + other.wrong) / 2
+
+    @staticmethod
+    def mean(fits: Sequence[Slopes]) -> Slopes:
+        """Of the mean over fits: an added row is right for all of them or for none."""
+        if len(fits) == 1:
+            return fits[0]
+        return Slopes(
+            float(np.mean([fit.value for fit in fits])),
+            np.mean([fit.rows for fit in fits], axis=0),
+            np.mean([fit.right for fit in fits], axis=0),
+            np.mean([fit.wrong for fit in fits], axis=0),
+        )
+
+
+class Design:
+    """The labels and groups of test rows: what all models that were scored on them have in common."""
+
+    def __init__(self, labels: np.ndarray, groups: np.ndarray | None, n_classes: int) -> None:
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.n_classes = n_classes
+        n = len(self.labels)
+        self.groups = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+        self.n_groups = int(self.groups.max()) + 1
+        self._rows = np.bincount(self.labels, minlength=n_classes)
+        pairs = np.unique(self.groups * n_classes + self.labels)
+        self._groups_of_class = np.bincount(pairs % n_classes, minlength=n_classes)
+        self._largest = int(self._rows.argmax())
+        self._outside = len(np.unique(self.groups[self.labels != self._largest]))
+
+    def too_few(self, metric: str) -> bool:
+        """Whether there are fewer than :data:`FEWEST` groups of what the metric depends on."""
+        if metric in ("accuracy", "f1_micro"):
+            return self.n_groups < FEWEST
+        rarest = int(self._groups_of_class[self._rows > 0].min())
+        several = np.count_nonzero(self._rows) > 1
+        return min(self.n_groups, self._outside if metric == "mcc" and several else rarest) < FEWEST
+
+    # ------------------------------------------------------------------------------------------------ added data
+
+    @cached_property
+    def _per_group(self) -> np.ndarray:
+        """(C,) rows of a class in a group that has any."""
+        return np.divide(self._rows, self._groups_of_class, out=np.zeros(self.n_classes), where=self._rows > 0)
+
+    def _added(self, metric: str) -> np.ndarray:
+        """(C,) weight of the right row that is added to each class; the wrong one has as much."""
+        return _ADDED[metric] / np.count_nonzero(self._rows) * self._per_group
+
+    def slopes(self, scores: np.ndarray, metrics: Sequence[str]) -> dict[str, Slopes]:
+        """Derivatives of metrics that are defined on the rows. scores: (n, C)."""
+        present = np.flatnonzero(self._rows)
+        other = np.where(present == self._largest, self._second_largest(), self._largest)
+        bottom, top = scores.min() - 1.0, scores.max() + 1.0
+        extra = np.full((2 * len(present), self.n_classes), bottom)
+        extra[np.arange(len(extra)), np.concatenate([present, other])] = top
+        labels, scores = np.concatenate([self.labels, present, present]), np.concatenate([scores, extra])
+        found: dict[str, Linearised] = {}
+        for amount in sorted({_ADDED[name] for name in metrics}):
+            alike = [name for name in metrics if _ADDED[name] == amount]
+            weights = np.concatenate([np.ones(len(self.labels)), np.tile(self._added(alike[0])[present], 2)])
+            found |= linearise(labels, scores, weights, alike)
+        return {name: self._split(found[name], present) for name in metrics}
+
+    def _second_largest(self) -> int:
+        rows = self._rows.copy()
+        rows[self._largest] = -1
+        return int(rows.argmax())
+
+    def _split(self, found: Linearised, present: np.ndarray) -> Slopes:
+        assert found.slope is not None
+        n, k = len(self.labels), len(present)
+        right, wrong = np.zeros(self.n_classes), np.zeros(self.n_classes)
+        right[present], wrong[present] = found.slope[n : n + k], found.slope[n + k :]
+        return Slopes(found.value, found.slope[:n], right, wrong)
+
+    # -------------------------------------------------------------------------------------------------- variance
+
+    def variance(self, metric: str, rows: np.ndarray, of_added: np.ndarray) -> RowVariance:
+        """Of a value whose derivatives are ``rows`` (n,) and, in the mean square, ``of_added`` (C,)."""
+        strata = self._strata_of_accuracy if metric in ("accuracy", "f1_micro") else self._strata_of_classes
+        total = float((np.bincount(self.groups, rows) ** 2).sum())
+        # A unit of added data is a group: its rows vary together.
+        added = np.bincount(strata.of_class, 2 * self._added(metric) * self._per_group * of_added, minlength=strata.n)
+        within, effective = strata.within(rows)
+        spare = np.maximum(effective - 1, 1.0)
+        within = within + added
+        total += float(added.sum() + (within / spare).sum())
+        if total <= 0:
+            return RowVariance(0.0, max(1.0, self.n_groups - 1.0))
+        between = max(0.0, total - float((within * (1 + 1 / spare)).sum()))
+        corrected = within * (1 + 1 / spare)
+        inverse = float((corrected**2 / spare).sum()) + between**2 / (self.n_groups - 1)
+        return RowVariance(total, max(1.0, float(spare.min()), total**2 / inverse))
+
+    def group_sums(self, rows: np.ndarray) -> np.ndarray:
+        """(G,) from (n,)."""
+        return np.bincount(self.groups, rows)
+
+    @cached_property
+    def _strata_of_accuracy(self) -> _Strata:
+        return _Strata(np.zeros(len(self.labels), np.int64), self.groups, np.zeros(self.n_classes, np.int64))
+
+    @cached_property
+    def _strata_of_classes(self) -> _Strata:
+        stratum, filled = np.zeros(self.n_classes, np.int64), 0
+        number = 0
+        for c in np.argsort(self._groups_of_class, kind="stable").tolist():
+            stratum[c] = number
+            filled += int(self._groups_of_class[c])
+            if filled >= FEWEST:
+                number, filled = number + 1, 0
+        stratum[stratum == number] = max(0, number - 1)  # what is left over stands with the last one
+        return _Strata(stratum[self.labels], self.groups, stratum)
+
+
+class _Strata:
+    """Rows in strata, and in cells: the rows of one group in one stratum."""
+
+    def __init__(self, of_row: np.ndarray, groups: np.ndarray, of_class: np.ndarray) -> None:
+        self.of_class = of_class
+        self.n = int(of_class.max()) + 1
+        self._of_row = of_row
+        self._n_rows = np.bincount(of_row, minlength=self.n)
+        cells, self._cell, sizes = np.unique(groups * self.n + of_row, return_inverse=True, return_counts=True)
+        self._cell = self._cell.reshape(-1)
+        self._of_cell, self._sizes = cells % self.n, sizes.astype(np.float64)
+        self._pairs = self._sum(self._sizes**2) / np.maximum(self._n_rows, 1)
+
+    def _sum(self, of_cell: np.ndarray) -> np.ndarray:
+        return np.bincount(self._of_cell, of_cell, minlength=self.n)
+
+    def within(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Per stratum: sum over groups of (sum of deviations)^2, and the number of equal groups that would tell as much."""
+        mean = np.bincount(self._of_row, rows, minlength=self.n) / np.maximum(self._n_rows, 1)
+        deviations = rows - mean[self._of_row]
+        alone = np.bincount(self._of_row, deviations**2, minlength=self.n)
+        together = self._sum(np.bincount(self._cell, deviations) ** 2)
+        # Correlation of rows of one group: together / alone = 1 + related * (mean size over rows - 1).
+        room = self._pairs - 1
+        excess = np.divide(together, alone, out=np.ones(self.n), where=alone > 0) - 1
+        related = np.clip(np.divide(excess, room, out=np.zeros(self.n), where=room > 0), 0.0, 1.0)
+        of_cell = self._sizes + (self._sizes**2 - self._sizes) * related[self._of_cell]
+        squares = self._sum(of_cell**2)
+        effective = np.divide(self._sum(of_cell) ** 2, squares, out=np.ones(self.n), where=squares > 0)
+        return together, effective

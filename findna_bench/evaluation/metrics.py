@@ -1,4 +1,4 @@
-"""All classification metrics of a result, from labels and class scores; weighted, so that the bootstrap uses the same code.
+"""All classification metrics of a result, from labels and class scores, and how each depends on the weight of every row.
 
 Everything is a fraction: accuracy, balanced_accuracy, f1_macro, f1_micro, auroc and auprc in [0, 1], mcc in [-1, 1]. The values are
 scikit-learn's (1.4 and later) where those are defined:
@@ -11,19 +11,22 @@ scikit-learn's (1.4 and later) where those are defined:
 * auprc: average precision (step-wise, no interpolation), binary or the plain mean of one class against the rest.
 
 The prediction is the class of the highest score, the first one among equals.
+
+Every metric is computed from counts per class and from one ranking per class, one after the other, so that time grows with rows
+times classes and memory with rows plus classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from findna_bench.cards import METRICS
 from findna_bench.errors import ModelError
 
-__all__ = ["WeightedMetrics", "check_scores", "compute_metrics", "predictions"]
+__all__ = ["Linearised", "check_scores", "compute_metrics", "linearise", "predictions"]
 
 
 def predictions(scores: np.ndarray) -> np.ndarray:
@@ -62,97 +65,188 @@ def compute_metrics(labels: np.ndarray, scores: np.ndarray) -> dict[str, float |
         ValueError: shapes do not fit, or a label lies outside 0..C-1.
         ModelError: a score is not a finite number.
     """
-    values = WeightedMetrics(labels, scores)(np.ones((1, len(labels))))
-    return {name: None if np.isnan(values[name][0]) else float(values[name][0]) for name in METRICS}
+    values = linearise(labels, scores, slopes=False)
+    return {name: None if np.isnan(found.value) else found.value for name, found in values.items()}
 
 
-class WeightedMetrics:
-    """Metrics of one set of scored rows under many row weights: sorted once, evaluated for every weighting.
+@dataclass(frozen=True)
+class Linearised:
+    """A metric's value, and its derivative with respect to the weight of every row.
 
-    Calling it with weights (R, n), e.g. the counts of R bootstrap resamples, gives ``{metric: (R,) float64}``; NaN marks what
-    is undefined under a weighting (a class that was not drawn).
+    value: NaN where it is undefined. slope: (n,), the influence of each row divided by the sum of weights; None where it was not
+    asked for, or the value is undefined.
     """
 
-    def __init__(self, labels: np.ndarray, scores: np.ndarray) -> None:
-        self.labels, self.scores = check_scores(labels, scores)
-        self.n_rows, self.n_classes = self.scores.shape
-        self._cells = self.labels * self.n_classes + predictions(self.scores)
-        self._right = (self._cells // self.n_classes == self._cells % self.n_classes).astype(np.float64)
-        ranked = [1] if self.n_classes == 2 else range(self.n_classes)
-        self._rankings = [_Ranking(self.labels == c, self.scores[:, c]) for c in ranked]
+    value: float
+    slope: np.ndarray | None
 
-    def __call__(self, weights: np.ndarray, metrics: tuple[str, ...] = METRICS) -> dict[str, np.ndarray]:
-        """Values under each row of ``weights`` (R, n), for the ``metrics`` asked for."""
-        weights = np.atleast_2d(weights)
-        values: dict[str, np.ndarray] = {}
-        if set(metrics) <= {"accuracy", "f1_micro"}:
-            share = weights @ self._right / weights.sum(axis=1)
-            return dict.fromkeys(metrics, share)
-        if set(metrics) - {"auroc", "auprc"}:
-            values.update(confusion_metrics(self._confusion(weights)))
-        if {"auroc", "auprc"} & set(metrics):
-            values.update(self._ranked(weights))
-        return {name: values[name] for name in metrics}
 
-    def _confusion(self, weights: np.ndarray) -> np.ndarray:
-        c = self.n_classes
-        counts = [np.bincount(self._cells, row, minlength=c * c) for row in weights]
-        return np.asarray(counts, dtype=np.float64).reshape(-1, c, c)
+def linearise(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    weights: np.ndarray | None = None,
+    metrics: Sequence[str] = METRICS,
+    *,
+    slopes: bool = True,
+) -> dict[str, Linearised]:
+    """Metrics of weighted rows with their derivatives.
 
-    def _ranked(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        # One weighting at a time stays within the processor's cache, which is what makes this fast.
-        values = np.array([np.mean([ranking(row) for ranking in self._rankings], axis=0) for row in weights])
-        return {"auroc": values[:, 0], "auprc": values[:, 1]}
+    labels, scores: as in :func:`compute_metrics`. weights: (n,), none negative; by default 1.
+
+    Raises:
+        ValueError, ModelError: see :func:`compute_metrics`.
+    """
+    labels, scores = check_scores(labels, scores)
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=np.float64)
+    found: dict[str, Linearised] = {}
+    if set(metrics) - {"auroc", "auprc"}:
+        found |= _Counts.of(labels, predictions(scores), weights, scores.shape[1]).metrics(metrics, slopes)
+    if {"auroc", "auprc"} & set(metrics):
+        found |= _ranked(labels, scores, weights, slopes)
+    return {name: found[name] for name in metrics}
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Weighted counts. label, predicted: (n,). hits, actual, given: (C,) rows of a class that are right, that have its label, that
+    are predicted as it."""
+
+    label: np.ndarray
+    predicted: np.ndarray
+    hits: np.ndarray
+    actual: np.ndarray
+    given: np.ndarray
+
+    @classmethod
+    def of(cls, label: np.ndarray, predicted: np.ndarray, weights: np.ndarray, n_classes: int) -> _Counts:
+        right = label == predicted
+        hits = np.bincount(label[right], weights[right], minlength=n_classes)
+        actual = np.bincount(label, weights, minlength=n_classes)
+        return cls(label, predicted, hits, actual, np.bincount(predicted, weights, minlength=n_classes))
+
+    def metrics(self, names: Sequence[str], slopes: bool) -> dict[str, Linearised]:
+        made = {
+            "accuracy": self._accuracy,
+            "balanced_accuracy": self._balanced_accuracy,
+            "f1_macro": self._f1_macro,
+            "f1_micro": self._accuracy,
+            "mcc": self._mcc,
+        }
+        return {name: made[name](slopes) for name in names if name in made}
+
+    @property
+    def _right(self) -> np.ndarray:
+        return (self.label == self.predicted).astype(np.float64)
+
+    def _accuracy(self, slopes: bool) -> Linearised:
+        total = self.actual.sum()
+        value = self.hits.sum() / total
+        return Linearised(float(value), (self._right - value) / total if slopes else None)
+
+    def _balanced_accuracy(self, slopes: bool) -> Linearised:
+        present = self.actual > 0
+        recall = np.divide(self.hits, self.actual, out=np.full(len(present), np.nan), where=present)
+        value = float(np.nanmean(recall))
+        if not slopes:
+            return Linearised(value, None)
+        inverse = np.divide(1.0, self.actual, out=np.zeros(len(present)), where=present) / present.sum()
+        known = np.nan_to_num(recall)
+        return Linearised(value, (self._right - known[self.label]) * inverse[self.label])
+
+    def _f1_macro(self, slopes: bool) -> Linearised:
+        both = self.actual + self.given
+        present = both > 0
+        f1 = np.divide(2 * self.hits, both, out=np.full(len(both), np.nan), where=present)
+        value = float(np.nanmean(f1))
+        if not slopes:
+            return Linearised(value, None)
+        inverse = np.divide(1.0, both, out=np.zeros(len(both)), where=present) / present.sum()
+        lost = np.nan_to_num(f1) * inverse
+        gained = 2 * self._right * inverse[self.label]
+        return Linearised(value, gained - lost[self.label] - lost[self.predicted])
+
+    def _mcc(self, slopes: bool) -> Linearised:
+        # R_K as the correlation of label and prediction indicator vectors (Gorodkin 2004, eq. 8).
+        total, hits = self.actual.sum(), self.hits.sum()
+        covariance = hits * total - (self.actual * self.given).sum()
+        of_labels, of_predictions = total**2 - (self.actual**2).sum(), total**2 - (self.given**2).sum()
+        if of_labels == 0:
+            return Linearised(float("nan"), None)
+        if of_predictions == 0:
+            return Linearised(0.0, np.zeros(len(self.label)) if slopes else None)
+        scale = np.sqrt(of_labels * of_predictions)
+        value = float(covariance / scale)
+        if not slopes:
+            return Linearised(value, None)
+        shift = self._right * total + hits - self.given[self.label] - self.actual[self.predicted]
+        wider = (total - self.actual[self.label]) / of_labels + (total - self.given[self.predicted]) / of_predictions
+        return Linearised(value, shift / scale - value * wider)
+
+
+def _ranked(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, slopes: bool) -> dict[str, Linearised]:
+    """AUROC and average precision: binary, or the mean of one class against the rest."""
+    n_classes = scores.shape[1]
+    ranked = [1] if n_classes == 2 else range(n_classes)
+    values = []
+    sums = {"auroc": np.zeros(len(labels)), "auprc": np.zeros(len(labels))}
+    for c in ranked:
+        ranking = _Ranking(labels == c, scores[:, c], weights)
+        values.append((ranking.auroc, ranking.auprc))
+        if np.isnan(ranking.auroc):
+            break  # undefined for one class is undefined for the mean
+        if slopes:
+            sums["auroc"] += ranking.auroc_slope()
+            sums["auprc"] += ranking.auprc_slope()
+    means = np.mean(values, axis=0)
+    defined = slopes and not np.isnan(means[0])
+    return {
+        name: Linearised(float(mean), sums[name] / len(ranked) if defined else None)
+        for name, mean in zip(("auroc", "auprc"), means, strict=True)
+    }
 
 
 class _Ranking:
-    """Area under the ROC curve and average precision of one binary problem, under one weighting after the other."""
+    """Area under the ROC curve and average precision of one binary problem; NaN where a class has no weight."""
 
-    def __init__(self, positive: np.ndarray, score: np.ndarray) -> None:
+    def __init__(self, positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> None:
         self._order = np.argsort(-score, kind="stable")
         ordered = score[self._order]
         # Last row of each run of equal scores.
         self._ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-        self._ties = len(self._ends) < len(score)
-        self._positive = positive[self._order].astype(np.float64)
+        self._positive = positive
+        total = weights[self._order]
+        hits = total * positive[self._order]
+        self._hits, self._total = np.cumsum(hits)[self._ends], np.cumsum(total)[self._ends]
+        self._new_hits, new = np.diff(self._hits, prepend=0.0), np.diff(self._total, prepend=0.0)
+        self._n_positive = self._hits[-1]
+        self._n_negative = self._total[-1] - self._hits[-1]
+        self._new_misses = new - self._new_hits
+        if self._n_positive == 0 or self._n_negative == 0:
+            self.auroc = self.auprc = float("nan")
+            return
+        above = np.dot(self._new_misses, self._hits - 0.5 * self._new_hits)
+        self.auroc = float(above / (self._n_positive * self._n_negative))
+        self._precision = self._hits / np.maximum(self._total, 1e-300)
+        self.auprc = float(np.dot(self._new_hits, self._precision) / self._n_positive)
 
-    def __call__(self, weights: np.ndarray) -> tuple[float, float]:
-        """(auroc, auprc) under weights (n,); NaN where a class has no weight."""
-        ordered = weights[self._order].astype(np.float64)
-        new_hits = ordered * self._positive
-        hits, total = np.cumsum(new_hits), np.cumsum(ordered)
-        if self._ties:
-            hits, total = hits[self._ends], total[self._ends]
-            new_hits, ordered = np.diff(hits, prepend=0.0), np.diff(total, prepend=0.0)
-        n_positive, n_negative = hits[-1], total[-1] - hits[-1]
-        if n_positive == 0 or n_negative == 0:
-            return float("nan"), float("nan")
-        auroc = np.dot(ordered - new_hits, hits - 0.5 * new_hits) / (n_positive * n_negative)
-        auprc = np.dot(new_hits, hits / np.maximum(total, 1e-300)) / n_positive
-        return float(auroc), float(auprc)
+    def _by_row(self, of_positive: np.ndarray, of_negative: np.ndarray) -> np.ndarray:
+        """(n,) from what positives and negatives at each run of equal scores have."""
+        run = np.empty(len(self._order), dtype=np.int64)
+        run[self._order] = np.repeat(np.arange(len(self._ends)), np.diff(self._ends, prepend=-1))
+        return np.where(self._positive, of_positive[run], of_negative[run])
 
+    def auroc_slope(self) -> np.ndarray:
+        """From the placement of each row among the rows of the other class (DeLong et al. 1988)."""
+        misses = np.cumsum(self._new_misses)
+        below = (self._n_negative - misses + 0.5 * self._new_misses) / self._n_negative
+        above = (self._hits - 0.5 * self._new_hits) / self._n_positive
+        return self._by_row((below - self.auroc) / self._n_positive, (above - self.auroc) / self._n_negative)
 
-def confusion_metrics(confusion: np.ndarray) -> Mapping[str, Any]:
-    """Metrics that need no ranking, from confusion matrices (R, C, C) with rows = label, columns = prediction."""
-    confusion = np.asarray(confusion, dtype=np.float64)
-    total = confusion.sum(axis=(1, 2))
-    hits = np.einsum("rcc->rc", confusion)
-    actual, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        accuracy = hits.sum(axis=1) / total
-        recall = np.where(actual > 0, hits / actual, np.nan)
-        f1 = np.where(actual + predicted > 0, 2 * hits / (actual + predicted), np.nan)
-        # R_K as the correlation of label and prediction indicator vectors (Gorodkin 2004, eq. 8).
-        covariance = hits.sum(axis=1) * total - (actual * predicted).sum(axis=1)
-        spread_labels = total**2 - (actual**2).sum(axis=1)
-        spread_predictions = total**2 - (predicted**2).sum(axis=1)
-        mcc = covariance / np.sqrt(spread_labels * spread_predictions)
-    mcc = np.where(spread_predictions == 0, 0.0, mcc)
-    mcc = np.where(spread_labels == 0, np.nan, mcc)
-    return {
-        "accuracy": accuracy,
-        "balanced_accuracy": np.nanmean(recall, axis=1),
-        "f1_macro": np.nanmean(f1, axis=1),
-        "f1_micro": accuracy,
-        "mcc": mcc,
-    }
+    def auprc_slope(self) -> np.ndarray:
+        """A row adds its own precision, if positive, and changes that of every positive at its score or below."""
+        squared = np.maximum(self._total, 1e-300) ** 2
+        more_hits = np.cumsum((self._new_hits * (self._total - self._hits) / squared)[::-1])[::-1]
+        more_misses = -np.cumsum((self._new_hits * self._hits / squared)[::-1])[::-1]
+        return self._by_row(
+            (self._precision - self.auprc + more_hits) / self._n_positive, more_misses / self._n_positive
+        )

@@ -1,20 +1,21 @@
 """What may be concluded from scores: intervals, differences between models, and corrections for having looked often.
 
-A score varies with the test rows and with the seeds. Rows that overlap or nearly repeat each other (groups) are drawn together;
+A score varies with the test rows and with the seeds. Rows that overlap or nearly repeat each other (groups) vary together;
 every seed is scored on the same rows, so that the two sources are crossed. For a metric m averaged over S seeds
 
     variance = (V_rows - V_both) + V_seeds
 
-V_rows: variance of the mean over seeds under resampling of groups (bootstrap, times G / (G - 1)). V_seeds: sample variance of the
-seeds' values over S. V_both: the part of both that is noise of rows within seeds and would be counted twice, estimated from the
-deviations of the seeds' values from their mean across resamples (two-way clustering, Cameron, Gelbach and Miller 2011).
-Since V_seeds comes from a handful of seeds, tests and intervals are Student's, with 1 / df = the mean of 1 / (G - 1) and
+V_rows: variance of the mean over seeds over groups of rows, from the metric's slopes (:mod:`findna_bench.evaluation.intervals`).
+V_seeds: sample variance of the seeds' values over S. V_both: the part of both that is noise of rows within seeds and would be
+counted twice, from the slopes of the seeds' deviations from their mean (two-way clustering, Cameron, Gelbach and Miller 2011).
+Since V_seeds comes from a handful of seeds, tests and intervals are Student's, with 1 / df = the mean of 1 / df of the rows and
 1 / (S - 1) weighted by the two shares of the variance. (Satterthwaite's shares are squared: with three seeds 92 % of such intervals
 cover, with these 94 to 96 %, whatever the shares. With two seeds the square root of the seeds' share is taken, so that they err
 on the wide side.) No interval is narrower than the rows alone make it. With one seed (a deterministic fit) only V_rows is left.
-Differences between two models use the same resamples for both, and seed by seed differences where both have the same seeds.
+Differences between two models are taken row by row, and seed by seed where both have the same seeds.
 Where an untrained network is drawn several times and every draw has several seeds, the mean over the seeds of a draw takes
 the place of a seed: draws are what is independent.
+Nothing but the ranks' intervals is drawn at random, so that no p-value depends on a seed of the test.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from findna_bench.evaluation.intervals import resample_weights
-from findna_bench.evaluation.metrics import WeightedMetrics
+from findna_bench.evaluation.intervals import Design, RowVariance, Slopes, score_interval
+from findna_bench.evaluation.metrics import check_scores, linearise
 
 __all__ = [
     "Difference",
@@ -82,11 +83,12 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric averaged over seeds (or draws). low, high: 95 % interval (or the level asked for) over rows and seeds."""
+    """A metric averaged over seeds (or draws). low, high: 95 % interval (or the level asked for) over rows and seeds; None where
+    there are too few groups of the rarer class."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     se: float
     n_seeds: int
     n_groups: int
@@ -98,23 +100,25 @@ class Estimate:
 class Difference:
     """Metric of the first model minus that of the second. p_value: two-sided, of no difference.
 
+    Interval, p_value and detectable are None where there are too few groups of the rarer class.
+
     mcnemar: mid-p of each pair of equal seeds (one fit is paired with every seed of the other model; empty where the seeds
     differ), a second view that takes rows as independent.
     detectable: the smallest true difference that this comparison would have found in four of five cases.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     se: float
-    p_value: float
-    detectable: float
+    p_value: float | None
+    detectable: float | None
     mcnemar: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class RankInterval:
-    """Mean rank over tasks (1 is best) with the interval of its bootstrap, and the share of resamples in which it is best."""
+    """Mean rank over tasks (1 is best) with its interval, and the share of draws in which it is best."""
 
     mean: float
     low: float
@@ -126,144 +130,123 @@ class RankInterval:
 class TaskStatistics:
     """All models on one task.
 
-    estimates: by model. differences: of every pair, in the order given. resampled: by model (1 + B,): the value, then those of
-    B resamples of rows and of seeds, the same for every model; what :func:`rank_intervals` takes.
+    estimates: by model. differences: of every pair, in the order given. drawn: by model (1 + B,): the value, then B values as other
+    rows and seeds might have given them, with the correlations that the same rows give; what :func:`rank_intervals` takes.
     """
 
     estimates: Mapping[str, Estimate]
     differences: Mapping[tuple[str, str], Difference]
-    resampled: Mapping[str, np.ndarray]
+    drawn: Mapping[str, np.ndarray]
 
 
 # ------------------------------------------------------------------------------------------------------------ one task
 
 
-def estimate(
-    predictions: Predictions, metric: str, *, n_resamples: int = 1000, seed: int = 0, level: float = 0.95
-) -> Estimate:
-    """The metric averaged over seeds, with an interval over rows (groups) and seeds.
-
-    The interval is symmetric on the logit scale (for mcc on Fisher's), so that it stays within the metric's bounds; for a value
-    at a bound it is the exact binomial one of as many observations as there are groups.
+def estimate(predictions: Predictions, metric: str, *, level: float = 0.95) -> Estimate:
+    """The metric averaged over seeds, with an interval over rows (groups) and seeds; with one seed, that of
+    :func:`findna_bench.evaluation.intervals.confidence_intervals`.
 
     Raises:
         ValueError: the metric is undefined on these rows, or there is one group only.
     """
-    return _estimate(_values({"": predictions}, metric, n_resamples, seed)[""], predictions.n_groups, metric, level)
+    design, fits = _fits({"": predictions}, metric)
+    return _estimate(design, fits[""], metric, level)
 
 
-def _estimate(values: _Values, n_groups: int, metric: str, level: float) -> Estimate:
-    spread = values.spread(n_groups)
-    value = float(values.observed.mean())
-    low, high = _bounded_interval(value, spread, n_groups, level, -1.0 if metric == "mcc" else 0.0)
-    n_seeds = len(values.observed)
-    seed_sd = float(values.observed.std(ddof=1)) if n_seeds > 1 else None
-    return Estimate(value, low, high, spread.se, n_seeds, n_groups, seed_sd)
+def _estimate(design: Design, fits: _Fits, metric: str, level: float) -> Estimate:
+    spread = fits.spread(design, metric)
+    value = float(fits.observed.mean())
+    low, high = score_interval(metric, value, fits.mean.value, spread.views, level)
+    n_seeds = len(fits.observed)
+    seed_sd = float(fits.observed.std(ddof=1)) if n_seeds > 1 else None
+    few = design.too_few(metric)
+    return Estimate(value, None if few else low, None if few else high, spread.se, n_seeds, design.n_groups, seed_sd)
 
 
-def _bounded_interval(value: float, spread: _Spread, n_groups: int, level: float, floor: float) -> tuple[float, float]:
-    share = (value - floor) / (1.0 - floor)
-    if not 0.0 < share < 1.0:
-        reach = (1 - floor) * (1 - ((1 - level) / 2) ** (1 / n_groups))
-        return (max(floor, value - reach), value) if share >= 1 else (value, min(1.0, value + reach))
-    half = spread.reach((1 - level) / 2) / (1.0 - floor) / (share * (1 - share))
-    centre = math.log(share / (1 - share))
-    low, high = (1 / (1 + math.exp(-(centre + side * half))) for side in (-1, 1))
-    return floor + (1 - floor) * low, floor + (1 - floor) * high
-
-
-def compare(
-    first: Predictions, second: Predictions, metric: str, *, n_resamples: int = 1000, seed: int = 0, level: float = 0.95
-) -> Difference:
+def compare(first: Predictions, second: Predictions, metric: str, *, level: float = 0.95) -> Difference:
     """Difference of a metric between two models on the same rows.
 
     Raises:
         ValueError: the rows are not the same, the metric is undefined on them, or there is one group only.
     """
-    return compare_all({"a": first, "b": second}, metric, n_resamples=n_resamples, seed=seed, level=level)["a", "b"]
+    return compare_all({"a": first, "b": second}, metric, level=level)["a", "b"]
 
 
 def compare_all(
-    models: Mapping[str, Predictions],
-    metric: str,
-    *,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    models: Mapping[str, Predictions], metric: str, *, level: float = 0.95
 ) -> dict[tuple[str, str], Difference]:
-    """Every pair of models, in the order given, on the same resamples. ``p_value`` is not corrected; see :func:`holm`."""
-    return _differences(models, _values(models, metric, n_resamples, seed), level)
+    """Every pair of models, in the order given. ``p_value`` is not corrected; see :func:`holm`."""
+    design, fits = _fits(models, metric)
+    return _differences(models, design, fits, metric, level)
 
 
 def analyse(
-    models: Mapping[str, Predictions],
-    metric: str,
-    *,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    models: Mapping[str, Predictions], metric: str, *, level: float = 0.95, n_draws: int = 10_000, seed: int = 0
 ) -> TaskStatistics:
-    """Estimates, differences and resampled values of all models of one task, from one set of resamples.
+    """Estimates, differences and drawn values of all models of one task. n_draws, seed: for the ranks' intervals alone.
 
     Raises:
         ValueError: as :func:`compare_all`.
     """
-    values = _values(models, metric, n_resamples, seed)
+    design, fits = _fits(models, metric)
     return TaskStatistics(
-        {name: _estimate(values[name], model.n_groups, metric, level) for name, model in models.items()},
-        _differences(models, values, level),
-        {name: value.of_resampled_seeds(seed) for name, value in values.items()},
+        {name: _estimate(design, fits[name], metric, level) for name in models},
+        _differences(models, design, fits, metric, level),
+        _drawn(design, fits, n_draws, seed),
     )
 
 
 def _differences(
-    models: Mapping[str, Predictions], values: Mapping[str, _Values], level: float
+    models: Mapping[str, Predictions], design: Design, fits: Mapping[str, _Fits], metric: str, level: float
 ) -> dict[tuple[str, str], Difference]:
     return {
-        (a, b): _difference(models[a], models[b], values[a], values[b], models[a].n_groups, level)
+        (a, b): _difference(models[a], models[b], fits[a], fits[b], design, metric, level)
         for a, b in itertools.combinations(models, 2)
     }
 
 
 def _difference(
-    first: Predictions, second: Predictions, a: _Values, b: _Values, n_groups: int, level: float
+    first: Predictions, second: Predictions, a: _Fits, b: _Fits, design: Design, metric: str, level: float
 ) -> Difference:
     same_fits = len(first.scores) == len(second.scores) and first.seeds == second.seeds
     if same_fits and first.draws == second.draws:
-        spread = _Values(a.observed - b.observed, a.resampled - b.resampled).spread(n_groups)
+        seeds = [_seed_variance(design, a.observed - b.observed, [x - y for x, y in zip(a.rows, b.rows, strict=True)])]
     else:
-        rows = a.resampled.mean(axis=1) - b.resampled.mean(axis=1)
-        seeds = [values.seed_variance() for values in (a, b)]
-        spread = _combine(float(rows.var(ddof=1)), n_groups, seeds)
+        seeds = [fits.seed_variance(design) for fits in (a, b)]
+    of_added = a.mean.of_added_in_difference(b.mean)
+    spread = _combine(design.variance(metric, a.mean.rows - b.mean.rows, of_added), seeds)
     value = float(a.observed.mean() - b.observed.mean())
     half = spread.reach((1 - level) / 2)
-    p_value = 2 * spread.tail(abs(value))
     pairs: Iterable[tuple[np.ndarray, np.ndarray]] = ()
     if same_fits:
         pairs = zip(first.scores, second.scores, strict=True)
     elif 1 in (len(first.scores), len(second.scores)):
         pairs = itertools.product(first.scores, second.scores)
     views = tuple(mcnemar(first.labels, one.argmax(axis=1), other.argmax(axis=1)) for one, other in pairs)
+    if design.too_few(metric):
+        return Difference(value, None, None, spread.se, None, None, views)
     detectable = spread.reach(0.025) + spread.reach(0.2)
-    return Difference(value, value - half, value + half, spread.se, p_value, detectable, views)
+    return Difference(value, value - half, value + half, spread.se, 2 * spread.tail(abs(value)), detectable, views)
 
 
 @dataclass(frozen=True)
 class _Spread:
     """How far a value may be off: Student's t with ``df``, but no less than what the rows alone say."""
 
-    total: float
-    df: float
-    rows: float
-    rows_df: float
+    total: RowVariance
+    rows: RowVariance
 
     @property
     def se(self) -> float:
-        return math.sqrt(max(self.total, self.rows))
+        return math.sqrt(max(self.total.variance, self.rows.variance))
+
+    @property
+    def views(self) -> tuple[RowVariance, RowVariance]:
+        """What either says; the wider one counts."""
+        return self.total, self.rows
 
     def _views(self) -> list[tuple[float, float]]:
-        both = ((self.total, self.df), (self.rows, self.rows_df))
-        return [(math.sqrt(variance), df) for variance, df in both if variance > 0]
+        return [(math.sqrt(view.variance), view.df) for view in self.views if view.variance > 0]
 
     def tail(self, distance: float) -> float:
         """Chance of an error above ``distance``."""
@@ -285,82 +268,83 @@ class _SeedVariance:
 
 
 @dataclass(frozen=True)
-class _Values:
-    """A metric's values. observed: (S,). resampled: (B, S)."""
+class _Fits:
+    """A model's fits (or draws). observed: (S,) values. mean: slopes of their mean. rows: of each fit, the slopes (n,)."""
 
     observed: np.ndarray
-    resampled: np.ndarray
+    mean: Slopes
+    rows: Sequence[np.ndarray]
 
-    def of_resampled_seeds(self, seed: int) -> np.ndarray:
-        """(1 + B,): the mean over seeds, then in each resample the mean over seeds that were drawn with replacement."""
-        n_resamples, s = self.resampled.shape
-        picked = np.random.default_rng([seed, s]).integers(s, size=(n_resamples, s))
-        means = np.take_along_axis(self.resampled, picked, axis=1).mean(axis=1)
-        return np.concatenate([[self.observed.mean()], means])
+    def seed_variance(self, design: Design) -> _SeedVariance:
+        return _seed_variance(design, self.observed, self.rows)
 
-    def seed_variance(self) -> _SeedVariance:
-        s = len(self.observed)
-        if s < 2:
-            return _SeedVariance(0.0, 0.0, 0)
-        deviations = self.resampled - self.resampled.mean(axis=1, keepdims=True)
-        both = float(deviations.var(axis=0, ddof=1).mean()) * s / (s - 1)
-        return _SeedVariance(float(self.observed.var(ddof=1)) / s, both / s, s - 1)
-
-    def spread(self, n_groups: int) -> _Spread:
-        rows = float(self.resampled.mean(axis=1).var(ddof=1))
-        return _combine(rows, n_groups, [self.seed_variance()])
+    def spread(self, design: Design, metric: str) -> _Spread:
+        rows = design.variance(metric, self.mean.rows, self.mean.of_added)
+        return _combine(rows, [self.seed_variance(design)])
 
 
-def _combine(rows: float, n_groups: int, seeds: Sequence[_SeedVariance]) -> _Spread:
-    unbiased = n_groups / (n_groups - 1)
+def _seed_variance(design: Design, observed: np.ndarray, rows: Sequence[np.ndarray]) -> _SeedVariance:
+    s = len(observed)
+    if s < 2:
+        return _SeedVariance(0.0, 0.0, 0)
+    sums = np.stack([design.group_sums(slopes) for slopes in rows])
+    deviations = sums - sums.mean(axis=0)
+    unbiased = design.n_groups / (design.n_groups - 1)
+    both = unbiased * float((deviations**2).sum(axis=1).mean()) * s / (s - 1)
+    return _SeedVariance(float(observed.var(ddof=1)) / s, both / s, s - 1)
+
+
+def _combine(rows: RowVariance, seeds: Sequence[_SeedVariance]) -> _Spread:
     parts = [part for part in seeds if part.df]
-    common = max(0.0, unbiased * (rows - sum(part.both for part in parts)))
+    common = max(0.0, rows.variance - sum(part.both for part in parts))
     total = common + sum(part.between for part in parts)
     if total == 0:
-        return _Spread(0.0, n_groups - 1, unbiased * rows, n_groups - 1)
-    inverse = common / total / (n_groups - 1)
+        return _Spread(RowVariance(0.0, rows.df), rows)
+    inverse = common / total / rows.df
     for part in parts:
         share = part.between / total
         inverse += (math.sqrt(share) if part.df == 1 else share) / part.df
-    return _Spread(total, 1 / inverse, unbiased * rows, n_groups - 1)
+    return _Spread(RowVariance(total, 1 / inverse), rows)
 
 
-def _values(models: Mapping[str, Predictions], metric: str, n_resamples: int, seed: int) -> dict[str, _Values]:
-    """The metric of every seed of every model, on the rows and on the same resamples of them."""
+def _fits(models: Mapping[str, Predictions], metric: str) -> tuple[Design, dict[str, _Fits]]:
+    """Values and slopes of every seed of every model."""
     some = next(iter(models.values()))
     if any(not np.array_equal(model.labels, some.labels) for model in models.values()):
         raise ValueError("models can be compared only on the same rows in the same order")
-    if some.n_groups < 2:
+    labels, first = check_scores(some.labels, some.scores[0])
+    design = Design(labels, some.groups, first.shape[1])
+    if design.n_groups < 2:
         raise ValueError("one group of related rows says nothing about others")
-    scorers = {
-        name: [WeightedMetrics(model.labels, scores) for scores in model.scores] for name, model in models.items()
-    }
-    ones = np.ones((1, len(some.labels)))
-    parts: dict[str, list[np.ndarray]] = {name: [_scored(seeds, ones, metric)] for name, seeds in scorers.items()}
-    for block in resample_weights(len(some.labels), some.groups, n_resamples, seed):
-        for name, seeds in scorers.items():
-            parts[name].append(_scored(seeds, block, metric))
     found = {}
     for name, model in models.items():
-        table = _by_draw(np.concatenate(parts[name]), model.draws)
-        defined = table[1:][~np.isnan(table[1:]).any(axis=1)]
-        if np.isnan(table[0]).any() or len(defined) < 0.9 * n_resamples:
-            raise ValueError(f"{metric} is undefined on these rows, or on too many resamples of them")
-        found[name] = _Values(table[0], defined)
+        values = [linearise(labels, scores, metrics=(metric,), slopes=False)[metric].value for scores in model.scores]
+        if np.isnan(values).any():
+            raise ValueError(f"{metric} is undefined on these rows")
+        slopes = [design.slopes(np.asarray(scores, dtype=np.float64), (metric,))[metric] for scores in model.scores]
+        of_seed = np.asarray(model.draws or range(len(values)))
+        members = [np.flatnonzero(of_seed == draw) for draw in dict.fromkeys(of_seed.tolist())]
+        drawn = [Slopes.mean([slopes[i] for i in each]) for each in members]
+        observed = np.array([np.mean([values[i] for i in each]) for each in members])
+        found[name] = _Fits(observed, Slopes.mean(drawn), [one.rows for one in drawn])
+    return design, found
+
+
+def _drawn(design: Design, fits: Mapping[str, _Fits], n_draws: int, seed: int) -> dict[str, np.ndarray]:
+    """(1 + B,) by model: the value, then normal draws with the covariance that groups of rows give, and each model's own seeds."""
+    generator = np.random.default_rng(seed)
+    sums = np.stack([design.group_sums(one.mean.rows) for one in fits.values()], axis=1)  # (G, M)
+    scale, axes = np.linalg.eigh(sums.T @ sums)
+    root = axes * np.sqrt(np.maximum(scale, 0.0))
+    common = generator.standard_normal((n_draws, len(fits))) @ root.T
+    found = {}
+    for place, (name, one) in enumerate(fits.items()):
+        own = one.seed_variance(design)
+        noise = math.sqrt(max(0.0, own.between - own.both)) * generator.standard_normal(n_draws)
+        value = float(one.observed.mean())
+        # Rounded, so that models of equal predictions stay equal.
+        found[name] = np.round(np.concatenate([[value], value + common[:, place] + noise]), 12)
     return found
-
-
-def _scored(seeds: Sequence[WeightedMetrics], weights: np.ndarray, metric: str) -> np.ndarray:
-    """(r, S) values of all seeds under weights (r, n)."""
-    return np.stack([weighted(weights, (metric,))[metric] for weighted in seeds], axis=1)
-
-
-def _by_draw(table: np.ndarray, draws: Sequence[int]) -> np.ndarray:
-    """(r, D) means over the seeds of each draw, from (r, S)."""
-    if not draws:
-        return table
-    of_seed = np.asarray(draws)
-    return np.stack([table[:, of_seed == draw].mean(axis=1) for draw in dict.fromkeys(draws)], axis=1)
 
 
 def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
@@ -475,10 +459,10 @@ def rank_intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, RankInterval]:
-    """Mean ranks over tasks with bootstrap intervals.
+    """Mean ranks over tasks with intervals.
 
-    values: model -> task -> (1 + B,) values, higher being better: the observed one, then those of B resamples of the task's
-    rows, the same resamples for every model. Only tasks that all models have count. resample_tasks: clusters of tasks are
+    values: model -> task -> (1 + B,) values, higher being better: the observed one, then B drawn ones, as
+    :class:`TaskStatistics` has them. Only tasks that all models have count. resample_tasks: clusters of tasks are
     resampled as well, so that the interval speaks of tasks like these; otherwise of these tasks.
     """
     models = list(values)

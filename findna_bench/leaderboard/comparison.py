@@ -17,6 +17,7 @@ from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.task import open_task
 from findna_bench.errors import BenchError, OutputError, UnknownNameError, UsageError
 from findna_bench.evaluation.statistics import (
+    Difference,
     Predictions,
     RankInterval,
     TaskStatistics,
@@ -31,6 +32,7 @@ from findna_bench.leaderboard.table import (
     described,
     differing_settings,
     on_newest_data,
+    schema_note,
     without_superseded_failures,
 )
 from findna_bench.registry import Registry, get_registry
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 ALPHA = 0.05
+TOO_FEW = "too few rows of the rarer class"
 _POOLED = re.compile(r"(.+@random):\*", re.DOTALL)
 _LABEL = re.compile(r"(.+?) \((.+)\)", re.DOTALL)
 
@@ -73,14 +76,14 @@ class ComparedModel:
 class Score:
     """One model on one task: the metric averaged over fits.
 
-    low, high: 95 % interval over rows and, where fits differ, over fits. n_fits: independent ones (draws of an untrained network,
-    else seeds). seed_sd: standard deviation (ddof 1) between them, None where all agree. varies: what a seed changes; empty = one deterministic fit.
-    letters: models that share one do not differ; empty with two models. reason: what else was asked for and is not here.
+    low, high: 95 % interval over rows and, where fits differ, over fits; None where there are too few rows of the rarer class.
+    n_fits: independent ones (draws of an untrained network, else seeds). seed_sd: standard deviation (ddof 1) between them, None where all agree. varies: what a seed changes; empty = one deterministic fit.
+    letters: models that share one do not differ; empty with two models, and where nothing was tested. reason: what else was asked for and is not here.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n_fits: int
     seed_sd: float | None
     seeds: tuple[int, ...]
@@ -94,8 +97,10 @@ class Score:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Metric of ``first`` minus that of ``second``. p_holm: corrected for all pairs on all tasks of the comparison.
+    """Metric of ``first`` minus that of ``second``. p_holm: corrected for all pairs on all tasks of the comparison that are tested.
 
+    withheld: why there is no test (p_value, p_holm, detectable and mcnemar are then empty): one fit stands for something that
+    varies, and the interval covers rows alone; or there are too few rows of the rarer class, and there is no interval either.
     mcnemar: mid-p per pair of seeds, not corrected. detectable: the smallest true difference that would have been found in four of
     five cases at 5 %, not corrected.
     """
@@ -103,12 +108,13 @@ class PairedDifference:
     first: str
     second: str
     value: float
-    low: float
-    high: float
-    p_value: float
-    p_holm: float
-    detectable: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    p_holm: float | None
+    detectable: float | None
     mcnemar: tuple[float, ...]
+    withheld: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,8 @@ class TaskComparison:
 class PairAcross:
     """Two models over the tasks both have: mean difference over clusters and Wilcoxon's signed-rank p over them.
 
-    smallest_p: no result on so few clusters could have come below it.
+    p_value, p_holm: None where one fit of a model stands for something that varies. smallest_p: no result on so few clusters could
+    have come below it.
     """
 
     first: str
@@ -142,8 +149,8 @@ class PairAcross:
     n_tasks: int
     n_clusters: int
     mean_difference: float
-    p_value: float
-    p_holm: float
+    p_value: float | None
+    p_holm: float | None
     smallest_p: float
 
 
@@ -171,7 +178,6 @@ class Comparison:
     models: tuple[ComparedModel, ...]
     tasks: tuple[TaskComparison, ...]
     n_tests: int
-    n_resamples: int
     across: AcrossTasks | None
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -193,7 +199,6 @@ def compare_models(
     split: str | None = None,
     metric: str | None = None,
     data_dir: Path | None = None,
-    n_resamples: int = 1000,
     registry: Registry | None = None,
 ) -> Comparison:
     """Compare models by their predictions in a results folder.
@@ -232,7 +237,7 @@ def compare_models(
     scored = [
         _Scored.of(name, contestants, store, wanted.get(name), metric, data_dir, registry, results) for name in order
     ]
-    return _concluded(scored, contestants, n_resamples, registry, notes)
+    return _concluded(scored, contestants, registry, notes)
 
 
 # ------------------------------------------------------------------------------------------------------- what is compared
@@ -437,6 +442,17 @@ class _Scored:
     reasons: Mapping[str, str] = field(default_factory=dict)
     damaged: bool = False
 
+    def fitted_once(self, name: str) -> bool:
+        """Whether one fit (or draw) of the model stands for something that varies."""
+        own = self.predictions[name]
+        varies = any(r.protocol.settings.get("seed_varies") for r in self.sources[name]) or bool(own.draws)
+        return varies and len(set(own.draws) or own.scores) == 1
+
+    def withheld(self, pair: tuple[str, str]) -> str:
+        """Why two models are not tested against each other here; empty where they are."""
+        alone = [name for name in pair if self.fitted_once(name)]
+        return f"one fit of {' and of '.join(alone)}" if alone else ""
+
     @classmethod
     def of(
         cls,
@@ -576,7 +592,6 @@ def _groups(
 def _concluded(
     scored: Sequence[_Scored],
     contestants: Sequence[_Contestant],
-    n_resamples: int,
     registry: Registry,
     notes: Sequence[str],
 ) -> Comparison:
@@ -586,16 +601,20 @@ def _concluded(
         task = one.task
         if one.predictions:
             try:
-                found[task.task] = one, analyse(one.predictions, task.metric, n_resamples=n_resamples)
+                found[task.task] = one, analyse(one.predictions, task.metric)
             except ValueError as error:
                 task = replace(task, problem=str(error))
         tasks.append(task)
     if not found:
         why = [f"{t.task}: {t.problem}" + "".join(f"; {m}: {r}" for m, r in t.missing.items()) for t in tasks]
         raise OutputError(f"nothing can be compared: {' | '.join(why[:5]) or 'no task has a result of these models'}")
-    p_values = [d.p_value for _, statistics in found.values() for d in statistics.differences.values()]
-    looks = [(task, pair) for task, (_, statistics) in found.items() for pair in statistics.differences]
-    corrected = dict(zip(looks, holm(p_values), strict=True))
+    tested = {
+        (task, pair): d.p_value
+        for task, (one, statistics) in found.items()
+        for pair, d in statistics.differences.items()
+        if d.p_value is not None and not one.withheld(pair)
+    }
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     with_letters = len(contestants) > 2
     tasks = [_told(task, *found[task.task], corrected, with_letters) if task.task in found else task for task in tasks]
     successes = [r for one, _ in found.values() for cells in one.sources.values() for r in cells]
@@ -605,13 +624,20 @@ def _concluded(
         split=sample.task.split or "official",
         models=tuple(c.model for c in contestants),
         tasks=tuple(tasks),
-        n_tests=len(p_values),
-        n_resamples=n_resamples,
+        n_tests=len(tested),
         across=_across(found, [c.model.label for c in contestants], registry),
-        notes=tuple(notes),
+        notes=(*notes, *schema_note(successes)),
         commands=tuple(sorted({r.command for r in successes if r.command})),
         complete=not any(one.damaged for one in scored),
     )
+
+
+def _paired(pair: tuple[str, str], d: Difference, withheld: str, p_holm: float | None) -> PairedDifference:
+    if d.p_value is None:
+        return PairedDifference(*pair, d.value, None, None, None, None, None, (), TOO_FEW)
+    if withheld:
+        return PairedDifference(*pair, d.value, d.low, d.high, None, None, None, (), withheld)
+    return PairedDifference(*pair, d.value, d.low, d.high, d.p_value, p_holm, d.detectable, d.mcnemar)
 
 
 def _told(
@@ -622,12 +648,16 @@ def _told(
     with_letters: bool,
 ) -> TaskComparison:
     differences = tuple(
-        PairedDifference(*pair, d.value, d.low, d.high, d.p_value, corrected[task.task, pair], d.detectable, d.mcnemar)
+        _paired(pair, d, one.withheld(pair), corrected.get((task.task, pair)))
         for pair, d in statistics.differences.items()
     )
-    best_first = sorted(statistics.estimates, key=lambda name: -statistics.estimates[name].value)
-    apart = [(d.first, d.second) for d in differences if d.p_holm < ALPHA]
-    letters = compact_letters(best_first, apart) if with_letters else {}
+    alone = {name for name in statistics.estimates if one.fitted_once(name)}
+    best_first = sorted(
+        (name for name in statistics.estimates if name not in alone), key=lambda name: -statistics.estimates[name].value
+    )
+    told = [d for d in differences if d.p_holm is not None]
+    apart = [(d.first, d.second) for d in told if d.p_holm is not None and d.p_holm < ALPHA]
+    letters = compact_letters(best_first, apart) if with_letters and told else {}
     scores = {}
     for name, e in statistics.estimates.items():
         cells = one.sources[name]
@@ -659,8 +689,7 @@ def _across(
         return None
     cards = {card.full_name: card for card in registry.cards("tasks")}
     clusters = {task: _locus(task, cards) for task in found}
-    n_resamples = min(len(values) for task in common for values in found[task][1].resampled.values())
-    values = {m: {t: found[t][1].resampled[m][:n_resamples] for t in common} for m in models}
+    values = {m: {t: found[t][1].drawn[m] for t in common} for m in models}
     n_clusters = len({clusters[task] for task in common})
     ranks = rank_intervals(values, clusters, resample_tasks=n_clusters > 1)
     metrics = sorted({found[task][0].task.metric for task in found})
@@ -694,11 +723,15 @@ def _pairs_across(
     found: Mapping[str, tuple[_Scored, TaskStatistics]], models: Sequence[str], clusters: Mapping[str, str]
 ) -> tuple[PairAcross, ...]:
     values = {m: {t: s.estimates[m].value for t, (_, s) in found.items() if m in s.estimates} for m in models}
-    tested = across_tasks(values, clusters)
-    corrected = holm([p for _, p in tested.values()])
+    found_across = across_tasks(values, clusters)
+    alone = {m for m in models for _, (one, s) in found.items() if m in s.estimates and one.fitted_once(m)}
+    tested = {pair: p for pair, (_, p) in found_across.items() if not alone & set(pair)}
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     pairs = []
-    for ((a, b), (mean, p_value)), p_holm in zip(tested.items(), corrected, strict=True):
+    for (a, b), (mean, _) in found_across.items():
         both = [task for task in values[a] if task in values[b]]
         n_clusters = len({clusters[task] for task in both})
-        pairs.append(PairAcross(a, b, len(both), n_clusters, mean, p_value, p_holm, min(1.0, 2.0 ** (1 - n_clusters))))
+        smallest = min(1.0, 2.0 ** (1 - n_clusters))
+        p_value, p_holm = tested.get((a, b)), corrected.get((a, b))
+        pairs.append(PairAcross(a, b, len(both), n_clusters, mean, p_value, p_holm, smallest))
     return tuple(pairs)

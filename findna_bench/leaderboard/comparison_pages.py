@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from findna_bench.evaluation.intervals import FEWEST
 from findna_bench.leaderboard.comparison import ALPHA, Comparison, PairedDifference, Score, TaskComparison
 from findna_bench.leaderboard.markdown import MetricNames, escape, format_entry, percent, short
 from findna_bench.leaderboard.table import Entry
@@ -104,8 +105,8 @@ def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Bloc
     ]
     split = "" if comparison.split == "official" else f", split {comparison.split}"
     sentences = [
-        f"± is the standard deviation over n fits (ddof 1), brackets the 95 % interval over test rows and fits "
-        f"({comparison.n_resamples:,} resamples of groups of related rows).",
+        "± is the standard deviation over n fits (ddof 1), brackets the 95 % interval over groups of related test rows and over "
+        f"fits (rows alone where n is 1), of the same method as in tables; too few: fewer than {FEWEST} rows of the rarer class.",
         *(f"{note}." for note in comparison.notes),
         *_related(compared),
         *_fits(comparison, compared),
@@ -128,7 +129,7 @@ def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Bloc
 def _score(score: Score | None) -> str:
     if score is None:
         return "–"
-    entry = Entry("success", score.value, score.low, score.high, score.seed_sd, score.n_fits)
+    entry = Entry("success", score.value, score.low, score.high, score.seed_sd, score.n_fits, too_few=score.low is None)
     return f"{format_entry(entry, newline=' ')} n={score.n_fits}" + (f" {score.letters}" if score.letters else "")
 
 
@@ -143,16 +144,15 @@ def _related(compared: Sequence[TaskComparison]) -> list[str]:
 
 def _fits(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[str]:
     varied = sorted({v for task in compared for score in task.scores.values() for v in score.varies})
-    pooled = {model.label for model in comparison.models if model.pooled}
     alone = _gathered(
         (name, short(task.task))
         for task in compared
         for name, score in task.scores.items()
-        if score.varies and score.n_fits == 1 and name not in pooled
+        if score.varies and score.n_fits == 1
     )
     said = [f"What a seed changes here: {', '.join(varied)}."] if varied else []
     return said + [
-        f"{name} has one seed where seeds change the fit, so that nothing here covers them: {_listed(tasks)}."
+        f"{name} has one fit of something that varies, so that no interval here covers it and no order is tested: {_listed(tasks)}."
         for name, tasks in alone.items()
     ]
 
@@ -198,7 +198,10 @@ def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> 
     tests = f"{comparison.n_tests} test{'' if comparison.n_tests == 1 else 's'}"
     sentences = (
         "Every difference is the first model's metric minus the second's on the same rows, with its 95 % interval.",
-        f"p (Holm) is corrected for the {tests} of this table; below {ALPHA} the order is evidence, above it is not.",
+        f"p (Holm) is corrected for the {tests} of this table; below {ALPHA} the order of these models, as they were fitted, is "
+        "evidence, above it is not. Where each stands for one pretraining, it says nothing of how they were pretrained: another "
+        "pretraining seed may reverse it.",
+        *_untested(compared),
         "McNemar's test counts right and wrong rows of a pair of fits of one seed, takes rows as independent, and is not "
         "corrected; a dash stands where the two models do not have the same seeds.",
         "Smallest detectable: the true difference that rows and fits like these show in four of five cases (5 % level, uncorrected).",
@@ -212,13 +215,19 @@ def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> 
     )
 
 
+def _untested(compared: Sequence[TaskComparison]) -> list[str]:
+    why = _gathered((d.withheld, short(task.task)) for task in compared for d in task.differences if d.withheld)
+    return [f"Not tested ({reason}): {_listed(list(dict.fromkeys(tasks)))}." for reason, tasks in why.items()]
+
+
 def _difference(d: PairedDifference) -> tuple[str, ...]:
-    interval = f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}]"
-    return (f"{100 * d.value:+.2f} {interval}", _p(d.p_value), _p(d.p_holm), _views(d.mcnemar), percent(d.detectable))
+    interval = "[too few]" if d.low is None or d.high is None else f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}]"
+    detectable = "–" if d.detectable is None else percent(d.detectable)
+    return (f"{100 * d.value:+.2f} {interval}", _p(d.p_value), _p(d.p_holm), _views(d.mcnemar), detectable)
 
 
-def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 1e-4 else "<0.0001"
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}" if value >= 1e-4 else "<0.0001"
 
 
 def _views(values: Sequence[float]) -> str:
@@ -241,14 +250,10 @@ def _across(comparison: Comparison) -> list[_Block]:
     ]
     sentences = [
         f"Over the {len(across.tasks)} tasks that all models have, {across.n_clusters} of them independent; the interval "
-        + ("resamples tasks, rows and fits." if across.n_clusters > 1 else "resamples rows and fits."),
+        + ("is over tasks, rows and fits." if across.n_clusters > 1 else "is over rows and fits."),
         *shared,
     ]
-    blocks = [
-        _Block(
-            "Ranks", ("model", "mean rank", "share of resamples in which it is best"), tuple(ranks), tuple(sentences)
-        )
-    ]
+    blocks = [_Block("Ranks", ("model", "mean rank", "chance of being the best"), tuple(ranks), tuple(sentences))]
     if across.why_no_pairs:
         return [*blocks, _Block("Across tasks", (), (), (f"No signed-rank test: {across.why_no_pairs}.",))]
     rows = tuple(
@@ -264,9 +269,11 @@ def _across(comparison: Comparison) -> list[_Block]:
         for pair in across.pairs
     )
     header = ("pair", "tasks", "independent", "mean difference, points", "p", "p (Holm)", "smallest possible p")
-    tests = f"{len(rows)} test{'' if len(rows) == 1 else 's'}"
+    n_tests = sum(pair.p_value is not None for pair in across.pairs)
+    tests = f"{n_tests} test{'' if n_tests == 1 else 's'}"
     said = (
-        f"Wilcoxon's signed-rank test over independent tasks, exact; Holm's correction over the {tests} of this table."
+        f"Wilcoxon's signed-rank test over independent tasks, exact; Holm's correction over the {tests} of this table. A dash stands "
+        "where one fit of a model stands for something that varies."
     )
     return [*blocks, _Block("Across tasks", header, rows, (said,))]
 

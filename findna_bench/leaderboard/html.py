@@ -112,6 +112,8 @@ def _entry(entry: Entry, place: int | None, scale: tuple[float, float] | None) -
         "low": entry.low,
         "high": entry.high,
         "n": entry.n,
+        "too_few": entry.too_few,
+        "validation": entry.validation,
         "varies": list(entry.varies),
         "flags": list(flags_of(entry.results)),
         "warnings": list(warnings_of(entry.results).values()),

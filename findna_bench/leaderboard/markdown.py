@@ -11,7 +11,16 @@ from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.remarks import fit_warnings
-from findna_bench.leaderboard.table import Entry, Leaderboard, Row, SuiteTable, TaskColumn, best_control, ranked
+from findna_bench.leaderboard.table import (
+    Entry,
+    Leaderboard,
+    Row,
+    SuiteTable,
+    TaskColumn,
+    ranked,
+    reference_control,
+    reference_note,
+)
 from findna_bench.leaderboard.wording import (
     LEGEND,
     Grid,
@@ -26,6 +35,8 @@ from findna_bench.leaderboard.wording import (
 )
 
 __all__ = ["render_markdown"]
+
+BEST = "the best control on validation (the one named, chosen by its validation score)"
 
 
 def render_markdown(
@@ -131,12 +142,12 @@ def _scores(table: SuiteTable) -> list[str]:
 
 
 def _gains(table: SuiteTable) -> list[str]:
-    """Gain over `trivial` first, where it ran, then over the best control of each task."""
+    """Gain over `trivial` first, where it ran, then over the control of each task that is best on validation rows."""
     parts: list[str] = []
     trivial = next((row for row in table.rows if row.control and row.model == "trivial"), None)
     references = [("the control trivial", {c.name: _value(trivial, c) for c in table.columns})] if trivial else []
-    strongest = {c.name: best_control(table.rows, c) for c in table.columns}
-    references.append(("the best control", {name: found and (found[1], found[0]) for name, found in strongest.items()}))
+    chosen = {c.name: reference_control(table.rows, c) for c in table.columns}
+    references.append((BEST, {name: (r.value, r.label) if r else None for name, r in chosen.items()}))
     models = [row for row in table.rows if not row.control]
     for words, reference in references:
         if not models or not any(reference.values()):
@@ -153,6 +164,8 @@ def _gains(table: SuiteTable) -> list[str]:
             for row in models
         ]
         parts += [f"Gain over {words}, points:", "", *_table(header, lines), ""]
+    if models and (unknown := reference_note(table.rows, table.columns)):
+        parts += [f"Controls {escape(unknown)}.", ""]
     return parts
 
 

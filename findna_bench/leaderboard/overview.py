@@ -6,20 +6,20 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from findna_bench.leaderboard.costs import Costs
-from findna_bench.leaderboard.table import Leaderboard, Row, SuiteTable, best_control, described
+from findna_bench.leaderboard.table import Leaderboard, Row, SuiteTable, described, reference_control
 from findna_bench.leaderboard.wording import Grid, parameters, percent, points, row_label
 
 __all__ = ["OVERVIEW_LEGEND", "overview"]
 
 OVERVIEW_LEGEND = (
-    "Gains are in points, over the control trivial and over the best control of each task: the mean over the tasks of the suite's "
+    "Gains are in points, over the control trivial and over the control that is best on validation rows of each task (not on test rows, whose maximum over several controls is above what any of them is worth): the mean over the tasks of the suite's "
     "mean where it is defined (the tables below say why it is not), and in parentheses on how many of the tasks that both "
     "have the model's value is the higher one."
 )
 
 
 def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
-    """One line per row of any table, models first; three columns per table: gain over ``trivial``, over the best control, mean.
+    """One line per row of any table, models first; three columns per table: gain over ``trivial``, over the best control on validation, mean.
 
     None where there is one table and no costs: the table says it all.
     """
@@ -30,7 +30,9 @@ def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
         rows.setdefault(label, [None] * len(board.tables))[index] = row
     header = ["model", "parameters"]
     for table in board.tables:
-        header += [f"{table.name}: {words}" for words in ("over trivial", "over the best control", "mean")]
+        header += [
+            f"{table.name}: {words}" for words in ("over trivial", "over the best control on validation", "mean")
+        ]
     header += ["flags", *(("ns per base", "MFLOP per base", "peak GiB") if costs else ())]
     order = sorted(rows, key=lambda label: any(row.control for row in rows[label] if row))
     lines = []
@@ -80,7 +82,7 @@ def _flags(board: Leaderboard, rows: Sequence[Row | None]) -> str:
 def _standing(table: SuiteTable, row: Row) -> list[str]:
     trivial = next((other for other in table.rows if other.control and other.model == "trivial"), None)
     of_trivial = {c.name: value for c in table.columns if (value := _value(trivial, c.name)) is not None}
-    of_best = {c.name: found[1] for c in table.columns if (found := best_control(table.rows, c))}
+    of_best = {c.name: found.value for c in table.columns if (found := reference_control(table.rows, c))}
     # A control is not set against itself.
     gains = [
         "–" if row is trivial else _gain(table, row, of_trivial),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from findna_bench.leaderboard.remarks import fit_warnings, task_flags
-from findna_bench.leaderboard.table import Leaderboard, SuiteTable, best_control, ranked
+from findna_bench.leaderboard.table import Leaderboard, SuiteTable, ranked, reference_control
 from findna_bench.leaderboard.wording import MetricNames, fits, format_entry, percent, row_label, short
 
 __all__ = ["render_screen"]
@@ -78,10 +78,10 @@ def _rich(table: SuiteTable) -> None:
         mean = percent(row.mean) if row.mean is not None else "-"
         cells += [Text(mean), Text(fits(row)), Text(", ".join(row.flags) or "-")]
         screen.add_row(*cells)
-    gains = ["best control", ""]
+    gains = ["best control on validation", ""]
     for column in table.columns:
-        control = best_control(table.rows, column)
-        gains.append(control[0] if control else "-")
+        control = reference_control(table.rows, column)
+        gains.append(control.label if control else "-")
     screen.add_section()
     screen.add_row(*(Text(cell, style="dim") for cell in (*gains, "", "", "")))
     Console().print(screen)

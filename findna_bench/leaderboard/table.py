@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from findna_bench.cards import SuiteCard
+from findna_bench.errors import OutputError
 from findna_bench.evaluation.shots import few_shot_words
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, flags_of, share_read
 from findna_bench.results.schema import Result
+from findna_bench.results.store import ScoredRows
 
 __all__ = [
     "Entry",
     "Leaderboard",
+    "Reference",
     "Row",
     "SuiteTable",
     "TaskColumn",
@@ -24,6 +29,9 @@ __all__ = [
     "differing_settings",
     "leaderboard",
     "on_newest_data",
+    "reference_control",
+    "reference_note",
+    "schema_note",
     "without_superseded_failures",
 ]
 
@@ -35,7 +43,8 @@ _NAMED_TASKS = 3
 class Entry:
     """One model configuration on one task: the mean over its fits.
 
-    value, low, high: fractions; the interval is the mean of the fits' bootstrap intervals over test rows.
+    value, low, high: fractions; the interval is that of ``compare``: over test rows and, with several fits, over fits. too_few:
+    there is none because there are too few rows of the rarer class.
     spread: standard deviation over seeds (ddof 1), None for one fit and where all fits agree. n: fits. varies: what differed
     between them. reason: why there is no number, or why some fits have none.
     """
@@ -49,6 +58,15 @@ class Entry:
     varies: tuple[str, ...] = ()
     reason: str = ""
     results: tuple[Result, ...] = ()
+    too_few: bool = False
+
+    @property
+    def validation(self) -> float | None:
+        """The main metric on validation rows, mean over fits; None where a fit has none, or where its validation rows are the
+        test rows."""
+        scores = [_validation_score(r) for r in self.results]
+        known = [score for score in scores if score is not None]
+        return statistics.fmean(known) if known and len(known) == len(scores) else None
 
 
 @dataclass(frozen=True)
@@ -125,12 +143,33 @@ class Leaderboard:
         return tuple(map(tuple, found.values()))
 
 
+@dataclass(frozen=True)
+class Reference:
+    """The control that a task's models are set against: the one that is best on validation rows, and its test value.
+
+    unknown: controls that have a test value, but no validation score to be chosen by.
+    """
+
+    label: str
+    value: float
+    unknown: tuple[str, ...] = ()
+
+
+Read = Callable[[Result], ScoredRows]
+
+
 def leaderboard(
-    results: Iterable[Result], *, include_limited: bool = False, registry: Registry | None = None
+    results: Iterable[Result],
+    *,
+    include_limited: bool = False,
+    registry: Registry | None = None,
+    predictions: Read | None = None,
 ) -> Leaderboard:
     """Group results by suite, protocol, split, rows used and configuration; their order makes no difference.
 
-    ``include_limited``: results computed on a part of the rows (``--limit``) are left out unless this is set.
+    ``include_limited``: results computed on a part of the rows (``--limit``) are left out unless this is set. ``predictions``: reads
+    the scored rows of a result (:meth:`~findna_bench.results.store.ResultStore.predictions`), which the interval of a mean over
+    several fits is computed from; without them such means have no interval, and a note says so.
     """
     registry = registry or get_registry()
     notes: list[str] = []
@@ -147,7 +186,9 @@ def leaderboard(
     for r in kept:
         groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
     keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2:]))
-    tables = tuple(_suite_table(*key, groups[key], registry) for key in keys)
+    unread: list[str] = []
+    tables = tuple(_suite_table(*key, groups[key], registry, _Intervals(predictions, unread)) for key in keys)
+    notes += _unread_note(unread) + schema_note(kept)
     return Leaderboard(
         tables,
         tuple(notes),
@@ -206,7 +247,13 @@ def _environment_line(environment: Mapping[str, Any]) -> str:
 
 
 def _suite_table(
-    suite: str, protocol: str, split: str, used: tuple[int, int, str], results: Sequence[Result], registry: Registry
+    suite: str,
+    protocol: str,
+    split: str,
+    used: tuple[int, int, str],
+    results: Sequence[Result],
+    registry: Registry,
+    intervals: _Intervals,
 ) -> SuiteTable:
     card = next((c for c in registry.cards("suites") if c.name == suite), None)
     present = list(dict.fromkeys(r.task_name for r in results))
@@ -215,7 +262,7 @@ def _suite_table(
     columns = tuple(_column(name, [r for r in results if r.task_name == name], card, registry) for name in names)
     scored = {r.task_name for r in results if r.status == "success"}
     missing = tuple(n for n in order if n not in scored)
-    rows = _rows(results, columns, tuple(card.tasks) if card else (), registry)
+    rows = _rows(results, columns, tuple(card.tasks) if card else (), registry, intervals)
     limit, shots, validation = used
     part = ", ".join([f"limit {limit}"] * bool(limit) + [few_shot_words(shots, validation)] * bool(shots))
     return SuiteTable(suite, protocol, split, part, card.summary if card else "", columns, missing, rows)
@@ -250,7 +297,11 @@ def _known_shortcuts(name: str, registry: Registry) -> tuple[str, ...]:
 
 
 def _rows(
-    results: Sequence[Result], columns: Sequence[TaskColumn], suite_tasks: Sequence[str], registry: Registry
+    results: Sequence[Result],
+    columns: Sequence[TaskColumn],
+    suite_tasks: Sequence[str],
+    registry: Registry,
+    intervals: _Intervals,
 ) -> tuple[Row, ...]:
     controls = {card.name for card in registry.cards("models") if card.control}
     groups: dict[tuple[str, str], list[Result]] = {}
@@ -268,7 +319,7 @@ def _rows(
         for column in columns:
             cells = [r for r in group if r.task_name == column.name]
             if cells:
-                entries[column.name] = _entry(cells)
+                entries[column.name] = _entry(cells, intervals)
         sample = (good or group)[0]
         mean, why_not = _mean(entries, columns, [name for name in suite_tasks if not _known_shortcuts(name, registry)])
         rows.append(
@@ -335,7 +386,7 @@ def asked(r: Result) -> tuple[object, ...]:
     return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", *few
 
 
-def _entry(cells: Sequence[Result]) -> Entry:
+def _entry(cells: Sequence[Result], intervals: _Intervals) -> Entry:
     """One cell of a table from the successes and failures of its seeds."""
     good = [r for r in cells if r.status == "success"]
     bad = [r for r in cells if r.status != "success"]
@@ -344,29 +395,93 @@ def _entry(cells: Sequence[Result]) -> Entry:
     if not good:
         assert newest is not None
         return Entry(newest.status, reason=reason)
-    whole = _aggregate(good)
+    whole = _aggregate(good, intervals)
     return replace(whole, reason=f"{len(bad)} more failed: {reason}") if bad and whole.varies else whole
 
 
-def _aggregate(cells: Sequence[Result]) -> Entry:
+def _aggregate(cells: Sequence[Result], intervals: _Intervals) -> Entry:
     by_seed = {r.seed: r for r in sorted(cells, key=lambda r: r.created)}
     ordered = [by_seed[seed] for seed in sorted(by_seed, key=lambda s: -1 if s is None else s)]
-    values = [r.metrics.main.value for r in ordered if r.metrics.main.value is not None]
-    name = ordered[0].metrics.main.name
-    intervals = [i for r in ordered if (i := r.metrics.intervals.get(name)) is not None]
     varies = tuple(dict.fromkeys(v for r in ordered for v in r.protocol.settings.get("seed_varies", [])))
     if not varies:  # one deterministic fit, whatever seed it was asked for with
-        ordered, values, intervals = ordered[:1], values[:1], intervals[:1]
+        ordered = ordered[:1]
+    values = [r.metrics.main.value for r in ordered if r.metrics.main.value is not None]
+    interval = intervals.of(ordered) if len(values) == len(ordered) else None
+    known = all(r.metrics.n_groups is not None for r in ordered)
     return Entry(
         status="success",
         value=statistics.fmean(values) if values else None,
-        low=statistics.fmean(i[0] for i in intervals) if intervals else None,
-        high=statistics.fmean(i[1] for i in intervals) if intervals else None,
+        low=interval[0] if interval else None,
+        high=interval[1] if interval else None,
         spread=_spread(values) if varies else None,
         n=len(ordered),
         varies=varies,
         results=tuple(ordered),
+        too_few=bool(values) and known and all(r.metrics.intervals.get(r.metrics.main.name) is None for r in ordered),
     )
+
+
+@dataclass(frozen=True)
+class _Intervals:
+    """Intervals of entries. unread: collects which could not be computed."""
+
+    predictions: Read | None
+    unread: list[str]
+
+    def of(self, fits: Sequence[Result]) -> tuple[float, float] | None:
+        """As stored for one fit; over rows and fits, from their predictions, for several."""
+        name = fits[0].metrics.main.name
+        stored = [r.metrics.intervals.get(name) for r in fits]
+        if len(fits) == 1 or all(interval is None for interval in stored):
+            return stored[0]
+        try:
+            if self.predictions is None:
+                raise OutputError("nothing says where")
+            return _over_fits([self.predictions(r) for r in fits], name)
+        except OutputError:
+            self.unread.append(f"{fits[0].model.name} on {fits[0].task_name}")
+            return None
+
+
+def _over_fits(fits: Sequence[ScoredRows], metric: str) -> tuple[float, float] | None:
+    """Raises OutputError where the fits' rows are not the same ones."""
+    from findna_bench.evaluation.statistics import Predictions, estimate
+
+    first = fits[0]
+    if any(not np.array_equal(rows.ids, first.ids) or not np.array_equal(rows.labels, first.labels) for rows in fits):
+        raise OutputError("the fits were scored on different rows")
+    groups = next((rows.groups for rows in fits if rows.groups is not None), None)
+    found = estimate(Predictions(first.labels, tuple(rows.scores for rows in fits), groups), metric)
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def _unread_note(unread: Sequence[str]) -> list[str]:
+    if not unread:
+        return []
+    some = ", ".join(unread[:3]) + (f" and {len(unread) - 3} more" if len(unread) > 3 else "")
+    return [f"no interval for means over several fits whose predictions are not there: {some}"]
+
+
+def schema_note(results: Iterable[Result]) -> list[str]:
+    """Which results are of schema 1, and what that means; empty where none is."""
+    everything = list(results)
+    old = [r for r in everything if r.schema_version == 1]
+    if not old:
+        return []
+    names = sorted({r.model.name for r in old})
+    which = "all" if len(old) == len(everything) else f"{len(old)} of {len(everything)}"
+    return [
+        f"{which} results are of schema 1, computed under protocol {', '.join(map(str, sorted({r.protocol_version for r in old})))} "
+        f"by a version before 0.2 ({', '.join(names)}): their stored intervals are percentiles of a bootstrap that mostly took "
+        "every row as independent and are too narrow for rare classes and related rows; nothing in them says which code made a model"
+    ]
+
+
+def _validation_score(r: Result) -> float | None:
+    if r.selection == "test" or r.protocol.settings.get("validation_split") == "test":
+        return None
+    score = (r.validation.get("metrics") or {}).get(r.metrics.main.name)
+    return float(score) if isinstance(score, int | float) else None
 
 
 def _spread(values: Sequence[float]) -> float | None:
@@ -479,14 +594,37 @@ def ranked(rows: Sequence[Row], column: TaskColumn) -> tuple[set[int], set[int]]
     return best, second if len(best) == 1 else set()
 
 
-def best_control(rows: Sequence[Row], column: TaskColumn) -> tuple[str, float] | None:
-    """The strongest control on a task: (name, value)."""
-    scores = [
-        (e.value, row.model)
-        for row in rows
-        if row.control and (e := row.entries.get(column.name)) and e.value is not None
-    ]
-    if not scores:
+def reference_control(rows: Sequence[Row], column: TaskColumn) -> Reference | None:
+    """The control of a task that is best on validation rows, ties going to the first by name; None where no control has both a
+    test value and a validation score.
+
+    Never the best on test rows: the maximum over several test scores lies above what any of them is worth.
+    """
+    known, unknown = [], []
+    for row in rows:
+        entry = row.entries.get(column.name) if row.control else None
+        if entry is None or entry.value is None:
+            continue
+        label = row.model + (f" ({', '.join(row.settings)})" if row.settings else "")
+        if entry.validation is None:
+            unknown.append(label)
+        else:
+            known.append((entry.validation * (-1 if column.higher_is_better else 1), label, entry.value))
+    if not known:
         return None
-    value, model = (max if column.higher_is_better else min)(scores)
-    return model, value
+    _, label, value = min(known)
+    return Reference(label, value, tuple(sorted(unknown)))
+
+
+def reference_note(rows: Sequence[Row], columns: Sequence[TaskColumn]) -> str:
+    """Which controls could not be chosen as reference, and where; empty where all could."""
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        for row in rows:
+            entry = row.entries.get(column.name) if row.control else None
+            if entry is not None and entry.value is not None and entry.validation is None:
+                found.setdefault(row.model, []).append(column.name.partition("/")[2] or column.name)
+    if not found:
+        return ""
+    where = "; ".join(f"{model} on {', '.join(dict.fromkeys(names))}" for model, names in sorted(found.items()))
+    return f"without a validation score, and so no reference: {where}"

@@ -32,8 +32,9 @@ MetricNames = {
 
 LEGEND = (
     "Values are percent. A value is the mean over n fits; ± is the standard deviation over seeds (ddof 1) and is absent where "
-    "one deterministic fit stands for all seeds, or where all fits came to the same value. Brackets hold the 95 % bootstrap interval over test rows (over groups of "
-    "related rows where these are known), averaged over fits; it covers the choice of test rows, not of seeds. "
+    "one deterministic fit stands for all seeds, or where all fits came to the same value. Brackets hold the 95 % interval over "
+    "groups of related test rows and, where n is above 1, over fits, the same as in `findna-bench compare`; with one fit of something "
+    "that varies it covers the choice of test rows alone. [too few] stands where there are fewer than 10 groups of the rarer class. "
     "**Bold** is the best of a column, <u>underlined</u> the runner-up, controls included; a difference inside the "
     "intervals is no evidence of an order: `findna-bench compare` tests one."
 )
@@ -71,7 +72,9 @@ def format_entry(entry: Entry | None, *, newline: str = "<br>") -> str:
     if entry.spread is not None:
         shown = f"{100 * entry.spread:.2f}"
         text += f" ± {shown}" if float(shown) else " ± <0.01"
-    if entry.low is not None and entry.high is not None:
+    if entry.too_few:
+        text += f"{newline}[too few]"
+    elif entry.low is not None and entry.high is not None:
         text += f"{newline}[{100 * entry.low:.1f}, {100 * entry.high:.1f}]"
     return text
 

@@ -20,7 +20,7 @@ from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError, UnknownNameError
-from findna_bench.evaluation.intervals import bootstrap_intervals
+from findna_bench.evaluation.intervals import confidence_intervals
 from findna_bench.evaluation.learning import not_learned
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FineTuning, Preset, draw_settings, preset_settings, trial_settings
@@ -336,7 +336,7 @@ def _outcome(
         metrics=schema.Metrics(
             main=schema.MainMetric(name=name, value=metrics[name], higher_is_better=facts.task.card.higher_is_better),
             all=metrics,
-            intervals=bootstrap_intervals(test.labels, scores, groups, seed=0),
+            intervals=confidence_intervals(test.labels, scores, groups),
             interval_unit="rows" if n_groups == len(test) else "groups",
             n_groups=n_groups,
             groups_by=related_by(test),

@@ -133,16 +133,20 @@ def best_control(
     formulation: str = "best",
     metric: str | None = None,
 ) -> tuple[str, float] | None:
-    """Name and score of the best of ``controls`` over the tasks of :func:`pareto_points`; None where none has all of them."""
+    """Name and score of that of ``controls`` with the best mean on validation rows over the tasks of :func:`pareto_points` (the
+    maximum over several test scores would lie above what any of them is worth); None where none has all tasks and validation
+    scores."""
     found = _scores(results, _costs(rows, cost, formulation), metric)
     scores = [
-        (found.score(tasks), model)
-        for (model, _), tasks in found.values.items()
-        if model in controls and set(found.shared) <= set(tasks)
+        (chosen_by, model, found.score(tasks))
+        for (model, config), tasks in found.values.items()
+        if model in controls
+        and set(found.shared) <= set(tasks)
+        and (chosen_by := found.validation_score(model, config)) is not None
     ]
     if not scores:
         return None
-    score, model = max(scores)
+    _, model, score = max(scores)
     return model, score
 
 
@@ -161,6 +165,14 @@ class _Scores:
     values: Mapping[tuple[str, str], Mapping[str, Sequence[float]]]
     flags: Mapping[tuple[str, str], set[str]]
     shared: Sequence[str]
+    validation: Mapping[tuple[str, str], Mapping[str, Sequence[float | None]]]
+
+    def validation_score(self, model: str, configuration: str) -> float | None:
+        """Mean over the shared tasks; None where a fit has no validation score."""
+        scores = self.validation[model, configuration]
+        known = [[score for score in scores[task] if score is not None] for task in self.shared]
+        complete = all(len(k) == len(scores[task]) for k, task in zip(known, self.shared, strict=True))
+        return _mean([_mean(k) for k in known]) if complete else None
 
     def score(self, tasks: Mapping[str, Sequence[float]]) -> float:
         return _mean([_mean(tasks[task]) for task in self.shared])
@@ -178,6 +190,7 @@ def _scores(results: Sequence[Mapping[str, Any]], costs: Mapping[str, float], me
     kinds = Counter(_kind(r) for r in finished if _base(r["model"]["name"]) in costs)
     kind = max(sorted(kinds), key=lambda k: kinds[k], default=None)
     values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    validation: dict[tuple[str, str], dict[str, list[float | None]]] = defaultdict(lambda: defaultdict(list))
     flags: dict[tuple[str, str], set[str]] = defaultdict(set)
     for result in sorted(finished, key=lambda r: (r["model"]["name"], r["config_id"] or "", r["request_id"])):
         if _kind(result) == kind:
@@ -185,12 +198,22 @@ def _scores(results: Sequence[Mapping[str, Any]], costs: Mapping[str, float], me
             values[key][f"{result['task']['suite']}/{result['task']['name']}"].append(
                 result["metrics"]["main"]["value"]
             )
+            validation[key][f"{result['task']['suite']}/{result['task']['name']}"].append(_on_validation(result))
             flags[key] |= set(result["flags"])
     priced = [set(tasks) for (model, _), tasks in values.items() if _base(model) in costs]
     shared = set.intersection(*priced) if priced else set()
     if not shared:
         raise UsageError("no task was finished by every profiled model, so scores cannot be set against costs")
-    return _Scores(values, flags, sorted(shared))
+    return _Scores(values, flags, sorted(shared), validation)
+
+
+def _on_validation(result: Mapping[str, Any]) -> float | None:
+    """The main metric on validation rows; None where there is none, or where they are the test rows."""
+    if result.get("selection") == "test":
+        return None
+    metrics = (result.get("validation") or {}).get("metrics") or {}
+    score: float | None = metrics.get(result["metrics"]["main"]["name"])
+    return score
 
 
 def _base(model: str) -> str:
@@ -245,7 +268,7 @@ def plot_pareto(
     if control is not None:
         panel.axhline(100 * control[1], color=_COLOURS[1], linestyle="--", linewidth=1)
         panel.annotate(
-            f"best control: {control[0]}", (0, 100 * control[1]), xycoords=("axes fraction", "data"), xytext=(4, 3),
+            f"best control on validation: {control[0]}", (0, 100 * control[1]), xycoords=("axes fraction", "data"), xytext=(4, 3),
             textcoords="offset points", fontsize=8, color=_COLOURS[1],
         )  # fmt: skip
     # To the right edge: beyond its last point the front goes on at that score.

@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 
 from findna_bench.cards import METRICS
 from findna_bench.errors import ModelError
-from findna_bench.evaluation.metrics import WeightedMetrics, compute_metrics
+from findna_bench.evaluation.metrics import compute_metrics, linearise
 
 
 def reference(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
@@ -64,11 +64,28 @@ def test_row_weights_mean_repeated_rows() -> None:
     weights = np.stack(
         [np.bincount(rng.integers(len(labels), size=len(labels)), minlength=len(labels)) for _ in range(5)]
     )
-    found = WeightedMetrics(labels, scores)(weights)
-    for r, row in enumerate(weights):
+    for row in weights:
+        found = linearise(labels, scores, row)
         repeated = np.repeat(np.arange(len(labels)), row)
         for name, value in reference(labels[repeated], scores[repeated]).items():
-            assert found[name][r] == pytest.approx(value, abs=1e-12), name
+            assert found[name].value == pytest.approx(value, abs=1e-12), name
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), n_classes=st.integers(2, 4), levels=st.sampled_from([2, 5, 10**6]))
+def test_slopes_are_the_derivatives_with_respect_to_row_weights(seed: int, n_classes: int, levels: int) -> None:
+    labels, scores = draw(seed, 25, n_classes, levels)
+    weights = 0.5 + np.random.default_rng(seed).random(len(labels))
+    step = 1e-5
+    found = linearise(labels, scores, weights)
+    for i in range(len(labels)):
+        more, less = weights.copy(), weights.copy()
+        more[i], less[i] = more[i] + step, less[i] - step
+        up, down = (linearise(labels, scores, w, slopes=False) for w in (more, less))
+        for name in METRICS:
+            slope = found[name].slope
+            assert slope is not None
+            assert slope[i] == pytest.approx((up[name].value - down[name].value) / (2 * step), abs=1e-8), name
 
 
 def test_undefined_is_none_and_a_constant_prediction_is_worth_nothing() -> None:

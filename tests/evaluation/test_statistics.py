@@ -50,13 +50,14 @@ def test_one_deterministic_fit_has_the_binomial_interval() -> None:
 def test_a_difference_is_that_of_the_paired_t_test() -> None:
     rng = np.random.default_rng(1)
     first = rng.random((1, 2000)) < 0.8
-    second = np.where(rng.random((1, 2000)) < 0.15, rng.random((1, 2000)) < 0.7, first)
-    found = compare(from_right(first), from_right(second), "accuracy", n_resamples=4000)
+    second = np.where(rng.random((1, 2000)) < 0.15, rng.random((1, 2000)) < 0.75, first)
+    found = compare(from_right(first), from_right(second), "accuracy")
     reference = stats.ttest_rel(first[0].astype(float), second[0].astype(float))
     assert found.value == pytest.approx(first.mean() - second.mean())
-    assert found.p_value == pytest.approx(reference.pvalue, abs=0.01)
+    assert found.p_value == pytest.approx(reference.pvalue, rel=0.02)
     interval = reference.confidence_interval()
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=0.001)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=0.0002)
+    assert 0.01 < reference.pvalue < 0.1
 
 
 def test_any_metric_can_be_compared() -> None:
@@ -106,7 +107,7 @@ def test_seeds_add_their_own_uncertainty_and_more_seeds_less_of_it() -> None:
 def test_a_perfect_score_is_not_a_certain_one() -> None:
     found = estimate(from_right(np.ones((2, 300), dtype=bool)), "accuracy")
     assert found.value == found.high == 1.0
-    assert found.low == pytest.approx(stats.binomtest(300, 300).proportion_ci(method="exact").low)
+    assert found.low == pytest.approx(stats.binomtest(300, 300).proportion_ci(method="wilson").low, abs=0.001)
 
 
 @settings(max_examples=50, deadline=None)
@@ -253,11 +254,11 @@ def test_nominal_levels_hold_for_related_rows_and_seed_effects(scenario: str) ->
     rng = np.random.default_rng(7)
     accuracy, repeats = SCENARIOS[scenario][0], 1000
     covered = rejected = uneven = 0
-    for repeat in range(repeats):
+    for _ in range(repeats):
         first, second = simulate(rng, *SCENARIOS[scenario])
         kept = max(1, len(second.scores) - 2)
         fewer = Predictions(second.labels, second.scores[:kept], second.groups, second.seeds[:kept])
-        found = analyse({"a": first, "b": second, "fewer": fewer}, "accuracy", n_resamples=300, seed=repeat)
+        found = analyse({"a": first, "b": second, "fewer": fewer}, "accuracy")
         covered += found.estimates["a"].low <= accuracy <= found.estimates["a"].high
         rejected += found.differences["a", "b"].p_value < 0.05
         uneven += found.differences["a", "fewer"].p_value < 0.05
@@ -281,19 +282,19 @@ def test_seeds_of_one_draw_are_not_independent() -> None:
     assert found.estimates["pooled"].value == pytest.approx(right.mean())
     assert found.estimates["pooled"].seed_sd == pytest.approx(0.1, abs=0.02)
     assert found.estimates["pooled"].se > 1.5 * found.estimates["naive"].se
-    assert found.resampled["pooled"][0] == pytest.approx(right.mean())
-    assert found.resampled["pooled"][1:].std() > 1.5 * found.resampled["naive"][1:].std()
+    assert found.drawn["pooled"][0] == pytest.approx(right.mean())
+    assert found.drawn["pooled"][1:].std() > 1.5 * found.drawn["naive"][1:].std()
     with pytest.raises(ValueError, match="draw"):
         Predictions(seeds.labels, seeds.scores, None, seeds.seeds, draws[:2])
 
 
-def test_all_pairs_are_compared_on_the_same_resamples() -> None:
+def test_all_pairs_are_compared_on_the_same_rows() -> None:
     rng = np.random.default_rng(5)
     models = {name: from_right(rng.random((5, 500)) < chance) for name, chance in (("a", 0.9), ("b", 0.7), ("c", 0.7))}
-    found = compare_all(models, "accuracy", n_resamples=300)
+    found = compare_all(models, "accuracy")
     assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert found["a", "b"] == compare(models["a"], models["b"], "accuracy", n_resamples=300)
+    assert found["a", "b"] == compare(models["a"], models["b"], "accuracy")
     assert found["a", "b"].p_value < 1e-4
     assert len(found["a", "b"].mcnemar) == 5
     uneven = Predictions(models["a"].labels, models["a"].scores[:1], None, (0,))
-    assert compare(uneven, models["b"], "accuracy", n_resamples=300).p_value < 1e-4
+    assert compare(uneven, models["b"], "accuracy").p_value < 1e-4

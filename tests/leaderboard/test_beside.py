@@ -172,7 +172,7 @@ def test_one_seed_that_differs_keeps_the_whole_row_apart(published: Any, changes
 def board_of_two_suites(registry: Registry) -> Leaderboard:
     rows = {"m": (0.9, 0.6), "trivial": (0.5, 0.5), "strong": (0.7, 0.7)}
     results = [
-        result(model, f"toy/{task}", value)
+        result(model, f"toy/{task}", value, validation={"metrics": {"accuracy": 0.9 if model == "strong" else 0.5}})
         for model, values in rows.items()
         for task, value in zip(("one", "two"), values, strict=True)
     ]
@@ -180,7 +180,9 @@ def board_of_two_suites(registry: Registry) -> Leaderboard:
     return leaderboard(results, registry=registry)
 
 
-def test_the_overview_gives_gains_over_trivial_then_over_the_best_control(registry: Registry, tmp_path: Path) -> None:
+def test_the_overview_gives_gains_over_trivial_then_over_the_best_control_on_validation(
+    registry: Registry, tmp_path: Path
+) -> None:
     costs = read_costs(profile(tmp_path))
     grid = overview(board_of_two_suites(registry), costs)
     assert grid is not None
@@ -188,13 +190,13 @@ def test_the_overview_gives_gains_over_trivial_then_over_the_best_control(regist
     assert list(lines) == ["m", "strong (control)", "trivial (control)"]
     m = lines["m"]
     assert m["toy, probe: over trivial"] == "+25.00 (2 of 2)"
-    assert m["toy, probe: over the best control"] == "+5.00 (1 of 2)"
+    assert m["toy, probe: over the best control on validation"] == "+5.00 (1 of 2)"
     assert m["toy, probe: mean"] == "75.00"
     # One of the suite's two tasks has no number: there is no mean, so there is no mean gain either.
     assert (m["other, probe: over trivial"], m["other, probe: mean"]) == ("(0 of 1)", "–")
     assert m["flags"] == "untrained (other, probe)"
     assert (m["ns per base"], m["MFLOP per base"], m["peak GiB"]) == ("2,000", "3", "0.5")
-    assert lines["strong (control)"]["toy, probe: over the best control"] == "–"
+    assert lines["strong (control)"]["toy, probe: over the best control on validation"] == "–"
     one_suite = leaderboard([result("m", "toy/one", 0.9)], registry=registry)
     assert "## Overview" not in render_markdown(one_suite)
     page = render_markdown(board_of_two_suites(registry))

@@ -132,6 +132,49 @@ def test_p_values_are_corrected_over_the_whole_table_and_letters_follow_them(
     assert other.tasks[0].scores["good"].value == pytest.approx(2 * two.tasks[0].scores["good"].value - 1, abs=0.02)
 
 
+def test_one_fit_of_something_that_varies_is_not_tested(add: Add, tmp_path: Path, registry: Registry) -> None:
+    for task in ("one", "two"):
+        for seed in range(3):
+            add("good", 0.9, task, seed)
+            add("fair", 0.7, task, seed)
+        add("once", 0.6, task)
+        add("fixed", 0.6, task, protocol={"settings": {"seed_varies": []}})
+    found = compare_models(tmp_path, ["good", "fair", "once", "fixed"], registry=registry)
+    assert found.n_tests == 6  # three pairs without "once" on each of two tasks
+    for task in found.tasks:
+        for pair in task.differences:
+            tested = "once" not in (pair.first, pair.second)
+            assert (pair.p_value is not None, pair.p_holm is not None, bool(pair.mcnemar)) == (tested, tested, tested)
+            assert pair.withheld == ("" if tested else "one fit of once")
+            assert pair.low is not None
+        assert task.scores["once"].letters == ""
+        assert all(task.scores[name].letters for name in ("good", "fair", "fixed"))
+    assert found.across is not None
+    assert {(p.first, p.second) for p in found.across.pairs if p.p_value is None} == {
+        ("good", "once"), ("fair", "once"), ("once", "fixed"),
+    }  # fmt: skip
+    page = render_comparison_markdown(found)
+    assert "Not tested (one fit of once): one, two." in page
+    assert (
+        "once has one fit of something that varies, so that no interval here covers it and no order is tested" in page
+    )
+    assert found.tasks[0].scores["fixed"].n_fits == 1
+    json.dumps(found.to_dict())
+
+
+def test_a_comparison_of_too_few_rows_says_so(add: Add, tmp_path: Path, registry: Registry) -> None:
+    few = np.arange(12)
+    for name, right in (("a", 0.9), ("b", 0.5)):
+        for seed in range(2):
+            add(name, right, seed=seed, rows=few)
+    found = compare_models(tmp_path, ["a", "b"], metric="mcc", registry=registry)
+    (pair,) = found.tasks[0].differences
+    assert (pair.low, pair.p_value, found.n_tests) == (None, None, 0)
+    assert "few rows of the rarer class" in pair.withheld
+    page = render_comparison_markdown(found)
+    assert page.count(r"\[too few\]") == 3  # two scores and their difference
+
+
 def test_draws_count_once_however_many_seeds_each_has(add: Add, tmp_path: Path, registry: Registry) -> None:
     chances = {"net@random": 0.6, "net@random:1": 0.7, "net@random:10": 0.8}
     for name, right in chances.items():
@@ -263,7 +306,7 @@ def test_related_rows_count_once_where_the_data_are_those_that_were_scored(
 def test_tasks_that_share_loci_are_one_observation(add: Add, tmp_path: Path, registry: Registry) -> None:
     for task in ("one", "two", "two-clean", *MARKS):
         for name, right in (("a", 0.95), ("b", 0.6)):
-            add(name, right, task)
+            add(name, right, task, protocol={"settings": {"seed_varies": []}})
     across = compare_models(tmp_path, ["a", "b"], registry=registry).across
     assert across is not None
     assert across.n_clusters == 3

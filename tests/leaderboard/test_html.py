@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from findna_bench.leaderboard.audits import Verdict
@@ -19,6 +20,7 @@ from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.published import Figure, Paper
 from findna_bench.leaderboard.table import leaderboard
 from findna_bench.results.schema import Result
+from findna_bench.results.store import ScoredRows
 
 HOSTILE = '<img src=x onerror="window.owned=1"></script ><script>window.owned=1</script>'
 
@@ -43,6 +45,7 @@ def result(model: str, value: float, *, seed: int = 0, task: str = "species4", p
                 "counts": {"test": {"a": 60, "b": 40}},
             },
             "seed": seed,
+            "validation": {"metrics": {"accuracy": value}},
             "n_effective_seeds": 2,
             "protocol": {"name": "probe", "settings": {"seed_varies": ["validation draw"]}},
             "metrics": {
@@ -110,11 +113,21 @@ PAPER = Paper(
 )  # fmt: skip
 
 
+def scored_rows(result: Result) -> ScoredRows:
+    """Any, so that means over seeds have intervals."""
+    labels = np.arange(100) % 2
+    scores = np.random.default_rng(result.seed).random((100, 2)) + np.eye(2)[labels]
+    return ScoredRows(np.arange(100).astype(str), labels, scores)
+
+
 @pytest.fixture
 def page(browser: Any, results: list[Result], tmp_path: Path) -> Iterator[Any]:
     path = tmp_path / "index.html"
     path.write_text(
-        render_html(leaderboard(results), title=HOSTILE, papers=[PAPER], audits=AUDITS, costs=COSTS), encoding="utf-8"
+        render_html(
+            leaderboard(results, predictions=scored_rows), title=HOSTILE, papers=[PAPER], audits=AUDITS, costs=COSTS
+        ),
+        encoding="utf-8",
     )
     browser.get_log("browser"), browser.get_log("performance")  # what earlier pages left
     browser.get(path.as_uri())
@@ -230,7 +243,7 @@ def test_the_plot_sets_scores_against_the_chosen_cost_and_joins_the_front(page: 
     assert drawn() == ["large: 90.50, 900 k", "small: 70.50, 1 k", "x@random: 50.50, 1 k, untrained"]
     assert corners() == 1  # from small up to large; x@random costs as much as small and is worse
     assert len(page.find_elements("css selector", "#pareto circle.flagged")) == 1
-    assert texts(page, "#pareto text.reference") == ["best control: kmer"]
+    assert texts(page, "#pareto text.reference") == ["best control on validation: kmer"]
     page.execute_script(
         "const c = document.getElementById('cost'); c.value = 'flops_per_base'; c.dispatchEvent(new Event('change'))"
     )

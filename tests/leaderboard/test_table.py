@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
+from findna_bench.evaluation.intervals import confidence_intervals
+from findna_bench.evaluation.metrics import compute_metrics
+from findna_bench.leaderboard.comparison import compare_models
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
-from findna_bench.leaderboard.table import Leaderboard, Row, leaderboard
+from findna_bench.leaderboard.table import Leaderboard, Row, leaderboard, reference_control
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
-from findna_bench.results.store import ResultStore
+from findna_bench.results.store import ResultStore, ScoredRows
 
 TASKS = ("one", "two", "three")
 
@@ -80,6 +85,7 @@ def result(name: str = "m", on: str = "one", value: float = 0.8, seed: int = 0, 
             "all": {"accuracy": value},
             "intervals": {"accuracy": [value - 0.05, value + 0.05]},
         },
+        "validation": {"metrics": {"accuracy": 0.5}},
         "created": "2026-01-01T00:00:00+00:00",
     }
     if changes.get("status", "success") != "success":
@@ -203,7 +209,7 @@ def test_limited_results_are_left_out_unless_asked_for(registry: Registry) -> No
     results = [*suite(tasks=("one",)), *suite("tried", tasks=("one",), limit=10, flags=["limit 10"])]
     board = leaderboard(results, registry=registry)
     assert set(rows(board)) == {"m"}
-    assert board.notes == ("3 results computed with --limit are left out; --include-limited shows them",)
+    assert board.notes[0] == "3 results computed with --limit are left out; --include-limited shows them"
     whole, part = leaderboard(results, registry=registry, include_limited=True).tables
     assert (whole.name, part.name) == ("toy, probe", "toy, probe, limit 10")
     assert [row.model for row in whole.rows] == ["m"]
@@ -219,9 +225,82 @@ def test_a_control_on_other_rows_is_no_control(registry: Registry) -> None:
     model = suite(tasks=("one",))
     board = leaderboard([*lucky, *few, *model], registry=registry, include_limited=True)
     page = render_markdown(board)
-    assert "Gain over the best control" not in page
+    assert "Gain over the best control on validation" not in page
     alike = leaderboard([*few, *model, *suite("coin", tasks=("one",))], registry=registry)
-    assert render_markdown(alike).count("Gain over the best control") == 1
+    assert render_markdown(alike).count("Gain over the best control on validation") == 1
+
+
+def test_the_reference_control_is_chosen_on_validation_rows(registry: Registry) -> None:
+    """A model exactly as good as five controls, n = 100: the maximum of their test scores shows -4.5 points."""
+    rng = np.random.default_rng(0)
+    gains, lost = [], []
+    for _ in range(300):
+        test, validation = rng.binomial(100, 0.8, (2, 6)) / 100
+        results = [
+            result(
+                "m" if i == 5 else "coin", "one", test[i], validation={"metrics": {"accuracy": validation[i]}},
+                config=f"c{i}", varies=(),
+            )
+            for i in range(6)
+        ]  # fmt: skip
+        (table,) = leaderboard(results, registry=registry).tables
+        found = reference_control(table.rows, table.columns[0])
+        assert found is not None
+        assert found.value in test[:5][validation[:5] == validation[:5].max()]
+        gains.append(test[5] - found.value)
+        lost.append(test[5] - test[:5].max())
+    assert np.mean(lost) == pytest.approx(-0.045, abs=0.006)
+    assert np.mean(gains) == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_control_without_a_validation_score_is_no_reference_and_is_named(registry: Registry) -> None:
+    model = suite(tasks=("one",))
+    unknown = suite("coin", tasks=("one",), validation={"metrics": {"accuracy": None}})
+    chosen_on_test = suite("coin", tasks=("one",), selection="test", config="c2")
+    for controls in (unknown, chosen_on_test):
+        page = render_markdown(leaderboard([*model, *controls], registry=registry))
+        assert "Gain over the best control" not in page
+        assert "Controls without a validation score, and so no reference: coin on one." in page
+    known = suite("coin", tasks=("one",), config="c3", strand="rc-mean")
+    page = render_markdown(leaderboard([*model, *unknown, *known], registry=registry))
+    assert "over coin (strand rc-mean)" in page
+
+
+def test_one_cell_has_one_interval_in_tables_and_in_a_comparison(tmp_path: Path, registry: Registry) -> None:
+    rng = np.random.default_rng(0)
+    store, labels, groups = ResultStore(tmp_path), np.arange(200) % 2, np.arange(200) // 4
+    for name, seeds in (("m", (0, 1, 2)), ("coin", (0,))):
+        for seed in seeds:
+            scores = np.eye(2)[np.where(rng.random(200) < 0.8, labels, 1 - labels)]
+            values = compute_metrics(labels, scores)
+            metrics = {
+                "main": {"name": "accuracy", "value": values["accuracy"]}, "all": values, "interval_unit": "groups",
+                "intervals": confidence_intervals(labels, scores, groups), "n_groups": 50, "groups_by": "as told",
+            }  # fmt: skip
+            one = result(name, "one", seed=seed, metrics=metrics, varies=("row order",) if name == "m" else ())
+            one = one.model_copy(update={"identity": hashlib.sha256(one.request_id.encode()).hexdigest()})
+            store.write(one, ScoredRows(np.array([f"r{i}" for i in range(200)]), labels, scores, groups))
+    results = store.load()
+    board = rows(leaderboard(results, registry=registry, predictions=store.predictions))
+    (task,) = compare_models(tmp_path, ["m", "coin"], registry=registry).tasks
+    assert (task.n_groups, task.groups) == (50, "as told")
+    for name in ("m", "coin"):
+        entry, score = board[name].entries["toy/one"], task.scores[name]
+        assert entry.low is not None
+        assert (entry.low, entry.high) == (score.low, score.high)
+    unread = leaderboard(results, registry=registry)
+    assert rows(unread)["m"].entries["toy/one"].low is None
+    assert unread.notes == ("no interval for means over several fits whose predictions are not there: m on toy/one",)
+
+
+def test_too_few_is_said_and_schema_1_is_named(registry: Registry) -> None:
+    few = {"metrics": {"intervals": {"accuracy": None}, "n_groups": 8, "interval_unit": "rows"}}
+    board = leaderboard([result(varies=(), **few)], registry=registry)
+    assert "80.00**<br>[too few]" in render_markdown(board)
+    assert not board.notes
+    old = leaderboard([result(varies=(), schema_version=1), result("n", varies=())], registry=registry)
+    assert "1 of 2 results are of schema 1, computed under protocol 1 by a version before 0.2 (m)" in old.notes[0]
+    assert "[75.0, 85.0]" in render_markdown(old)  # as it was stored
 
 
 def test_other_splits_are_other_tables_and_older_data_leave(registry: Registry) -> None:
@@ -232,7 +311,7 @@ def test_other_splits_are_other_tables_and_older_data_leave(registry: Registry) 
     older = suite("old", tasks=("one",), task={"data_digest": "before"}, created="2025-01-01T00:00:00+00:00")
     board = leaderboard([*suite(tasks=("one",)), *older], registry=registry)
     assert set(rows(board)) == {"m"}
-    assert board.notes == ("3 results on older data of the same tasks are left out",)
+    assert board.notes[0] == "3 results on older data of the same tasks are left out"
 
 
 def test_the_same_results_give_the_same_bytes_in_any_order(registry: Registry) -> None:

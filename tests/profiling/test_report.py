@@ -175,10 +175,24 @@ def test_configurations_of_a_model_are_points_of_their_own() -> None:
     }
 
 
-def test_the_best_control_is_scored_on_the_same_tasks() -> None:
-    controls = [result("coin", "a", 0.5), result("coin", "b", 0.5), result("kmer", "a", 0.9), result("kmer", "b", 0.7)]
-    everything = [*RESULTS, *controls, result("kmer", "c", 0.1), result("partly", "a", 1.0)]
-    rows, names = [BASE, OTHER], {"coin", "kmer", "partly"}
+def test_the_best_control_on_validation_is_scored_on_the_same_tasks() -> None:
+    def control(model: str, task: str, value: float, validated: float | None = 0.5) -> dict[str, Any]:
+        return result(model, task, value, validation={"metrics": {"accuracy": validated}})
+
+    controls = [
+        control("coin", "a", 0.5),
+        control("coin", "b", 0.5),
+        control("kmer", "a", 0.9),
+        control("kmer", "b", 0.7, 0.6),
+    ]
+    lucky = [
+        control("lucky", "a", 1.0, 0.1),
+        control("lucky", "b", 1.0),
+        result("unknown", "a", 1.0),
+        result("unknown", "b", 1.0),
+    ]
+    everything = [*RESULTS, *controls, *lucky, control("kmer", "c", 0.1), control("partly", "a", 1.0)]
+    rows, names = [BASE, OTHER], {"coin", "kmer", "partly", "lucky", "unknown"}
     assert best_control(everything, rows, names, formulation="published") == ("kmer", pytest.approx(0.8))
     assert best_control(RESULTS, rows, names, formulation="published") is None
     assert [p.model for p in pareto_points(everything, rows, formulation="published")] == ["first", "second@random"]
