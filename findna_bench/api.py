@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from findna_bench.evaluation.metrics import compute_metrics as compute_metrics
     from findna_bench.evaluation.presets import LogisticProbe as LogisticProbe
     from findna_bench.leaderboard.comparison import Comparison as Comparison
+    from findna_bench.matrix.plan import Plan as Plan
     from findna_bench.models.backbone import Adapted as Adapted
     from findna_bench.models.backbone import Backbone as Backbone
     from findna_bench.models.backbone import Checkpoint as Checkpoint
@@ -47,6 +48,7 @@ _HOME = {
     "Checkpoint": "findna_bench.models.backbone",
     "Adapted": "findna_bench.models.backbone",
     "LoadedModel": "findna_bench.models.loading",
+    "Plan": "findna_bench.matrix.plan",
     "Result": "findna_bench.results.schema",
     "Objective": "findna_bench.training.objective",
     "PretrainReport": "findna_bench.training.pretrain",
@@ -197,68 +199,50 @@ def load_task(name: str | PathLike[str], *, data_dir: str | PathLike[str] | None
 
 
 def run(
-    models: Sequence[str],
-    tasks: Sequence[str] = (),
+    models: str | Sequence[str],
+    tasks: str | Sequence[str] = (),
     *,
-    suite: str | Sequence[str] | None = None,
-    protocol: str = "probe",
-    seeds: int | Sequence[int] = 5,
-    weights: Mapping[str, str] | None = None,
-    output_dir: str | PathLike[str] = "results",
-    data_dir: str | PathLike[str] | None = None,
+    suite: str | Sequence[str] = (),
     **options: Any,
 ) -> list[Result]:
-    """Run models on tasks as ``findna-bench run`` does; ``options`` are the other fields of its request.
+    """Run models on tasks as ``findna-bench run`` does.
 
-    Returns the results of all cells, in the order models x tasks x seeds; failed ones have a status that is not ``success``.
+    Args:
+        models: names, as ``--models`` takes them.
+        tasks: names or paths.
+        suite: named lists of tasks.
+        options: the other fields of :class:`~findna_bench.requests.run_request.RunRequest`: ``protocol``, ``seeds``,
+            ``weights``, ``output_dir``, ...
+
+    Returns:
+        The results of all cells, in the order models x tasks x seeds; failed ones have a status that is not ``success``.
+
+    Raises:
+        UsageError: a name or an option is wrong; before any work.
+
+    Example:
+        >>> fb.run(["findna-tiny", "kmer"], ["demo/species4"], seeds=2, output_dir="results")  # doctest: +SKIP
     """
     from findna_bench.matrix.run import run as run_matrix
+    from findna_bench.requests.options import build
+    from findna_bench.requests.run_request import RunRequest
 
-    return run_matrix(_request(models, tasks, suite, protocol, seeds, weights, output_dir, data_dir, options))
+    return run_matrix(build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options}))
 
 
 def plan(
-    models: Sequence[str],
-    tasks: Sequence[str] = (),
+    models: str | Sequence[str],
+    tasks: str | Sequence[str] = (),
     *,
-    suite: str | Sequence[str] | None = None,
-    protocol: str = "probe",
-    seeds: int | Sequence[int] = 5,
-    weights: Mapping[str, str] | None = None,
-    output_dir: str | PathLike[str] = "results",
-    data_dir: str | PathLike[str] | None = None,
+    suite: str | Sequence[str] = (),
     **options: Any,
-) -> Any:
+) -> Plan:
     """What :func:`run` with the same arguments would do; opens no data and no weights."""
     from findna_bench.matrix.plan import plan as make_plan
+    from findna_bench.requests.options import build
+    from findna_bench.requests.run_request import RunRequest
 
-    return make_plan(_request(models, tasks, suite, protocol, seeds, weights, output_dir, data_dir, options))
-
-
-def _request(
-    models: Sequence[str],
-    tasks: Sequence[str],
-    suite: str | Sequence[str] | None,
-    protocol: str,
-    seeds: int | Sequence[int],
-    weights: Mapping[str, str] | None,
-    output_dir: str | PathLike[str],
-    data_dir: str | PathLike[str] | None,
-    options: Mapping[str, Any],
-) -> Any:
-    from findna_bench.matrix.request import RunRequest
-
-    return RunRequest(
-        models=_names(models),
-        tasks=_names(tasks),
-        suites=_names(suite or ()),
-        protocol=protocol,
-        seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
-        weights=dict(weights or {}),
-        output_dir=Path(output_dir),
-        data_dir=Path(data_dir) if data_dir is not None else None,
-        **options,
-    )
+    return make_plan(build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options}))
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def requested(request: type[Any]) -> Callable[[Verb], Callable[..., Any]]:
 
         def command(ctx: typer.Context, **values: Any) -> Any:
             config = values.pop("config")
-            given = {o.field: _meant(o, values.pop(o.field)) for o in options if _was_given(ctx, o)}
+            given = {o.field: _meant(o, o.kind.from_shell(values[o.field])) for o in options if _was_given(ctx, o)}
             file = {} if config is None else _read_config(config, ctx.command.name or "", options)
             mine = build(request, {**file, **given})
             return function(mine, **{parameter.name: values[parameter.name] for parameter in own})

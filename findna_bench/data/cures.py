@@ -15,13 +15,13 @@ from findna_bench.data.splits import overlap_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import contig_name
 from findna_bench.errors import DataError
+from findna_bench.requests.splits import parse_split
 
 __all__ = [
     "CURES_VERSION",
     "GROUPING_VERSION",
     "LEAST_GROUPS",
     "Cured",
-    "SplitChoice",
     "chromosome_split",
     "components",
     "cropped",
@@ -30,7 +30,6 @@ __all__ = [
     "joined",
     "length_matched",
     "not_evaluable",
-    "parse_split",
     "partition",
     "pooled_rows",
     "regrouped",
@@ -331,33 +330,6 @@ def cropped(table: SequenceTable, length: int) -> SequenceTable:
     return replace(table, sequences=sequences, start=start, end=start + size)
 
 
-@dataclass(frozen=True)
-class SplitChoice:
-    """What ``--split`` names. how: ``grouped`` or ``chromosome``. fold, k: of grouped folds. contigs: held out for test, empty = drawn."""
-
-    how: str
-    fold: int = 0
-    k: int | None = None
-    contigs: tuple[str, ...] = ()
-
-
-def parse_split(text: str) -> SplitChoice:
-    """``grouped``, ``grouped:2/5``, ``chromosome``, ``chromosome:20`` or ``chromosome:20+22`` (with or without ``chr``).
-
-    Raises:
-        ValueError: anything else.
-    """
-    how, colon, rest = text.partition(":")
-    fold, separator, k = rest.partition("/")
-    if how in ("grouped", "chromosome") and not colon:
-        return SplitChoice(how)
-    if how == "grouped" and separator and fold.isdecimal() and k.isdecimal() and int(fold) < int(k) and int(k) > 1:
-        return SplitChoice(how, int(fold), int(k))
-    if how == "chromosome" and rest and all(name.strip() for name in rest.split("+")):
-        return SplitChoice(how, contigs=tuple(dict.fromkeys(contig_name(name) for name in rest.split("+"))))
-    raise ValueError(f"split {text!r} is none of official, grouped, grouped:FOLD/K, chromosome, chromosome:NAME[+NAME]")
-
-
 def resplit(
     tables: Mapping[str, SequenceTable],
     names: Sequence[str],
@@ -366,14 +338,15 @@ def resplit(
     *,
     groups: np.ndarray | None = None,
 ) -> Cured:
-    """The splits that ``--split`` names (see :func:`parse_split`), made from all rows. groups: as :func:`regrouped` takes them.
+    """The splits that ``--split`` names (see :func:`~findna_bench.requests.splits.parse_split`), made from all rows. groups: as :func:`regrouped` takes them.
 
     Raises:
         ValueError: the text is not a split. DataError: as the splits themselves.
     """
     choice = parse_split(split)
     if choice.how == "chromosome":
-        return chromosome_split(tables, names, choice.contigs, seed=seed)
+        held_out = tuple(dict.fromkeys(map(contig_name, choice.contigs)))
+        return chromosome_split(tables, names, held_out, seed=seed)
     return regrouped(tables, names, seed, fold=choice.fold, k=choice.k, groups=groups)
 
 

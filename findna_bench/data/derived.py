@@ -25,7 +25,6 @@ from findna_bench.data.cures import (
     GROUPING_VERSION,
     components,
     cropped,
-    parse_split,
     pooled_rows,
     resplit,
 )
@@ -34,6 +33,7 @@ from findna_bench.data.store import count_classes
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.errors import DataError, OutputError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash, write_atomic
+from findna_bench.requests.splits import parse_split
 
 __all__ = ["Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "stacked", "write_row_manifest"]
 

@@ -317,7 +317,7 @@ def open_task(
     """Open a task by name, path or reference. Nothing is read but a manifest; a path is read whole.
 
     offline: only changes the message about missing data; opening never asks the network. split: ``official``, or another
-    split of all its rows, see :func:`findna_bench.data.cures.parse_split`.
+    split of all its rows, see :func:`findna_bench.requests.splits.parse_split`.
 
     Raises:
         UnknownNameError, UsageError: no such task or path.

@@ -38,6 +38,7 @@ from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling
 from findna_bench.models.precision import compute_precision
 from findna_bench.models.windows import WindowPolicy
+from findna_bench.requests.run_request import SELECTIONS, STRANDS
 from findna_bench.sequences.batches import length_batches
 from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
@@ -49,8 +50,6 @@ logger = logging.getLogger(__name__)
 Counted = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
 """Told (coverage, batch) of every table that is read."""
 
-SELECTIONS = ("validation", "last", "test")
-STRANDS = ("forward", "rc-mean", "rc-logit-mean", "rc-augment")
 _CPU_TOKENS = 16_384
 """Tokens read at once on the CPU; on other devices a whole step, until memory says otherwise."""
 _CHECKPOINT_SECONDS = 30.0

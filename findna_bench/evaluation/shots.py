@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SHOT_VALIDATIONS", "few_shot_words"]
-
-SHOT_VALIDATIONS = ("within", "full")
-"""On what a few-shot fit chooses: on its shots alone, or on all validation rows of the task."""
+__all__ = ["few_shot_words"]
 
 
 def few_shot_words(shots: int, validation: str | None) -> str:

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from findna_bench.errors import BenchError
-from findna_bench.matrix.executors import request_from_json
 from findna_bench.matrix.interrupt import interrupt_on_terminate
 from findna_bench.matrix.request import expand
 from findna_bench.matrix.run import GroupRunner
 from findna_bench.registry import get_registry
+from findna_bench.requests.options import from_json
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.claims import Claims
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore
@@ -31,7 +32,7 @@ def main(job: dict[str, Any]) -> int:
     """Run the units of a job as :mod:`findna_bench.matrix.executors` describes it; the exit code of the process."""
     interrupt_on_terminate()
     _die_with_parent(job["parent"])
-    request = request_from_json(job["request"])
+    request = from_json(RunRequest, job["request"])
     sender = _Sender(job["events"])
     try:
         registry = get_registry()

@@ -13,16 +13,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from findna_bench.errors import BenchError, ModelError, ResultsFolderError
 from findna_bench.matrix.report import Reporter
-from findna_bench.matrix.request import RunRequest, Unit
+from findna_bench.matrix.request import Unit
 from findna_bench.matrix.run import GroupRunner, cells_left
 from findna_bench.matrix.unit import unfinished
 from findna_bench.registry import get_registry
+from findna_bench.requests.options import to_json
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.claims import Claims
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
@@ -102,7 +104,7 @@ class _Child:
         events, theirs = os.pipe()
         job = {
             "path": sys.path,
-            "request": request_to_json(self.request),
+            "request": to_json(self.request),
             "units": [unit.key for unit in self.units],
             "events": theirs,
             "parent": os.getpid(),
@@ -196,18 +198,3 @@ def _words(code: int) -> str:
         hint = " (out of memory, most likely)" if -code == signal.SIGKILL else ""
         return f"the process computing it was ended by {name}{hint}"
     return f"the process computing it ended with exit code {code}"
-
-
-def request_to_json(request: RunRequest) -> dict[str, Any]:
-    """The request for a child process."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(request).items()}
-
-
-def request_from_json(values: dict[str, Any]) -> RunRequest:
-    """The inverse of :func:`request_to_json`."""
-    restored: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    for name in ("output_dir", "data_dir"):
-        restored[name] = None if values[name] is None else Path(values[name])
-    return RunRequest(**restored)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from findna_bench.files import stable_hash
-from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest, few_shot_validation
+from findna_bench.matrix.request import PROTOCOL_VERSION, few_shot_validation
+from findna_bench.requests.run_request import RunRequest
 
 __all__ = ["ModelFacts", "TaskFacts", "config_id", "config_settings", "identity"]
 

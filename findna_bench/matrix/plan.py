@@ -9,8 +9,9 @@ from statistics import fmean
 
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError, OutputError
-from findna_bench.matrix.request import RunRequest, Unit, expand
+from findna_bench.matrix.request import Unit, expand
 from findna_bench.registry import Registry, get_registry
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
 

@@ -5,27 +5,22 @@ Nothing here opens data or weights, so that planning ten thousand cells takes se
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import POOLINGS, PROTOCOLS, RUNNABLE_TASK_KINDS
+from findna_bench.cards import RUNNABLE_TASK_KINDS
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.evaluation.presets import PROBE_PRESETS, Preset, resolve_preset
-from findna_bench.evaluation.shots import SHOT_VALIDATIONS
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.registry import Registry
-from findna_bench.threads import DEFAULT_THREADS
+from findna_bench.requests.run_request import RunRequest
 
 __all__ = [
     "PROTOCOL_VERSION",
     "Cell",
-    "RunRequest",
     "Unit",
     "chosen_preset",
     "expand",
@@ -36,143 +31,6 @@ __all__ = [
 
 PROTOCOL_VERSION = 2
 """Raised whenever a protocol computes something else for the same settings; part of every identity."""
-
-STRANDS = ("forward", "rc-mean", "rc-logit-mean", "rc-augment")
-SELECTIONS = ("validation", "last", "test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """All options of ``findna-bench run``; defaults are the protocol's."""
-
-    models: tuple[str, ...]
-    tasks: tuple[str, ...] = ()
-    suites: tuple[str, ...] = ()
-    protocol: str = "probe"
-    preset: str = "default"
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    shots: tuple[int, ...] = ()
-    shot_validation: str = "within"
-    """On what a few-shot fit chooses its settings: ``within`` its shots, or on the ``full`` validation split beside them."""
-    weights: Mapping[str, str] = field(default_factory=dict)
-    network: str | None = None
-    pooling: str | None = None
-    layer: int = -1
-    strand: str = "forward"
-    window: str | None = None
-    split: str = "official"
-    selection: str = "validation"
-    search: int | None = None
-    """Fine-tuning settings tried per fit, the best one on validation kept; None = the preset's alone."""
-    limit: int | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_size: int | str = "auto"
-    threads: int = DEFAULT_THREADS
-    """CPU threads that numbers are computed with, whatever the machine and the executor."""
-    output_dir: Path = Path("results")
-    data_dir: Path | None = None
-    offline: bool = False
-    sanity: bool = True
-    """Trained weights must predict real sequence better than a uniform guess before they are scored."""
-    overwrite: str = "failed"
-    fail_fast: bool = False
-    executor: str = "serial"
-    timeout_s: float | None = None
-    command: str | None = None
-
-    def __post_init__(self) -> None:
-        def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
-            if value not in choices:
-                raise UsageError(f"--{option} {value!r}: choose one of {', '.join(choices)}")
-
-        one_of("protocol", self.protocol, PROTOCOLS)
-        one_of("strand", self.strand, STRANDS)
-        one_of("selection", self.selection, SELECTIONS)
-        one_of("shot-validation", self.shot_validation, SHOT_VALIDATIONS)
-        one_of("overwrite", self.overwrite, ("never", "failed", "always"))
-        one_of("dtype", self.dtype, ("auto", "float32", "bfloat16"))
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise UsageError(f"--device {self.device!r}: choose auto, cpu, cuda or cuda:N")
-        if self.pooling is not None:
-            one_of("pooling", self.pooling, POOLINGS)
-        if not self.models:
-            raise UsageError("no model given; say --models NAME,NAME (see `findna-bench list models`)")
-        if not self.tasks and not self.suites:
-            raise UsageError("no task given; say --suite NAME or --tasks NAME (see `findna-bench list suites`)")
-        if self.limit is not None and self.limit < 2:
-            raise UsageError(f"--limit {self.limit}: at least 2 rows of each split are needed")
-        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
-            raise UsageError(f"--threads {self.threads}: give a number of threads, 1 or more")
-        if any(shot < 1 for shot in self.shots):
-            raise UsageError(f"--shots {','.join(map(str, self.shots))}: shots are rows per class, 1 or more")
-        if self.shot_validation == "full" and not self.shots:
-            raise UsageError("--shot-validation full says how --shots are validated; add --shots, or leave it out")
-        if not self.seeds:
-            raise UsageError("no seed given; say --seeds 5 or --seeds 0,1,2")
-        if self.timeout_s is not None and self.timeout_s <= 0:
-            raise UsageError(f"--timeout {self.timeout_s:g}: give seconds, more than 0")
-        if self.timeout_s is not None and self.executor == "serial":
-            raise UsageError("--timeout needs a process that can be stopped; add --executor process")
-        check_window(self.window)
-        check_split(self.split)
-        if self.search is not None:
-            check_search(self.search, self.protocol, self.selection)
-
-
-def check_split(split: str) -> None:
-    """``official``, ``grouped``, ``grouped:FOLD/K``, ``chromosome`` or ``chromosome:NAME[+NAME]``.
-
-    Raises:
-        UsageError: anything else.
-    """
-    if split == "official":
-        return
-    from findna_bench.data.cures import parse_split
-
-    try:
-        parse_split(split)
-    except ValueError as error:
-        raise UsageError(f"--split: {error}") from error
-
-
-def check_search(trials: int, protocol: str, selection: str) -> None:
-    """Whether settings can be searched for.
-
-    Raises:
-        UsageError: no trial, a protocol that has its settings without, or a choice that would not be made on validation.
-    """
-    if trials < 1:
-        raise UsageError(f"--search {trials}: at least 1 setting has to be tried")
-    if protocol == "probe":
-        raise UsageError(
-            "--search is for --protocol finetune; a probe already tries the preset's strengths, or epochs, on validation, the "
-            "same for every model"
-        )
-    if protocol != "finetune":
-        raise UsageError(f"--search is for --protocol finetune; {protocol} has no settings to choose on validation")
-    if selection == "last":
-        raise UsageError(
-            "--search chooses settings on validation; --selection last looks at none, so leave one of them out"
-        )
-    if selection == "test":
-        raise UsageError(
-            "--search chooses settings on validation; with --selection test it would choose them on the test split, so leave one "
-            "of them out"
-        )
-
-
-def check_window(window: str | None) -> None:
-    """``truncate``, ``truncate-middle``, ``window`` or ``window:STRIDE``.
-
-    Raises:
-        UsageError: anything else.
-    """
-    if window in (None, "truncate", "truncate-middle", "window"):
-        return
-    name, _, stride = str(window).partition(":")
-    if name != "window" or not stride.isdecimal() or int(stride) < 1:
-        raise UsageError(f"--window {window!r}: choose truncate, truncate-middle, window or window:STRIDE")
 
 
 @dataclass(frozen=True)

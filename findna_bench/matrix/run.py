@@ -22,11 +22,12 @@ from findna_bench.errors import (
 from findna_bench.matrix.interrupt import uninterrupted
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter, Silent
-from findna_bench.matrix.request import Cell, RunRequest, Unit, expand, weights_of
+from findna_bench.matrix.request import Cell, Unit, expand, weights_of
 from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
 from findna_bench.models.cache_folder import cache_limit
 from findna_bench.models.spec import ModelSpec
 from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.claims import Claims
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore

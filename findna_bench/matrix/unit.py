@@ -29,9 +29,10 @@ from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import ModelFacts, TaskFacts, config_id, config_settings, identity
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter
-from findna_bench.matrix.request import PROTOCOL_VERSION, RunRequest, Unit, chosen_preset, few_shot_validation
+from findna_bench.matrix.request import PROTOCOL_VERSION, Unit, chosen_preset, few_shot_validation
 from findna_bench.models.spec import model_code
 from findna_bench.registry import Registry
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
 from findna_bench.results.flags import DID_NOT_LEARN, class_flag, truncation_flag

@@ -114,8 +114,8 @@ def _sample(results: Sequence[Result], n: int) -> list[Result]:
 
 
 def _run_again(store: ResultStore, result: Result, tolerance: float, data_dir: Path | None) -> list[Finding]:
-    from findna_bench.matrix.request import RunRequest
     from findna_bench.matrix.run import run
+    from findna_bench.requests.run_request import RunRequest
 
     where = store.path_of(result).relative_to(store.root).as_posix()
     settings = result.protocol.settings

@@ -34,6 +34,7 @@ __all__ = [
     "Seeds",
     "Text",
     "Whole",
+    "Words",
     "build",
     "from_json",
     "option",
@@ -67,6 +68,10 @@ class Kind:
             UsageError: it stands for none.
         """
         raise NotImplementedError
+
+    def from_shell(self, value: Any) -> Any:
+        """What :meth:`read` takes, of what a command line or an environment variable holds."""
+        return value
 
     def write(self, value: Any) -> Any:
         """JSON for a value of the field; :meth:`read` gives the value back."""
@@ -169,22 +174,43 @@ class PathNames(Kind):
 
 @dataclass(frozen=True)
 class Names(Kind):
-    """Names separated by commas, repeatable; each counts once."""
+    """Names, each counted once; text separates them by commas, and a shell may repeat the option."""
 
     shell_type: ClassVar[Any] = list[str]
 
+    def from_shell(self, value: Any) -> Any:
+        return ",".join(value)
+
     def read(self, value: Any, where: str) -> Any:
-        values = [value] if isinstance(value, str) else _sequence(value, where)
-        if not all(isinstance(part, str) for part in values):
+        names = value.split(",") if isinstance(value, str) else _sequence(value, where)
+        if not all(isinstance(name, str) for name in names):
             raise UsageError(f"{where}: names are expected, not {value!r}")
-        names = (part.strip() for text in values for part in text.split(","))
-        return tuple(dict.fromkeys(name for name in names if name))
+        return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
     def write(self, value: Any) -> Any:
         return list(value)
 
     def words(self, flag: str, value: Any) -> list[str]:
         return [flag, ",".join(value)]
+
+
+@dataclass(frozen=True)
+class Words(Kind):
+    """Texts, each whole (a comma separates nothing); a shell writes them one after the other."""
+
+    shell_type: ClassVar[Any] = list[str]
+
+    def read(self, value: Any, where: str) -> Any:
+        texts = [value] if isinstance(value, str) else _sequence(value, where)
+        if not all(isinstance(text, str) for text in texts):
+            raise UsageError(f"{where}: names are expected, not {value!r}")
+        return tuple(texts)
+
+    def write(self, value: Any) -> Any:
+        return list(value)
+
+    def words(self, flag: str, value: Any) -> list[str]:
+        return [word for text in value for word in (flag, text)]
 
 
 @dataclass(frozen=True)
@@ -298,8 +324,6 @@ class Option:
         panel: heading it stands under in ``--help``.
         metavar: placeholder in ``--help``.
         environment: whether ``FINDNA_BENCH_<NAME>`` sets it.
-        decides: ``"result"`` where it is part of what was asked for (the request id), ``"running"`` where only the way of
-            computing depends on it.
         default: the field's default; ``...`` where it must be given.
     """
 
@@ -312,7 +336,6 @@ class Option:
     panel: str
     metavar: str | None
     environment: bool
-    decides: str
     default: Any
 
     @property
@@ -346,7 +369,6 @@ def option(
     panel: str = "",
     metavar: str | None = None,
     environment: bool = True,
-    decides: str = "running",
 ) -> Any:
     """A field of a request (see :class:`Option`).
 
@@ -360,7 +382,7 @@ def option(
     metadata = {
         "option": {
             "kind": kind, "help": help, "name": name, "flags": tuple(flags), "off": off, "positional": positional,
-            "panel": panel, "metavar": metavar, "environment": environment, "decides": decides,
+            "panel": panel, "metavar": metavar, "environment": environment,
         }
     }  # fmt: skip
     if default is ...:
@@ -387,7 +409,7 @@ def _option(found: dataclasses.Field[Any]) -> Option:
         default = ...
     return Option(
         found.name, name, said["kind"], said["help"], flags, said["off"], said["panel"], said["metavar"],
-        said["environment"], said["decides"], default,
+        said["environment"], default,
     )  # fmt: skip
 
 

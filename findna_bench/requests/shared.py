@@ -5,21 +5,48 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from findna_bench.cards import POOLINGS
 from findna_bench.errors import UsageError
-from findna_bench.requests.options import Flag, PathName, Text, Whole, option
+from findna_bench.requests.options import AutoOrNumber, Flag, PathName, Text, Whole, option
 from findna_bench.threads import DEFAULT_THREADS
 
-__all__ = ["DeviceName", "data_dir", "device", "dtype", "offline", "threads"]
+__all__ = [
+    "PROTOCOL",
+    "RUNNING",
+    "DeviceName",
+    "WindowPolicy",
+    "batch_size",
+    "data_dir",
+    "device",
+    "dtype",
+    "layer",
+    "offline",
+    "pooling",
+    "threads",
+    "window",
+]
 
-RUNNING = "Running"
+PROTOCOL, RUNNING = "Protocol", "Running"
 THREADS_HELP = "CPU threads; fixed, not the machine's cores, as other numbers of threads may give other last bits."
+
+
+class WindowPolicy(Text):
+    """``truncate``, ``truncate-middle``, ``window`` or ``window:STRIDE``."""
+
+    def read(self, value: Any, where: str) -> Any:
+        if super().read(value, where) in ("truncate", "truncate-middle", "window"):
+            return value
+        name, _, stride = value.partition(":")
+        if name != "window" or not stride.isdecimal() or int(stride) < 1:
+            raise UsageError(f"{where} {value!r}: choose truncate, truncate-middle, window or window:STRIDE")
+        return value
 
 
 class DeviceName(Text):
     """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
 
     def read(self, value: Any, where: str) -> Any:
-        if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", super().read(value, where)):
             raise UsageError(f"{where} {value!r}: choose auto, cpu, cuda or cuda:N")
         return value
 
@@ -49,3 +76,25 @@ def data_dir() -> Any:
 def offline() -> Any:
     """``--offline``."""
     return option(Flag(), "Open no socket.", default=False, panel=RUNNING)
+
+
+def pooling() -> Any:
+    """``--pooling``."""
+    words = "mean, mean_all, mean_bases, cls, last or max (default: the card's)."
+    return option(Text(POOLINGS), words, default=None, panel=PROTOCOL)
+
+
+def layer() -> Any:
+    """``--layer``."""
+    return option(Whole(), "Hidden layer to take; -1 is the last.", default=-1, panel=PROTOCOL)
+
+
+def window() -> Any:
+    """``--window``."""
+    words = "Sequences too long for a model: truncate, truncate-middle, window or window:STRIDE (default: the card's)."
+    return option(WindowPolicy(), words, default=None, panel=PROTOCOL)
+
+
+def batch_size() -> Any:
+    """``--batch-size``."""
+    return option(AutoOrNumber(), "auto or a number.", default="auto", panel=RUNNING)

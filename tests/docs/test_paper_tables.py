@@ -67,7 +67,7 @@ def check_run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["plan", *words, "--json"], standalone_mode=False)
     assert done.exception is None, done.exception
     rows = json.loads(done.stdout)
-    tasks = resolve_suite(asked["suite"][0], get_registry()).tasks if asked["suite"] else asked["tasks"][0].split(",")
+    tasks = resolve_suite(asked["suites"][0], get_registry()).tasks if asked["suites"] else asked["tasks"][0].split(",")
     networks = asked["network"].split(",") if asked["network"] else [""]
     models = asked["models"][0].split(",")
     expected = [(name, task) for name in models for _ in networks for task in tasks]

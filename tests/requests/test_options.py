@@ -15,9 +15,12 @@ from typer.testing import CliRunner
 
 from findna_bench.cli.requested import requested
 from findna_bench.errors import ConfigError, UsageError
+from findna_bench.requests.compare_request import CompareRequest
+from findna_bench.requests.embed_request import EmbedRequest
 from findna_bench.requests.options import Seeds, build, from_json, options_of, to_json, to_words
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.requests.profile_request import ProfileRequest
+from findna_bench.requests.run_request import RunRequest
 
 PRETRAIN: dict[str, Any] = {
     "model": "findna-tiny", "output": Path("out"), "fasta": (Path("a.fa"), Path("b c.fa")), "contigs": ("chr1", "chr2"),
@@ -26,6 +29,20 @@ PRETRAIN: dict[str, Any] = {
 PROFILE: dict[str, Any] = {
     "models": ("findna", "hyenadna"), "tasks": ("mtcdna-1024",), "lengths": (100, 200), "batch_size": 4, "compile": False,
 }  # fmt: skip
+RUN: dict[str, Any] = {
+    "models": ("findna-tiny", "kmer"), "tasks": ("./my.csv", "demo/species4"), "suites": ("demo",), "seeds": (3,),
+    "shots": (1, 10), "weights": {"findna-tiny": "a b.pt"}, "layer": -2, "window": "window:100", "split": "chromosome:20+22",
+    "sanity": False, "fail_fast": True, "executor": "process", "timeout_s": 2.5, "batch_size": 4, "output_dir": Path("out"),
+}  # fmt: skip
+EMBED: dict[str, Any] = {"model": "findna-tiny", "out": Path("v.npy"), "task": "./my.csv", "layer": 2, "pooling": "max"}
+COMPARE: dict[str, Any] = {"models": ("a (pooling max, layer 3)", "b@random:*"), "metric": "mcc", "title": "My page"}
+ALL = [
+    (RunRequest, RUN),
+    (PretrainRequest, PRETRAIN),
+    (ProfileRequest, PROFILE),
+    (EmbedRequest, EMBED),
+    (CompareRequest, COMPARE),
+]
 
 
 def asked(request: type[Any], words: list[str], **environment: str | None) -> Any:
@@ -46,7 +63,7 @@ def asked(request: type[Any], words: list[str], **environment: str | None) -> An
     return seen[0]
 
 
-@pytest.mark.parametrize(("request_class", "values"), [(PretrainRequest, PRETRAIN), (ProfileRequest, PROFILE)])
+@pytest.mark.parametrize(("request_class", "values"), ALL)
 def test_shell_json_and_python_ask_for_the_same(request_class: type[Any], values: dict[str, Any]) -> None:
     request = request_class(**values)
     assert from_json(request_class, json.loads(json.dumps(to_json(request)))) == request
@@ -55,7 +72,7 @@ def test_shell_json_and_python_ask_for_the_same(request_class: type[Any], values
     assert asked(request_class, words[2:]) == request
 
 
-@pytest.mark.parametrize("request_class", [PretrainRequest, ProfileRequest])
+@pytest.mark.parametrize("request_class", [request for request, _ in ALL])
 def test_every_field_is_an_option_with_a_help_text(request_class: type[Any]) -> None:
     for found in options_of(request_class):
         assert found.help.endswith("."), found.field
@@ -89,6 +106,39 @@ def test_a_configuration_file_is_answered_for_by_its_key(tmp_path: Path, text: s
     with pytest.raises(ConfigError) as failed:
         asked(ProfileRequest, ["--task", "mtcdna-1024", "--config", str(file)])
     assert all(word in str(failed.value) for word in words), failed.value
+
+
+def test_a_request_is_read_in_any_spelling() -> None:
+    whole = RunRequest(models=("a", "b"), tasks=("t",), seeds=(0, 1), output_dir=Path("r"), weights={"a": "x.pt"})
+    assert RunRequest(models="a,b", tasks="t", seeds=2, output_dir="r", weights="a=x.pt") == whole  # type: ignore[arg-type]
+    assert RunRequest(models="a", tasks=["a,b.csv"]).tasks == ("a,b.csv",), "names in a list are whole"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"models": ()}, "no model given"),
+        ({"tasks": ()}, "no task given"),
+        ({"seeds": ()}, "no seed given"),
+        ({"seeds": "x"}, "--seeds"),
+        ({"seeds": 0}, "at least one seed"),
+        ({"shots": (0,)}, "rows per class"),
+        ({"limit": 1}, "--limit"),
+        ({"layer": 1.5}, "--layer"),
+        ({"split": "grouped:5/5"}, "--split"),
+        ({"window": "window:0"}, "--window"),
+        ({"weights": "x"}, "NAME=PATH"),
+        ({"dtype": "half"}, "--dtype"),
+        ({"device": "tpu"}, "--device"),
+        ({"timeout_s": 5.0}, "--executor process"),
+        ({"search": 3}, "a probe already tries"),
+        ({"threads": 0}, "--threads"),
+        ({"shot_validation": "full"}, "add --shots"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_that_names_it(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        RunRequest(**{"models": ("m",), "tasks": ("t",), **values})
 
 
 def test_what_is_no_option_or_missing_is_one_sentence() -> None:

@@ -1,0 +1,50 @@
+"""What ``findna-bench compare`` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from findna_bench.requests import shared
+from findna_bench.requests.options import Names, PathName, Text, Words, option, read_fields
+
+__all__ = ["CompareRequest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """All options of ``findna-bench compare``.
+
+    Raises:
+        UsageError: an option is wrong.
+
+    Example:
+        >>> CompareRequest(models=("findna-tiny", "kmer"), metric="mcc").output_dir.name
+        'results'
+    """
+
+    models: tuple[str, ...] = option(
+        Words(),
+        "Two or more models as the leaderboard names them: NAME, 'NAME (pooling max)' where a model has several configurations, "
+        "NAME@random:* for all its untrained draws.",
+        positional=True,
+    )
+    output_dir: Path = option(PathName(), "Results folder.", default=Path("results"), flags=("-o", "--output-dir"))
+    tasks: tuple[str, ...] = option(
+        Names(),
+        "Tasks (suite/task, a bare name, or a path); repeatable.",
+        default=(),
+        flags=("-t", "--tasks", "--task"),
+    )
+    suites: tuple[str, ...] = option(
+        Names(), "A named list of tasks; repeatable.", default=(), name="suite", flags=("--suite", "--benchmark")
+    )
+    protocol: str | None = option(Text(), "probe, finetune or knn, where there are results of several.", default=None)
+    split: str | None = option(Text(), "Which split, where there are results on several.", default=None)
+    metric: str | None = option(Text(), "One metric for all tasks (default: the main one of each).", default=None)
+    data_dir: Path | None = shared.data_dir()
+    markdown: Path | None = option(PathName(), "Write this markdown page.", default=None)
+    title: str = option(Text(), "Title of the page.", default="Comparison", environment=False)
+
+    def __post_init__(self) -> None:
+        read_fields(self)

@@ -1,0 +1,218 @@
+"""What ``findna-bench run`` and ``plan`` are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from findna_bench.cards import PROTOCOLS
+from findna_bench.errors import UsageError
+from findna_bench.requests import shared
+from findna_bench.requests.options import (
+    Flag,
+    Names,
+    Number,
+    Numbers,
+    Pairs,
+    PathName,
+    Seeds,
+    Text,
+    Whole,
+    option,
+    read_fields,
+)
+from findna_bench.requests.splits import parse_split
+
+__all__ = ["SELECTIONS", "SHOT_VALIDATIONS", "STRANDS", "RunRequest"]
+
+STRANDS = ("forward", "rc-mean", "rc-logit-mean", "rc-augment")
+SELECTIONS = ("validation", "last", "test")
+SHOT_VALIDATIONS = ("within", "full")
+"""On what a few-shot fit chooses: on its shots alone, or on all validation rows of the task."""
+
+_PROTOCOL, _RUNNING = "Protocol", shared.RUNNING
+
+
+class _Split(Text):
+    """``official``, ``grouped``, ``grouped:FOLD/K``, ``chromosome`` or ``chromosome:NAME[+NAME]``."""
+
+    def read(self, value: Any, where: str) -> Any:
+        if super().read(value, where) != "official":
+            try:
+                parse_split(value)
+            except ValueError as error:
+                raise UsageError(f"{where}: {error}") from error
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """All options of ``findna-bench run``; defaults are the protocol's.
+
+    Every value may be given in any of its spellings: ``seeds=5``, ``seeds="0,1,2"`` or ``seeds=(0, 1, 2)``.
+
+    Raises:
+        UsageError: an option is wrong, or options contradict each other.
+
+    Example:
+        >>> RunRequest(models="findna-tiny,kmer", tasks="demo/species4", seeds=2).seeds
+        (0, 1)
+    """
+
+    models: tuple[str, ...] = option(
+        Names(), "Models, separated by commas; repeatable.", default=(), flags=("-m", "--models", "--model")
+    )
+    tasks: tuple[str, ...] = option(
+        Names(),
+        "Tasks (suite/task, a bare name, or a path); repeatable.",
+        default=(),
+        flags=("-t", "--tasks", "--task"),
+    )
+    suites: tuple[str, ...] = option(
+        Names(), "A named list of tasks; repeatable.", default=(), name="suite", flags=("--suite", "--benchmark")
+    )
+    protocol: str = option(
+        Text(PROTOCOLS),
+        "probe, finetune (features that do not learn, such as k-mers, are probed) or knn.",
+        default="probe",
+        panel=_PROTOCOL,
+    )
+    preset: str = option(
+        Text(),
+        "Named settings of the protocol; see `list presets`.",
+        default="default",
+        panel=_PROTOCOL,
+    )
+    seeds: tuple[int, ...] = option(
+        Seeds(), "A number (5) or a list (0,1,2).", default=(0, 1, 2, 3, 4), panel=_PROTOCOL
+    )
+    shots: tuple[int, ...] = option(
+        Numbers(1, "shots are rows per class, 1 or more"),
+        "Few-shot: train rows per class, e.g. 1,10,100.",
+        default=(),
+        panel=_PROTOCOL,
+    )
+    shot_validation: str = option(
+        Text(SHOT_VALIDATIONS),
+        "Few-shot: choose settings within the shots (probe: cross-validation; fits that train longer: a part held out; "
+        "one shot: fixed settings), or on the full validation rows beside them, which is flagged.",
+        default="within",
+        panel=_PROTOCOL,
+    )
+    weights: Mapping[str, str] = option(
+        Pairs("NAME=PATH, e.g. --weights findna=model.pt"),
+        "Take a model's weights from a file or folder.",
+        default={},
+        metavar="NAME=PATH",
+    )
+    network: str | None = option(
+        Text(),
+        "teacher or student, where a checkpoint holds both; teacher,student scores both, a row each.",
+        default=None,
+        panel=_PROTOCOL,
+    )
+    pooling: str | None = shared.pooling()
+    layer: int = shared.layer()
+    strand: str = option(
+        Text(STRANDS),
+        "forward, rc-mean, rc-logit-mean or rc-augment.",
+        default="forward",
+        panel=_PROTOCOL,
+    )
+    window: str | None = shared.window()
+    split: str = option(
+        _Split(),
+        "official, grouped[:FOLD/K] (relatives stay on one side) or chromosome[:NAME+NAME] (held out for test).",
+        default="official",
+        panel=_PROTOCOL,
+    )
+    selection: str = option(
+        Text(SELECTIONS),
+        "Choose settings and epochs on validation; last and test exist solely to reproduce papers, and are flagged.",
+        default="validation",
+        panel=_PROTOCOL,
+    )
+    search: int | None = option(
+        Whole(1, "at least 1 setting has to be tried"),
+        "Fine-tuning: try N settings, the preset's among them and the same ones for every model; keep the best on validation.",
+        default=None,
+        panel=_PROTOCOL,
+    )
+    limit: int | None = option(
+        Whole(2, "at least 2 rows of each split are needed"),
+        "At most N rows per split, for trials; flagged.",
+        default=None,
+        flags=("-L", "--limit"),
+        panel=_RUNNING,
+    )
+    device: str = shared.device()
+    dtype: str = shared.dtype()
+    batch_size: int | str = shared.batch_size()
+    threads: int = shared.threads()
+    output_dir: Path = option(
+        PathName(), "Results folder.", default=Path("results"), flags=("-o", "--output-dir"), panel=_RUNNING
+    )
+    data_dir: Path | None = shared.data_dir()
+    offline: bool = shared.offline()
+    sanity: bool = option(
+        Flag(),
+        "Score trained weights even if they predict real sequence no better than chance.",
+        default=True,
+        name="no-sanity",
+        off="--no-sanity",
+        panel=_RUNNING,
+    )
+    overwrite: str = option(
+        Text(("never", "failed", "always")),
+        "Compute again: never, failed or always.",
+        default="failed",
+        panel=_RUNNING,
+    )
+    fail_fast: bool = option(Flag(), "Stop at the first failure.", default=False, panel=_RUNNING)
+    executor: str = option(Text(), "See `list executors`.", default="serial", panel=_RUNNING)
+    timeout_s: float | None = option(
+        Number(above=0),
+        "Seconds one model x task may take (executor process).",
+        default=None,
+        name="timeout",
+        panel=_RUNNING,
+    )
+
+    command: str | None = None
+    """How the request was worded, for the record."""
+
+    def __post_init__(self) -> None:
+        read_fields(self)
+        if not self.models:
+            raise UsageError("no model given; say --models NAME,NAME (see `findna-bench list models`)")
+        if not self.tasks and not self.suites:
+            raise UsageError("no task given; say --suite NAME or --tasks NAME (see `findna-bench list suites`)")
+        if self.shot_validation == "full" and not self.shots:
+            raise UsageError("--shot-validation full says how --shots are validated; add --shots, or leave it out")
+        if self.timeout_s is not None and self.executor == "serial":
+            raise UsageError("--timeout needs a process that can be stopped; add --executor process")
+        if self.search is not None:
+            self._check_search()
+
+    def _check_search(self) -> None:
+        """Settings are searched for on validation, under a protocol that has not chosen them already."""
+        if self.protocol == "probe":
+            raise UsageError(
+                "--search is for --protocol finetune; a probe already tries the preset's strengths, or epochs, on validation, the "
+                "same for every model"
+            )
+        if self.protocol != "finetune":
+            raise UsageError(
+                f"--search is for --protocol finetune; {self.protocol} has no settings to choose on validation"
+            )
+        if self.selection == "last":
+            raise UsageError(
+                "--search chooses settings on validation; --selection last looks at none, so leave one of them out"
+            )
+        if self.selection == "test":
+            raise UsageError(
+                "--search chooses settings on validation; with --selection test it would choose them on the test split, so leave "
+                "one of them out"
+            )
