@@ -14,7 +14,16 @@ from typing import Any
 
 from findna_bench.errors import OutputError
 
-__all__ = ["atomic_path", "canonical_json", "path_segment", "sha256_file", "stable_hash", "write_atomic", "write_json"]
+__all__ = [
+    "atomic_path",
+    "canonical_json",
+    "path_segment",
+    "sha256_file",
+    "stable_hash",
+    "without_home",
+    "write_atomic",
+    "write_json",
+]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@-]")
 
@@ -89,6 +98,12 @@ def sha256_file(path: Path) -> str:
     """sha256 (hex) of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def without_home(text: str) -> str:
+    """``text`` with the user's home folder as ``~``: where it lies is nobody's business."""
+    home = str(Path.home())
+    return re.sub(rf"{re.escape(home)}(?![\w-]|\.\w)", "~", text) if len(home) > 1 else text
 
 
 def path_segment(name: str) -> str:

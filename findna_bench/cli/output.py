@@ -7,8 +7,9 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from findna_bench.files import without_home
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +28,7 @@ def verbosity() -> int:
 
 def quoted(words: Sequence[str]) -> str:
     """A command line for the record: quoted for a shell, and the home folder as ``~``, which is nobody's business."""
-    home = str(Path.home())
-    shown = [word.replace(home, "~") if len(home) > 1 else word for word in words]
+    shown = [without_home(word) for word in words]
     return " ".join("~/" + shlex.quote(word[2:]) if word.startswith("~/") else shlex.quote(word) for word in shown)
 
 

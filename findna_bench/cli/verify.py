@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from findna_bench.cli import options, output
+
+if TYPE_CHECKING:
+    from findna_bench.matrix.verify import Verification
+
+_LIMITS = (
+    "someone who made everything anew, consistently, is found only by --rerun, which computes cells again, or by a signature, which "
+    "results do not carry"
+)
 
 
 def verify(
@@ -24,17 +32,32 @@ def verify(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> int:
-    """Check schema, names, digests, and metrics against predictions; exit 1 if something does not hold."""
+    """Check digests, ids, flags, metrics and intervals of results against themselves, their predictions, and data that are here.
+
+    Exit 1 if something does not hold, or if there is no result. What was changed in one place shows; someone who made everything
+    anew, consistently, is found only by --rerun, which computes cells again, or by a signature, which results do not carry.
+    """
     from findna_bench.matrix.verify import verify as check
 
     found = check(results, rerun=rerun, tolerance=tolerance, data_dir=data_dir)
     if json:
         output.print_json(asdict(found))
     else:
-        for finding in found.findings:
-            print(f"{finding.path}: {finding.problem}")
-        print(
-            f"{found.results} results, metrics of {found.recomputed} recomputed from predictions, {found.rerun} cells run again: "
-            f"{len(found.findings) or 'no'} problem{'' if len(found.findings) == 1 else 's'}"
-        )
+        _print(found)
+        output.remark(_LIMITS)
     return int(bool(found.findings))
+
+
+def _print(found: Verification) -> None:
+    for finding in found.findings:
+        print(f"{finding.path}: {finding.problem}")
+    for kind, check in found.checks.items():
+        missing = "; ".join(f"{n} not: {reason}" for reason, n in check.not_done.items())
+        print(f"{kind}: {check.done} checked{f'; {missing}' if missing else ''}")
+    for note in found.notes:
+        print(f"note: {note}")
+    n = len(found.findings)
+    print(
+        f"{found.results} result{'' if found.results == 1 else 's'}, {found.rerun} computed again: "
+        f"{n or 'no'} problem{'' if n == 1 else 's'}"
+    )

@@ -10,7 +10,7 @@ from findna_bench.files import stable_hash
 from findna_bench.matrix.request import PROTOCOL_VERSION, few_shot_validation
 from findna_bench.requests.run_request import RunRequest
 
-__all__ = ["ModelFacts", "TaskFacts", "config_id", "config_settings", "identity"]
+__all__ = ["ModelFacts", "TaskFacts", "cell_settings", "config_id", "config_settings", "identity"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class TaskFacts:
     labels: tuple[str, ...]
     data_digest: str
     split: str
+    metric: str
+    higher_is_better: bool
 
 
 def config_settings(
@@ -73,6 +75,8 @@ def config_settings(
         "tokenizer_digest": model.tokenizer_digest,
         "code_digest": model.code_digest,
         "network": model.network,
+        "trained": model.trained,
+        "n_parameters": model.n_parameters,
         "pooling": model.pooling,
         "layer": model.layer,
         "window": model.window,
@@ -98,16 +102,22 @@ def config_id(config: Mapping[str, Any]) -> str:
     return stable_hash(config)[:32]
 
 
-def identity(config: Mapping[str, Any], task: TaskFacts, task_settings: Mapping[str, Any], seed: int) -> str:
-    """Hash of everything that decides a cell's numbers; ``task_settings`` are a preset's per-task values."""
-    return stable_hash(
-        {
-            "config": dict(config),
-            "task": f"{task.suite}/{task.name}",
-            "labels": list(task.labels),
-            "data_digest": task.data_digest,
-            "split": task.split,
-            "task_settings": dict(task_settings),
-            "seed": seed,
-        }
-    )
+def cell_settings(task: TaskFacts, task_settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What an identity holds beside the configuration; ``task_settings`` are a preset's values for this task, and what a seed
+    changes.
+    """
+    return {
+        "task": f"{task.suite}/{task.name}",
+        "labels": list(task.labels),
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "data_digest": task.data_digest,
+        "split": task.split,
+        "task_settings": dict(task_settings),
+        "seed": seed,
+    }
+
+
+def identity(config: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
+    """Hash of everything that decides a cell's numbers."""
+    return stable_hash({"config": dict(config), **cell})

@@ -168,7 +168,7 @@ class LiveModel:
             card_version=self.card.version,
             backbone=self.card.backbone,
             settings=_settings(loaded.config) | {"max_length": loaded.card.max_length},
-            weights_source=loaded.weights_source,
+            weights_source=_without_folder(loaded.weights_source),
             weights_digest=loaded.weights_digest,
             tokenizer_digest=loaded.tokenizer_digest,
             code_digest=loaded.code_digest,
@@ -352,6 +352,12 @@ class LiveModel:
         """Batch sizes asked for and used."""
         known = {key: self._batch.get(key) for key in ("requested", "effective", "micro")}
         return schema.Batch(**(known | {"requested": known["requested"] or self._request.batch_size}))
+
+
+def _without_folder(source: str) -> str:
+    """``local:FOLDER/FILE`` as ``local:FILE``: the digest says which file it was, where it lay is nobody's business."""
+    scheme, _, path = source.partition(":")
+    return f"local:{Path(path).name}" if scheme == "local" else source
 
 
 Counter = Callable[[Mapping[str, Any], Mapping[str, Any]], None]

@@ -5,11 +5,13 @@ Nothing here opens data or weights, so that planning ten thousand cells takes se
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import RUNNABLE_TASK_KINDS
+from findna_bench.cards import RUNNABLE_TASK_KINDS, TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.evaluation.presets import PROBE_PRESETS, Preset, resolve_preset
@@ -26,6 +28,7 @@ __all__ = [
     "expand",
     "few_shot_validation",
     "network_of",
+    "request_id",
     "weights_of",
 ]
 
@@ -52,7 +55,9 @@ class Unit:
     skip: str | None = None
     """Why the protocol does not apply, where it does not."""
     key: str = ""
-    """Hash of everything that was asked for, seeds aside: what tells units apart (two may have one label)."""
+    """Hash of ``asked``: what tells units apart (two may have one label)."""
+    asked: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Everything that was asked for, seeds aside: what request ids are hashes of."""
 
     @property
     def label(self) -> str:
@@ -73,19 +78,24 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     tasks = _tasks(request, registry)
     uncovered = [_uncovered(request, task, registry) for task in tasks]
     # Cards are hashed once each: a matrix has many more units than models and tasks.
-    options = stable_hash(_options(request))
-    task_hashes = [stable_hash(_task_settings(task)) for task in tasks]
+    options = _options(request)
+    of_tasks = [_task_settings(task) for task in tasks]
     units = []
     for spec in {(spec.distribution, spec.display_name, spec.network): spec for spec in specs}.values():
-        model = stable_hash([spec.identity(), weights_of(request, spec)])
-        for task, task_hash, reason in zip(tasks, task_hashes, uncovered, strict=True):
+        model = _model_settings(request, spec)
+        for task, of_task, reason in zip(tasks, of_tasks, uncovered, strict=True):
             skip = _unsupported(request, spec, task) or reason
             for shots in request.shots or (None,):
-                few = shots if shots is None else [shots, few_shot_validation(request, shots)]
-                key = stable_hash([options, model, task_hash, few])
-                cells = tuple(Cell(seed, stable_hash([key, seed])[:32]) for seed in request.seeds)
-                units.append(Unit(spec, task, shots, cells, skip, key))
+                few = {"shots": shots, "shot_validation": few_shot_validation(request, shots)}
+                asked = {"options": options, "model": model, "task": of_task, **few}
+                cells = tuple(Cell(seed, request_id(asked, seed)) for seed in request.seeds)
+                units.append(Unit(spec, task, shots, cells, skip, stable_hash(asked), asked))
     return units
+
+
+def request_id(asked: Mapping[str, Any], seed: int) -> str:
+    """Hash of what was asked for (:attr:`Unit.asked`) and a seed."""
+    return stable_hash([stable_hash(asked), seed])[:32]
 
 
 def few_shot_validation(request: RunRequest, shots: int | None) -> str | None:
@@ -204,13 +214,46 @@ def _names(spec: ModelSpec) -> tuple[str, ...]:
     return (spec.text, spec.display_name, *own)
 
 
+def _model_settings(request: RunRequest, spec: ModelSpec) -> dict[str, Any]:
+    """What was asked for as the model; no path of the user's, and a card as its digest."""
+    known = spec.identity()
+    card = known.pop("card")
+    return {
+        "name": spec.display_name,
+        "kind": spec.card.kind,
+        "backbone": spec.card.backbone,
+        "licence": spec.card.licence_weights or None,
+        **known,
+        "location": _path_digest(known["location"]),
+        "weights": _path_digest(weights_of(request, spec)),
+        "card": stable_hash(card),
+    }
+
+
 def _task_settings(task: TaskRef) -> dict[str, Any]:
+    """What was asked for as the task, as far as it is known without opening it; no path of the user's, a card as its digest."""
+    card = task.card
     return {
         "name": task.name,
-        "card": asdict(task.card) if task.card else None,
-        "path": str(task.path) if task.path else None,
+        "labels": stable_hash(list(card.labels)) if card else None,
+        "metric": card.metric if card else None,
+        "higher_is_better": card.higher_is_better if card else None,
+        "published_counts": stable_hash(card.counts) if card else None,
+        "card": task_card_digest(card) if card else None,
+        "path": _path_digest(task.path),
+        "distribution": task.distribution,
         "version": task.version,
     }
+
+
+def task_card_digest(card: TaskCard) -> str:
+    """Hash of a task's card."""
+    return stable_hash(asdict(card))
+
+
+def _path_digest(path: Path | str | None) -> str | None:
+    """A path as it takes part in a request id: results go to others, where a user's files lie is nobody's business."""
+    return None if path is None else f"path:{stable_hash(str(path))[:32]}"
 
 
 def _options(request: RunRequest) -> dict[str, Any]:

@@ -24,9 +24,16 @@ from findna_bench.evaluation.intervals import confidence_intervals
 from findna_bench.evaluation.learning import not_learned
 from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.evaluation.presets import FineTuning, Preset, draw_settings, preset_settings, trial_settings
-from findna_bench.evaluation.shots import few_shot_words
+from findna_bench.files import without_home
 from findna_bench.matrix import fitting
-from findna_bench.matrix.identity import ModelFacts, TaskFacts, config_id, config_settings, identity
+from findna_bench.matrix.identity import (
+    ModelFacts,
+    TaskFacts,
+    cell_settings,
+    config_id,
+    config_settings,
+    identity,
+)
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter
 from findna_bench.matrix.request import PROTOCOL_VERSION, Unit, chosen_preset, few_shot_validation
@@ -35,13 +42,10 @@ from findna_bench.registry import Registry
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
-from findna_bench.results.flags import DID_NOT_LEARN, class_flag, truncation_flag
+from findna_bench.results.flags import following_flags
 from findna_bench.results.store import ScoredRows
 
-__all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "unfinished", "valid_results"]
-
-CODE_NOT_HASHED = "code not hashed"
-"""Flag of a result that nothing can be compared with: neither it nor what it was computed from is ever taken up again."""
+__all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "metrics_of", "unfinished", "valid_results"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class CellKeys:
     seed: int
     request_id: str
     identity: str
+    hashed: Mapping[str, Any]
+    """What the identity holds beside the configuration."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class UnitFacts:
     varies: tuple[str, ...]
     """What a seed changes; empty = one fit stands for all seeds."""
     flags: tuple[str, ...]
+    """Those of the task; the others follow from what a result holds."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +99,27 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     preset = chosen_preset(request, task.name, registry, kind=model.kind)
     general = chosen_preset(request, None, registry, kind=model.kind)
     config = config_settings(request, facts, preset_settings(general), unit.shots)
-    task_facts = TaskFacts(task.card.suite, task.card.name, task.label_names, task.data_digest, request.split)
+    card = task.card
+    task_facts = TaskFacts(
+        suite=card.suite,
+        name=card.name,
+        labels=task.label_names,
+        data_digest=task.data_digest,
+        split=request.split,
+        metric=card.metric,
+        higher_is_better=card.higher_is_better,
+    )
     varies = _varies(request, unit, task, model, preset)
     cells = unit.cells if varies else unit.cells[:1]
-    settings = _settings(request, preset)
+    settings = _settings(request, preset) | {"seed_varies": list(varies)}
     if (tried := _tried(request, unit, preset)) is not None:
         settings["tried"] = tried
+    hashed = [cell_settings(task_facts, settings, cell.seed) for cell in cells]
     keys = tuple(
-        CellKeys(cell.seed, cell.request_id, identity(config, task_facts, settings, cell.seed)) for cell in cells
+        CellKeys(cell.seed, cell.request_id, identity(config, of_cell), of_cell)
+        for cell, of_cell in zip(cells, hashed, strict=True)
     )
-    return UnitFacts(
-        unit, task, facts, preset, config, config_id(config), keys, varies, _flags(request, task, facts, unit)
-    )
+    return UnitFacts(unit, task, facts, preset, config, config_id(config), keys, varies, task.flags)
 
 
 def valid_results(
@@ -177,27 +193,6 @@ def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, prese
     if model.kind != "classifier":
         reasons.extend(preset.varies)
     return tuple(dict.fromkeys(reasons))
-
-
-def _flags(request: RunRequest, task: Task, model: ModelFacts, unit: Unit) -> tuple[str, ...]:
-    flags = []
-    if model.trained is False:
-        flags.append("untrained")
-    if model.code_digest is None:
-        flags.append(CODE_NOT_HASHED)
-    flags.extend(task.flags)
-    if request.limit is not None:
-        flags.append(f"limit {request.limit}")
-    if unit.shots is not None:
-        flags.append(few_shot_words(unit.shots, few_shot_validation(request, unit.shots)))
-    if request.selection != "validation":
-        flags.append("test-selected" if request.selection == "test" else "last-epoch")
-    if request.split != "official":
-        flags.append(f"split {request.split}")
-    if request.search is not None:
-        searched = model.kind == "encoder" and _can_choose(request, unit)
-        flags.append(f"best of {request.search} settings on validation" if searched else "own budget, not searched")
-    return tuple(dict.fromkeys(flags))
 
 
 def limited(table: SequenceTable, limit: int | None) -> SequenceTable:
@@ -305,9 +300,9 @@ def _outcome(
     scores: np.ndarray,
     predict_s: float,
 ) -> Outcome:
-    metrics = compute_metrics(test.labels, scores)
-    n_groups = len(np.unique(groups))
-    name = facts.task.card.metric
+    card = facts.task.card
+    scored = ScoredRows(test.ids, test.labels, scores, groups)
+    main = schema.MainMetric(name=card.metric, higher_is_better=card.higher_is_better)
     rows = fit.rows or next(s for s in pool.splits if s.seed == cell.seed)
     settings = _settings(request, facts.preset) | {
         "seed_varies": list(facts.varies),
@@ -320,51 +315,43 @@ def _outcome(
     settings |= _few_shot_settings(request, facts.unit)
     if fit.trials:
         settings["trials"] = [dict(trial) for trial in fit.trials]
-    coverage, unlearned = model.coverage(pool.table, test, fit.max_length), _unlearned(model, fit)
+    unlearned = _unlearned(model, fit)
     warnings = [*([unlearned] if unlearned else []), *fit.warnings]
     result = replace_result(
         _skeleton(request, facts, cell),
         status="success",
-        flags=[
-            *facts.flags,
-            *model.doubts,
-            *_pretraining_flag(facts, model, test),
-            *_flags_of_fit(facts, fit, test, coverage, unlearned),
-        ],
         n_effective_seeds=len(facts.cells),
         protocol=schema.Protocol(name=request.protocol, settings=settings),
         batch=model.batch(),
-        metrics=schema.Metrics(
-            main=schema.MainMetric(name=name, value=metrics[name], higher_is_better=facts.task.card.higher_is_better),
-            all=metrics,
-            intervals=confidence_intervals(test.labels, scores, groups),
-            interval_unit="rows" if n_groups == len(test) else "groups",
-            n_groups=n_groups,
-            groups_by=related_by(test),
-        ),
+        metrics=metrics_of(scored, main, related_by(test)),
         validation={"metrics": dict(fit.validation), "selected": dict(fit.selected), "warnings": warnings},
-        coverage=coverage,
+        coverage=model.coverage(pool.table, test, fit.max_length),
         timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=predict_s),
         memory=schema.Memory(peak_bytes=peak_bytes(model)),
     )
-    return Outcome(result, ScoredRows(test.ids, test.labels, scores, groups), fit.discard)
+    following = following_flags(result, len(np.unique(test.labels)))
+    flags = [*facts.flags, *following, *model.doubts, *_pretraining_flag(facts, model, test)]
+    result = replace_result(result, flags=list(dict.fromkeys(flags)))
+    return Outcome(result, scored, fit.discard)
+
+
+def metrics_of(rows: ScoredRows, main: schema.MainMetric, groups_by: str | None) -> schema.Metrics:
+    """All metrics and intervals of scored rows: what a result says follows from its predictions by this alone."""
+    values = compute_metrics(rows.labels, rows.scores)
+    n_groups = len(rows.labels) if rows.groups is None else len(np.unique(rows.groups))
+    return schema.Metrics(
+        main=main.model_copy(update={"value": values.get(main.name)}),
+        all=values,
+        intervals=confidence_intervals(rows.labels, rows.scores, rows.groups),
+        interval_unit="rows" if n_groups == len(rows.labels) else "groups",
+        n_groups=n_groups,
+        groups_by=groups_by,
+    )
 
 
 def _unlearned(model: LiveModel, fit: fitting.Fitted) -> str | None:
     """The warning of a fit that did not learn. That a control without a drawn network finds nothing is its answer, no fault."""
     return None if model.card.control and not model.varies else not_learned(fit.validation)
-
-
-def _flags_of_fit(
-    facts: UnitFacts, fit: fitting.Fitted, test: SequenceTable, coverage: schema.Coverage, unlearned: str | None
-) -> list[str]:
-    """What only a fit and its test rows tell."""
-    found = [
-        class_flag(len(np.unique(test.labels)), len(facts.task.label_names)),
-        truncation_flag(coverage),
-        DID_NOT_LEARN if unlearned else None,
-    ]
-    return [flag for flag in found if flag is not None]
 
 
 def _few_shot_settings(request: RunRequest, unit: Unit) -> dict[str, Any]:
@@ -395,7 +382,6 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
         request_id=cell.request_id,
         config_id=facts.config_id,
         status="error",
-        flags=list(facts.flags),
         command=request.command,
         protocol_version=PROTOCOL_VERSION,
         preset=request.preset,
@@ -440,6 +426,7 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
         environment=environment()
         | {"device": model.device_type, "gpu": _gpu(model.device_type), "threads": request.threads},
         created=_now(),
+        hashed=schema.Hashed(request=dict(facts.unit.asked), config=dict(facts.config), cell=dict(cell.hashed)),
     )
 
 
@@ -457,7 +444,8 @@ def unfinished(
     metric = task.metric if task else "accuracy"
     higher = task.higher_is_better if task else True
     kind = type(error).__name__ if isinstance(error, BaseException) else status
-    message = (str(error) or kind) if isinstance(error, BaseException) else error
+    message = without_home((str(error) or kind) if isinstance(error, BaseException) else error)
+    traceback = without_home(traceback) if traceback else traceback
     return [
         schema.Result(
             identity=None,
@@ -494,6 +482,7 @@ def unfinished(
             metrics=schema.Metrics(main=schema.MainMetric(name=metric, higher_is_better=higher)),
             environment=environment(),
             created=_now(),
+            hashed=schema.Hashed(request=dict(unit.asked)),
             error=schema.Error(type=kind, message=message, traceback=traceback),
         )
         for cell in (unit.cells if cells is None else cells)

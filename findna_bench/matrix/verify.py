@@ -1,25 +1,42 @@
-"""Do results hold what they say? Schema, names, digests, metrics recomputed from predictions, sampled cells run again."""
+"""Do results hold what they say? Each is checked against itself, its predictions and local data; some are computed again.
+
+What is changed in one place shows: a result carries a digest of its own fields, its ids are hashes of what it says, its metrics and
+intervals follow from its predictions, and those name the rows of a data set. Someone who makes all of it anew, consistently, is
+found only by computing a cell again (``rerun``), or by a signature, which results do not carry.
+"""
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from findna_bench.cards import METRICS
 from findna_bench.errors import BenchError, OutputError, UsageError
 from findna_bench.evaluation.metrics import compute_metrics
+from findna_bench.files import sha256_file
+from findna_bench.matrix.agreement import disagreements, wrong_flags
+from findna_bench.matrix.local_data import LocalData, NotHereError
+from findna_bench.matrix.unit import metrics_of
 from findna_bench.results.bundle import read_bundle
-from findna_bench.results.schema import Result, read_result
-from findna_bench.results.store import ResultStore, read_predictions
+from findna_bench.results.schema import ADDED_KEYS, Metrics, Result, digest_of, parse_result
+from findna_bench.results.store import ResultStore, ScoredRows, read_predictions
 from findna_bench.threads import DEFAULT_THREADS
 
-__all__ = ["Finding", "Verification", "verify"]
+__all__ = ["CHECKS", "Check", "Finding", "Verification", "verify"]
 
-_TOLERANCE = 1e-6
-"""Predictions are stored in float32, metrics were computed in float64."""
+CHECKS = ("digest", "ids and fields", "predictions", "metrics", "intervals", "data")
+"""Kinds of check, in the order in which they are made."""
+
+_METRIC_TOLERANCE = 1e-9
+_INTERVAL_TOLERANCE = 1e-6
+_NO_DIGEST = "schema 1: no digest, fields cannot be checked"
 
 
 @dataclass(frozen=True)
@@ -31,19 +48,31 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Check:
+    """One kind of check. done: results it was made of. not_done: reason -> results it could not be made of."""
+
+    done: int = 0
+    not_done: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Verification:
-    """results: files checked. recomputed: of these, metrics recomputed from predictions. rerun: cells computed again."""
+    """results: files checked. checks: of each kind in :data:`CHECKS`, how many were done. rerun: cells computed again.
+    notes: what is no problem and should be known.
+    """
 
     results: int
-    recomputed: int
+    checks: Mapping[str, Check]
     rerun: int
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
 
 def verify(results: Path, *, rerun: int = 0, tolerance: float = 1e-3, data_dir: Path | None = None) -> Verification:
     """Check a results folder or a bundle.
 
-    rerun: how many successful cells, evenly spread, are computed again; their main metric must agree to ``tolerance``.
+    rerun: how many successful cells, evenly spread, are computed again; their main metric must agree to ``tolerance``. A folder
+    without any result is a finding: nothing was verified.
 
     Raises:
         UsageError: there is nothing at ``results``. OutputError: a bundle is damaged.
@@ -59,51 +88,206 @@ def verify(results: Path, *, rerun: int = 0, tolerance: float = 1e-3, data_dir: 
 
 def _verify(root: Path, rerun: int, tolerance: float, data_dir: Path | None) -> Verification:
     store = ResultStore(root)
-    findings: list[Finding] = []
-    good: list[Result] = []
-    checked = recomputed = 0
-    for path in store.paths():
-        checked += 1
-        where = path.relative_to(root).as_posix()
-        try:
-            result = read_result(path)
-        except OutputError as error:
-            findings.append(Finding(where, str(error)))
-            continue
-        if store.path_of(result) != path:
-            findings.append(Finding(where, "the file's place is not the one its identity gives"))
-        if result.status == "success":
-            good.append(result)
-            recomputed += 1
-            findings += [Finding(where, problem) for problem in _check_predictions(path, result)]
-    again = _sample(good, rerun)
+    examiner = _Examiner(store, LocalData(data_dir))
+    paths = list(store.paths())
+    for path in paths:
+        examiner.examine(path)
+    findings = examiner.findings
+    if not paths:
+        findings.append(
+            Finding(
+                ".", "no result is here, so nothing was verified; give the folder that `run` wrote with --output-dir"
+            )
+        )
+    again = _sample(examiner.good, rerun)
     findings += [finding for result in again for finding in _run_again(store, result, tolerance, data_dir)]
-    return Verification(checked, recomputed, len(again), tuple(findings))
+    notes = (*examiner.notes(), *_strays(root, paths))
+    return Verification(len(paths), examiner.checks(), len(again), tuple(findings), notes)
 
 
-def _check_predictions(path: Path, result: Result) -> list[str]:
-    try:
-        rows = read_predictions(path.with_suffix(".predictions.parquet"), len(result.task.labels))
-    except OutputError as error:
-        return [str(error)]
-    again = compute_metrics(rows.labels, rows.scores)
-    problems = []
-    for name, value in result.metrics.all.items():
-        new = again.get(name)
-        if (value is None) != (new is None) or (
-            value is not None and new is not None and abs(value - new) > _TOLERANCE
+class _Examiner:
+    """Checks one result file after the other, and counts what could be checked."""
+
+    def __init__(self, store: ResultStore, data: LocalData) -> None:
+        self._store, self._data = store, data
+        self._done: Counter[str] = Counter()
+        self._not_done: dict[str, Counter[str]] = {kind: Counter() for kind in CHECKS}
+        self._schema_1 = 0
+        self.findings: list[Finding] = []
+        self.good: list[Result] = []
+
+    def examine(self, path: Path) -> None:
+        where = path.relative_to(self._store.root).as_posix()
+        try:
+            content = path.read_bytes()
+            result = parse_result(content, where)
+        except OSError as error:
+            self.findings.append(Finding(where, f"cannot be read: {error.strerror or error}"))
+            return
+        except OutputError as error:
+            self.findings.append(Finding(where, str(error)))
+            return
+        try:
+            for problem in self._problems(path, json.loads(content), result):
+                self.findings.append(Finding(where, problem))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # free-form parts may hold anything
+            self.findings.append(
+                Finding(where, f"cannot be checked, a part of it is no such thing as `run` writes ({error})")
+            )
+
+    def checks(self) -> dict[str, Check]:
+        return {kind: Check(self._done[kind], dict(self._not_done[kind])) for kind in CHECKS}
+
+    def notes(self) -> list[str]:
+        n = self._schema_1
+        return [f"{n} result{' is' if n == 1 else 's are'} of {_NO_DIGEST}"] if n else []
+
+    def _problems(self, path: Path, content: Mapping[str, Any], result: Result) -> Iterator[str]:
+        if self._store.path_of(result) != path:
+            yield "the file's place is not the one its identity gives"
+        yield from self._own_words(content, result)
+        if result.status != "success":
+            return
+        self.good.append(result)
+        try:
+            rows = self._predictions(path, result)
+        except OutputError as error:
+            yield str(error)
+            return
+        if result.schema_version != 1:
+            yield from wrong_flags(result, len(np.unique(rows.labels)))
+        yield from self._scores(rows, result)
+        yield from self._against_data(rows, result)
+
+    def _own_words(self, content: Mapping[str, Any], result: Result) -> Iterator[str]:
+        if result.schema_version == 1:
+            self._schema_1 += 1
+            for kind in ("digest", "ids and fields"):
+                self._not_done[kind][_NO_DIGEST] += 1
+            newer = [key for key in ADDED_KEYS if key in content]
+            if newer or result.protocol_version > 1:
+                yield f"it says schema 1 and holds {newer[0] if newer else 'protocol version 2'}, which came with schema 2"
+            return
+        self._done["digest"] += 1
+        if content.get("digest") != digest_of(content):
+            yield "its digest is not that of its fields: it was changed after it was written"
+        self._done["ids and fields"] += 1
+        yield from disagreements(result)
+
+    def _predictions(self, path: Path, result: Result) -> ScoredRows:
+        """The scored rows that belong to a result.
+
+        Raises:
+            OutputError: there are none, or they are others.
+        """
+        file = path.with_suffix(".predictions.parquet")
+        rows = read_predictions(file, len(result.task.labels))
+        if result.schema_version == 1:
+            self._not_done["predictions"][_NO_DIGEST] += 1
+            return rows
+        self._done["predictions"] += 1
+        if sha256_file(file) != result.predictions_digest:
+            raise OutputError("its predictions are not those it was written with (sha256 differs)")
+        if rows.groups is None:
+            raise OutputError("its predictions lack the groups of related rows that intervals are computed from")
+        return rows
+
+    def _scores(self, rows: ScoredRows, result: Result) -> Iterator[str]:
+        self._done["metrics"] += 1
+        stored = result.metrics
+        if result.schema_version == 1:
+            self._not_done["intervals"]["schema 1: computed by another method"] += 1
+            yield from _rounded_metrics(rows, stored)
+        else:
+            self._done["intervals"] += 1
+            try:
+                again = metrics_of(rows, stored.main, stored.groups_by)
+            except (BenchError, ValueError) as error:
+                yield f"its metrics cannot be computed from its predictions ({error})"
+                return
+            yield from _differing_metrics(stored, again)
+        if stored.main.value != stored.all.get(stored.main.name):
+            yield f"the main metric {stored.main.name} is not the one in the list of all"
+        held = (result.task.counts or {}).get("test", {})
+        if result.limit is None and result.task.counts is not None:
+            counted = np.bincount(rows.labels, minlength=len(result.task.labels)).tolist()
+            if {name: n for name, n in zip(result.task.labels, counted, strict=True) if n} != {
+                name: n for name, n in held.items() if n
+            }:
+                yield f"its predictions are of {sum(counted)} test rows, the classes of which are not those of its counts"
+        elif result.limit is not None and held and len(rows.ids) != min(result.limit, sum(held.values())):
+            yield f"{len(rows.ids)} predictions under a limit of {result.limit} of {sum(held.values())} test rows"
+
+    def _against_data(self, rows: ScoredRows, result: Result) -> Iterator[str]:
+        try:
+            yield from self._data.differences(result, rows)
+            self._done["data"] += 1
+        except NotHereError as error:
+            self._not_done["data"][str(error)] += 1
+
+
+def _differing_metrics(stored: Metrics, again: Metrics) -> Iterator[str]:
+    if stored.all.keys() != again.all.keys() or stored.intervals.keys() != again.intervals.keys():
+        yield f"its metrics and intervals are not those of {', '.join(METRICS)}"
+    for name, new in again.all.items():
+        if not _close((stored.all.get(name),), (new,), _METRIC_TOLERANCE):
+            yield f"{name} is stored as {stored.all.get(name)}, its predictions give {new}"
+    for name, interval in again.intervals.items():
+        own = stored.intervals.get(name)
+        if not _close(own or (None, None), interval or (None, None), _INTERVAL_TOLERANCE):
+            yield f"the interval of {name} is stored as {_shown(own)}, its predictions give {_shown(interval)}"
+    if (stored.interval_unit, stored.n_groups) != (again.interval_unit, again.n_groups):
+        yield (
+            f"intervals are said to be over {stored.n_groups} {stored.interval_unit}, its predictions give {again.n_groups} "
+            f"{again.interval_unit}"
+        )
+
+
+def _shown(interval: tuple[float, float] | None) -> str:
+    return "none" if interval is None else f"{interval[0]:.6g} to {interval[1]:.6g}"
+
+
+def _close(one: Sequence[float | None], other: Sequence[float | None], tolerance: float) -> bool:
+    return all(
+        (a is None) == (b is None) and (a is None or b is None or abs(a - b) <= tolerance)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _rounded_metrics(rows: ScoredRows, stored: Metrics) -> Iterator[str]:
+    """Metrics of schema 1, whose scores were rounded to float32 after they were computed: two that were different may have become
+    equal, which leaves a range for what is ranked, and for what is predicted nothing to compare.
+    """
+    own = np.eye(rows.scores.shape[1], dtype=bool)[rows.labels]
+    higher = np.nextafter(rows.scores, np.inf)
+    best = compute_metrics(rows.labels, np.where(own, higher, rows.scores))
+    worst = compute_metrics(rows.labels, np.where(own, rows.scores, higher))
+    top = np.sort(rows.scores, axis=1)
+    tied = bool((top[:, -1] == top[:, -2]).any())
+    for name, value in stored.all.items():
+        low, high = worst.get(name), best.get(name)
+        if tied and name not in ("auroc", "auprc"):
+            continue
+        if (value is None) != (low is None) or (
+            value is not None and not (low - _INTERVAL_TOLERANCE <= value <= high + _INTERVAL_TOLERANCE)
         ):
-            problems.append(f"{name} is stored as {value}, its predictions give {new}")
-    main = result.metrics.main
-    if main.value != result.metrics.all.get(main.name):
-        problems.append(f"the main metric {main.name} is not the one in the list of all")
-    if (
-        result.limit is None
-        and result.task.counts
-        and len(rows.ids) != sum(result.task.counts.get("test", {}).values())
+            yield f"{name} is stored as {value}, its predictions give {low if low == high else f'{low} to {high}'}"
+
+
+def _strays(root: Path, results: Sequence[Path]) -> Iterator[str]:
+    """What lies in a results folder and belongs to no result."""
+    known = {path.with_suffix(".predictions.parquet") for path in results} | set(results)
+    for pattern, what in (
+        ("*.predictions.parquet", "predictions without a result"),
+        ("*.json", "JSON in no result's place"),
     ):
-        problems.append(f"{len(rows.ids)} predictions for {sum(result.task.counts.get('test', {}).values())} test rows")
-    return problems
+        found = sorted(
+            path.relative_to(root).as_posix()
+            for path in root.rglob(pattern)
+            if path not in known and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        )
+        if found:
+            yield f"not checked: {what}, {found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}"
 
 
 def _sample(results: Sequence[Result], n: int) -> list[Result]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from findna_bench.cards import POOLINGS, ModelCard, Pretraining, WeightsSource
 from findna_bench.code import factory_digest
 from findna_bench.errors import UsageError, WeightsError
+from findna_bench.files import without_home
 from findna_bench.registry import Registry, get_registry
 
 __all__ = [
@@ -166,7 +167,7 @@ def _from_folder(name: str, rest: str, registry: Registry) -> ModelSpec:
         backbone=PUBLISHED,
         pooling_source="default of the harness for models without a card",
     )
-    spec = ModelSpec(card, "local", "", location=location, text=name, display_name=f"path:{rest}")
+    spec = ModelSpec(card, "local", "", location=location, text=name, display_name=without_home(f"path:{rest}"))
     return as_described(spec, config, str(folder), registry)
 
 
@@ -222,7 +223,7 @@ def _from_vectors(name: str, rest: str) -> ModelSpec:
         pooling_source="vectors computed elsewhere",
         notes=("vectors computed elsewhere: weights, pooling and strand are not known here",),
     )
-    return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=name)
+    return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=without_home(name))
 
 
 def model_code(spec: ModelSpec, registry: Registry, backbone: str | None = None) -> str | None:

@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from findna_bench.errors import OutputError
@@ -18,6 +20,7 @@ __all__ = ["MANIFEST", "read_bundle", "write_bundle"]
 MANIFEST = "bundle.json"
 _LARGEST = 2 << 30
 _MOST_FILES = 1_000_000
+_MOST_NAMED = 20
 
 
 def write_bundle(results: Path, archive: Path) -> int:
@@ -61,36 +64,71 @@ def read_bundle(archive: Path, folder: Path) -> int:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             contents = {member.name: _content(tar, member, archive) for member in _members(tar, archive)}
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise OutputError(f"{archive} cannot be read as a bundle ({error}); ask for it again") from error
+    _check(archive, _digests(archive, contents.pop(MANIFEST, None)), contents)
     try:
-        digests = json.loads(contents.pop(MANIFEST))["files"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise OutputError(f"{archive} has no {MANIFEST}; it was not made by `findna-bench results bundle`") from error
-    if set(digests) != set(contents):
-        strange = sorted(set(digests) ^ set(contents))
-        raise OutputError(f"{archive}: {strange[0]} and its manifest do not agree; ask for the bundle again")
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != digests[name]:
-            raise OutputError(f"{archive}: {name} is not the file that was packed (sha256 differs)")
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        for name, content in contents.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{archive}: {name} cannot be unpacked ({error.strerror or error})") from error
     return len(contents)
 
 
+def _digests(archive: Path, manifest: bytes | None) -> dict[str, str]:
+    """``files`` of the manifest: name -> sha256.
+
+    Raises:
+        OutputError: there is no manifest, or it is none.
+    """
+    try:
+        files = json.loads(manifest or b"")["files"]
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (AttributeError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise OutputError(f"{archive} has no {MANIFEST}; it was not made by `findna-bench results bundle`") from error
+
+
+def _check(archive: Path, digests: Mapping[str, str], contents: Mapping[str, bytes]) -> None:
+    """Hold every file to its digest.
+
+    Raises:
+        OutputError: some are missing, changed, or were not packed; all of them are named.
+    """
+    changed = [
+        name for name in contents if name in digests and hashlib.sha256(contents[name]).hexdigest() != digests[name]
+    ]
+    found = {
+        "missing": digests.keys() - contents.keys(),
+        "changed": changed,
+        "not packed": contents.keys() - digests.keys(),
+    }
+    parts = [f"{what}: {_listed(sorted(names))}" for what, names in found.items() if names]
+    if parts:
+        raise OutputError(f"{archive} is not as it was packed ({'; '.join(parts)}); ask for the bundle again")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
 def _members(tar: tarfile.TarFile, archive: Path) -> list[tarfile.TarInfo]:
-    members: list[tarfile.TarInfo] = []
+    members: dict[str, tarfile.TarInfo] = {}
     total = 0
     for member in tar:
         pure = PurePosixPath(member.name)
         total += member.size
-        if not member.isreg() or pure.is_absolute() or ".." in pure.parts or "\\" in member.name:
+        strange = pure.is_absolute() or ".." in pure.parts or "\\" in member.name or str(pure) != member.name
+        if not member.isreg() or strange:
             raise OutputError(f"{archive}: refused, because {member.name!r} is no plain file inside the bundle")
+        if member.name in members:
+            raise OutputError(f"{archive}: refused, because {member.name} is in it twice")
         if total > _LARGEST or len(members) > _MOST_FILES:
             raise OutputError(f"{archive}: refused, because it unpacks to more than {_LARGEST:,} bytes")
-        members.append(member)
-    return members
+        members[member.name] = member
+    return list(members.values())
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, archive: Path) -> bytes:

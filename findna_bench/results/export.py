@@ -51,6 +51,9 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(entry, dict) and name not in (
             "protocol.settings",
             "validation",
+            "hashed.request",
+            "hashed.config",
+            "hashed.cell",
             "task.counts",
             "task.published_counts",
         ):

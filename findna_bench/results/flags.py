@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from findna_bench.results.schema import Coverage, Result
 
 __all__ = [
+    "CODE_NOT_HASHED",
     "DID_NOT_LEARN",
+    "FROM_DATA",
     "OF_CELLS",
     "OF_TASKS",
     "bases_read",
     "class_flag",
     "flags_of",
+    "following_flags",
     "share_read",
     "truncation_flag",
     "truncation_note",
@@ -22,6 +25,13 @@ __all__ = [
 ]
 
 DID_NOT_LEARN = "did not learn"
+CODE_NOT_HASHED = "code not hashed"
+"""Flag of a result that nothing can be compared with: neither it nor what it was computed from is ever taken up again."""
+FROM_DATA = re.compile(
+    r"partial \(.*\)|shortcut|leak|test drawn .*|pretraining-overlap \((yes|same genome|unknown)\)|.+ sequence not predicted",
+    re.DOTALL,
+)
+"""Flags that come from data, cards and weights, and that no field of a result decides."""
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
 OF_CELLS = ("truncated", DID_NOT_LEARN)
 """Flags of one model on one task, which may stand beside some tasks of a row and not beside others."""
@@ -62,6 +72,39 @@ def class_flag(present: int, n_classes: int) -> str | None:
     if present == 1:
         return "one class in test (MCC and AUROC mean nothing)"
     return f"absent from test: {n_classes - present} of {n_classes} classes"
+
+
+def following_flags(result: Result, classes: int) -> list[str]:
+    """The flags that a successful result carries because of its own fields: written with it, and found again by ``verify``.
+
+    classes: how many of the task's classes are present among the test rows.
+    """
+    settings = result.protocol.settings
+    shots, search, selection = settings.get("shots"), settings.get("search"), result.selection
+    flags = []
+    if result.model.weights.trained is False:
+        flags.append("untrained")
+    if result.model.code_digest is None:
+        flags.append(CODE_NOT_HASHED)
+    if result.limit is not None:
+        flags.append(f"limit {result.limit}")
+    within = settings.get("shot_validation") == "within"
+    if shots is not None:
+        flags.append(f"{shots}-shot" if within else f"{shots}-shot, full validation")
+    if selection != "validation":
+        flags.append("test-selected" if selection == "test" else "last-epoch")
+    if result.task.split != "official":
+        flags.append(f"split {result.task.split}")
+    if search is not None:
+        searched = result.model.kind == "encoder" and not (within and shots == 1)  # one shot leaves none to choose on
+        flags.append(f"best of {search} settings on validation" if searched else "own budget, not searched")
+    if (missing := class_flag(classes, len(result.task.labels))) is not None:
+        flags.append(missing)
+    if (cut := truncation_flag(result.coverage)) is not None:
+        flags.append(cut)
+    if any(text.startswith(DID_NOT_LEARN) for text in result.validation.get("warnings") or ()):
+        flags.append(DID_NOT_LEARN)
+    return flags
 
 
 def bases_read(results: Sequence[Result]) -> Coverage:

@@ -6,16 +6,20 @@ Schema 2 has every key of schema 1 and adds some; results of schema 1 stay reada
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from findna_bench.errors import OutputError
+from findna_bench.files import stable_hash
 
-__all__ = ["SCHEMA_VERSION", "Result", "parse_result", "read_result"]
+__all__ = ["ADDED_KEYS", "SCHEMA_VERSION", "Hashed", "Result", "digest_of", "parse_result", "read_result", "sealed"]
 
 SCHEMA_VERSION: Final = 2
+ADDED_KEYS = ("digest", "predictions_digest", "threads", "hashed")
+"""Keys that results of schema 1 did not have."""
 Status = Literal["success", "error", "oom", "skipped"]
 
 
@@ -105,6 +109,17 @@ class Memory(_Part):
     peak_bytes: int | None = None
 
 
+class Hashed(_Part):
+    """What the ids are hashes of, so that they can be computed again: see :mod:`findna_bench.matrix.identity`."""
+
+    request: dict[str, Any] | None = None
+    """With the seed, of ``request_id``; folders and files of the user's machine stand in it by digest alone."""
+    config: dict[str, Any] | None = None
+    """Of ``config_id``; None where a cell failed before its model and data were known."""
+    cell: dict[str, Any] | None = None
+    """With ``config``, of ``identity``."""
+
+
 class Error(_Part):
     type: str
     message: str
@@ -117,6 +132,8 @@ class Result(_Part):
     schema_version: Literal[1, 2] = SCHEMA_VERSION
     digest: str | None = None
     """Hash of all other fields (schema 2); what was changed afterwards shows."""
+    predictions_digest: str | None = None
+    """sha256 of the predictions file (schema 2); None where there are no predictions."""
     identity: str | None
     request_id: str
     config_id: str | None
@@ -146,6 +163,7 @@ class Result(_Part):
     environment: dict[str, Any] = Field(default_factory=dict)
     created: str
     error: Error | None = None
+    hashed: Hashed = Field(default_factory=Hashed)
 
     @property
     def task_name(self) -> str:
@@ -159,6 +177,21 @@ class Result(_Part):
     def to_dict(self) -> dict[str, Any]:
         """All keys of schema 2, JSON-serialisable."""
         return self.model_dump(mode="json")
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """sha256 (hex) of the canonical JSON of everything that a result holds but ``digest``.
+
+    content: a result as JSON; keys that a reader fills in count as well, so this is what stands in the file.
+    """
+    plain = json.loads(json.dumps({key: value for key, value in content.items() if key != "digest"}))
+    return stable_hash(plain)
+
+
+def sealed(result: Result, predictions_digest: str | None) -> Result:
+    """The result as it is written: with the digest of its predictions and that of its own fields."""
+    whole = result.model_copy(update={"predictions_digest": predictions_digest})
+    return whole.model_copy(update={"digest": digest_of(whole.to_dict())})
 
 
 def parse_result(text: str | bytes, where: str) -> Result:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from findna_bench.errors import OutputError, ResultsFolderError
-from findna_bench.files import atomic_path, path_segment, write_atomic, write_json
-from findna_bench.results.schema import Result, read_result
+from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
+from findna_bench.results.schema import Result, read_result, sealed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,10 +116,12 @@ class ResultStore:
             ResultsFolderError: the disk is full or the folder cannot be written.
         """
         path = self.path_of(result)
+        beside = path.with_suffix(".predictions.parquet")
         try:
             if predictions is not None:
-                write_predictions(path.with_suffix(".predictions.parquet"), predictions)
-            write_json(path, result.to_dict())
+                write_predictions(beside, predictions)
+            digest = sha256_file(beside) if predictions is not None else None
+            write_json(path, sealed(result, digest).to_dict())
         except OutputError as error:
             raise ResultsFolderError(str(error)) from error
         if path != self.error_path(result.request_id):

@@ -35,7 +35,7 @@ def lasting(results: Path) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for path in ResultStore(results).paths():
         record = json.loads(path.read_text())
-        for key in ("timing", "created", "memory"):
+        for key in ("timing", "created", "memory", "digest"):
             del record[key]
         del record["environment"]["git_commit"], record["environment"]["dirty"]
         content[str(path.relative_to(results))] = json.dumps(record, indent=1)

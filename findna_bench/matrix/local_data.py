@@ -1,0 +1,181 @@
+"""What a result says of its data, against the data on this machine: digest, labels, counts, rows scored and fitted on, flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from findna_bench.cards import TaskCard
+from findna_bench.data.audit.pretraining import pretraining_overlap
+from findna_bench.data.catalog import ADHOC_SUITE, TaskRef
+from findna_bench.data.splits import related_by, row_groups
+from findna_bench.data.table import SequenceTable
+from findna_bench.data.task import Task, open_task
+from findna_bench.errors import BenchError, UnknownNameError
+from findna_bench.files import stable_hash
+from findna_bench.matrix import fitting
+from findna_bench.matrix.unit import limited
+from findna_bench.models.spec import MODEL_SCHEMES, parse_model
+from findna_bench.registry import get_registry
+from findna_bench.results.schema import Result
+from findna_bench.results.store import ScoredRows
+
+__all__ = ["LocalData", "NotHereError"]
+
+
+class NotHereError(Exception):
+    """There is nothing here to compare a result with; the text says why, in a few words."""
+
+
+class LocalData:
+    """Tasks of this machine, opened once."""
+
+    def __init__(self, data_dir: Path | None = None) -> None:
+        self._data_dir = data_dir
+        self._tasks: dict[tuple[str, str, str | None], Task | str] = {}
+        self._tables: dict[tuple[str, str, str, int | None], SequenceTable] = {}
+        self._groups: dict[tuple[str, str, int | None], np.ndarray] = {}
+
+    def differences(self, result: Result, rows: ScoredRows) -> Iterator[str]:
+        """Where a successful result and the data here differ, in words.
+
+        Raises:
+            NotHereError: its data are not here.
+        """
+        task = self._task(result)
+        try:
+            if task.data_digest != result.task.data_digest:
+                yield f"data_digest is {_short(result.task.data_digest)}, that of the data here is {_short(task.data_digest)}"
+                return
+            yield from _described(result, task)
+            test = self._table(result, task, "test")
+        except BenchError as error:
+            raise NotHereError(f"its data cannot be read here ({error})") from error
+        yield from self._rows(result, rows, test)
+        if result.schema_version == 1:
+            return
+        yield from self._fitted(result, task)
+        yield from _pretraining(result, task.card, test)
+
+    def _task(self, result: Result) -> Task:
+        asked = (result.hashed.request or {}).get("task", {})
+        key = (result.task_name, result.task.split or "official", asked.get("distribution"))
+        if key not in self._tasks:
+            self._tasks[key] = self._open(*key)
+        found = self._tasks[key]
+        if isinstance(found, str):
+            raise NotHereError(found)
+        if (found.status == "partial") != any(flag.startswith("partial") for flag in result.flags):
+            raise NotHereError("one of the two copies of its data is partial")
+        return found
+
+    def _open(self, name: str, split: str, distribution: str | None) -> Task | str:
+        """The task, or why it cannot be opened. A name in a file of others is never taken for a path."""
+        if name.startswith(f"{ADHOC_SUITE}/"):
+            return "a task given as a path, which results do not hold"
+        try:
+            entry = get_registry().resolve("tasks", name, within=distribution)
+            if entry.card.full_name != name:
+                return "no installed plugin offers its task"
+            ref = TaskRef(name, card=entry.card, distribution=entry.distribution, version=entry.version)
+            return open_task(ref, data_dir=self._data_dir, split=split)
+        except UnknownNameError:
+            return "no installed plugin offers its task"
+        except BenchError:
+            return "its data are not here"
+
+    def _table(self, result: Result, task: Task, split: str) -> SequenceTable:
+        key = (task.name, result.task.split or "official", split, result.limit)
+        if key not in self._tables:
+            self._tables[key] = limited(task.load(split), result.limit)
+        return self._tables[key]
+
+    def _rows(self, result: Result, rows: ScoredRows, test: SequenceTable) -> Iterator[str]:
+        if rows.ids.tolist() != [str(row) for row in test.ids]:
+            yield "its predictions are not of the test rows of the data here"
+            return
+        if not np.array_equal(rows.labels, test.labels):
+            yield "the labels of its predictions are not those of the data here"
+        if rows.groups is None:
+            return
+        key = (result.task_name, result.task.split or "official", result.limit)
+        if key not in self._groups:
+            self._groups[key] = row_groups(test)
+        if not np.array_equal(rows.groups, self._groups[key]):
+            yield "the groups of related rows of its predictions are not those of the data here"
+        if result.metrics.groups_by != related_by(test):
+            yield f"groups_by is {result.metrics.groups_by!r}, the data here give {related_by(test)!r}"
+
+    def _fitted(self, result: Result, task: Task) -> Iterator[str]:
+        """Rows fitted on, by the code that divided them."""
+        settings = result.protocol.settings
+        official = "validation" if "validation" in task.splits else None
+        name = "test" if result.selection == "test" else official
+        validation = self._table(result, task, name) if name else None
+        pool = fitting.pool_rows(
+            self._table(result, task, "train"),
+            validation,
+            [result.seed or 0],
+            len(task.label_names),
+            settings.get("shots"),
+            within_shots=settings.get("shot_validation") == "within",
+            choose=result.selection == "validation",
+        )
+        rows = pool.splits[0]
+        if result.model.kind == "classifier" or settings.get("method") == "finetune":
+            rows = rows.held_out()
+        held = {
+            "train_rows": len(rows.train),
+            "validation_rows": len(rows.validation),
+            "validation_split": "test" if result.selection == "test" else pool.chosen_on(rows),
+            "folds": len(rows.folds or ()) or None,
+        }
+        for key, value in held.items():
+            if settings.get(key) != value:
+                yield f"{key} is {settings.get(key)}, the data here give {value}"
+
+
+def _short(digest: str | None) -> str:
+    return "missing" if digest is None else digest[:16]
+
+
+def _described(result: Result, task: Task) -> Iterator[str]:
+    """What the task says of itself."""
+    said, known = result.task, task.card
+    if list(task.label_names) != said.labels:
+        yield f"labels are {', '.join(said.labels)}, those of the data here {', '.join(task.label_names)}"
+    if {split: dict(classes) for split, classes in task.counts.items()} != said.counts:
+        yield "counts are not those of the data here"
+    request = result.hashed.request or {}
+    if stable_hash(known.counts) == request.get("task", {}).get("published_counts"):
+        published = task.published_counts or None
+        if said.published_counts != published:
+            yield "published_counts are not those of the task's card"
+    own = [flag for flag in result.flags if flag in task.flags or _of_task(flag)]
+    for flag in sorted({*own} ^ {*task.flags}):
+        yield f"the flag {flag!r} is {'missing' if flag in task.flags else 'not that of the data here'}"
+
+
+def _of_task(flag: str) -> bool:
+    return flag in ("shortcut", "leak") or flag.startswith(("partial (", "test drawn"))
+
+
+def _pretraining(result: Result, task: TaskCard, test: SequenceTable) -> Iterator[str]:
+    """The flag of a trained model, where its card is the one installed here and no other weights' own words count."""
+    asked = (result.hashed.request or {}).get("model", {})
+    name = result.model.name
+    if result.model.weights.trained is not True or asked.get("weights") or name.partition(":")[0] in MODEL_SCHEMES:
+        return
+    try:
+        card = parse_model(name)
+    except BenchError:
+        return
+    if stable_hash(card.identity()["card"]) != asked.get("card"):
+        return
+    overlap = pretraining_overlap(card.card.pretraining, test, task)
+    expected = [] if overlap == "no" else [f"pretraining-overlap ({overlap})"]
+    own = [flag for flag in result.flags if flag.startswith("pretraining-overlap")]
+    if own != expected:
+        yield f"its flag is {(own or ['missing'])[0]}, data and model card give {(expected or ['none'])[0]}"
