@@ -11,9 +11,8 @@ import numpy as np
 
 from findna_bench.cards import SuiteCard
 from findna_bench.errors import OutputError
-from findna_bench.evaluation.shots import few_shot_words
 from findna_bench.registry import Registry, get_registry
-from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, flags_of, share_read
+from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_words, flags_of, share_read
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from findna_bench.errors import UsageError
+from findna_bench.files import without_home
 
 __all__ = [
     "AutoOrNumber",
@@ -472,6 +473,5 @@ def to_words(request: Any, verb: str, *, program: str = "findna-bench") -> str:
 
 def quoted(words: Sequence[str]) -> str:
     """A command line for the record: quoted for a shell, and the home folder as ``~``, which is nobody's business."""
-    home = str(Path.home())
-    shown = [word.replace(home, "~") if len(home) > 1 else word for word in words]
+    shown = [without_home(word) for word in words]
     return " ".join("~/" + shlex.quote(word[2:]) if word.startswith("~/") else shlex.quote(word) for word in shown)

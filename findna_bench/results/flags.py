@@ -16,6 +16,7 @@ __all__ = [
     "OF_TASKS",
     "bases_read",
     "class_flag",
+    "few_shot_words",
     "flags_of",
     "following_flags",
     "share_read",
@@ -74,6 +75,11 @@ def class_flag(present: int, n_classes: int) -> str | None:
     return f"absent from test: {n_classes - present} of {n_classes} classes"
 
 
+def few_shot_words(shots: int, validation: str | None) -> str:
+    """``10-shot``, or ``10-shot, full validation`` where labelled rows beside the shots are chosen on."""
+    return f"{shots}-shot" + (", full validation" if validation == "full" else "")
+
+
 def following_flags(result: Result, classes: int) -> list[str]:
     """The flags that a successful result carries because of its own fields: written with it, and found again by ``verify``.
 
@@ -90,7 +96,7 @@ def following_flags(result: Result, classes: int) -> list[str]:
         flags.append(f"limit {result.limit}")
     within = settings.get("shot_validation") == "within"
     if shots is not None:
-        flags.append(f"{shots}-shot" if within else f"{shots}-shot, full validation")
+        flags.append(few_shot_words(shots, settings.get("shot_validation")))
     if selection != "validation":
         flags.append("test-selected" if selection == "test" else "last-epoch")
     if result.task.split != "official":
