@@ -24,6 +24,7 @@ __all__ = [
     "PresetCard",
     "Pretraining",
     "PublishedCard",
+    "PublishedFineTuning",
     "SuiteCard",
     "TaskCard",
     "WeightsSource",
@@ -192,6 +193,34 @@ class Pretraining:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishedFineTuning:
+    """How a model's authors fine-tune it: as published, never guessed. Fine-tuning centres its learning rates here."""
+
+    learning_rate: float
+    """Of the whole network. Where the authors give several, one in their middle, and ``note`` gives the others."""
+    source: str
+    """Paper, script or notebook that says so."""
+    batch_size: int | None = None
+    """Rows per optimiser step."""
+    epochs: int | None = None
+    steps: int | None = None
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else is published, e.g. ``{"weight_decay": 0.1}``."""
+    adapter_learning_rate: float | None = None
+    """Of low-rank adapters, where the authors train these."""
+    adapter_source: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0 or (
+            self.adapter_learning_rate is not None and not self.adapter_learning_rate > 0
+        ):
+            raise ValueError("a published learning rate is above 0")
+        if not self.source or (self.adapter_learning_rate is not None and not self.adapter_source):
+            raise ValueError("a published learning rate names its source")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """A runnable model.
 
@@ -232,6 +261,8 @@ class ModelCard:
     pretraining: Pretraining | None = None
     pretraining_preset: str = ""
     """Preset that ``pretrain NAME`` uses unless another is named."""
+    finetuning: PublishedFineTuning | None = None
+    """Its authors' fine-tuning; ``None`` = not known, and learning rates are centred by the number of parameters."""
     networks: tuple[str, ...] = ()
     """Networks a checkpoint may hold, default first, e.g. ``("teacher", "student")``."""
     sanity: bool = True

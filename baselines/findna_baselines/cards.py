@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from findna_bench.cards import BackboneCard, ModelCard, Pretraining, WeightsSource
+from findna_bench.cards import BackboneCard, ModelCard, Pretraining, PublishedFineTuning, WeightsSource
 
 __all__ = ["BACKBONES", "MODELS"]
 
@@ -28,6 +28,15 @@ _HYENA_REFERENCE = "Nguyen et al. 2023, HyenaDNA, arXiv:2306.15794; github.com/H
 _BASENJI_SPLIT = Pretraining(
     assemblies=("GRCh38",),
     note="human reference genome, training intervals of the Basenji split (Kelley 2020)",
+)
+
+_HYENA_FINETUNING = PublishedFineTuning(
+    learning_rate=6e-4,
+    source="configs/experiment/hg38/genomic_benchmark.yaml, github.com/HazyResearch/hyena-dna at "
+    "363939adb9fa3b87ce5181cd10a092d65a7993f5",
+    batch_size=128,
+    epochs=100,
+    optimizer={"weight_decay": 0.1, "clip": 1.0, "warmup": 0.01, "schedule": "cosine to a tenth"},
 )
 
 
@@ -68,6 +77,7 @@ def _hyenadna(
         licence_weights="BSD-3-Clause",
         notes=(_UNCONFIRMED,),
         pretraining=_BASENJI_SPLIT,
+        finetuning=_HYENA_FINETUNING,
     )
 
 
@@ -199,6 +209,14 @@ _DNABERT2 = (
             "longest input 10 kb, the longest that the authors evaluated; the architecture itself has no limit",
         ),
         pretraining=Pretraining(assemblies=("GRCh38",), note="human genome, and genomes of 135 species (32.5 Gb)"),
+        finetuning=PublishedFineTuning(
+            learning_rate=3e-5,
+            source="finetune/scripts/run_dnabert2.sh, github.com/MAGICS-LAB/DNABERT_2 at "
+            "7d569d730fd0934ff4b68ba33ab01340bf4569e5",
+            batch_size=32,
+            optimizer={"weight_decay": 0.01, "warmup_steps": "30 or 50", "schedule": "linear"},
+            note="3 to 10 epochs; 8 rows on each of 4 devices; the preset gue-dnabert2 has the script task by task",
+        ),
     ),
 )
 
@@ -221,6 +239,19 @@ _NT_1000G = Pretraining(assemblies=("GRCh38",), note="3202 genomes of the 1000 G
 _NT_LARGE = (
     "10 GB of weights in fp32: inference needs 11 GB of memory, a backward pass 21 GB and optimiser states 20 GB more, so it was "
     "not run forward and backward on the 24 GB machine on which the other sizes were"
+)
+
+
+_NT_FINETUNING = PublishedFineTuning(
+    learning_rate=1e-5,
+    source="examples/nucleotide_transformer_dna_sequence_modelling.ipynb, github.com/huggingface/notebooks at "
+    "5068b1142e8ed1e691c8b1e9f98e4473ebe55790 (500M human reference model, whole network)",
+    batch_size=8,
+    steps=1000,
+    optimizer={"schedule": "linear"},
+    adapter_learning_rate=5e-4,
+    adapter_source="nucleotide_transformer_dna_sequence_modelling_with_peft.ipynb, same place (rank 1, alpha 32)",
+    note="the paper's figures come from another kind of adapters (IA3), which this harness does not have",
 )
 
 
@@ -267,6 +298,7 @@ def _nucleotide_transformer(
         licence_weights="CC-BY-NC-SA-4.0",
         notes=(_NON_COMMERCIAL, _UNCONFIRMED, *notes),
         pretraining=pretraining,
+        finetuning=_NT_FINETUNING,
     )
 
 
@@ -413,6 +445,14 @@ _NUCLEOTIDE_TRANSFORMER = (
 
 _DNABERT_REFERENCE = "Ji et al. 2021, DNABERT, doi:10.1093/bioinformatics/btab083; github.com/jerryji1993/DNABERT"
 
+_DNABERT_FINETUNING = PublishedFineTuning(
+    learning_rate=3e-5,
+    source="finetune/scripts/run_dnabert1.sh, github.com/MAGICS-LAB/DNABERT_2 at b9463212cb6ef1eb36b45909c9b709ba8b7ed833",
+    optimizer={"warmup_steps": "30 or 50", "schedule": "linear"},
+    note="8 rows per device, 3 to 10 epochs; the README of jerryji1993/DNABERT has an example with 2e-4, 32 rows per device and 5 "
+    "epochs",
+)
+
 
 def _dnabert(k: int) -> ModelCard:
     vocabulary = 4**k + 5
@@ -455,6 +495,7 @@ def _dnabert(k: int) -> ModelCard:
             f"reads {510 + k - 1} bases at once; --window window averages over windows of a longer sequence",
         ),
         pretraining=Pretraining(assemblies=("GRCh38",), note="human reference genome"),
+        finetuning=_DNABERT_FINETUNING,
     )
 
 
@@ -463,6 +504,16 @@ _DNABERT = tuple(_dnabert(k) for k in (6, 5, 4, 3))
 # --- Caduceus -------------------------------------------------------------------------------------------------------------
 
 _CADUCEUS_REFERENCE = "Schiff et al. 2024, Caduceus, arXiv:2403.03234; github.com/kuleshov-group/caduceus"
+
+_CADUCEUS_FINETUNING = PublishedFineTuning(
+    learning_rate=1e-3,
+    source="slurm_scripts/wrapper_run_genomics.sh and run_genomics_benchmark.sh, github.com/kuleshov-group/caduceus at "
+    "2812fc30e4d1b8eea8e3318bf158dc526b707fc6",
+    batch_size=128,
+    epochs=10,
+    optimizer={"weight_decay": 0.1, "clip": 1.0, "warmup": 0.01, "schedule": "cosine to a tenth"},
+    note="of 1e-3 and 2e-3, each with batches of 128 and 256, which the authors try on every task",
+)
 
 
 def _caduceus(
@@ -515,6 +566,7 @@ def _caduceus(
             "no compiled kernel: about 2 s per kb and strand on one CPU core at 16 layers; mamba-ssm is used on a GPU if asked for",
         ),
         pretraining=_BASENJI_SPLIT,
+        finetuning=_CADUCEUS_FINETUNING,
     )
 
 

@@ -109,10 +109,15 @@ def _plugins(registry: Registry, data_dir: Any) -> Rows:
 
 def _presets(registry: Registry, data_dir: Any) -> Rows:
     """Those every protocol has of its own, then those of plugins; one name may be a preset of several protocols."""
-    from findna_bench.evaluation.presets import GENERIC
+    from findna_bench.evaluation.presets import GENERIC, SUMMARIES
 
     own = [
-        [name, protocol, "findna-bench", (type(preset).__doc__ or "").partition(".")[0]]
+        [
+            name,
+            protocol,
+            "findna-bench",
+            SUMMARIES.get((protocol, name)) or (type(preset).__doc__ or "").partition(".")[0],
+        ]
         for protocol, presets in GENERIC.items()
         for name, preset in presets.items()
     ]

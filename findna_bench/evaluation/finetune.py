@@ -29,7 +29,15 @@ from findna_bench.errors import ModelError, NotFiniteError, OutputError, Unsuppo
 from findna_bench.evaluation.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
 from findna_bench.evaluation.learning import against_prior
 from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning, preset_settings, trial_settings
+from findna_bench.evaluation.presets import (
+    FINETUNE_PRESETS,
+    FineTuning,
+    at_one_rate,
+    for_model,
+    preset_settings,
+    rate_trials,
+    trial_settings,
+)
 from findna_bench.evaluation.seeds import mean_logit_scores, softmax
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import TokenBatch
@@ -86,7 +94,7 @@ class FineTuned:
     head: nn.Module
     options: _Options
     trials: list[dict[str, Any]] = field(default_factory=list)
-    """Of a search: every setting that was tried, with its validation scores."""
+    """Where settings were chosen: every one that was tried, its optimiser steps and its validation scores."""
     checkpoints: tuple[Path, ...] = ()
     counted: Counted | None = field(default=None, repr=False)
 
@@ -131,7 +139,12 @@ def fine_tune(
 ) -> FineTuned:
     """Train a copy of ``model`` with a new head on ``train``; ``model`` itself is left as it is.
 
-    metric: the task's main metric, which ``monitor="main"`` means. selection: ``validation``; ``last`` keeps the last weights, and needs no validation rows;
+    A preset with several ``rates`` is a :func:`search` among them, in trials of ``trial_steps``, the best of which is then
+    trained to the end; with another ``selection`` than ``validation`` there is nothing to choose by, and the preset's own (or
+    the model's centre) alone is trained.
+
+    metric: the task's main metric, which ``monitor="main"`` means. selection: ``validation``; ``last`` keeps the last weights, and
+    needs no validation rows;
     ``test`` chooses on ``test`` (to reproduce papers that did). strand: ``rc-augment`` reads each row on a strand drawn anew
     in every epoch, ``rc-mean`` averages the vectors of both, ``rc-logit-mean`` the logits when predicting. pooling, window:
     None = the preset's, else the card's. batch_size: rows read at once, ``auto`` or a number; a step sees the preset's
@@ -144,25 +157,44 @@ def fine_tune(
         torch.OutOfMemoryError: a single row does not fit. ModelError: training does not stay finite.
     """
     checkpoint = checkpoint if model.code_digest is not None else None
-    run = _begin(
-        model,
-        train,
-        validation,
-        n_classes,
-        preset or FINETUNE_PRESETS["default"],
-        seed,
-        metric=metric,
-        selection=selection,
-        test=test,
-        strand=strand,
-        window=window,
-        pooling=pooling,
-        batch_size=batch_size,
-        checkpoint=checkpoint,
-        reload=reload,
-    )
+    wanted = preset or FINETUNE_PRESETS["default"]
+    options: dict[str, Any] = {
+        "metric": metric,
+        "selection": selection,
+        "test": test,
+        "strand": strand,
+        "window": window,
+        "pooling": pooling,
+        "batch_size": batch_size,
+        "checkpoint": checkpoint,
+        "reload": reload,
+    }
+    data = model, train, validation, n_classes
+    if len(wanted.rates) > 1 and selection == "validation":
+        return _at_the_best_rate(*data, wanted, seed, counted=counted, progress=progress, **options)
+    run = _begin(*data, at_one_rate(wanted), seed, **options)
     run.train_to_the_end(progress)
     return run.fitted(counted)
+
+
+def _at_the_best_rate(
+    model: LoadedModel,
+    train: SequenceTable,
+    validation: SequenceTable,
+    n_classes: int,
+    preset: FineTuning,
+    seed: int,
+    **options: Any,
+) -> FineTuned:
+    """:func:`search` among the preset's rates, with a word where the best one is the lowest or the highest."""
+    presets = rate_trials(for_model(preset, model.card, model.n_parameters))
+    tuned = search(model, train, validation, n_classes, presets, seed, trial_steps=preset.trial_steps, **options)
+    for edge, other, end in (("lowest", "lower", presets[0]), ("highest", "higher", presets[-1])):
+        if tuned.settings["lr"] == end.lr:
+            tuned.warnings.append(
+                f"the {edge} learning rate of the grid ({end.lr:g}) was the best on validation; a {other} one might be better"
+            )
+    return tuned
 
 
 def _begin(
@@ -183,8 +215,9 @@ def _begin(
     checkpoint: Path | None = None,
     reload: Callable[[Mapping[str, Any]], LoadedModel] | None = None,
 ) -> _Run:
-    """A run with its own copy of the model, nothing trained yet; arguments as :func:`fine_tune`."""
+    """A run with its own copy of the model, nothing trained yet; arguments as :func:`fine_tune`, one rate."""
     _check(train, validation, selection, strand, test)
+    preset = for_model(preset, model.card, model.n_parameters)
     changes = preset.backbone.get(str(model.card.backbone))
     if changes:
         if reload is None:
@@ -209,6 +242,7 @@ def search(
     presets: Sequence[FineTuning],
     seed: int = 0,
     *,
+    trial_steps: int | None = None,
     checkpoint: Path | None = None,
     counted: Counted | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -217,9 +251,12 @@ def search(
     """Fine-tune with each of the settings (see :func:`~findna_bench.evaluation.presets.draw_settings`) and keep the one that
     validation likes best, the earlier one where two are equal.
 
+    trial_steps: optimiser steps of a trial at most. Where the best trial's settings ask for more, they are then trained to the
+    end, which is the last trial and one like the others: the best of all is kept. Its schedule is its own, so it begins anew.
+
     Settings are compared by what the first of them monitors. ``trials`` of the result records them all: the settings in
-    which they differ, and the validation scores, or the error of a trial whose training did not stay finite;
-    ``settings["chosen_trial"]`` is the number of the best one.
+    which they differ, the optimiser steps, and the validation scores, or the error of a trial whose training did not stay
+    finite; ``settings["chosen_trial"]`` is the number of the best one.
     Beside the model under training only the best trial's weights are kept, in main memory. Finished trials are kept in
     a file beside ``checkpoint`` and are not trained again. Other arguments as :func:`fine_tune`.
 
@@ -231,34 +268,45 @@ def search(
             f"a search chooses among settings by validation, which --selection {selection} does not look at"
         )
     checkpoint = checkpoint if model.code_digest is not None else None
+    presets = [for_model(preset, model.card, model.n_parameters) for preset in presets]
     monitor = options.get("metric", "accuracy") if presets[0].monitor == "main" else presets[0].monitor
     drawn = trial_settings(presets)
-    steps = [_planned_steps(preset, len(train))[1] for preset in presets]
+    trials = [_shortened(preset, trial_steps, len(train)) for preset in presets]
+    steps = [_planned_steps(preset, len(train))[1] for preset in trials]
+    whole = [_planned_steps(preset, len(train))[1] for preset in presets]
+    total = sum(steps) + (max(whole) if whole != steps else 0)
     file = checkpoint and checkpoint.with_suffix(f".trials{checkpoint.suffix}")
 
-    def begin(number: int) -> _Run:
-        data = train, validation, n_classes, presets[number], seed
-        return _begin(model, *data, checkpoint=checkpoint, **options)
+    def begin(preset: FineTuning) -> _Run:
+        return _begin(model, train, validation, n_classes, preset, seed, checkpoint=checkpoint, **options)
 
-    finished = _Trials.continued(stable_hash([begin(0).key, drawn]), file)
-    for number in range(len(finished.trials), len(presets)):
+    finished = _Trials.continued(stable_hash([begin(trials[0]).key, drawn, steps, whole]), file)
 
-        def report(done: int, total: int, before: int = sum(steps[:number])) -> None:
+    def run_trial(preset: FineTuning, settings: dict[str, Any], planned: int) -> None:
+        before = sum(trial["steps"] for trial in finished.trials)
+
+        def report(done: int, _: int) -> None:
             if progress is not None:
-                progress(before + done, sum(steps))
+                progress(before + done, total)
 
-        run = begin(number)
+        run = begin(preset)
+        record = {"settings": settings, "steps": planned, "validation": None}
         try:
             run.train_to_the_end(report)
         except NotFiniteError as error:
-            finished.add({"settings": drawn[number], "validation": None, "error": str(error)}, None, -math.inf)
+            finished.add(record | {"error": str(error)}, None, -math.inf)
         else:
             scores = run.validation(whole=False)
-            finished.add({"settings": drawn[number], "validation": scores}, run.outcome(), _worth(scores, monitor))
-        del run  # before the next one is made: no more than one copy of the model at a time
+            finished.add(record | {"validation": scores}, run.outcome(), _worth(scores, monitor))
+
+    for number in range(len(finished.trials), len(trials)):
+        run_trial(trials[number], drawn[number], steps[number])
     if finished.best is None:
         raise ModelError(f"{model.name}: none of {len(presets)} settings stayed finite; {finished.trials[0]['error']}")
-    run = begin(finished.chosen)
+    best = _best([_worth(t["validation"], monitor) for t in finished.trials[: len(trials)]])
+    if whole[best] > steps[best] and len(finished.trials) == len(trials):
+        run_trial(presets[best], drawn[best], whole[best])
+    run = begin(presets[best] if finished.chosen == len(trials) else trials[best])
     run.adopt(finished.best)
     tuned = run.fitted(counted)
     tuned.settings["chosen_trial"], tuned.trials = finished.chosen, finished.trials
@@ -266,9 +314,19 @@ def search(
     return tuned
 
 
-def _worth(scores: Mapping[str, Any], monitor: str) -> float:
-    """The value to bring up."""
-    value = scores[monitor]
+def _shortened(preset: FineTuning, steps: int | None, n_rows: int) -> FineTuning:
+    """The preset in so many optimiser steps, where it has more."""
+    return preset if steps is None or _planned_steps(preset, n_rows)[1] <= steps else replace(preset, max_steps=steps)
+
+
+def _best(worths: Sequence[float]) -> int:
+    """The number of the highest, the first of equals."""
+    return max(range(len(worths)), key=lambda number: worths[number])
+
+
+def _worth(scores: Mapping[str, Any] | None, monitor: str) -> float:
+    """The value to bring up; the lowest for a trial that has none."""
+    value = None if scores is None else scores[monitor]
     if value is None or not math.isfinite(value):
         return -math.inf
     return float(-value if monitor == "loss" else value)
@@ -395,7 +453,8 @@ class _Run:
         test: SequenceTable | None,
         checkpoint: Path | None,
     ) -> None:
-        self.model, self.preset, self.seed, self.options = model, preset, seed, options
+        assert preset.lr is not None  # for_model has set it
+        self.model, self.preset, self.seed, self.options, self.lr = model, preset, seed, options, preset.lr
         self.train, self.chosen_on = train, test if options.selection == "test" and test is not None else validation
         self.checkpoint, self.n_classes = checkpoint, n_classes
         generator = torch.Generator().manual_seed(_derived(seed, _HEAD, 0))
@@ -413,12 +472,12 @@ class _Run:
     def _optimiser(self) -> torch.optim.AdamW:
         groups = []
         for module, rate in (
-            (self.net.backbone, self.preset.lr),
-            (self.net.head, self.preset.head_lr or self.preset.lr),
+            (self.net.backbone, self.lr),
+            (self.net.head, self.preset.head_lr or self.lr),
         ):
             made = parameter_groups(module, self.preset.weight_decay, decay_biases=self.preset.decay_biases)
             groups += [{**group, "lr": rate} for group in made if group["params"]]
-        return torch.optim.AdamW(groups, lr=self.preset.lr)
+        return torch.optim.AdamW(groups, lr=self.lr)
 
     def _key(self) -> str:
         """What a checkpoint must have been written for to be continued."""
@@ -597,7 +656,7 @@ class _Run:
         so_far = {
             "step": at.step,
             "epoch": at.step / self.epoch_steps,
-            "lr": self.preset.lr * self._rate_factor(at.step - 1),
+            "lr": self.lr * self._rate_factor(at.step - 1),
             "train_loss": at.loss_sum / max(at.rows, 1),
             "train_accuracy": at.hits / max(at.rows, 1),
         }

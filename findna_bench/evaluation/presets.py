@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
-from findna_bench.cards import PresetCard
+from findna_bench.cards import ModelCard, PresetCard
 from findna_bench.errors import ConfigError, UnsupportedError
 from findna_bench.registry import Registry, normalise
 
@@ -23,8 +23,12 @@ __all__ = [
     "KNearest",
     "LogisticProbe",
     "Preset",
+    "at_one_rate",
     "draw_settings",
+    "for_model",
     "preset_settings",
+    "rate_by_size",
+    "rate_trials",
     "resolve_preset",
     "trial_settings",
 ]
@@ -87,7 +91,13 @@ class FineTuning(Preset):
 
     method: ClassVar[str] = "finetune"
     varies: ClassVar[tuple[str, ...]] = ("head initialisation", "row order", "dropout")
-    lr: float = 1e-4
+    lr: float | None = None
+    """None = centred for each model: see :func:`for_model`."""
+    rates: tuple[float, ...] = (1.0,)
+    """Multiples of ``lr`` and ``head_lr`` that are tried; validation chooses."""
+    trial_steps: int | None = None
+    """Optimiser steps of each such trial, at most; the chosen rate is then trained for the whole run. None = a trial is a whole
+    run."""
     head_lr: float | None = None
     """None = ``lr``."""
     weight_decay: float = 0.01
@@ -136,13 +146,83 @@ class FineTuning(Preset):
 
 PROBE_PRESETS: Mapping[str, Preset] = {"default": LogisticProbe()}
 KNN_PRESETS: Mapping[str, Preset] = {"default": KNearest(), "cosine": KNearest(metric="cosine")}
-FINETUNE_PRESETS: Mapping[str, FineTuning] = {"default": FineTuning(epochs=10, min_steps=500)}
+RATES = (0.1, 0.32, 1.0, 3.2, 10.0)
+"""Half a decade apart, a decade to either side: a centre that is wrong by a factor of ten is still corrected."""
+FINETUNE_PRESETS: Mapping[str, FineTuning] = {
+    "default": FineTuning(epochs=10, min_steps=500, rates=RATES, trial_steps=300)
+}
+SUMMARIES: Mapping[tuple[str, str], str] = {
+    (
+        "finetune",
+        "default",
+    ): "encoder and linear head by AdamW; learning rate chosen on validation among 5 around the one of the "
+    "model's authors (else of its size): trials of at most 300 steps, then 10 epochs, at least 500 steps",
+}
+"""Of generic presets, where the class of settings does not say it all."""
 GENERIC: Mapping[str, Mapping[str, Preset]] = {"probe": PROBE_PRESETS, "finetune": FINETUNE_PRESETS, "knn": KNN_PRESETS}
 CLASSES: Mapping[str, tuple[type[Preset], ...]] = {
     "probe": (LogisticProbe, AdamWProbe),
     "finetune": (FineTuning,),
     "knn": (KNearest,),
 }
+
+
+def for_model(preset: Preset, card: ModelCard, n_parameters: int | None) -> Preset:
+    """The preset with the learning rate at its centre for one model, where the preset leaves it open; else the preset as it is.
+
+    The centre is the rate of the model's authors (:class:`~findna_bench.cards.PublishedFineTuning`), otherwise
+    :func:`rate_by_size`. Low-rank adapters have a rate of their own: the authors', otherwise ten times the network's. A head on
+    a frozen encoder is trained at 0.01, whatever stands below it.
+    """
+    if not isinstance(preset, FineTuning) or preset.lr is not None:
+        return preset
+    published = card.finetuning
+    if preset.lora_rank and published is not None and published.adapter_learning_rate is not None:
+        return replace(preset, lr=published.adapter_learning_rate)
+    if preset.freeze_layers == -1 and not preset.lora_rank:
+        return replace(preset, lr=_HEAD_RATE)
+    whole = published.learning_rate if published is not None else rate_by_size(n_parameters or card.n_parameters or 0)
+    return replace(preset, lr=_rounded(whole * (_ADAPTERS_OVER_NETWORK if preset.lora_rank else 1)))
+
+
+def rate_by_size(n_parameters: int) -> float:
+    """A learning rate for fine-tuning a network of which nothing but its size is known: 1e-3 up to a million parameters, falling
+    with their power -3/4 to 1e-5 from 460 million on.
+
+    The line runs through what authors publish: HyenaDNA 6e-4 at 0.4 million, Caduceus 1e-3 and 2e-3 at 0.5 to 2 million,
+    DNABERT-2 3e-5 at 117 million, Nucleotide Transformers 1e-5 at 500 million. It is flat outside of them.
+    """
+    return _rounded(max(1e-3 * max(n_parameters / 1e6, 1.0) ** -0.75, 1e-5))
+
+
+_HEAD_RATE = 0.01
+"""Of the FinDNA paper's linear probe by AdamW (section 4.3)."""
+_ADAPTERS_OVER_NETWORK = 10
+"""Adapters start at zero and take larger steps: in Schulman et al. 2025 (LoRA Without Regret) the best rate is ten times that of
+the whole network at every size. The Nucleotide Transformer's authors write 5e-4 beside 1e-5."""
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.2g}")
+
+
+def at_one_rate(preset: Preset) -> Preset:
+    """The preset with no rate to choose: its own (or the model's centre) alone, trained once."""
+    return replace(preset, rates=(1.0,), trial_steps=None) if isinstance(preset, FineTuning) else preset
+
+
+def rate_trials(preset: FineTuning) -> list[FineTuning]:
+    """The preset at each of its rates, lowest first; each a whole run. ``lr`` must be set."""
+    assert preset.lr is not None
+    alone = replace(preset, rates=(1.0,), trial_steps=None)
+    return [
+        replace(
+            alone,
+            lr=_rounded(preset.lr * multiple),
+            head_lr=None if preset.head_lr is None else _rounded(preset.head_lr * multiple),
+        )
+        for multiple in sorted(preset.rates)
+    ]
 
 
 def resolve_preset(protocol: str, name: str, task: str | None, registry: Registry) -> Preset:
@@ -203,13 +283,16 @@ def preset_settings(preset: Preset) -> dict[str, Any]:
 
 
 def draw_settings(preset: FineTuning, trials: int, seed: int = 0) -> list[FineTuning]:
-    """The preset itself and ``trials - 1`` variations: the same ones for every model, so that budgets are equal.
+    """The preset itself and ``trials - 1`` variations: the same ones for every model, so that budgets are equal, around the
+    preset's learning rate, which must be set.
 
     Learning rate log-uniform within a factor of ten around the preset's, weight decay 0, 0.01 or 0.1, batch half, once or twice
     the preset's, head dropout 0 or 0.1.
     """
     import numpy as np  # planning and listing presets start without it
 
+    assert preset.lr is not None
+    preset = replace(preset, rates=(1.0,), trial_steps=None)
     generator = np.random.default_rng([seed, trials])
     drawn = [preset]
     for _ in range(trials - 1):

@@ -414,6 +414,8 @@ def _same_budget(result: Mapping[str, Any], figure: Figure) -> str:
     settings = result["protocol"].get("settings") or {}
     if settings.get("search"):
         return f"budget: best of {settings['search']} settings here, {NOT_STATED} there"
+    if len(rates := settings.get("rates") or ()) > 1:
+        return f"budget: best of {len(rates)} learning rates here, {NOT_STATED} there"
     epochs = settings.get("epochs")
     if figure.epochs is None or epochs != figure.epochs:
         here = f"{epochs} epochs" if epochs is not None else "no epochs"

@@ -89,7 +89,9 @@ _MEASURED = frozenset(
 def _task_settings(result: Result) -> dict[str, Any]:
     """``protocol.settings`` as they were before the fit."""
     settings = {key: value for key, value in result.protocol.settings.items() if key not in _MEASURED}
-    if "trials" in result.protocol.settings:
+    if (
+        "search" in settings and "trials" in result.protocol.settings
+    ):  # rates that are tried stand in the settings already
         settings["tried"] = [trial.get("settings") for trial in result.protocol.settings["trials"]]
     return settings
 

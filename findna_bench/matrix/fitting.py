@@ -61,7 +61,7 @@ class Fitted:
     warnings: tuple[str, ...] = ()
     fit_s: float = 0.0
     trials: tuple[Mapping[str, Any], ...] = ()
-    """All settings that were tried, with their validation scores, where settings were searched for."""
+    """All settings that were tried, with their validation scores, where settings were chosen."""
     max_length: int | None = None
     """Most bases of a sequence that a classifier's fit reads, where it says so; None = all."""
     discard: Callable[[], None] = lambda: None
@@ -307,8 +307,8 @@ def fit_encoder(
 ) -> list[Fitted]:
     """Encoder and head trained together, one seed after the other; a killed fit goes on from its last checkpoint.
 
-    search: settings to try for each seed, None = the preset's alone. options: ``strand, window, pooling, batch_size`` of the
-    request. checkpoint_of: seed -> file. With ``--selection test`` the pool's validation rows are the test split's.
+    search: settings to try for each seed, None = the preset's alone (and among its learning rates, where it has several).
+    options: ``strand, window, pooling, batch_size`` of the request. checkpoint_of: seed -> file. With ``--selection test`` the pool's validation rows are the test split's.
     """
     from findna_bench.evaluation import finetune
 

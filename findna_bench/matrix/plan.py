@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError, OutputError
-from findna_bench.matrix.request import Unit, expand
+from findna_bench.evaluation.presets import FineTuning
+from findna_bench.matrix.request import Unit, can_choose, expand, unit_preset
 from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result, read_result
@@ -84,7 +86,7 @@ def plan(request: RunRequest, registry: Registry | None = None) -> Plan:
     root, official = data_root(request.data_dir), request.split == "official"
     digests = {unit.task.name: _digest(unit.task, root, whole=official) for unit in units}
     costs = _costs([result for result in results if result.protocol.name == request.protocol])
-    return Plan(tuple(_planned(request, unit, by_request, digests[unit.task.name], costs) for unit in units))
+    return Plan(tuple(_planned(request, unit, by_request, digests[unit.task.name], costs, registry) for unit in units))
 
 
 def _readable(paths: Iterable[Path]) -> list[Result]:
@@ -119,6 +121,7 @@ def _planned(
     by_request: Mapping[str, Sequence[Result]],
     digest: str | None,
     costs: Mapping[str, _Cost],
+    registry: Registry,
 ) -> PlannedUnit:
     results = [result for cell in unit.cells for result in by_request.get(cell.request_id, ())]
     done = [r for r in results if r.status == "success" and (digest in (None, "") or r.task.data_digest == digest)]
@@ -131,28 +134,41 @@ def _planned(
         source = (unit.task.card and unit.task.card.derived_from) or unit.task.name
         remark = remark or f"data missing: findna-bench fetch {source.partition('/')[0]}"
     left = cells - min(finished, cells)
-    trials = request.search or 1 if unit.model.kind == "encoder" else 1
-    return PlannedUnit(unit, cells, min(finished, cells), failed, _seconds(unit, left, trials, costs), remark)
+    settings, rates = _tried(request, unit, registry)
+    return PlannedUnit(unit, cells, min(finished, cells), failed, _seconds(unit, left, settings, rates, costs), remark)
 
 
-def _seconds(unit: Unit, left: int, trials: int, costs: Mapping[str, _Cost]) -> float | None:
+def _tried(request: RunRequest, unit: Unit, registry: Registry) -> tuple[int, int]:
+    """(settings of a search, learning rates of the preset) that a fit tries, 1 where nothing is chosen."""
+    if unit.model.kind != "encoder" or request.protocol != "finetune" or unit.skip is not None:
+        return 1, 1
+    preset = unit_preset(request, unit, unit.task.name, registry)
+    return (request.search if can_choose(request, unit) else None) or 1, len(preset.rates) if isinstance(
+        preset, FineTuning
+    ) else 1
+
+
+def _seconds(unit: Unit, left: int, settings: int, rates: int, costs: Mapping[str, _Cost]) -> float | None:
     if not left or unit.skip is not None:
         return 0.0
     model = unit.model.display_name
     for key in (f"{model} on {unit.task.name}", model):
         if key in costs:
             cost = costs[key]
-            return cost.once + left * (trials * cost.trial + cost.predict)
+            runs = settings if rates == 1 else cost.runs or rates + 1
+            return cost.once + left * (runs * cost.run + cost.predict)
     return None
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """Seconds: once per unit; per fit with one setting; per fitted cell, for predicting."""
+    """Seconds: once per unit; per whole run with one setting; per fitted cell, for predicting. runs: the whole runs that a choice
+    among learning rates came to, its trials being shorter; None where none was made."""
 
     once: float
-    trial: float
+    run: float
     predict: float
+    runs: float | None
 
 
 def _costs(results: Iterable[Result]) -> dict[str, _Cost]:
@@ -162,15 +178,26 @@ def _costs(results: Iterable[Result]) -> dict[str, _Cost]:
         if result.status != "success":
             continue
         timing = result.timing
-        trials = max(1, len(result.protocol.settings.get("trials", [])))
-        cost = _Cost(timing.embed_s or 0.0, (timing.fit_s or 0.0) / trials, timing.predict_s or 0.0)
+        runs = _whole_runs(result.protocol.settings)
+        chosen = runs if len(result.protocol.settings.get("rates") or ()) > 1 else None
+        cost = _Cost(timing.embed_s or 0.0, (timing.fit_s or 0.0) / runs, timing.predict_s or 0.0, chosen)
         for key in (f"{result.model.name} on {result.task_name}", result.model.name):
             times.setdefault(key, []).append(cost)
-    return {
-        key: _Cost(
-            fmean(cost.once for cost in costs),
-            fmean(cost.trial for cost in costs),
-            fmean(cost.predict for cost in costs),
-        )
-        for key, costs in times.items()
-    }
+    return {key: _mean(costs) for key, costs in times.items()}
+
+
+def _mean(costs: Sequence[_Cost]) -> _Cost:
+    runs = [cost.runs for cost in costs if cost.runs is not None]
+    return _Cost(
+        fmean(cost.once for cost in costs),
+        fmean(cost.run for cost in costs),
+        fmean(cost.predict for cost in costs),
+        fmean(runs) if runs else None,
+    )
+
+
+def _whole_runs(settings: Mapping[str, Any]) -> float:
+    """How many whole runs the trials of a fit come to: all of a search, fewer where trials were short."""
+    trials = settings.get("trials") or [{}]
+    steps = [trial.get("steps", 1) for trial in trials]
+    return len(trials) if settings.get("search") else sum(steps) / max(steps)

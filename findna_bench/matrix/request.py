@@ -14,7 +14,7 @@ from typing import Any
 from findna_bench.cards import RUNNABLE_TASK_KINDS, TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
-from findna_bench.evaluation.presets import PROBE_PRESETS, Preset, resolve_preset
+from findna_bench.evaluation.presets import PROBE_PRESETS, FineTuning, Preset, at_one_rate, resolve_preset
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.registry import Registry
@@ -24,11 +24,13 @@ __all__ = [
     "PROTOCOL_VERSION",
     "Cell",
     "Unit",
+    "can_choose",
     "chosen_preset",
     "expand",
     "few_shot_validation",
     "network_of",
     "request_id",
+    "unit_preset",
     "weights_of",
 ]
 
@@ -153,6 +155,9 @@ def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
 def chosen_preset(request: RunRequest, task: str | None, registry: Registry, *, kind: str = "encoder") -> Preset:
     """The settings of the request's protocol for a task (None = those without a task's own), with the epoch rule asked for.
 
+    Where validation does not choose among learning rates (``--selection last`` and ``test``), or ``--search`` chooses among other
+    settings, the preset's own rate or the model's centre stands alone.
+
     kind: of the model. Features that do not learn have nothing to fine-tune: under ``finetune`` they are probed, so that the
     strongest control stands beside fine-tuned scores, too.
 
@@ -163,11 +168,27 @@ def chosen_preset(request: RunRequest, task: str | None, registry: Registry, *, 
     if kind == "features" and request.protocol == "finetune":
         return PROBE_PRESETS["default"]
     preset = resolve_preset(request.protocol, request.preset, task, registry)
+    if isinstance(preset, FineTuning):
+        chooses = request.selection == "validation" and request.search is None
+        return preset if chooses else at_one_rate(preset)
     if request.selection != "last":
         return preset
     if not hasattr(preset, "select"):
         raise UsageError(f"--selection last: preset {request.preset!r} trains no epochs; use validation")
     return replace(preset, select="last")  # type: ignore[type-var]
+
+
+def unit_preset(
+    request: RunRequest, unit: Unit, task: str | None, registry: Registry, *, kind: str = "encoder"
+) -> Preset:
+    """:func:`chosen_preset` for one unit: one learning rate where its shots leave no row to choose on."""
+    preset = chosen_preset(request, task, registry, kind=kind)
+    return preset if can_choose(request, unit) else at_one_rate(preset)
+
+
+def can_choose(request: RunRequest, unit: Unit) -> bool:
+    """Whether there are rows to choose settings on; one shot of each class leaves none to hold out."""
+    return not (few_shot_validation(request, unit.shots) == "within" and unit.shots == 1)
 
 
 def _uncovered(request: RunRequest, task: TaskRef, registry: Registry) -> str | None:

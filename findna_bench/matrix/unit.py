@@ -23,7 +23,14 @@ from findna_bench.errors import DataError, UnknownNameError
 from findna_bench.evaluation.intervals import confidence_intervals
 from findna_bench.evaluation.learning import not_learned
 from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import FineTuning, Preset, draw_settings, preset_settings, trial_settings
+from findna_bench.evaluation.presets import (
+    FineTuning,
+    Preset,
+    draw_settings,
+    for_model,
+    preset_settings,
+    trial_settings,
+)
 from findna_bench.files import without_home
 from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import (
@@ -36,7 +43,13 @@ from findna_bench.matrix.identity import (
 )
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.report import Reporter
-from findna_bench.matrix.request import PROTOCOL_VERSION, Unit, chosen_preset, few_shot_validation
+from findna_bench.matrix.request import (
+    PROTOCOL_VERSION,
+    Unit,
+    can_choose,
+    few_shot_validation,
+    unit_preset,
+)
 from findna_bench.models.spec import model_code
 from findna_bench.registry import Registry
 from findna_bench.requests.run_request import RunRequest
@@ -96,8 +109,10 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
     )
     facts = model.facts()
-    preset = chosen_preset(request, task.name, registry, kind=model.kind)
-    general = chosen_preset(request, None, registry, kind=model.kind)
+    preset, general = (
+        for_model(unit_preset(request, unit, name, registry, kind=model.kind), model.card, facts.n_parameters)
+        for name in (task.name, None)
+    )
     config = config_settings(request, facts, preset_settings(general), unit.shots)
     card = task.card
     task_facts = TaskFacts(
@@ -136,16 +151,19 @@ def valid_results(
     task = open_task(
         unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
     )
-    preset = chosen_preset(request, task.name, registry, kind=unit.model.kind)
-    settings = _settings(request, preset)
-    tried = _tried(request, unit, preset)
-    return [
-        result
-        for result in results
-        if result.task.data_digest == task.data_digest
-        and all(json.dumps(result.protocol.settings.get(key)) == json.dumps(value) for key, value in settings.items())
-        and (tried is None or [trial["settings"] for trial in result.protocol.settings.get("trials", [])] == tried)
-    ]
+    preset = unit_preset(request, unit, task.name, registry, kind=unit.model.kind)
+
+    def holds(result: schema.Result) -> bool:
+        centred = for_model(preset, unit.model.card, result.model.n_parameters)
+        stored, today = result.protocol.settings, _settings(request, centred)
+        tried = _tried(request, unit, centred)
+        return (
+            result.task.data_digest == task.data_digest
+            and all(json.dumps(stored.get(key)) == json.dumps(value) for key, value in today.items())
+            and (tried is None or [trial["settings"] for trial in stored.get("trials", [])] == tried)
+        )
+
+    return [result for result in results if holds(result)]
 
 
 def _same_code(result: schema.Result, unit: Unit, registry: Registry) -> bool:
@@ -165,15 +183,10 @@ def _settings(request: RunRequest, preset: Preset) -> dict[str, Any]:
 
 def _tried(request: RunRequest, unit: Unit, preset: Preset) -> list[dict[str, Any]] | None:
     """What the trials of a search set, by nothing but the preset and their number; None where nothing is searched."""
-    if request.search is None or unit.model.kind != "encoder" or not _can_choose(request, unit):
+    if request.search is None or unit.model.kind != "encoder" or not can_choose(request, unit):
         return None
     assert isinstance(preset, FineTuning)
     return trial_settings(draw_settings(preset, request.search))
-
-
-def _can_choose(request: RunRequest, unit: Unit) -> bool:
-    """Whether there are rows to choose settings on; one shot of each class leaves none to hold out."""
-    return not (few_shot_validation(request, unit.shots) == "within" and unit.shots == 1)
 
 
 def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, preset: Preset) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class RunRequest:
     )
     preset: str = option(
         Text(),
-        "Named settings of the protocol; see `list presets`.",
+        "Named settings of the protocol; see `list presets`. Fine-tuning's default chooses the learning rate on validation.",
         default="default",
         panel=_PROTOCOL,
     )
@@ -136,7 +136,7 @@ class RunRequest:
     )
     search: int | None = option(
         Whole(1, "at least 1 setting has to be tried"),
-        "Fine-tuning: try N settings, the preset's among them and the same ones for every model; keep the best on validation.",
+        "Fine-tuning: try N settings, the preset's among them and the same ones around every model's learning rate; keep the best on validation.",
         default=None,
         panel=_PROTOCOL,
     )

@@ -9,6 +9,7 @@ from findna_bench.cards import (
     ObjectiveCard,
     PresetCard,
     Pretraining,
+    PublishedFineTuning,
     WeightsSource,
 )
 
@@ -158,6 +159,14 @@ AUGMENTATIONS = tuple(
     )
 )
 
+FINETUNING = PublishedFineTuning(
+    learning_rate=5e-4,
+    source="config_gb.yaml and config_gue.yaml, github.com/wiedersehne/FinDNA at e3e72f1",
+    optimizer={"weight_decay": 0.1, "clip": 0.5, "schedule": "cosine"},
+    note="a rate for each task, from 1e-4 to 5e-3, of which this is the median; batches of 16 to 1024, 20 to 200 epochs",
+)
+"""The preset ``findna-paper`` has the whole table."""
+
 FINDNA_SIZES = {"channels": 308, "track_size": 28, "hidden": 512, "layers": 4, "blocks_per_layer": 10}
 
 MODELS = (
@@ -184,6 +193,7 @@ MODELS = (
         licence_code="Apache-2.0",
         licence_weights="none stated upstream",
         notes=("authors' release: 30 epochs, recipe of the released code",),
+        finetuning=FINETUNING,
         # Its head was trained through a sigmoid at temperature 0.1 on a scrambled mask: its masked loss proves nothing.
         sanity=False,
         pretraining=Pretraining(
@@ -218,6 +228,7 @@ MODELS = (
         n_parameters=12_650_328,
         paper=PAPER,
         licence_code="Apache-2.0",
+        finetuning=FINETUNING,
         pretraining_preset="cm-mnm",
     ),
     ModelCard(

@@ -16,7 +16,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, UnsupportedError, UsageError
 from findna_bench.evaluation.encoder_head import Reading, cut_tokens, layer_parameters
 from findna_bench.evaluation.finetune import FineTuned, FineTuning, fine_tune, search
-from findna_bench.evaluation.presets import draw_settings
+from findna_bench.evaluation.presets import FINETUNE_PRESETS, draw_settings
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.windows import WindowPolicy
@@ -430,6 +430,81 @@ def test_a_search_keeps_what_validation_likes_best_and_tells_all(tmp_path: Path)
     assert not done  # both trials were finished
     best.discard_checkpoint()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_default_trains_a_small_network() -> None:
+    """One rate for all, 1e-4, left it at one class for every row."""
+    default = replace(FINETUNE_PRESETS["default"], epochs=1, min_steps=30)
+    model, data = chordmixer(), (by_gc(320, 0), by_gc(200, 1), 2)
+    tuned = fine_tune(model, *data, default, 0)
+    by_composition = np.mean([(2 * gc(s) > 1) == y for s, y in zip(data[1].sequences, data[1].labels, strict=True)])
+    assert tuned.validation["accuracy"] > by_composition - 0.1
+    assert [trial["settings"]["lr"] for trial in tuned.trials] == [5e-5, 1.6e-4, 5e-4, 1.6e-3, 5e-3]
+    assert tuned.settings["lr"] == min(tuned.trials, key=lambda trial: trial["validation"]["loss"])["settings"]["lr"]
+    alone = fine_tune(model, *data, replace(default, lr=1e-4, rates=(1.0,)), 0)
+    assert alone.validation["accuracy"] == 0.5
+
+
+RATES = replace(QUICK, lr=None, rates=(0.1, 1.0, 10.0), trial_steps=4, epochs=3)
+
+
+def test_short_trials_choose_a_rate_and_the_best_one_is_trained_to_the_end(tmp_path: Path) -> None:
+    model, data = chordmixer(), (by_gc(120, 0), by_gc(60, 1), 2)
+    file, done = tmp_path / "cell.pt", list[tuple[int, int]]()
+    tuned = fine_tune(model, *data, RATES, 0, checkpoint=file, progress=lambda *at: done.append(at))
+    trials = tuned.trials
+    assert [(trial["settings"]["lr"], trial["steps"]) for trial in trials[:3]] == [(5e-5, 4), (5e-4, 4), (5e-3, 4)]
+    chosen = min(trials[:3], key=lambda trial: trial["validation"]["loss"])["settings"]["lr"]
+    assert (trials[3]["settings"]["lr"], trials[3]["steps"]) == (chosen, 24)
+    assert tuned.settings["chosen_trial"] == 3
+    assert done[-1] == (36, 36)
+    assert same(tuned, fine_tune(model, *data, replace(QUICK, lr=chosen, epochs=3), 0))
+    assert chosen == 5e-3
+    assert tuned.warnings == [
+        *fine_tune(model, *data, replace(QUICK, lr=chosen, epochs=3), 0).warnings,
+        "the highest learning rate of the grid (0.005) was the best on validation; a higher one might be better",
+    ]
+    done.clear()
+    again = fine_tune(model, *data, RATES, 0, checkpoint=file, progress=lambda *at: done.append(at))
+    assert same(tuned, again)
+    assert again.trials == trials
+    assert not done  # all four runs were finished
+
+
+@pytest.mark.parametrize("step", [2, 5, 14, 30])
+def test_a_choice_of_rates_that_was_interrupted_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SHARE", 1e9)
+    model, data, done = chordmixer(), (by_gc(120, 0), by_gc(60, 1), 2), list[int]()
+    with pytest.raises(Interrupted):
+        fine_tune(model, *data, RATES, 0, checkpoint=tmp_path / "cell.pt", progress=stop_at(step))
+    resumed = fine_tune(model, *data, RATES, 0, checkpoint=tmp_path / "cell.pt", progress=lambda at, _: done.append(at))
+    whole = fine_tune(model, *data, RATES, 0)
+    assert done[0] >= step - 1
+    assert same(resumed, whole)
+    assert resumed.trials == whole.trials
+
+
+def test_a_whole_run_worse_than_its_trial_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = hyena(), (rows(60, 0), rows(20, 1), 2)
+    finite = fine_tune(model, *data, replace(RATES, rates=(0.1, 1.0)), 0)
+    wild = replace(RATES, rates=(1.0, 1e34), clip=None, head_lr=1e-3)
+    tuned = fine_tune(model, *data, wild, 0)
+    assert tuned.trials[1]["validation"] is None
+    assert "error" in tuned.trials[1]
+    assert tuned.settings["lr"] == 6e-4
+    losses = [trial["validation"]["loss"] for trial in finite.trials]
+    assert finite.validation["loss"] == min(losses)
+    assert finite.settings["chosen_trial"] == losses.index(min(losses))
+
+
+@pytest.mark.parametrize("selection", ["last", "test"])
+def test_without_a_choice_on_validation_the_centre_alone_is_trained(selection: str) -> None:
+    model, data = hyena(), (rows(40, 0), rows(20, 1), 2)
+    tuned = fine_tune(model, *data, RATES, 0, selection=selection, test=rows(20, 2))
+    assert (tuned.settings["lr"], tuned.trials) == (6e-4, [])
 
 
 def test_a_search_holds_one_copy_of_the_model_at_a_time() -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from findna_bench.cards import PresetCard
+from findna_bench.cards import ModelCard, PresetCard, PublishedFineTuning
 from findna_bench.errors import ConfigError, UnknownNameError, UnsupportedError
 from findna_bench.evaluation.presets import (
+    FINETUNE_PRESETS,
     GENERIC,
     AdamWProbe,
     FineTuning,
     LogisticProbe,
+    for_model,
     preset_settings,
+    rate_by_size,
+    rate_trials,
     resolve_preset,
 )
 from findna_bench.registry import Entry, Plugin, Registry, get_registry
@@ -85,3 +90,56 @@ def test_wrong_names_are_told() -> None:
         resolve_preset("probe", "x", None, registry)
     assert preset_settings(resolve_preset("knn", "both", None, registry))["k"] == 3
     assert resolve_preset("probe", "both", None, registry) == LogisticProbe()
+
+
+def centre(model: str, n_parameters: int | None = None, **settings: Any) -> float | None:
+    card = get_registry().resolve("models", model).card
+    preset = for_model(FineTuning(**settings), card, n_parameters)
+    assert isinstance(preset, FineTuning)
+    return preset.lr
+
+
+def test_learning_rates_are_centred_where_the_authors_have_theirs_and_by_size_else() -> None:
+    assert [centre(model) for model in ("dnabert2", "nt-v2-500m", "hyenadna", "caduceus-ph", "findna")] == [
+        3e-5,
+        1e-5,
+        6e-4,
+        1e-3,
+        5e-4,
+    ]
+    assert centre("findna-tiny") == 1e-3
+    assert centre("findna-t") == rate_by_size(13_130_752) == 1.4e-4
+    assert centre("findna-tiny", 117_000_000) == 2.8e-5
+    assert centre("dnabert2", lr=0.1) == 0.1
+    sizes = [10**4, 10**6, 10**7, 10**8, 5 * 10**8, 25 * 10**8]
+    assert [rate_by_size(n) for n in sizes] == [1e-3, 1e-3, 1.8e-4, 3.2e-5, 1e-5, 1e-5]
+
+
+def test_adapters_and_heads_alone_have_rates_of_their_own() -> None:
+    assert centre("nt-500m-human", lora_rank=8) == 5e-4
+    assert centre("dnabert2", lora_rank=8) == 3e-4
+    assert centre("findna-tiny", lora_rank=8) == 1e-2
+    assert centre("dnabert2", freeze_layers=-1) == centre("findna-tiny", freeze_layers=-1) == 1e-2
+    assert centre("dnabert2", freeze_layers=4) == 3e-5
+
+
+def test_all_models_are_given_the_same_multiples_and_steps() -> None:
+    default = FINETUNE_PRESETS["default"]
+    for model in ("dnabert2", "findna-tiny"):
+        tried = rate_trials(for_model(default, get_registry().resolve("models", model).card, None))
+        assert [round(preset.lr / tried[2].lr, 2) for preset in tried] == [0.1, 0.32, 1.0, 3.2, 10.0]
+        assert {(preset.epochs, preset.min_steps, preset.max_steps) for preset in tried} == {(10, 500, None)}
+    two = rate_trials(FineTuning(lr=1e-3, head_lr=1e-2, rates=(2.0, 0.5)))
+    assert [(preset.lr, preset.head_lr) for preset in two] == [(5e-4, 5e-3), (2e-3, 2e-2)]
+
+
+def test_published_settings_name_their_source() -> None:
+    for card in get_registry().cards("models"):
+        assert isinstance(card, ModelCard)
+        assert card.finetuning is None or len(card.finetuning.source) > 20
+    with pytest.raises(ValueError, match="names its source"):
+        PublishedFineTuning(learning_rate=1e-4, source="")
+    with pytest.raises(ValueError, match="names its source"):
+        PublishedFineTuning(learning_rate=1e-4, source="a paper", adapter_learning_rate=1e-3)
+    with pytest.raises(ValueError, match="above 0"):
+        PublishedFineTuning(learning_rate=0, source="a paper")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,78 @@ def test_a_plan_counts_every_trial(server: Server, tmp_path: Path, task: Path) -
     assert searched[0]["seconds"] == pytest.approx(sum(t["fit_s"] * 3 + t["predict_s"] for t in timed[:2]), rel=1e-6)
     assert searched[1]["seconds"] == pytest.approx(sum(t["fit_s"] + t["predict_s"] for t in timed[2:]), rel=1e-6)
     assert [row["seconds"] for row in done(server, tmp_path, "plan", *words[1:], "--search", 2)] == [0.0, 0.0]
+
+
+def choose_rates(task: Path | str, *words: object) -> list[object]:
+    """A preset without a learning rate of its own, three multiples of the model's."""
+    return ["run", "--json", "-t", task, "--protocol", "finetune", "--preset", "choosy", "-o", "r", *words]
+
+
+def test_rates_are_chosen_on_validation_and_all_that_was_tried_is_told(
+    server: Server, tmp_path: Path, log: Path
+) -> None:
+    import_motif_task(tmp_path / "data", tmp_path, seed=0)
+    words = choose_rates(IMPORTED, "-m", "frugal@random,majority", "--seeds", 2, "--data-dir", "data")
+    results = done(server, tmp_path, *words)
+    assert [r["status"] for r in results] == ["success"] * 4
+    for r in results[:2]:
+        settings, selected = r["protocol"]["settings"], r["validation"]["selected"]
+        assert (settings["lr"], settings["rates"], settings["trial_steps"]) == (1e-3, [1.0, 10.0, 0.1], 3)
+        trials, whole = settings["trials"], BRIEF.epochs * math.ceil(settings["train_rows"] / 8)
+        assert [(t["settings"]["lr"], t["steps"]) for t in trials[:3]] == [(1e-4, 3), (1e-3, 3), (1e-2, 3)]
+        best = min(trials[:3], key=lambda trial: trial["validation"]["loss"])
+        assert (trials[3]["settings"], trials[3]["steps"]) == (best["settings"], whole)
+        assert selected["lr"] == best["settings"]["lr"]
+        assert r["validation"]["metrics"]["loss"] == min(t["validation"]["loss"] for t in trials)
+        end = {1e-4: "lowest", 1e-2: "highest"}.get(selected["lr"])
+        assert any("learning rate of the grid" in warning for warning in r["validation"]["warnings"]) is (
+            end is not None
+        )
+    assert not list((tmp_path / "r" / ".checkpoints").iterdir())
+    trained, before = len(fits(log)), stamps(tmp_path / "r")
+    assert done(server, tmp_path, *words) == results
+    assert (len(fits(log)), stamps(tmp_path / "r")) == (trained, before)
+    planned = done(server, tmp_path, "plan", *words[1:], "--overwrite", "always")
+    timed = [r["timing"] for r in results[:2]]
+    assert planned[0]["seconds"] == pytest.approx(sum(t["fit_s"] + t["predict_s"] for t in timed), rel=1e-6)
+    job = server.start("verify", "r", "--rerun", 2, "--data-dir", "data", cwd=tmp_path)
+    assert job.wait() == 0, job.stdout
+
+
+def test_a_killed_choice_of_rates_goes_on_with_the_trial_it_was_at(
+    server: Server, tmp_path: Path, task: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = choose_rates(task, "-m", "frugal@random", "--seeds", "0,")
+    for name in ("calm", "rough"):
+        (tmp_path / name).mkdir()
+    done(server, tmp_path / "calm", *words)
+    kept = tmp_path / "rough" / "r" / ".checkpoints"
+    monkeypatch.setenv("UNRULY_SLEEP", "0.1")
+    for n in (1, 3):
+        kill_after_trials(server.start(*words, cwd=tmp_path / "rough"), n, kept, log)
+    monkeypatch.setenv("UNRULY_SLEEP", "0")
+    done(server, tmp_path / "rough", *words)
+    assert lasting(tmp_path / "rough" / "r") == lasting(tmp_path / "calm" / "r")
+    assert not list(kept.iterdir())
+
+
+def test_one_rate_is_trained_where_validation_does_not_choose(server: Server, tmp_path: Path, task: Path) -> None:
+    for selection in ("last", "test"):
+        (r,) = done(
+            server, tmp_path, *choose_rates(task, "-m", "frugal@random", "--seeds", "0,", "--selection", selection)
+        )
+        settings = r["protocol"]["settings"]
+        assert (settings["lr"], settings["rates"], "trials" in settings) == (1e-3, [1.0], False)
+    (r,) = done(server, tmp_path, *choose_rates(task, "-m", "frugal@random", "--seeds", "0,", "--search", 2))
+    trials = r["protocol"]["settings"]["trials"]
+    assert [t["settings"]["lr"] for t in trials] == [p.lr for p in draw_settings(replace(BRIEF, lr=1e-3), 2)]
+    assert len({t["steps"] for t in trials}) <= 2
+
+
+def test_few_shots_go_with_a_choice_of_rates(server: Server, tmp_path: Path, task: Path) -> None:
+    for r in done(server, tmp_path, *choose_rates(task, "-m", "frugal@random", "--seeds", 2, "--shots", "6")):
+        assert r["status"] == "success"
+        assert len(r["protocol"]["settings"]["trials"]) in (3, 4)
 
 
 @pytest.mark.parametrize(

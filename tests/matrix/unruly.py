@@ -45,7 +45,11 @@ def findna_bench_backbones() -> list[BackboneCard]:
 
 @hookimpl
 def findna_bench_presets() -> list[PresetCard]:
-    return [PresetCard(name="brief", protocol="finetune", settings={"lr": 0.01, "batch_size": 8, "epochs": 2})]
+    choosy = {"rates": (1.0, 10.0, 0.1), "trial_steps": 3, "batch_size": 8, "epochs": 2}
+    return [
+        PresetCard(name="brief", protocol="finetune", settings={"lr": 0.01, "batch_size": 8, "epochs": 2}),
+        PresetCard(name="choosy", protocol="finetune", settings=choosy),
+    ]
 
 
 class Steady:
