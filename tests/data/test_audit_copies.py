@@ -277,7 +277,7 @@ def windows(text: str, n: int, seed: int, first: int = 0, last: int | None = Non
 @pytest.mark.shared
 @pytest.mark.parametrize("name", list(GENOMES))
 def test_disjoint_windows_of_a_genome_are_no_leak(shared: Path, name: str) -> None:
-    rows = windows(genome(shared, name), 2500, 1)
+    rows = windows(genome(shared, name), 2500, 3)
     report = audited(rows[:2000], rows[2000:])
     assert leaks(report) == []
     assert report.verdict.level in ("clean", "note")
