@@ -215,10 +215,14 @@ def test_one_rate_is_trained_where_validation_does_not_choose(server: Server, tm
     assert len({t["steps"] for t in trials}) <= 2
 
 
-def test_few_shots_go_with_a_choice_of_rates(server: Server, tmp_path: Path, task: Path) -> None:
-    for r in done(server, tmp_path, *choose_rates(task, "-m", "frugal@random", "--seeds", 2, "--shots", "6")):
-        assert r["status"] == "success"
-        assert len(r["protocol"]["settings"]["trials"]) in (3, 4)
+def test_few_shots_go_with_a_choice_of_rates_and_one_shot_without(server: Server, tmp_path: Path, task: Path) -> None:
+    words = choose_rates(task, "-m", "frugal@random", "--seeds", "0,", "--shots", "1,6")
+    one, six = done(server, tmp_path, *words)
+    assert (one["protocol"]["settings"]["rates"], "trials" in one["protocol"]["settings"]) == ([1.0], False)
+    assert six["protocol"]["settings"]["rates"] == [1.0, 10.0, 0.1]
+    assert len(six["protocol"]["settings"]["trials"]) in (3, 4)
+    job = server.start("verify", "r", cwd=tmp_path)
+    assert job.wait() == 0, job.stdout
 
 
 @pytest.mark.parametrize(
