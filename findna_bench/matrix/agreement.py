@@ -51,7 +51,8 @@ CONFIG_FIELDS: Mapping[str, Shown] = {
 """Key of the configuration -> the field that shows it."""
 
 ONLY_HASHED = frozenset({"batch_size", "card_version", "model_settings", "preset_settings"})
-"""Keys of the configuration that no other field shows (``preset_settings`` are those without a task's own)."""
+"""Keys of the configuration that no other field shows (``preset_settings`` are those without a task's own), or
+shows in part: ``batch_size`` is None where it changes nothing, and ``batch.requested`` says it all the same."""
 
 CELL_FIELDS: Mapping[str, Shown] = {
     "task": lambda r: r.task_name,
@@ -121,6 +122,8 @@ def _success(result: Result) -> Iterator[str]:
     yield from _differing("hashed.config", config, CONFIG_FIELDS, result)
     yield from _differing("hashed.cell", cell, CELL_FIELDS, result)
     yield from _numbers(result)
+    if config.get("batch_size") is not None and config["batch_size"] != result.batch.requested:
+        yield f"hashed.config.batch_size is {config['batch_size']}, the result says {result.batch.requested}"
     if result.error is not None:
         yield "it is a success and holds an error"
 
@@ -144,7 +147,7 @@ def _request(result: Result, asked: Mapping[str, Any]) -> Iterator[str]:
     success = result.status == "success"
     used = _RESOLVED if result.model.kind == "encoder" and success else {}
     given = {key: shown for key, shown in used.items() if options.get(key) is not None}
-    yield from _differing("hashed.request.options", options, _OPTIONS | given, result, partly=True)
+    yield from _differing("hashed.request.options", options, {**_OPTIONS, **given}, result, partly=True)
     shown_model: dict[str, Shown] = {
         "name": lambda r: r.model.name,
         "kind": lambda r: r.model.kind,

@@ -36,6 +36,8 @@ CHECKS = ("digest", "ids and fields", "predictions", "metrics", "intervals", "da
 
 _METRIC_TOLERANCE = 1e-9
 _INTERVAL_TOLERANCE = 1e-6
+_ROUNDED = 1e-6
+"""For metrics of schema 1, whose predictions are in float32."""
 _NO_DIGEST = "schema 1: no digest, fields cannot be checked"
 
 
@@ -268,9 +270,11 @@ def _rounded_metrics(rows: ScoredRows, stored: Metrics) -> Iterator[str]:
         low, high = worst.get(name), best.get(name)
         if tied and name not in ("auroc", "auprc"):
             continue
-        if (value is None) != (low is None) or (
-            value is not None and not (low - _INTERVAL_TOLERANCE <= value <= high + _INTERVAL_TOLERANCE)
-        ):
+        if value is None or low is None or high is None:
+            fits = value is None and low is None
+        else:
+            fits = low - _ROUNDED <= value <= high + _ROUNDED
+        if not fits:
             yield f"{name} is stored as {value}, its predictions give {low if low == high else f'{low} to {high}'}"
 
 

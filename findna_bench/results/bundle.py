@@ -1,4 +1,7 @@
-"""A results folder as one archive that can be checked: every file with its sha256 in ``bundle.json``."""
+"""A results folder as one archive that can be checked: every file with its sha256 in ``bundle.json``.
+
+The digests show damage, and what was changed, added or left out after packing; who makes the manifest anew as well is not found by them.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -419,7 +420,7 @@ def test_every_key_that_is_hashed_is_compared_or_listed_as_shown_nowhere() -> No
 
     request = RunRequest(models=("m",), tasks=("t",), protocol="finetune", search=2)
     config = config_settings(request, ModelFacts("m", "encoder", "d", "1", 1), {}, 5)
-    assert {*config} <= {*CONFIG_FIELDS} | ONLY_HASHED
+    assert {*config} == {*CONFIG_FIELDS} | ONLY_HASHED
     task = TaskFacts("s", "t", ("a", "b"), "0", "official", "mcc", True)
     assert {*cell_settings(task, {}, 0)} == {*CELL_FIELDS}
 
@@ -430,9 +431,13 @@ def test_results_name_no_folder_of_the_user(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(home))
     task = write_task(home / "secret-task.csv", seed=0)
     np.save(home / "secret-vectors.npy", np.zeros((3, 2), dtype=np.float32))
+    weights = home / "secret-folder"
+    shutil.copytree(files("findna_plugins") / "weights" / "findna-tiny", weights)
     out = tmp_path / "r"
-    done = fb.run([f"embeddings:{home}/secret-vectors.npy", "majority"], [str(task)], seeds=1, output_dir=out)
-    assert [r.status for r in done] == ["error", "success"]
+    models = [f"embeddings:{home}/secret-vectors.npy", "majority", "findna-tiny"]
+    done = fb.run(models, [str(task)], seeds=1, output_dir=out, weights={"findna-tiny": str(weights)})
+    assert [r.status for r in done] == ["error", "success", "success"]
+    assert done[-1].model.weights.source == "local:secret-folder"
     for path in ResultStore(out).paths():
         assert str(home) not in path.read_text()
     assert problems(out) == []
