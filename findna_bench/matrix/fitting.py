@@ -312,7 +312,7 @@ def fit_encoder(
     """
     from findna_bench.evaluation import finetune
 
-    fitted = []
+    fitted: list[Fitted] = []
     for split in pool.splits:
         started = time.perf_counter()
         rows = split.held_out()

@@ -39,6 +39,19 @@ def bench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     return call
 
 
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_threads_may_come_from_flag_environment_and_configuration(
+    bench, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (verb, "-m", "majority", "-t", "demo/species4", "-o", tmp_path / "r")
+    one_line(bench(*asked, "--threads", 0), 2, "--threads 0", "1 or more")
+    (tmp_path / "c.toml").write_text("threads = -1\n")
+    one_line(bench(*asked, "-C", tmp_path / "c.toml"), 2, "--threads -1")
+    monkeypatch.setenv("FINDNA_BENCH_THREADS", "-2")
+    one_line(bench(*asked, "-C", tmp_path / "c.toml"), 2, "--threads -2")
+    assert not (tmp_path / "r").exists()
+
+
 def one_line(answer: Answer, code: int, *words: str) -> None:
     """Exit code, no traceback, a single sentence holding the words."""
     assert answer.code == code, answer.err

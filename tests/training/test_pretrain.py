@@ -239,6 +239,8 @@ def test_a_folder_holds_one_run(genome: Path, tmp_path: Path) -> None:
     start(genome, tmp_path / "m", changes={"steps": 2})
     with pytest.raises(UsageError, match=r"settings: lr was 0\.01, now 0\.02"):
         start(genome, tmp_path / "m", changes={"steps": 2, "lr": 0.02})
+    with pytest.raises(UsageError, match="threads was 1, now 2"):
+        start(genome, tmp_path / "m", changes={"steps": 2}, threads=2)
     first = weights(tmp_path / "m")
     start(genome, tmp_path / "m", changes={"steps": 2, "lr": 0.02}, overwrite=True)
     assert not same(first, weights(tmp_path / "m"))
