@@ -158,7 +158,8 @@ class RunRequest:
     offline: bool = shared.offline()
     sanity: bool = option(
         Flag(),
-        "Score trained weights even if they predict real sequence no better than chance.",
+        "Score trained weights even if they predict real sequence no better than chance. That a row is read alike alone, in a batch "
+        "and again is checked in any case.",
         default=True,
         name="no-sanity",
         off="--no-sanity",
