@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, overload
 
 from findna_bench.cards import ModelCard, PresetCard
 from findna_bench.errors import ConfigError, UnsupportedError
@@ -167,6 +167,10 @@ CLASSES: Mapping[str, tuple[type[Preset], ...]] = {
 }
 
 
+@overload
+def for_model(preset: FineTuning, card: ModelCard, n_parameters: int | None) -> FineTuning: ...
+@overload
+def for_model(preset: Preset, card: ModelCard, n_parameters: int | None) -> Preset: ...
 def for_model(preset: Preset, card: ModelCard, n_parameters: int | None) -> Preset:
     """The preset with the learning rate at its centre for one model, where the preset leaves it open; else the preset as it is.
 
@@ -206,6 +210,10 @@ def _rounded(rate: float) -> float:
     return float(f"{rate:.2g}")
 
 
+@overload
+def at_one_rate(preset: FineTuning) -> FineTuning: ...
+@overload
+def at_one_rate(preset: Preset) -> Preset: ...
 def at_one_rate(preset: Preset) -> Preset:
     """The preset with no rate to choose: its own (or the model's centre) alone, trained once."""
     return replace(preset, rates=(1.0,), trial_steps=None) if isinstance(preset, FineTuning) else preset
@@ -291,7 +299,8 @@ def draw_settings(preset: FineTuning, trials: int, seed: int = 0) -> list[FineTu
     """
     import numpy as np  # planning and listing presets start without it
 
-    assert preset.lr is not None
+    centre = preset.lr
+    assert centre is not None
     preset = replace(preset, rates=(1.0,), trial_steps=None)
     generator = np.random.default_rng([seed, trials])
     drawn = [preset]
@@ -299,7 +308,7 @@ def draw_settings(preset: FineTuning, trials: int, seed: int = 0) -> list[FineTu
         drawn.append(
             replace(
                 preset,
-                lr=float(f"{preset.lr * 10 ** generator.uniform(-1, 1):.3g}"),
+                lr=float(f"{centre * 10 ** generator.uniform(-1, 1):.3g}"),
                 weight_decay=float(generator.choice([0.0, 0.01, 0.1])),
                 batch_size=max(1, int(preset.batch_size * generator.choice([0.5, 1.0, 2.0]))),
                 head_dropout=float(generator.choice([0.0, 0.1])),
