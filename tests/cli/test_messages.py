@@ -48,7 +48,7 @@ def test_threads_may_come_from_flag_environment_and_configuration(
     (tmp_path / "c.toml").write_text("threads = -1\n")
     one_line(bench(*asked, "-C", tmp_path / "c.toml"), 2, "threads -1")
     monkeypatch.setenv("FINDNA_BENCH_THREADS", "-2")
-    one_line(bench(*asked, "-C", tmp_path / "c.toml"), 2, "-2", "at least one")
+    one_line(bench(*asked), 2, "-2", "at least one")
     assert not (tmp_path / "r").exists()
 
 
