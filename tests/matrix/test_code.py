@@ -123,7 +123,8 @@ def test_always_computes_from_nothing(task: Path, tmp_path: Path, monkeypatch: p
 
     n = probed("a")
     assert n
-    assert probed("b") == 0
+    checked = probed("b")
+    assert checked <= 12 < n, "nothing but the few rows on which the model's answers are compared"
     assert probed("b", overwrite="always") == n
     assert probed("c", overwrite="always", shots=(1, 5)) == n, "its own vectors are read again"
 
