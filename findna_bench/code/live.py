@@ -19,7 +19,15 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from findna_bench.code.modules import CORE, NO_ARCHITECTURES, module_digest, plain_tree, without_docstrings
+from findna_bench.code.modules import (
+    CORE,
+    NO_ARCHITECTURES,
+    has_file,
+    library_version,
+    module_digest,
+    plain_tree,
+    without_docstrings,
+)
 from findna_bench.files import stable_hash
 
 __all__ = ["live_digest", "patches_digest"]
@@ -148,7 +156,8 @@ class _Description:
         top = module.partition(".")[0]
         if top in NO_ARCHITECTURES or top == CORE or (top in sys.stdlib_module_names and top != "__main__"):
             return top
-        return module_digest(module)
+        # A library is large, and changes by its version alone.
+        return library_version(top) or module_digest(module)
 
     def _class(self, value: type) -> Any:
         named, home = ["class", value.__qualname__], self._home(value.__module__)
@@ -165,7 +174,7 @@ class _Description:
             for name, entry in vars(value).items()
             if isinstance(entry, types.FunctionType) and entry.__module__ not in (None, value.__module__)
         }
-        live = {name: entry for name, entry in foreign.items() if self._home(entry.__module__) is None}
+        live = {name: entry for name, entry in foreign.items() if not has_file(entry.__module__)}
         return [[name, self.of(entry)] for name, entry in sorted(live.items())]
 
     def _function(self, value: types.FunctionType) -> Any:

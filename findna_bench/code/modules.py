@@ -34,7 +34,16 @@ from typing import Any
 
 from findna_bench.files import stable_hash
 
-__all__ = ["CORE", "NO_ARCHITECTURES", "file_settings", "module_digest", "plain_tree", "without_docstrings"]
+__all__ = [
+    "CORE",
+    "NO_ARCHITECTURES",
+    "file_settings",
+    "has_file",
+    "library_version",
+    "module_digest",
+    "plain_tree",
+    "without_docstrings",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +71,20 @@ def module_digest(module: str, name: str = _EVERYTHING) -> str | None:
         logger.info("%s: %s", module, error)
         return None
     return "sha256:" + stable_hash({"start": [module, name], "modules": reached.modules, "versions": reached.versions})
+
+
+@functools.cache
+def library_version(top: str) -> str | None:
+    """``distribution version`` of an installed library by its import name; None where it counts by its files, or has none."""
+    reached = _Reached()
+    if _locate(top) is None or _is_unvouched(top, reached):
+        return None
+    return " ".join(f"{name} {version}" for name, version in reached.versions.items())
+
+
+def has_file(module: str) -> bool:
+    """Whether a module's code lies in a file; nothing is read."""
+    return library_version(module.partition(".")[0]) is not None or _locate(module) is not None
 
 
 def file_settings(settings: Any) -> dict[str, str]:
