@@ -250,7 +250,7 @@ def test_environment_and_configuration_file_ask_for_a_search_too(server: Server,
     config = tmp_path / "bench.toml"
     for content, environment, said in (
         ("", {"FINDNA_BENCH_SEARCH": "0"}, "--search 0"),
-        ("search = 0", {}, "--search 0"),
+        ("search = 0", {}, "search 0: at least 1"),
         ('search = "many"', {}, "search: a whole number is expected, not 'many'"),
     ):
         config.write_text(content)
