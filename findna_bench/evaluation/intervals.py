@@ -120,15 +120,14 @@ class Slopes:
 
     @staticmethod
     def mean(fits: Sequence[Slopes]) -> Slopes:
-        """Of the mean over fits: an added row is right for all of them or for none."""
+        """Of the mean over fits; an added row is as alike for all of them as the rows that there are."""
         if len(fits) == 1:
             return fits[0]
-        return Slopes(
-            float(np.mean([fit.value for fit in fits])),
-            np.mean([fit.rows for fit in fits], axis=0),
-            np.mean([fit.right for fit in fits], axis=0),
-            np.mean([fit.wrong for fit in fits], axis=0),
-        )
+        rows = np.mean([fit.rows for fit in fits], axis=0)
+        of_each = float(np.mean([np.dot(fit.rows, fit.rows) for fit in fits]))
+        alike = math.sqrt(float(np.dot(rows, rows)) / of_each) if of_each > 0 else 1.0
+        right, wrong = (np.mean([getattr(fit, side) for fit in fits], axis=0) * alike for side in ("right", "wrong"))
+        return Slopes(float(np.mean([fit.value for fit in fits])), rows, right, wrong)
 
 
 class Design:
@@ -150,9 +149,8 @@ class Design:
         """Whether there are fewer than :data:`FEWEST` groups of what the metric depends on."""
         if metric in ("accuracy", "f1_micro"):
             return self.n_groups < FEWEST
-        rarest = int(self._groups_of_class[self._rows > 0].min())
-        several = np.count_nonzero(self._rows) > 1
-        return min(self.n_groups, self._outside if metric == "mcc" and several else rarest) < FEWEST
+        of_what = self._outside if metric == "mcc" else int(self._groups_of_class.min())
+        return min(self.n_groups, of_what) < FEWEST
 
     # ------------------------------------------------------------------------------------------------ added data
 

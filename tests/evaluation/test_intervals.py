@@ -103,6 +103,8 @@ def test_an_interval_needs_ten_groups_of_the_rarer_class() -> None:
     scores = rng.random((205, 3)) + np.eye(3)[labels]
     named = {name for name, interval in confidence_intervals(labels, scores).items() if interval is not None}
     assert named == {"accuracy", "f1_micro", "mcc"}
+    # A split of one class says nothing of the other, though some metrics are defined on it.
+    assert found(0) == {"accuracy", "f1_micro"}
 
 
 def test_a_perfect_score_is_not_a_certain_one() -> None:
