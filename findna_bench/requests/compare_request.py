@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from findna_bench.requests import shared
-from findna_bench.requests.options import Names, PathName, Text, Words, option, read_fields
+from findna_bench.requests.options import PathName, Text, Words, option, read_fields
 
 __all__ = ["CompareRequest"]
 
@@ -30,15 +30,8 @@ class CompareRequest:
         positional=True,
     )
     output_dir: Path = option(PathName(), "Results folder.", default=Path("results"), flags=("-o", "--output-dir"))
-    tasks: tuple[str, ...] = option(
-        Names(),
-        "Tasks (suite/task, a bare name, or a path); repeatable.",
-        default=(),
-        flags=("-t", "--tasks", "--task"),
-    )
-    suites: tuple[str, ...] = option(
-        Names(), "A named list of tasks; repeatable.", default=(), name="suite", flags=("--suite", "--benchmark")
-    )
+    tasks: tuple[str, ...] = shared.tasks()
+    suites: tuple[str, ...] = shared.suites()
     protocol: str | None = option(Text(), "probe, finetune or knn, where there are results of several.", default=None)
     split: str | None = option(Text(), "Which split, where there are results on several.", default=None)
     metric: str | None = option(Text(), "One metric for all tasks (default: the main one of each).", default=None)

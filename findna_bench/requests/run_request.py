@@ -64,15 +64,8 @@ class RunRequest:
     models: tuple[str, ...] = option(
         Names(), "Models, separated by commas; repeatable.", default=(), flags=("-m", "--models", "--model")
     )
-    tasks: tuple[str, ...] = option(
-        Names(),
-        "Tasks (suite/task, a bare name, or a path); repeatable.",
-        default=(),
-        flags=("-t", "--tasks", "--task"),
-    )
-    suites: tuple[str, ...] = option(
-        Names(), "A named list of tasks; repeatable.", default=(), name="suite", flags=("--suite", "--benchmark")
-    )
+    tasks: tuple[str, ...] = shared.tasks()
+    suites: tuple[str, ...] = shared.suites()
     protocol: str = option(
         Text(PROTOCOLS),
         "probe, finetune (features that do not learn, such as k-mers, are probed) or knn.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from findna_bench.cards import POOLINGS
 from findna_bench.errors import UsageError
-from findna_bench.requests.options import AutoOrNumber, Flag, PathName, Text, Whole, option
+from findna_bench.requests.options import AutoOrNumber, Flag, Names, PathName, Text, Whole, option
 from findna_bench.threads import DEFAULT_THREADS
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "layer",
     "offline",
     "pooling",
+    "suites",
+    "tasks",
     "threads",
     "window",
 ]
@@ -98,3 +100,15 @@ def window() -> Any:
 def batch_size() -> Any:
     """``--batch-size``."""
     return option(AutoOrNumber(), "auto or a number.", default="auto", panel=RUNNING)
+
+
+def tasks() -> Any:
+    """``--tasks``."""
+    words = "Tasks (suite/task, a bare name, or a path); repeatable."
+    return option(Names(), words, default=(), flags=("-t", "--tasks", "--task"))
+
+
+def suites() -> Any:
+    """``--suite``."""
+    flags = ("--suite", "--benchmark")
+    return option(Names(), "A named list of tasks; repeatable.", default=(), name="suite", flags=flags)
