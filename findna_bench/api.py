@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from findna_bench.data.audit.composition import composition as composition
     from findna_bench.data.audit.intervals import largest_overlaps as largest_overlaps
@@ -101,7 +102,19 @@ _HOME = {
     "read_fasta": "findna_bench.sequences.fasta",
 }
 
-_FUNCTIONS = ("audit", "compare", "embed", "encode", "load_model", "load_task", "plan", "pretrain", "profile", "run")
+_FUNCTIONS = (
+    "audit",
+    "compare",
+    "embed",
+    "encode",
+    "load_model",
+    "load_results",
+    "load_task",
+    "plan",
+    "pretrain",
+    "profile",
+    "run",
+)
 
 __all__ = [*_FUNCTIONS, *_HOME]
 
@@ -196,6 +209,32 @@ def load_task(name: str | PathLike[str], *, data_dir: str | PathLike[str] | None
     from findna_bench.data.task import open_task
 
     return open_task(str(name), data_dir=Path(data_dir) if data_dir is not None else None)
+
+
+def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:
+    """All results of a folder as a tidy table, failed and skipped cells included.
+
+    Args:
+        folder: what :func:`run` was given as ``output_dir``.
+
+    Returns:
+        One row per cell; nested keys are joined by dots, lists and free-form settings are JSON text. Scores are fractions.
+
+    Raises:
+        OutputError: the folder is not there, or a file in it is no result.
+
+    Example:
+        >>> table = fb.load_results("results")  # doctest: +SKIP
+        >>> table.groupby(["model.name", "task.name"])["metrics.main.value"].mean()  # doctest: +SKIP
+    """
+    from findna_bench.errors import OutputError
+    from findna_bench.results.export import to_frame
+    from findna_bench.results.store import ResultStore
+
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise OutputError(f"results folder {root} does not exist; `findna-bench run` makes one")
+    return to_frame(ResultStore(root).load())
 
 
 def run(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from findna_bench.errors import OutputError, UsageError
 from findna_bench.files import atomic_path, path_segment, write_json
 from findna_bench.results.schema import Result
 
-__all__ = ["FORMATS", "export"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FORMATS", "export", "to_frame"]
 
 FORMATS = ("parquet", "geneb", "mteb")
 
@@ -31,13 +34,24 @@ def export(results: Sequence[Result], form: str, out: Path) -> list[Path]:
     return {"parquet": _parquet, "geneb": _geneb, "mteb": _mteb}[form](good, out)
 
 
+def to_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """One row per cell, one column per key of the schema, nested keys joined by dots (``model.name``, ``metrics.all.mcc``)."""
+    import pandas as pd
+
+    return pd.DataFrame(_columns(results))
+
+
+def _columns(results: Sequence[Result]) -> dict[str, list[Any]]:
+    rows = [_flat(result.to_dict()) for result in results]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
 def _parquet(results: Sequence[Result], out: Path) -> list[Path]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [_flat(result.to_dict()) for result in results]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
+    columns = _columns(results)
     with atomic_path(out) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
     return [out]

@@ -495,6 +495,13 @@ def test_exports_carry_every_cell(results: Path, tmp_path: Path) -> None:
     export(loaded, "parquet", tmp_path / "all.parquet")
     table = pq.read_table(tmp_path / "all.parquet").to_pandas()
     assert sorted(table["identity"]) == sorted(r.identity for r in loaded)
+    frame = fb.load_results(results)
+    assert list(frame.columns) == list(table.columns)
+    assert dict(zip(frame["identity"], frame["metrics.main.value"], strict=True)) == {
+        r.identity: r.metrics.main.value for r in loaded
+    }
+    with pytest.raises(OutputError, match="does not exist"):
+        fb.load_results(tmp_path / "nowhere")
     geneb = [json.loads(path.read_text()) for path in export(loaded, "geneb", tmp_path / "geneb")]
     assert {g["model_id"] for g in geneb} == {r.model.name for r in loaded}
     assert all(set(g["results"]["full"]["demo/species4"]) == {"MCC", "Acc", "F1"} for g in geneb)
