@@ -29,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 import findna_bench as fb
-from findna_bench.evaluation.heads import AdamWProbe, LinearHead, LogisticProbe, Preset, SeedSplit, fit_probe
+from findna_bench.protocols.heads import AdamWProbe, LinearHead, LogisticProbe, Preset, SeedSplit, fit_probe
 from findna_bench.training.schedules import learning_rate_factor
 
 SEEDS = 5

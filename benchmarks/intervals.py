@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from scipy import special, stats
 
-from findna_bench.evaluation.intervals import Design, confidence_intervals
-from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.statistics import Predictions, estimate
+from findna_bench.statistics.classification import compute_metrics
+from findna_bench.statistics.paired_tests import Predictions, estimate
+from findna_bench.statistics.score_intervals import Design, confidence_intervals
 
 RELATED, OWN, SEED_SD = 0.5, 0.3, 0.1
 """Shares of the lasting variance that is the group's, and of all variance that each seed draws anew per row; spread of seeds."""

@@ -23,10 +23,10 @@ import torch
 
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import NotFiniteError
-from findna_bench.evaluation.finetune import FineTuned, FineTuning, fine_tune
-from findna_bench.evaluation.presets import FINETUNE_PRESETS, for_model, rate_trials
 from findna_bench.files import write_json
 from findna_bench.models.loading import LoadedModel, load_model
+from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, fine_tune
+from findna_bench.protocols.settings import FINETUNE_PRESETS, for_model, rate_trials
 from findna_bench.results.environment import environment
 
 WIDE = tuple(10 ** (exponent / 2) for exponent in range(-4, 5))

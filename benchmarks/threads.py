@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import findna_bench as fb
-from findna_bench.evaluation.finetune import FineTuning, fine_tune
+from findna_bench.protocols.fine_tuning import FineTuning, fine_tune
 from findna_bench.results.store import ResultStore, read_predictions
 from findna_bench.threads import compute_threads
 

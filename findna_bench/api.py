@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from findna_bench.data.audit.similarity import SequenceIndex as SequenceIndex
     from findna_bench.data.table import SequenceTable as SequenceTable
     from findna_bench.data.task import Task as Task
-    from findna_bench.evaluation.heads import SeedSplit as SeedSplit
-    from findna_bench.evaluation.heads import fit_probe as fit_probe
-    from findna_bench.evaluation.metrics import compute_metrics as compute_metrics
-    from findna_bench.evaluation.presets import LogisticProbe as LogisticProbe
     from findna_bench.leaderboard.comparison import Comparison as Comparison
     from findna_bench.matrix.plan import Plan as Plan
     from findna_bench.models.backbone import Adapted as Adapted
@@ -34,7 +30,11 @@ if TYPE_CHECKING:
     from findna_bench.models.backbone import TokenBatch as TokenBatch
     from findna_bench.models.loading import LoadedModel as LoadedModel
     from findna_bench.profiling.rows import ProfileRow as ProfileRow
+    from findna_bench.protocols.heads import SeedSplit as SeedSplit
+    from findna_bench.protocols.heads import fit_probe as fit_probe
+    from findna_bench.protocols.settings import LogisticProbe as LogisticProbe
     from findna_bench.results.schema import Result as Result
+    from findna_bench.statistics.classification import compute_metrics as compute_metrics
     from findna_bench.training.augmentation import Augmentation as Augmentation
     from findna_bench.training.augmentation import MaskingAugmentation as MaskingAugmentation
     from findna_bench.training.augmentation import effect_of as effect_of
@@ -60,15 +60,15 @@ _HOME = {
     "make_augmentation": "findna_bench.training.augmentation",
     "SequenceTable": "findna_bench.data.table",
     "Task": "findna_bench.data.task",
-    "compute_metrics": "findna_bench.evaluation.metrics",
+    "compute_metrics": "findna_bench.statistics.classification",
     # what controls look at
     "SequenceIndex": "findna_bench.data.audit.similarity",
     "composition": "findna_bench.data.audit.composition",
     "largest_overlaps": "findna_bench.data.audit.intervals",
     "rows_from_table": "findna_bench.data.audit.rows",
-    "SeedSplit": "findna_bench.evaluation.heads",
-    "fit_probe": "findna_bench.evaluation.heads",
-    "LogisticProbe": "findna_bench.evaluation.presets",
+    "SeedSplit": "findna_bench.protocols.heads",
+    "fit_probe": "findna_bench.protocols.heads",
+    "LogisticProbe": "findna_bench.protocols.settings",
     # cards and errors, so that one import serves a plugin
     "ModelCard": "findna_bench.cards",
     "BackboneCard": "findna_bench.cards",

@@ -408,7 +408,7 @@ class SuiteCard:
 class PresetCard:
     """A named set of protocol settings that is somebody's own, e.g. a paper's table of fine-tuning settings.
 
-    ``settings`` are field names and values of the protocol's settings dataclass (:mod:`findna_bench.evaluation`); ``tasks``
+    ``settings`` are field names and values of the protocol's settings dataclass (:mod:`findna_bench.protocols.settings`); ``tasks``
     maps canonical task names to settings that replace them for that task.
     """
 

@@ -113,7 +113,7 @@ def _print(facts: dict[str, Any]) -> None:
 
 def _generic_presets(name: str) -> list[dict[str, Any]]:
     """Presets of that name that the protocols have of their own."""
-    from findna_bench.evaluation.presets import GENERIC, preset_settings
+    from findna_bench.protocols.settings import GENERIC, preset_settings
 
     return [
         {"kind": "preset", "name": name, "protocol": protocol, "distribution": "findna-bench"}

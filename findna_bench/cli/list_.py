@@ -109,7 +109,7 @@ def _plugins(registry: Registry, data_dir: Any) -> Rows:
 
 def _presets(registry: Registry, data_dir: Any) -> Rows:
     """Those every protocol has of its own, then those of plugins; one name may be a preset of several protocols."""
-    from findna_bench.evaluation.presets import GENERIC, SUMMARIES
+    from findna_bench.protocols.settings import GENERIC, SUMMARIES
 
     own = [
         [

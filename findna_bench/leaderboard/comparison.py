@@ -16,17 +16,6 @@ from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suit
 from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.task import open_task
 from findna_bench.errors import BenchError, OutputError, UnknownNameError, UsageError
-from findna_bench.evaluation.statistics import (
-    Difference,
-    Predictions,
-    RankInterval,
-    TaskStatistics,
-    across_tasks,
-    analyse,
-    compact_letters,
-    holm,
-    rank_intervals,
-)
 from findna_bench.leaderboard.table import (
     asked,
     described,
@@ -39,6 +28,17 @@ from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import flags_of, warnings_of
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
+from findna_bench.statistics.paired_tests import (
+    Difference,
+    Predictions,
+    RankInterval,
+    TaskStatistics,
+    across_tasks,
+    analyse,
+    compact_letters,
+    holm,
+    rank_intervals,
+)
 
 __all__ = [
     "AcrossTasks",

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from findna_bench.evaluation.intervals import FEWEST
 from findna_bench.leaderboard.comparison import ALPHA, Comparison, PairedDifference, Score, TaskComparison
 from findna_bench.leaderboard.markdown import MetricNames, escape, format_entry, percent, short
 from findna_bench.leaderboard.table import Entry
+from findna_bench.statistics.score_intervals import FEWEST
 
 __all__ = ["render_comparison_markdown", "render_comparison_screen"]
 

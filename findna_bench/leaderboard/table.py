@@ -444,7 +444,7 @@ class _Intervals:
 
 def _over_fits(fits: Sequence[ScoredRows], metric: str) -> tuple[float, float] | None:
     """Raises OutputError where the fits' rows are not the same ones."""
-    from findna_bench.evaluation.statistics import Predictions, estimate
+    from findna_bench.statistics.paired_tests import Predictions, estimate
 
     first = fits[0]
     if any(not np.array_equal(rows.ids, first.ids) or not np.array_equal(rows.labels, first.labels) for rows in fits):

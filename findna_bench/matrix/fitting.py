@@ -16,20 +16,20 @@ import numpy as np
 
 from findna_bench.data.splits import draw_validation, row_groups
 from findna_bench.data.table import SequenceTable
-from findna_bench.evaluation.learning import against_prior
-from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import KNearest, Preset, draw_settings
-from findna_bench.evaluation.seeds import SeedSplit, few_shot_rows, few_shot_split, mean_logit_scores
 from findna_bench.models.consistency import check_consistent_rows
+from findna_bench.protocols.seed_splits import SeedSplit, few_shot_rows, few_shot_split, mean_logit_scores
+from findna_bench.protocols.settings import KNearest, Preset, draw_settings
 from findna_bench.sequences.alphabet import reverse_complement
+from findna_bench.statistics.classification import compute_metrics
+from findna_bench.targets.learning import against_prior
 
 if TYPE_CHECKING:
-    from findna_bench.evaluation.heads import FittedHead
+    from findna_bench.protocols.heads import FittedHead
 
 if TYPE_CHECKING:
-    from findna_bench.evaluation.presets import FineTuning
     from findna_bench.matrix.report import Reporter
     from findna_bench.models.loading import LoadedModel
+    from findna_bench.protocols.settings import FineTuning
 
 __all__ = [
     "Embedder",
@@ -184,7 +184,7 @@ class Embedder:
 
 def fit_heads(pool: Pool, embedder: Embedder, preset: Preset, device: str = "cpu") -> list[Fitted]:
     """Probe or kNN on frozen features: heads of all seeds fitted together."""
-    from findna_bench.evaluation import heads  # torch, which a run of classifiers does without
+    from findna_bench.protocols import heads  # torch, which a run of classifiers does without
 
     features = embedder.forward(pool.table)
     labels, splits = pool.table.labels, list(pool.splits)
@@ -310,7 +310,7 @@ def fit_encoder(
     search: settings to try for each seed, None = the preset's alone (and among its learning rates, where it has several).
     options: ``strand, window, pooling, batch_size`` of the request. checkpoint_of: seed -> file. With ``--selection test`` the pool's validation rows are the test split's.
     """
-    from findna_bench.evaluation import finetune
+    from findna_bench.protocols import fine_tuning
 
     fitted: list[Fitted] = []
     for split in pool.splits:
@@ -328,10 +328,10 @@ def fit_encoder(
             **options,
         }
         if search is not None and len(validation):
-            tuned = finetune.search(*data, draw_settings(preset, search), split.seed, **common)
+            tuned = fine_tuning.search(*data, draw_settings(preset, search), split.seed, **common)
         else:
             chosen_on = validation if selection == "test" else None
-            tuned = finetune.fine_tune(*data, preset, split.seed, test=chosen_on, **common)
+            tuned = fine_tuning.fine_tune(*data, preset, split.seed, test=chosen_on, **common)
         seconds = time.perf_counter() - started
         fitted.append(
             Fitted(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from findna_bench.cards import ModelCard
 from findna_bench.code import file_settings
-from findna_bench.evaluation.presets import FineTuning, Preset
 from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import network_of, weights_of
 from findna_bench.models.spec import ModelSpec, model_code
+from findna_bench.protocols.settings import FineTuning, Preset
 from findna_bench.registry import Registry, load_factory
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema

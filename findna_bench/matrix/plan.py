@@ -10,8 +10,8 @@ from typing import Any
 
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError, OutputError
-from findna_bench.evaluation.presets import FineTuning
 from findna_bench.matrix.request import Unit, can_choose, expand, unit_preset
+from findna_bench.protocols.settings import FineTuning
 from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result, read_result

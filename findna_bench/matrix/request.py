@@ -14,9 +14,9 @@ from typing import Any
 from findna_bench.cards import RUNNABLE_TASK_KINDS, TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
-from findna_bench.evaluation.presets import PROBE_PRESETS, FineTuning, Preset, at_one_rate, resolve_preset
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
+from findna_bench.protocols.settings import PROBE_PRESETS, FineTuning, Preset, at_one_rate, resolve_preset
 from findna_bench.registry import Registry
 from findna_bench.requests.run_request import RunRequest
 

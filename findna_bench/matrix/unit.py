@@ -20,17 +20,6 @@ from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError, UnknownNameError
-from findna_bench.evaluation.intervals import confidence_intervals
-from findna_bench.evaluation.learning import not_learned
-from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import (
-    FineTuning,
-    Preset,
-    draw_settings,
-    for_model,
-    preset_settings,
-    trial_settings,
-)
 from findna_bench.files import without_home
 from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import (
@@ -51,12 +40,23 @@ from findna_bench.matrix.request import (
     unit_preset,
 )
 from findna_bench.models.spec import model_code
+from findna_bench.protocols.settings import (
+    FineTuning,
+    Preset,
+    draw_settings,
+    for_model,
+    preset_settings,
+    trial_settings,
+)
 from findna_bench.registry import Registry
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
 from findna_bench.results.flags import following_flags
 from findna_bench.results.store import ScoredRows
+from findna_bench.statistics.classification import compute_metrics
+from findna_bench.statistics.score_intervals import confidence_intervals
+from findna_bench.targets.learning import not_learned
 
 __all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "metrics_of", "unfinished", "valid_results"]
 

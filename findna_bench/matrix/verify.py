@@ -19,7 +19,6 @@ import numpy as np
 
 from findna_bench.cards import METRICS
 from findna_bench.errors import BenchError, OutputError, UsageError
-from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.files import sha256_file
 from findna_bench.matrix.agreement import disagreements, wrong_flags
 from findna_bench.matrix.local_data import LocalData, NotHereError
@@ -27,6 +26,7 @@ from findna_bench.matrix.unit import metrics_of
 from findna_bench.results.bundle import read_bundle
 from findna_bench.results.schema import ADDED_KEYS, Metrics, Result, digest_of, parse_result
 from findna_bench.results.store import ResultStore, ScoredRows, read_predictions
+from findna_bench.statistics.classification import compute_metrics
 from findna_bench.threads import DEFAULT_THREADS
 
 __all__ = ["CHECKS", "Check", "Finding", "Verification", "verify"]

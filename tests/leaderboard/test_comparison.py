@@ -19,12 +19,12 @@ from findna_bench.cli import main
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import open_task
 from findna_bench.errors import OutputError, UsageError
-from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.leaderboard.comparison import Comparison, compare_models
 from findna_bench.leaderboard.comparison_pages import render_comparison_markdown, render_comparison_screen
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
+from findna_bench.statistics.classification import compute_metrics
 
 N = 300
 LABELS = np.arange(N) % 2

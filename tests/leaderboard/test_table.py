@@ -14,8 +14,6 @@ import pytest
 
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
-from findna_bench.evaluation.intervals import confidence_intervals
-from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.leaderboard.comparison import compare_models
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
@@ -23,6 +21,8 @@ from findna_bench.leaderboard.table import Leaderboard, Row, leaderboard, refere
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
+from findna_bench.statistics.classification import compute_metrics
+from findna_bench.statistics.score_intervals import confidence_intervals
 
 TASKS = ("one", "two", "three")
 

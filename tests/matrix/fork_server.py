@@ -21,7 +21,7 @@ PRELOADED = (
     "findna_bench.matrix.run",
     "findna_bench.matrix.executors",
     "findna_bench.matrix.unit",
-    "findna_bench.evaluation.heads",
+    "findna_bench.protocols.heads",
     "findna_bench.leaderboard.screen",
     "findna_bench.leaderboard.table",
     "findna_bench.models.embedding",

@@ -11,10 +11,10 @@ import pytest
 
 import findna_bench as fb
 from findna_bench.errors import UsageError
-from findna_bench.evaluation.heads import AdamWProbe, LogisticProbe, SeedSplit, fit_probe, with_reverse_strand
-from findna_bench.evaluation.presets import FINETUNE_PRESETS, FineTuning
-from findna_bench.evaluation.seeds import few_shot_split
 from findna_bench.leaderboard.table import leaderboard
+from findna_bench.protocols.heads import AdamWProbe, LogisticProbe, SeedSplit, fit_probe, with_reverse_strand
+from findna_bench.protocols.seed_splits import few_shot_split
+from findna_bench.protocols.settings import FINETUNE_PRESETS, FineTuning
 
 WAYS: dict[str, dict[str, Any]] = {
     "probe": {"models": ["findna-tiny"]},

@@ -15,10 +15,10 @@ from motif_tasks import write_task
 import findna_bench as fb
 from findna_bench.data.task import Task
 from findna_bench.errors import UnknownNameError, UsageError
-from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.leaderboard.table import leaderboard
 from findna_bench.models.folders import save_model_folder
 from findna_bench.results.store import ResultStore
+from findna_bench.statistics.classification import compute_metrics
 
 
 def run(task: Path, out: Path, models: list[str], **options) -> list[fb.Result]:

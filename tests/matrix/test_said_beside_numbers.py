@@ -12,12 +12,12 @@ import findna_bench as fb
 from findna_bench.api import SequenceTable
 from findna_bench.cli.progress import remarks
 from findna_bench.errors import TruncationWarning
-from findna_bench.evaluation.finetune import FINETUNE_PRESETS, fine_tune
 from findna_bench.leaderboard.comparison_pages import render_comparison_markdown
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.screen import render_screen
 from findna_bench.leaderboard.table import leaderboard
+from findna_bench.protocols.fine_tuning import FINETUNE_PRESETS, fine_tune
 from findna_bench.results.schema import Result
 
 READ_1K = "hyenadna-tiny-1k@random"

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from findna_bench.errors import OutputError
-from findna_bench.evaluation.metrics import compute_metrics
 from findna_bench.results.store import ScoredRows, read_predictions, write_predictions
+from findna_bench.statistics.classification import compute_metrics
 
 
 def close_scores(n: int = 400) -> ScoredRows:

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from findna_bench.errors import ModelError, UsageError
-from findna_bench.evaluation.adamw import LinearLayer, fit_linear_layers
-from findna_bench.evaluation.learning import against_prior
-from findna_bench.evaluation.logistic import LogisticPaths, fit_paths
-from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import (
+from findna_bench.protocols.adamw import LinearLayer, fit_linear_layers
+from findna_bench.protocols.logistic import LogisticPaths, fit_paths
+from findna_bench.protocols.seed_splits import SeedSplit, few_shot_rows, mean_logit_scores, softmax
+from findna_bench.protocols.settings import (
     KNN_PRESETS,
     PROBE_PRESETS,
     AdamWProbe,
@@ -27,7 +26,8 @@ from findna_bench.evaluation.presets import (
     Preset,
     preset_settings,
 )
-from findna_bench.evaluation.seeds import SeedSplit, few_shot_rows, mean_logit_scores, softmax
+from findna_bench.statistics.classification import compute_metrics
+from findna_bench.targets.learning import against_prior
 
 __all__ = [
     "KNN_PRESETS",
@@ -56,7 +56,7 @@ class FittedHead:
     """What every fitted head offers.
 
     settings: preset and what was chosen, JSON-able. validation: ``loss`` (mean cross-entropy, or None), all metrics, ``rows``,
-    what :func:`~findna_bench.evaluation.learning.against_prior` says, and ``path``, what was compared. varies: what differs between the seeds this head was fitted with; empty = one
+    what :func:`~findna_bench.targets.learning.against_prior` says, and ``path``, what was compared. varies: what differs between the seeds this head was fitted with; empty = one
     deterministic fit, one effective seed.
     """
 

@@ -5,7 +5,7 @@ every seed is scored on the same rows, so that the two sources are crossed. For 
 
     variance = (V_rows - V_both) + V_seeds
 
-V_rows: variance of the mean over seeds over groups of rows, from the metric's slopes (:mod:`findna_bench.evaluation.intervals`).
+V_rows: variance of the mean over seeds over groups of rows, from the metric's slopes (:mod:`findna_bench.statistics.score_intervals`).
 V_seeds: sample variance of the seeds' values over S. V_both: the part of both that is noise of rows within seeds and would be
 counted twice, from the slopes of the seeds' deviations from their mean (two-way clustering, Cameron, Gelbach and Miller 2011).
 Since V_seeds comes from a handful of seeds, tests and intervals are Student's, with 1 / df = the mean of 1 / df of the rows and
@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from findna_bench.evaluation.intervals import Design, RowVariance, Slopes, score_interval
-from findna_bench.evaluation.metrics import check_scores, linearise
+from findna_bench.statistics.classification import check_scores, linearise
+from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, score_interval
 
 __all__ = [
     "Difference",
@@ -144,7 +144,7 @@ class TaskStatistics:
 
 def estimate(predictions: Predictions, metric: str, *, level: float = 0.95) -> Estimate:
     """The metric averaged over seeds, with an interval over rows (groups) and seeds; with one seed, that of
-    :func:`findna_bench.evaluation.intervals.confidence_intervals`.
+    :func:`findna_bench.statistics.score_intervals.confidence_intervals`.
 
     Raises:
         ValueError: the metric is undefined on these rows, or there is one group only.

@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 
 from findna_bench.cards import METRICS
 from findna_bench.errors import ModelError
-from findna_bench.evaluation.metrics import compute_metrics, linearise
+from findna_bench.statistics.classification import compute_metrics, linearise
 
 
 def reference(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:

@@ -26,10 +26,16 @@ from torch.nn import functional
 
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, NotFiniteError, OutputError, UnsupportedError, UsageError, is_out_of_memory
-from findna_bench.evaluation.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
-from findna_bench.evaluation.learning import against_prior
-from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.presets import (
+from findna_bench.files import stable_hash
+from findna_bench.models.backbone import TokenBatch
+from findna_bench.models.embedding import embed
+from findna_bench.models.loading import LoadedModel
+from findna_bench.models.pooling import check_pooling
+from findna_bench.models.precision import compute_precision
+from findna_bench.models.windows import WindowPolicy
+from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
+from findna_bench.protocols.seed_splits import mean_logit_scores, softmax
+from findna_bench.protocols.settings import (
     FINETUNE_PRESETS,
     FineTuning,
     at_one_rate,
@@ -38,16 +44,10 @@ from findna_bench.evaluation.presets import (
     rate_trials,
     trial_settings,
 )
-from findna_bench.evaluation.seeds import mean_logit_scores, softmax
-from findna_bench.files import stable_hash
-from findna_bench.models.backbone import TokenBatch
-from findna_bench.models.embedding import embed
-from findna_bench.models.loading import LoadedModel
-from findna_bench.models.pooling import check_pooling
-from findna_bench.models.precision import compute_precision
-from findna_bench.models.windows import WindowPolicy
 from findna_bench.requests.run_request import SELECTIONS, STRANDS
 from findna_bench.sequences.batches import length_batches
+from findna_bench.statistics.classification import compute_metrics
+from findna_bench.targets.learning import against_prior
 from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
 
@@ -248,7 +248,7 @@ def search(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> FineTuned:
-    """Fine-tune with each of the settings (see :func:`~findna_bench.evaluation.presets.draw_settings`) and keep the one that
+    """Fine-tune with each of the settings (see :func:`~findna_bench.protocols.settings.draw_settings`) and keep the one that
     validation likes best, the earlier one where two are equal.
 
     trial_steps: optimiser steps of a trial at most. Where the best trial's settings ask for more, they are then trained to the

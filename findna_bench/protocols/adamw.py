@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from findna_bench.errors import NotFiniteError
-from findna_bench.evaluation.presets import AdamWProbe
+from findna_bench.protocols.settings import AdamWProbe
 from findna_bench.training.schedules import learning_rate_factor
 
 __all__ = ["LinearLayer", "fit_linear_layers"]

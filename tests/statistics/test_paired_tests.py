@@ -14,7 +14,7 @@ from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from findna_bench.evaluation.statistics import (
+from findna_bench.statistics.paired_tests import (
     Predictions,
     across_tasks,
     analyse,

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError
-from findna_bench.evaluation.heads import (
+from findna_bench.protocols.heads import (
     AdamWProbe,
     KNearest,
     LinearHead,

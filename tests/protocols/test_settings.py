@@ -9,7 +9,7 @@ import pytest
 
 from findna_bench.cards import ModelCard, PresetCard, PublishedFineTuning
 from findna_bench.errors import ConfigError, UnknownNameError, UnsupportedError
-from findna_bench.evaluation.presets import (
+from findna_bench.protocols.settings import (
     FINETUNE_PRESETS,
     GENERIC,
     AdamWProbe,

@@ -15,10 +15,10 @@ from scipy import special, stats
 import findna_bench as fb
 from findna_bench.cards import METRICS
 from findna_bench.data.importing import import_suite
-from findna_bench.evaluation.intervals import FEWEST, Design, confidence_intervals
-from findna_bench.evaluation.metrics import compute_metrics
-from findna_bench.evaluation.statistics import Predictions, compare
 from findna_bench.results.store import ResultStore
+from findna_bench.statistics.classification import compute_metrics
+from findna_bench.statistics.paired_tests import Predictions, compare
+from findna_bench.statistics.score_intervals import FEWEST, Design, confidence_intervals
 
 
 def scored(n: int, accuracy: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -14,12 +14,12 @@ import torch
 
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, UnsupportedError, UsageError
-from findna_bench.evaluation.encoder_head import Reading, cut_tokens, layer_parameters
-from findna_bench.evaluation.finetune import FineTuned, FineTuning, fine_tune, search
-from findna_bench.evaluation.presets import FINETUNE_PRESETS, draw_settings
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.windows import WindowPolicy
+from findna_bench.protocols.encoder_head import Reading, cut_tokens, layer_parameters
+from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, fine_tune, search
+from findna_bench.protocols.settings import FINETUNE_PRESETS, draw_settings
 from findna_bench.registry import get_registry, load_factory
 from findna_bench.sequences.alphabet import reverse_complement
 
@@ -128,8 +128,8 @@ def stop_at(step: int) -> Callable[[int, int], None]:
 def test_a_resumed_run_equals_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strand: str
 ) -> None:
-    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SECONDS", 0.02)
-    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SHARE", 1.0)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SECONDS", 0.02)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SHARE", 1.0)
     model = chordmixer(dropout=0.2)
     data = (rows(100, 0), rows(40, 1), 2, replace(QUICK, epochs=3, head_dropout=0.3), 7)
     whole = fine_tune(model, *data, strand=strand)
@@ -150,8 +150,8 @@ def test_a_checkpoint_with_flipped_bits_is_not_continued(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two bits anywhere, in weights, in the optimiser's state or in what holds them together: the predictions are the same."""
-    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SHARE", 1e9)
     model, data, file = hyena(), (rows(40, 0), rows(20, 1), 2, QUICK, 0), tmp_path / "cell.pt"
     whole = fine_tune(model, *data).predict_scores(rows(20, 2).sequences)
     with pytest.raises(Interrupted):
@@ -475,8 +475,8 @@ def test_short_trials_choose_a_rate_and_the_best_one_is_trained_to_the_end(tmp_p
 def test_a_choice_of_rates_that_was_interrupted_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("findna_bench.evaluation.finetune._CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SHARE", 1e9)
     model, data, done = chordmixer(), (by_gc(120, 0), by_gc(60, 1), 2), list[int]()
     with pytest.raises(Interrupted):
         fine_tune(model, *data, RATES, 0, checkpoint=tmp_path / "cell.pt", progress=stop_at(step))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from findna_bench.evaluation.heads import KNearest, SeedSplit, fit_knn, fit_probe
-from findna_bench.evaluation.learning import against_prior, not_learned
+from findna_bench.protocols.heads import KNearest, SeedSplit, fit_knn, fit_probe
+from findna_bench.targets.learning import against_prior, not_learned
 
 
 def rows(n: int, effect: float, seed: int = 0, positive: float = 0.5) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ import numpy as np
 from scipy import special
 
 from findna_bench.cards import METRICS
-from findna_bench.evaluation.metrics import Linearised, check_scores, linearise
+from findna_bench.statistics.classification import Linearised, check_scores, linearise
 
 __all__ = [
     "FEWEST",
@@ -53,7 +53,7 @@ def confidence_intervals(
     for all others (the same as for mcc where there are two classes).
 
     Raises:
-        ValueError, ModelError: see :func:`findna_bench.evaluation.metrics.compute_metrics`.
+        ValueError, ModelError: see :func:`findna_bench.statistics.classification.compute_metrics`.
     """
     labels, scores = check_scores(labels, scores)
     design = Design(labels, groups, scores.shape[1])

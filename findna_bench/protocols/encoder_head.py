@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from findna_bench.errors import UnsupportedError, UsageError
-from findna_bench.evaluation.presets import FineTuning
 from findna_bench.models.backbone import Backbone, TokenBatch
 from findna_bench.models.pooling import pool
 from findna_bench.models.windows import WindowPolicy
+from findna_bench.protocols.settings import FineTuning
 from findna_bench.sequences.alphabet import reverse_complement
 
 __all__ = ["EncoderHead", "Pieces", "Reading", "choose_trainable", "cut_tokens", "layer_parameters", "make_head"]
