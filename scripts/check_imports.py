@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LEVELS = {
     "errors": 0,
     "files": 1,
+    "grid": 1,
     "threads": 1,
     "download": 2,
     "cards": 3,

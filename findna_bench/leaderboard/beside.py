@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from findna_bench.grid import Grid
 from findna_bench.leaderboard.published import NOT_STATED, Figure, Paper, differences
 from findna_bench.leaderboard.table import Entry, Row, SuiteTable
-from findna_bench.leaderboard.wording import Grid, format_entry, number_range, row_label, short
+from findna_bench.leaderboard.wording import format_entry, number_range, row_label, short
 
 __all__ = ["Group", "Published", "as_percent", "figure_groups", "how_made", "published_beside"]
 
@@ -173,6 +174,7 @@ def _grid(tasks: Sequence[str], figures: Sequence[tuple[str, Figure]], ours: Seq
     return Grid(
         ("source", "row", *(f"{short(task)} (test rows {rows_of[task]})" for task in used)),
         tuple((source, label, *(cells.get(task, "–") for task in used)) for source, label, cells in lines),
+        words=2,
     )
 
 

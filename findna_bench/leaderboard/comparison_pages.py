@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from findna_bench.grid import Grid, escape, print_grid
 from findna_bench.leaderboard.comparison import ALPHA, Comparison, PairedDifference, Score, TaskComparison
-from findna_bench.leaderboard.markdown import MetricNames, escape, format_entry, percent, short
 from findna_bench.leaderboard.table import Entry
+from findna_bench.leaderboard.wording import format_entry, metric_label, percent, short
 from findna_bench.statistics.score_intervals import FEWEST
 
 __all__ = ["render_comparison_markdown", "render_comparison_screen"]
 
 _SHOWN_VIEWS = 5
-
-
-@dataclass(frozen=True)
-class _Block:
-    """A table and what is said below it. Cells are plain text; numbers stand from column ``numbers_from`` on."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    sentences: tuple[str, ...] = ()
-    numbers_from: int = 1
 
 
 def render_comparison_markdown(comparison: Comparison, *, title: str = "Comparison", command: str | None = None) -> str:
@@ -36,12 +24,8 @@ def render_comparison_markdown(comparison: Comparison, *, title: str = "Comparis
         parts += ["The results were computed by", "", *(f"* {_code(c)}" for c in comparison.commands), ""]
     for block in _blocks(comparison):
         parts += [f"## {escape(block.title)}", ""]
-        if block.rows:
-            rule = ["---" if i < block.numbers_from else "---:" for i in range(len(block.header))]
-            lines = [[escape(cell) for cell in line] for line in (block.header, *block.rows)]
-            parts += ["| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:])] + [""]
-        parts += [f"* {escape(sentence)}" for sentence in block.sentences]
-        parts += [""] if block.sentences else []
+        parts += [*block.to_markdown(), ""] if block.rows else []
+        parts += [*(f"* {escape(note)}" for note in block.notes), ""] if block.notes else []
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -52,51 +36,25 @@ def _code(text: str) -> str:
 def render_comparison_screen(comparison: Comparison) -> None:
     """Rich tables on a terminal, tab-separated lines elsewhere."""
     for block in _blocks(comparison):
-        if block.rows and sys.stdout.isatty():
-            _rich(block)
-        else:
-            print(f"# {_printable(block.title)}")
-            for line in (block.header, *block.rows) if block.rows else ():
-                print("\t".join(_printable(cell) for cell in line))
-        for sentence in block.sentences:
-            print(_printable(sentence))
-
-
-def _rich(block: _Block) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    screen = Table(title=Text(_printable(block.title)), title_justify="left", header_style="bold")
-    for index, name in enumerate(block.header):
-        justify = "left" if index < block.numbers_from else "right"
-        screen.add_column(Text(_printable(name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for row in block.rows:
-        screen.add_row(*(Text(_printable(cell)) for cell in row))
-    Console().print(screen)
-
-
-def _printable(text: str) -> str:
-    """Without control characters, which could move the cursor or end a cell."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+        print_grid(block)
 
 
 # ---------------------------------------------------------------------------------------------------------- what is said
 
 
-def _blocks(comparison: Comparison) -> list[_Block]:
+def _blocks(comparison: Comparison) -> list[Grid]:
     compared = [task for task in comparison.tasks if task.scores]
     blocks = [_scores(comparison, compared), _differences(comparison, compared)]
     blocks += _across(comparison)
     absent = _absent(comparison)
-    return [*blocks, _Block("Not compared", (), (), absent)] if absent else blocks
+    return [*blocks, Grid((), (), "Not compared", absent)] if absent else blocks
 
 
-def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Block:
+def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> Grid:
     names = [model.label for model in comparison.models]
     rows = [
         (
-            f"{short(task.task)} ({MetricNames[task.metric]})",
+            f"{short(task.task)} ({metric_label(task.metric)})",
             f"{task.n_rows:,}",
             f"{task.n_groups:,}",
             *(_score(task.scores.get(name)) for name in names),
@@ -118,12 +76,8 @@ def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Bloc
         sentences.insert(
             1, f"Models that share a letter do not differ at {ALPHA:.0%} after Holm's correction over the whole table."
         )
-    return _Block(
-        f"Scores, {comparison.protocol}{split}",
-        ("task", "test rows", "independent groups", *names),
-        tuple(rows),
-        tuple(sentences),
-    )
+    header = ("task", "test rows", "independent groups", *names)
+    return Grid(header, tuple(rows), f"Scores, {comparison.protocol}{split}", tuple(sentences))
 
 
 def _score(score: Score | None) -> str:
@@ -186,7 +140,7 @@ def _reasons(compared: Sequence[TaskComparison]) -> list[str]:
     return fewer + [f"{name} on {short(task.task)}: {why}" for task in compared for name, why in task.missing.items()]
 
 
-def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> _Block:
+def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> Grid:
     several = len(comparison.models) > 2
     header = ["task", *(["pair"] if several else []), "difference, points", "p", "p (Holm)", "McNemar mid-p per seed"]
     rows = [
@@ -206,13 +160,8 @@ def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> 
         "corrected; a dash stands where the two models do not have the same seeds.",
         "Smallest detectable: the true difference that rows and fits like these show in four of five cases (5 % level, uncorrected).",
     )
-    return _Block(
-        "Differences" if several else f"Differences: {first} − {second}",
-        (*header, "smallest detectable"),
-        tuple(rows),
-        sentences,
-        2 if several else 1,
-    )
+    title = "Differences" if several else f"Differences: {first} − {second}"
+    return Grid((*header, "smallest detectable"), tuple(rows), title, sentences, 2 if several else 1)
 
 
 def _untested(compared: Sequence[TaskComparison]) -> list[str]:
@@ -236,7 +185,7 @@ def _views(values: Sequence[float]) -> str:
     return ", ".join(_p(value) for value in values) or "–"
 
 
-def _across(comparison: Comparison) -> list[_Block]:
+def _across(comparison: Comparison) -> list[Grid]:
     across = comparison.across
     if across is None:
         return []
@@ -253,9 +202,9 @@ def _across(comparison: Comparison) -> list[_Block]:
         + ("is over tasks, rows and fits." if across.n_clusters > 1 else "is over rows and fits."),
         *shared,
     ]
-    blocks = [_Block("Ranks", ("model", "mean rank", "chance of being the best"), tuple(ranks), tuple(sentences))]
+    blocks = [Grid(("model", "mean rank", "chance of being the best"), tuple(ranks), "Ranks", tuple(sentences))]
     if across.why_no_pairs:
-        return [*blocks, _Block("Across tasks", (), (), (f"No signed-rank test: {across.why_no_pairs}.",))]
+        return [*blocks, Grid((), (), "Across tasks", (f"No signed-rank test: {across.why_no_pairs}.",))]
     rows = tuple(
         (
             f"{pair.first} − {pair.second}",
@@ -275,7 +224,7 @@ def _across(comparison: Comparison) -> list[_Block]:
         f"Wilcoxon's signed-rank test over independent tasks, exact; Holm's correction over the {tests} of this table. A dash stands "
         "where one fit of a model stands for something that varies."
     )
-    return [*blocks, _Block("Across tasks", header, rows, (said,))]
+    return [*blocks, Grid(header, rows, "Across tasks", (said,))]
 
 
 def _absent(comparison: Comparison) -> tuple[str, ...]:

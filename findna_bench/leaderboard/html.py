@@ -10,12 +10,13 @@ from typing import Any
 
 from findna_bench.leaderboard.audits import Verdict
 from findna_bench.leaderboard.beside import published_beside
+from findna_bench.leaderboard.columns import Column, columns_of, places
 from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.remarks import fit_warnings
-from findna_bench.leaderboard.table import Entry, Leaderboard, SuiteTable, ranked
-from findna_bench.leaderboard.wording import LEGEND, MetricNames, fits, row_label, short
+from findna_bench.leaderboard.table import Entry, Leaderboard, SuiteTable
+from findna_bench.leaderboard.wording import LEGEND, row_label, short
 from findna_bench.results.flags import flags_of, warnings_of
 
 __all__ = ["render_html"]
@@ -51,27 +52,13 @@ def render_html(
 
 
 def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Costs | None) -> dict[str, Any]:
-    places = {column.name: ranked(table.rows, column) for column in table.columns}
-    scale = {column.name: _scale(table, column.name) for column in table.columns}
+    columns, marks = columns_of(table), places(table)
     return {
         "name": table.name,
-        "suite": table.suite,
-        "protocol": table.protocol,
         "summary": table.summary,
         "missing": [short(name) for name in table.missing],
         "warnings": list(fit_warnings(table)),
-        "columns": [
-            {
-                "name": c.name,
-                "short": short(c.name),
-                "metric": c.metric,
-                "metric_label": MetricNames[c.metric],
-                "flags": list(c.flags),
-                "why_not": c.why_not,
-                "audits": [asdict(verdict) for verdict in audits.get(c.name, ())],
-            }
-            for c in table.columns
-        ],
+        "columns": [_column(column, audits) for column in columns],
         "rows": [
             {
                 "label": row_label(row),
@@ -79,12 +66,13 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
                 "n_parameters": row.n_parameters,
                 "flags": list(row.flags),
                 "licence": row.licence,
-                "mean": row.mean,
                 "mean_why_not": row.mean_why_not,
-                "fits": fits(row),
                 "cost": asdict(cost) if costs and (cost := costs.of(row.model)) else None,
+                "cells": [{"text": column.text(row), "value": column.value(row)} for column in columns],
                 "entries": {
-                    name: _entry(entry, _place(places[name], index), scale[name]) for name, entry in row.entries.items()
+                    column.name: _entry(entry, marks.get((index, number)), _scale(table, column.name))
+                    for number, column in enumerate(columns)
+                    if (entry := row.entries.get(column.name))
                 },
             }
             for index, row in enumerate(table.rows)
@@ -92,9 +80,15 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
     }
 
 
-def _place(places: tuple[set[int], set[int]], index: int) -> int | None:
-    best, second = places
-    return 1 if index in best else 2 if index in second else None
+def _column(column: Column, audits: Mapping[str, Sequence[Verdict]]) -> dict[str, Any]:
+    """``task`` is what the page tells of a task; null for the columns that every table has."""
+    task = column.task and {
+        "metric": column.task.metric,
+        "flags": list(column.task.flags),
+        "why_not": column.task.why_not,
+        "audits": [asdict(verdict) for verdict in audits.get(column.name, ())],
+    }
+    return {"name": column.name, "label": column.label, "unit": column.unit, "task": task}
 
 
 def _scale(table: SuiteTable, column: str) -> tuple[float, float] | None:
@@ -108,11 +102,7 @@ def _entry(entry: Entry, place: int | None, scale: tuple[float, float] | None) -
         "status": entry.status,
         "reason": entry.reason,
         "value": entry.value,
-        "spread": entry.spread,
-        "low": entry.low,
-        "high": entry.high,
         "n": entry.n,
-        "too_few": entry.too_few,
         "validation": entry.validation,
         "varies": list(entry.varies),
         "flags": list(flags_of(entry.results)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from findna_bench.grid import escape, markdown_table
 from findna_bench.leaderboard.audits import Verdict
 from findna_bench.leaderboard.beside import Group, Published, published_beside
+from findna_bench.leaderboard.columns import Column, columns_of, places
 from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
@@ -17,22 +18,10 @@ from findna_bench.leaderboard.table import (
     Row,
     SuiteTable,
     TaskColumn,
-    ranked,
     reference_control,
     reference_note,
 )
-from findna_bench.leaderboard.wording import (
-    LEGEND,
-    Grid,
-    MetricNames,
-    fits,
-    format_entry,
-    parameters,
-    percent,
-    points,
-    row_label,
-    short,
-)
+from findna_bench.leaderboard.wording import LEGEND, metric_label, percent, points, row_label, short
 
 __all__ = ["render_markdown"]
 
@@ -63,7 +52,7 @@ def render_markdown(
     for note in board.notes:
         parts += [f"> {escape(note)}", ""]
     if whole := overview(board, costs):
-        parts += ["## Overview", "", OVERVIEW_LEGEND, "", *_grid(whole), ""]
+        parts += ["## Overview", "", OVERVIEW_LEGEND, "", *whole.to_markdown(), ""]
         parts += [f"Costs: {escape(costs.about)}; parameters and costs do not depend on training.", ""] if costs else []
     for tables in board.suites:
         for table in tables:
@@ -73,23 +62,6 @@ def render_markdown(
     if not board.tables:
         parts += ["There are no results yet.", ""]
     return "\n".join(parts).rstrip() + "\n"
-
-
-def escape(text: str) -> str:
-    """Plain text as Markdown: no markup, no HTML, no table borders, one line."""
-    text = re.sub(r"\s+", " ", text)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", text)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> list[str]:
-    rule = ["---" if i < numbers_from else "---:" for i in range(len(header))]
-    return ["| " + " | ".join(line) + " |" for line in (header, rule, *rows)]
-
-
-def _grid(grid: Grid, *, numbers_from: int = 1) -> list[str]:
-    rows = [[escape(cell) for cell in row] for row in grid.rows]
-    return _table([escape(name) for name in grid.header], rows, numbers_from=numbers_from)
 
 
 def _suite(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[str]:
@@ -108,24 +80,15 @@ def _suite(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[s
 
 
 def _scores(table: SuiteTable) -> list[str]:
-    header = ["model", "parameters"]
-    header += [f"{escape(short(c.name))}<br>{MetricNames[c.metric]}" for c in table.columns]
-    header += ["mean", "n", "flags"]
-    places = [ranked(table.rows, column) for column in table.columns]
-    lines = []
-    for index, row in enumerate(table.rows):
-        cells = [escape(row_label(row)) + (" *(control)*" if row.control else ""), parameters(row)]
-        for (best, second), column in zip(places, table.columns, strict=True):
-            text = format_entry(row.entries.get(column.name))
-            value, line, rest = text.partition("<br>")
-            if index in best:
-                value = f"**{value}**"
-            elif index in second:
-                value = f"<u>{value}</u>"
-            cells.append(value + line + rest)
-        cells += [percent(row.mean) if row.mean is not None else "–", fits(row), escape(", ".join(row.flags)) or "–"]
-        lines.append(cells)
-    parts = [*_table(header, lines), ""]
+    columns = columns_of(table)
+    header = [escape(c.label) + (f"<br>{escape(c.unit)}" if c.unit else "") for c in columns]
+    rows = [[_cell(column, row) for column in columns] for row in table.rows]
+    for (row, column), place in places(table).items():
+        value, line, interval = rows[row][column].partition("<br>")
+        rows[row][column] = (f"**{value}**" if place == 1 else f"<u>{value}</u>") + line + interval
+    for line, row in zip(rows, table.rows, strict=True):
+        line[0] += " *(control)*" if row.control else ""
+    parts = [*markdown_table(header, rows), ""]
     reasons = sorted({row.mean_why_not for row in table.rows if row.mean_why_not})
     outside = [f"{escape(short(c.name))} ({escape(c.why_not)})" for c in table.columns if c.why_not]
     if outside:
@@ -139,6 +102,12 @@ def _scores(table: SuiteTable) -> list[str]:
     if licences:
         parts += ["Licences of weights: " + escape("; ".join(licences)) + ".", ""]
     return parts
+
+
+def _cell(column: Column, row: Row) -> str:
+    """A score is made of digits and needs no escape; anything else is text."""
+    text = column.text(row)
+    return text.replace("\n", "<br>") if column.task else escape(text)
 
 
 def _gains(table: SuiteTable) -> list[str]:
@@ -163,7 +132,7 @@ def _gains(table: SuiteTable) -> list[str]:
             [escape(row_label(row)), *(_gain(row.entries.get(c.name), reference[c.name]) for c in table.columns)]
             for row in models
         ]
-        parts += [f"Gain over {words}, points:", "", *_table(header, lines), ""]
+        parts += [f"Gain over {words}, points:", "", *markdown_table(header, lines), ""]
     if models and (unknown := reference_note(table.rows, table.columns)):
         parts += [f"Controls {escape(unknown)}.", ""]
     return parts
@@ -185,7 +154,7 @@ def _columns(table: SuiteTable) -> list[str]:
     lines = [
         [
             escape(c.name),
-            MetricNames[c.metric],
+            metric_label(c.metric),
             str(c.n_classes),
             f"{c.n_test:,}" if c.n_test else "–",
             percent(c.chance) if c.chance else "–",
@@ -193,7 +162,7 @@ def _columns(table: SuiteTable) -> list[str]:
         ]
         for c in table.columns
     ]
-    return [*_table(header, lines, numbers_from=2), ""]
+    return [*markdown_table(header, lines, words=2), ""]
 
 
 def _reasons(table: SuiteTable) -> list[str]:
@@ -229,12 +198,12 @@ def _published(published: Published) -> list[str]:
             *_groups(published.beside_groups),
             "",
         ]
-        parts += [*_grid(published.beside, numbers_from=2), ""]
+        parts += [*published.beside.to_markdown(), ""]
     if published.apart:
         parts += [f"## {escape(published.suite)}: published figures, not comparable here", ""]
         parts += [*_groups(published.apart_groups), ""]
         parts += ["<details><summary>The figures, in percent, with every digit as printed</summary>", ""]
-        parts += [*_grid(published.apart, numbers_from=2), "", "</details>", ""]
+        parts += [*published.apart.to_markdown(), "", "</details>", ""]
     if published.notes:
         parts += [
             "What does not fit in the published figures:",

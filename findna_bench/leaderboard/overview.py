@@ -5,9 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from findna_bench.grid import Grid
+from findna_bench.leaderboard.columns import PARAMETERS
 from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.table import Leaderboard, Row, SuiteTable, described, reference_control
-from findna_bench.leaderboard.wording import Grid, parameters, percent, points, row_label
+from findna_bench.leaderboard.wording import percent, points, row_label
 
 __all__ = ["OVERVIEW_LEGEND", "overview"]
 
@@ -38,7 +40,7 @@ def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
     lines = []
     for label in order:
         present = [row for row in rows[label] if row]
-        cells = [label + (" (control)" if present[0].control else ""), parameters(present[0])]
+        cells = [label + (" (control)" if present[0].control else ""), PARAMETERS.text(present[0])]
         for table, own in zip(board.tables, rows[label], strict=True):
             cells += _standing(table, own) if own else ["–"] * 3
         cells.append(_flags(board, rows[label]))

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from findna_bench.leaderboard.table import Entry, Row
 
 __all__ = [
     "LEGEND",
-    "Grid",
-    "MetricNames",
     "fits",
     "format_entry",
-    "parameters",
+    "metric_label",
     "percent",
     "points",
     "row_label",
     "short",
 ]
 
-MetricNames = {
+_METRICS = {
     "accuracy": "accuracy %",
     "balanced_accuracy": "balanced accuracy %",
     "f1_macro": "macro F1 %",
@@ -40,12 +37,9 @@ LEGEND = (
 )
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A table as plain text; whoever shows it escapes it."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+def metric_label(name: str) -> str:
+    """How a heading names a metric: values are shown times 100."""
+    return _METRICS.get(name, f"{name} x100")
 
 
 def short(name: str) -> str:
@@ -62,8 +56,8 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}"
 
 
-def format_entry(entry: Entry | None, *, newline: str = "<br>") -> str:
-    """``83.12 ± 0.40 [81.0, 85.2]``, or the word that says why there is no number."""
+def format_entry(entry: Entry | None, *, newline: str = "\n") -> str:
+    """``83.12 ± 0.40`` and ``[81.0, 85.2]`` in a second line, or the word that says why there is no number."""
     if entry is None:
         return "–"
     if entry.status != "success" or entry.value is None:
@@ -81,10 +75,6 @@ def format_entry(entry: Entry | None, *, newline: str = "<br>") -> str:
 
 def row_label(row: Row) -> str:
     return row.model + (f" ({', '.join(row.settings)})" if row.settings else "")
-
-
-def parameters(row: Row) -> str:
-    return f"{row.n_parameters:,}" if row.n_parameters else "–"
 
 
 def fits(row: Row) -> str:

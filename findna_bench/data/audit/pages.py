@@ -14,6 +14,7 @@ from findna_bench.data.audit.composition import LEAST_LENGTH
 from findna_bench.data.audit.plots import plot_report
 from findna_bench.data.audit.report import AuditReport, outdated
 from findna_bench.files import path_segment, write_atomic
+from findna_bench.grid import left_table
 
 __all__ = ["read_reports", "read_verdicts", "render_index", "render_report", "write_index", "write_pages"]
 
@@ -125,7 +126,7 @@ def render_index(reports: Sequence[Mapping[str, Any]]) -> str:
             "found again",
             "verdict",
         )
-        lines += [f"## {suite}", "", *_table(header, [_index_row(report) for report in mine]), ""]
+        lines += [f"## {suite}", "", *left_table(header, [_index_row(report) for report in mine]), ""]
     lines += _before_and_after(reports)
     lines += _definitions(reports[0]) if reports else []
     return "\n".join(lines).rstrip() + "\n"
@@ -144,7 +145,7 @@ def _before_and_after(reports: Sequence[Mapping[str, Any]]) -> list[str]:
     if not rows:
         return []
     header = ("task", "route", "train / test", "majority", "length", "neighbour", "composition", "k-mer", "found again")
-    return ["## Before and after the cure", "", *_table(header, rows), ""]
+    return ["## Before and after the cure", "", *left_table(header, rows), ""]
 
 
 def _index_row(report: Mapping[str, Any]) -> list[str]:
@@ -250,7 +251,7 @@ def _classes(report: Mapping[str, Any]) -> list[str]:
                     "-" if twins[2] is None else f"{twins[2]:,}",
                 ]
             )
-    return ["## Classes", "", *_table(header, rows), ""]
+    return ["## Classes", "", *left_table(header, rows), ""]
 
 
 def _cross(pair: str, cross: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
@@ -262,7 +263,12 @@ def _cross(pair: str, cross: Mapping[str, Any], labels: Sequence[str]) -> list[s
         for key, words in known
     ]
     earlier, later = pair.split("->")
-    return [f"## Rows of {later} that {earlier} has already", "", *_table([f"in {earlier}", *labels, "all"], rows), ""]
+    return [
+        f"## Rows of {later} that {earlier} has already",
+        "",
+        *left_table([f"in {earlier}", *labels, "all"], rows),
+        "",
+    ]
 
 
 def _count(entry: Mapping[str, Any]) -> str:
@@ -294,7 +300,7 @@ def _controls(report: Mapping[str, Any]) -> list[str]:
                 ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in control["details"].items()),
             ]
         )
-    return ["## Controls, fitted on train, scored on test (x 100)", "", *_table(header, rows), ""]
+    return ["## Controls, fitted on train, scored on test (x 100)", "", *left_table(header, rows), ""]
 
 
 def _bins(report: Mapping[str, Any]) -> list[str]:
@@ -317,7 +323,7 @@ def _bins(report: Mapping[str, Any]) -> list[str]:
                 *("-" if v is None else _percent(v) for v in shares),
             ]
         )
-    return ["## Score of the k-mer control by similarity of the test row to train", "", *_table(header, rows), ""]
+    return ["## Score of the k-mer control by similarity of the test row to train", "", *left_table(header, rows), ""]
 
 
 def _definitions(report: Mapping[str, Any]) -> list[str]:
@@ -361,12 +367,3 @@ def _copies_and_repeats(copy: Mapping[str, Any] | None) -> list[str]:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cell = lambda text: str(text).replace("|", "\\|")  # noqa: E731
-    return [
-        "| " + " | ".join(map(cell, header)) + " |",
-        "|" + "---|" * len(header),
-        *("| " + " | ".join(map(cell, row)) + " |" for row in rows),
-    ]
