@@ -14,9 +14,12 @@ import pytest
 
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
+from findna_bench.leaderboard import columns
 from findna_bench.leaderboard.comparison import compare_models
+from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
+from findna_bench.leaderboard.screen import render_screen
 from findna_bench.leaderboard.table import Leaderboard, Row, leaderboard, reference_control
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
@@ -350,6 +353,22 @@ def test_check_compares_a_page_with_the_results_however_the_command_was_written(
     store.write(result(value=0.9, seed=9))
     assert bench("-o", "results", "--markdown", "page.md", "--check") == 1
     assert Path("page.md").read_bytes() == written
+
+
+def test_a_column_of_your_own_is_one_line_and_stands_everywhere(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = columns.Column("licence", "licence of weights", lambda row: row.licence, str.upper)
+    monkeypatch.setattr(columns, "LAST", (*columns.LAST, mine))
+    board = leaderboard([*suite(model={"licence": "mit"}), *suite("other")], registry=registry)
+    render_screen(board)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("\t")[2] for line in shown[1:4]] == ["licence of weights", "MIT", "–"]
+    page = [line.split("|")[-2].strip() for line in render_markdown(board).splitlines() if line.startswith("| m")]
+    assert page[:2] == ["licence of weights", "MIT"]
+    html = render_html(board)
+    assert '"label":"licence of weights","name":"licence"' in html
+    assert '{"text":"MIT","value":"mit"}' in html
 
 
 def test_the_overview_does_not_join_unlike_models_of_one_name(registry: Registry) -> None:
