@@ -83,11 +83,11 @@ def _scores(table: SuiteTable) -> list[str]:
     columns = columns_of(table)
     header = [escape(c.label) + (f"<br>{escape(c.unit)}" if c.unit else "") for c in columns]
     rows = [[_cell(column, row) for column in columns] for row in table.rows]
-    for (row, column), place in places(table).items():
-        value, line, interval = rows[row][column].partition("<br>")
-        rows[row][column] = (f"**{value}**" if place == 1 else f"<u>{value}</u>") + line + interval
-    for line, row in zip(rows, table.rows, strict=True):
-        line[0] += " *(control)*" if row.control else ""
+    for (line, number), place in places(table).items():
+        value, separator, interval = rows[line][number].partition("<br>")
+        rows[line][number] = (f"**{value}**" if place == 1 else f"<u>{value}</u>") + separator + interval
+    for cells, row in zip(rows, table.rows, strict=True):
+        cells[0] += " *(control)*" if row.control else ""
     parts = [*markdown_table(header, rows), ""]
     reasons = sorted({row.mean_why_not for row in table.rows if row.mean_why_not})
     outside = [f"{escape(short(c.name))} ({escape(c.why_not)})" for c in table.columns if c.why_not]
