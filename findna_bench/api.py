@@ -221,20 +221,17 @@ def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:
         One row per cell; nested keys are joined by dots, lists and free-form settings are JSON text. Scores are fractions.
 
     Raises:
-        OutputError: the folder is not there, or a file in it is no result.
+        UsageError: the folder is not there.
+        OutputError: a file in it is no result.
 
     Example:
         >>> table = fb.load_results("results")  # doctest: +SKIP
         >>> table.groupby(["model.name", "task.name"])["metrics.main.value"].mean()  # doctest: +SKIP
     """
-    from findna_bench.errors import OutputError
     from findna_bench.results.export import to_frame
     from findna_bench.results.store import ResultStore
 
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise OutputError(f"results folder {root} does not exist; `findna-bench run` makes one")
-    return to_frame(ResultStore(root).load())
+    return to_frame(ResultStore.existing(Path(folder).expanduser()).load())
 
 
 def run(

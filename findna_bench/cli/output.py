@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import json
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-
-from findna_bench.files import without_home
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,12 +21,6 @@ def set_verbosity(level: int) -> None:
 
 def verbosity() -> int:
     return _verbosity.get()
-
-
-def quoted(words: Sequence[str]) -> str:
-    """A command line for the record: quoted for a shell, and the home folder as ``~``, which is nobody's business."""
-    shown = [without_home(word) for word in words]
-    return " ".join("~/" + shlex.quote(word[2:]) if word.startswith("~/") else shlex.quote(word) for word in shown)
 
 
 def print_json(value: Any) -> None:

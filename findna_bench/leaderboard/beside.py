@@ -1,5 +1,5 @@
-"""Published figures for the page of a suite: beside our rows where :func:`~findna_bench.leaderboard.published.comparable`
-says that this is fair, and otherwise apart, with the reasons.
+"""Published figures for the page of a suite: beside our rows where :func:`~findna_bench.leaderboard.published.differences`
+finds none, and otherwise apart, with the reasons.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from findna_bench.grid import Grid
 from findna_bench.leaderboard.published import NOT_STATED, Figure, Paper, differences
 from findna_bench.leaderboard.table import Entry, Row, SuiteTable
 from findna_bench.leaderboard.wording import format_entry, number_range, row_label, short
+from findna_bench.results.schema import Result
 
 __all__ = ["Group", "Published", "as_percent", "figure_groups", "how_made", "published_beside"]
 
@@ -103,8 +104,14 @@ class _Ours:
 
 def _ours(table: SuiteTable, row: Row) -> _Ours:
     entries = {task: entry for task, entry in row.entries.items() if entry.value is not None}
-    records = {task: [result.to_dict() for result in entry.results] for task, entry in entries.items()}
+    metrics = {column.name: column.metric for column in table.columns}
+    records = {task: [_as_shown(r, metrics[task]) for r in entry.results] for task, entry in entries.items()}
     return _Ours(table.name, row_label(row), entries, records)
+
+
+def _as_shown(result: Result, metric: str) -> dict[str, Any]:
+    """JSON of a result, with the metric that the table shows as its main one."""
+    return result.to_dict() | {"metrics": {"main": {"name": metric}}}
 
 
 def _reasons(ours: Sequence[_Ours], figures: Sequence[Figure]) -> tuple[str, ...]:

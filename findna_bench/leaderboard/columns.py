@@ -5,15 +5,17 @@ A column of your own is a line in ``FIRST`` (before the tasks) or ``LAST`` (afte
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from findna_bench.grid import Grid
-from findna_bench.leaderboard.table import Entry, Row, SuiteTable, TaskColumn, ranked
+from findna_bench.leaderboard.table import Entry, Leaderboard, Row, SuiteTable, TaskColumn, ranked
 from findna_bench.leaderboard.wording import fits, format_entry, metric_label, percent, row_label, short
 
-__all__ = ["FIRST", "LAST", "PARAMETERS", "Column", "columns_of", "places", "score_grid"]
+__all__ = ["FIRST", "LAST", "PARAMETERS", "Column", "columns_of", "places", "render_csv", "score_grid"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,21 @@ def _of_task(task: TaskColumn) -> Column:
         return entry.value if entry else None
 
     return Column(task.name, short(task.name), value, unit=metric_label(task.metric), task=task)
+
+
+def render_csv(board: Leaderboard) -> str:
+    """The rows of all tables in one file, with the columns of all of them; scores are fractions.
+
+    The first column names the table; a task that a table has not is empty there.
+    """
+    names = dict.fromkeys(column.name for table in board.tables for column in columns_of(table))
+    text = io.StringIO()
+    file = csv.DictWriter(text, ["table", *names], lineterminator="\n")
+    file.writeheader()
+    for table in board.tables:
+        for row in table.rows:
+            file.writerow({"table": table.name} | {column.name: column.value(row) for column in columns_of(table)})
+    return text.getvalue()
 
 
 def score_grid(table: SuiteTable) -> Grid:

@@ -216,11 +216,7 @@ def compare_models(
         raise UsageError("a comparison needs two models or more")
     if metric is not None and metric not in METRICS:
         raise UsageError(f"--metric {metric!r}: choose one of {', '.join(METRICS)}")
-    if not output_dir.is_dir():
-        raise UsageError(
-            f"results folder {output_dir} {'is a file' if output_dir.exists() else 'does not exist'}; `findna-bench run` makes one"
-        )
-    store = ResultStore(output_dir)
+    store = ResultStore.existing(output_dir)
     stored = store.load()
     wanted = _wanted_tasks(tasks, suites, stored, registry)
     results = [r for r in stored if not wanted or r.task_name in wanted]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from findna_bench.cards import SuiteCard
-from findna_bench.errors import OutputError
+from findna_bench.errors import OutputError, UsageError
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_words, flags_of, share_read
 from findna_bench.results.schema import Result
@@ -58,14 +58,9 @@ class Entry:
     reason: str = ""
     results: tuple[Result, ...] = ()
     too_few: bool = False
-
-    @property
-    def validation(self) -> float | None:
-        """The main metric on validation rows, mean over fits; None where a fit has none, or where its validation rows are the
-        test rows."""
-        scores = [_validation_score(r) for r in self.results]
-        known = [score for score in scores if score is not None]
-        return statistics.fmean(known) if known and len(known) == len(scores) else None
+    validation: float | None = None
+    """The same metric on validation rows, mean over fits; None where a fit has none, or where its validation rows are the test
+    rows."""
 
 
 @dataclass(frozen=True)
@@ -163,12 +158,17 @@ def leaderboard(
     include_limited: bool = False,
     registry: Registry | None = None,
     predictions: Read | None = None,
+    metric: str | None = None,
 ) -> Leaderboard:
     """Group results by suite, protocol, split, rows used and configuration; their order makes no difference.
 
     ``include_limited``: results computed on a part of the rows (``--limit``) are left out unless this is set. ``predictions``: reads
     the scored rows of a result (:meth:`~findna_bench.results.store.ResultStore.predictions`), which the interval of a mean over
-    several fits is computed from; without them such means have no interval, and a note says so.
+    several fits is computed from; without them such means have no interval, and a note says so. ``metric``: any that results hold,
+    for all tasks; None for each task's main one.
+
+    Raises:
+        UsageError: no result holds that metric.
     """
     registry = registry or get_registry()
     notes: list[str] = []
@@ -180,13 +180,13 @@ def leaderboard(
         if limited:
             notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
         kept = [r for r in kept if r.limit is None]
-    kept = on_newest_data(without_superseded_failures(kept), notes)
+    kept = _with_metric(on_newest_data(without_superseded_failures(kept), notes), metric, notes)
     groups: dict[tuple[str, str, str, tuple[int, int, str]], list[Result]] = {}
     for r in kept:
         groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
     keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2:]))
     unread: list[str] = []
-    tables = tuple(_suite_table(*key, groups[key], registry, _Intervals(predictions, unread)) for key in keys)
+    tables = tuple(_suite_table(*key, groups[key], registry, _Scoring(predictions, unread, metric)) for key in keys)
     notes += _unread_note(unread) + schema_note(kept)
     return Leaderboard(
         tables,
@@ -236,6 +236,21 @@ def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
     return kept
 
 
+def _with_metric(results: Sequence[Result], metric: str | None, notes: list[str]) -> list[Result]:
+    """Failures, and the successes that hold the metric."""
+    good = [r for r in results if r.status == "success"]
+    names = sorted({name for r in good for name in r.metrics.all})
+    if metric is None or not good:
+        return list(results)
+    if metric not in names:
+        raise UsageError(f"--metric {metric!r}: the results hold {', '.join(names)}")
+    without = [r for r in good if metric not in r.metrics.all]
+    if without:
+        tasks = ", ".join(sorted({r.task_name for r in without}))
+        notes.append(f"{len(without)} results that hold no {metric} are left out, of {tasks}")
+    return [r for r in results if r.status != "success" or metric in r.metrics.all]
+
+
 def _environment_line(environment: Mapping[str, Any]) -> str:
     versions = environment.get("versions", {})
     return (
@@ -252,22 +267,26 @@ def _suite_table(
     used: tuple[int, int, str],
     results: Sequence[Result],
     registry: Registry,
-    intervals: _Intervals,
+    scoring: _Scoring,
 ) -> SuiteTable:
     card = next((c for c in registry.cards("suites") if c.name == suite), None)
     present = list(dict.fromkeys(r.task_name for r in results))
     order = [*card.tasks, *card.extra_tasks] if card else []
     names = [n for n in order if n in present] + sorted(n for n in present if n not in order)
-    columns = tuple(_column(name, [r for r in results if r.task_name == name], card, registry) for name in names)
+    columns = tuple(
+        _column(name, [r for r in results if r.task_name == name], card, registry, scoring) for name in names
+    )
     scored = {r.task_name for r in results if r.status == "success"}
     missing = tuple(n for n in order if n not in scored)
-    rows = _rows(results, columns, tuple(card.tasks) if card else (), registry, intervals)
+    rows = _rows(results, columns, tuple(card.tasks) if card else (), registry, scoring)
     limit, shots, validation = used
     part = ", ".join([f"limit {limit}"] * bool(limit) + [few_shot_words(shots, validation)] * bool(shots))
     return SuiteTable(suite, protocol, split, part, card.summary if card else "", columns, missing, rows)
 
 
-def _column(name: str, results: Sequence[Result], suite: SuiteCard | None, registry: Registry) -> TaskColumn:
+def _column(
+    name: str, results: Sequence[Result], suite: SuiteCard | None, registry: Registry, scoring: _Scoring
+) -> TaskColumn:
     good = [r for r in results if r.status == "success"]
     sample = (good or results)[0]
     counts = (sample.task.counts or {}).get("test") or {}
@@ -278,10 +297,11 @@ def _column(name: str, results: Sequence[Result], suite: SuiteCard | None, regis
         why_not = "not part of the suite's mean"
     elif shortcuts := _known_shortcuts(name, registry):
         why_not = f"known shortcut: {'; '.join(shortcuts)}"
+    metric, higher_is_better = scoring.metric_of(sample)
     return TaskColumn(
         name=name,
-        metric=sample.metrics.main.name,
-        higher_is_better=sample.metrics.main.higher_is_better,
+        metric=metric,
+        higher_is_better=higher_is_better,
         n_classes=len(sample.task.labels),
         n_test=min(n_test, sample.limit) if n_test and sample.limit else n_test,
         chance=max(counts.values()) / n_test if n_test else None,
@@ -300,7 +320,7 @@ def _rows(
     columns: Sequence[TaskColumn],
     suite_tasks: Sequence[str],
     registry: Registry,
-    intervals: _Intervals,
+    scoring: _Scoring,
 ) -> tuple[Row, ...]:
     controls = {card.name for card in registry.cards("models") if card.control}
     groups: dict[tuple[str, str], list[Result]] = {}
@@ -318,7 +338,7 @@ def _rows(
         for column in columns:
             cells = [r for r in group if r.task_name == column.name]
             if cells:
-                entries[column.name] = _entry(cells, intervals)
+                entries[column.name] = _entry(cells, scoring)
         sample = (good or group)[0]
         mean, why_not = _mean(entries, columns, [name for name in suite_tasks if not _known_shortcuts(name, registry)])
         rows.append(
@@ -385,7 +405,7 @@ def asked(r: Result) -> tuple[object, ...]:
     return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", *few
 
 
-def _entry(cells: Sequence[Result], intervals: _Intervals) -> Entry:
+def _entry(cells: Sequence[Result], scoring: _Scoring) -> Entry:
     """One cell of a table from the successes and failures of its seeds."""
     good = [r for r in cells if r.status == "success"]
     bad = [r for r in cells if r.status != "success"]
@@ -394,18 +414,19 @@ def _entry(cells: Sequence[Result], intervals: _Intervals) -> Entry:
     if not good:
         assert newest is not None
         return Entry(newest.status, reason=reason)
-    whole = _aggregate(good, intervals)
+    whole = _aggregate(good, scoring)
     return replace(whole, reason=f"{len(bad)} more failed: {reason}") if bad and whole.varies else whole
 
 
-def _aggregate(cells: Sequence[Result], intervals: _Intervals) -> Entry:
+def _aggregate(cells: Sequence[Result], scoring: _Scoring) -> Entry:
     by_seed = {r.seed: r for r in sorted(cells, key=lambda r: r.created)}
     ordered = [by_seed[seed] for seed in sorted(by_seed, key=lambda s: -1 if s is None else s)]
     varies = tuple(dict.fromkeys(v for r in ordered for v in r.protocol.settings.get("seed_varies", [])))
     if not varies:  # one deterministic fit, whatever seed it was asked for with
         ordered = ordered[:1]
-    values = [r.metrics.main.value for r in ordered if r.metrics.main.value is not None]
-    interval = intervals.of(ordered) if len(values) == len(ordered) else None
+    name, _ = scoring.metric_of(ordered[0])
+    values = [value for r in ordered if (value := scoring.value(r)) is not None]
+    interval = scoring.interval(ordered) if len(values) == len(ordered) else None
     known = all(r.metrics.n_groups is not None for r in ordered)
     return Entry(
         status="success",
@@ -416,20 +437,37 @@ def _aggregate(cells: Sequence[Result], intervals: _Intervals) -> Entry:
         n=len(ordered),
         varies=varies,
         results=tuple(ordered),
-        too_few=bool(values) and known and all(r.metrics.intervals.get(r.metrics.main.name) is None for r in ordered),
+        too_few=bool(values) and known and all(r.metrics.intervals.get(name) is None for r in ordered),
+        validation=_validation(ordered, name),
     )
 
 
 @dataclass(frozen=True)
-class _Intervals:
-    """Intervals of entries. unread: collects which could not be computed."""
+class _Scoring:
+    """Which number of a result is shown, and its interval.
+
+    unread: collects what has no interval because its predictions cannot be read. metric: None for the main one of each task.
+    """
 
     predictions: Read | None
     unread: list[str]
+    metric: str | None
 
-    def of(self, fits: Sequence[Result]) -> tuple[float, float] | None:
+    def metric_of(self, r: Result) -> tuple[str, bool]:
+        """(name, whether higher is better) of the metric that is shown."""
+        main = r.metrics.main
+        if self.metric in (None, main.name):
+            return main.name, main.higher_is_better
+        return str(self.metric), True
+
+    def value(self, r: Result) -> float | None:
+        """The number that is shown; None where it is undefined."""
+        main = r.metrics.main
+        return main.value if self.metric in (None, main.name) else r.metrics.all.get(str(self.metric))
+
+    def interval(self, fits: Sequence[Result]) -> tuple[float, float] | None:
         """As stored for one fit; over rows and fits, from their predictions, for several."""
-        name = fits[0].metrics.main.name
+        name, _ = self.metric_of(fits[0])
         stored = [r.metrics.intervals.get(name) for r in fits]
         if len(fits) == 1 or all(interval is None for interval in stored):
             return stored[0]
@@ -476,10 +514,16 @@ def schema_note(results: Iterable[Result]) -> list[str]:
     ]
 
 
-def _validation_score(r: Result) -> float | None:
+def _validation(fits: Sequence[Result], metric: str) -> float | None:
+    scores = [_validation_score(r, metric) for r in fits]
+    known = [score for score in scores if score is not None]
+    return statistics.fmean(known) if known and len(known) == len(scores) else None
+
+
+def _validation_score(r: Result, metric: str) -> float | None:
     if r.selection == "test" or r.protocol.settings.get("validation_split") == "test":
         return None
-    score = (r.validation.get("metrics") or {}).get(r.metrics.main.name)
+    score = (r.validation.get("metrics") or {}).get(metric)
     return float(score) if isinstance(score, int | float) else None
 
 

@@ -29,12 +29,12 @@ class CompareRequest:
         "NAME@random:* for all its untrained draws.",
         positional=True,
     )
-    output_dir: Path = option(PathName(), "Results folder.", default=Path("results"), flags=("-o", "--output-dir"))
+    output_dir: Path = shared.results_dir()
     tasks: tuple[str, ...] = shared.tasks()
     suites: tuple[str, ...] = shared.suites()
     protocol: str | None = option(Text(), "probe, finetune or knn, where there are results of several.", default=None)
     split: str | None = option(Text(), "Which split, where there are results on several.", default=None)
-    metric: str | None = option(Text(), "One metric for all tasks (default: the main one of each).", default=None)
+    metric: str | None = shared.metric()
     data_dir: Path | None = shared.data_dir()
     markdown: Path | None = option(PathName(), "Write this markdown page.", default=None)
     title: str = option(Text(), "Title of the page.", default="Comparison", environment=False)

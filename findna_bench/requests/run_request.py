@@ -16,7 +16,6 @@ from findna_bench.requests.options import (
     Number,
     Numbers,
     Pairs,
-    PathName,
     Seeds,
     Text,
     Whole,
@@ -144,9 +143,7 @@ class RunRequest:
     dtype: str = shared.dtype()
     batch_size: int | str = shared.batch_size()
     threads: int = shared.threads()
-    output_dir: Path = option(
-        PathName(), "Results folder.", default=Path("results"), flags=("-o", "--output-dir"), panel=_RUNNING
-    )
+    output_dir: Path = shared.results_dir(_RUNNING)
     data_dir: Path | None = shared.data_dir()
     offline: bool = shared.offline()
     sanity: bool = option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from findna_bench.cards import POOLINGS
@@ -20,8 +21,10 @@ __all__ = [
     "device",
     "dtype",
     "layer",
+    "metric",
     "offline",
     "pooling",
+    "results_dir",
     "suites",
     "tasks",
     "threads",
@@ -112,3 +115,14 @@ def suites() -> Any:
     """``--suite``."""
     flags = ("--suite", "--benchmark")
     return option(Names(), "A named list of tasks; repeatable.", default=(), name="suite", flags=flags)
+
+
+def results_dir(panel: str = "") -> Any:
+    """``--output-dir``."""
+    flags = ("-o", "--output-dir")
+    return option(PathName(), "Results folder.", default=Path("results"), flags=flags, panel=panel)
+
+
+def metric() -> Any:
+    """``--metric``."""
+    return option(Text(), "One metric for all tasks (default: the main one of each).", default=None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from findna_bench.errors import OutputError, ResultsFolderError
+from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
 from findna_bench.results.schema import Result, read_result, sealed
 
@@ -60,6 +60,18 @@ class ResultStore:
             raise ResultsFolderError(
                 f"cannot write to results folder {self.root}: {reason}; choose another with --output-dir"
             ) from error
+
+    @classmethod
+    def existing(cls, root: Path) -> ResultStore:
+        """The store of a folder that is there already.
+
+        Raises:
+            UsageError: it is not there.
+        """
+        if not root.is_dir():
+            what = "is a file" if root.exists() else "does not exist"
+            raise UsageError(f"results folder {root} {what}; `findna-bench run` makes one")
+        return cls(root)
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; a file younger than a day may still be written."""

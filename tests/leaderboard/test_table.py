@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import random
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -330,16 +332,21 @@ def test_the_same_results_give_the_same_bytes_in_any_order(registry: Registry) -
         assert render_markdown(leaderboard(results, registry=registry)) == expected
 
 
-def test_check_compares_a_page_with_the_results_however_the_command_was_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def bench(*words: str) -> int:
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs the verb in an empty folder; gives the exit code."""
+
+    def run(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["findna-bench", "leaderboard", *words])
         with pytest.raises(SystemExit) as left:
             main()
         return int(left.value.code or 0)
 
     monkeypatch.chdir(tmp_path)
+    return run
+
+
+def test_check_compares_a_page_with_the_results_however_the_command_was_written(bench: Callable[..., int]) -> None:
     store = ResultStore(Path("results"))
     for one in suite():
         store.write(one)
@@ -349,7 +356,7 @@ def test_check_compares_a_page_with_the_results_however_the_command_was_written(
     written = Path("page.md").read_bytes()
     assert bench("--markdown", "page.md", "--check", "--output-dir", "results") == 0
     assert Path("page.md").read_bytes() == written
-    assert b"`findna-bench leaderboard --output-dir results --markdown page.md`" in written
+    assert b"`findna-bench leaderboard --markdown page.md`" in written
     store.write(result(value=0.9, seed=9))
     assert bench("-o", "results", "--markdown", "page.md", "--check") == 1
     assert Path("page.md").read_bytes() == written
@@ -369,6 +376,38 @@ def test_a_column_of_your_own_is_one_line_and_stands_everywhere(
     html = render_html(board)
     assert '"label":"licence of weights","name":"licence"' in html
     assert '{"text":"MIT","value":"mit"}' in html
+
+
+def test_another_metric_than_the_main_one_is_shown_with_its_own_interval_and_control(
+    tmp_path: Path, registry: Registry, bench: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def both(name: str, mcc: float, validation: float, **changes: Any) -> Result:
+        metrics = {"all": {"accuracy": 0.8, "mcc": mcc}, "intervals": {"accuracy": [0.7, 0.9], "mcc": [mcc - 0.1, 0.7]}}
+        scores = {"metrics": {"accuracy": 0.9 if name == "coin" else 0.1, "mcc": validation}}
+        return result(name, metrics=metrics, validation=scores, varies=(), **changes)
+
+    kept = [both("m", 0.6, 0.3), both("coin", 0.4, 0.1), both("coin", 0.2, 0.2, config="c2", strand="rc-mean")]
+    kept.append(result("m", "two"))
+    (table,) = leaderboard(kept, registry=registry, metric="mcc").tables
+    (column,), entry = table.columns, table.rows[0].entries["toy/one"]
+    assert (column.name, column.metric) == ("toy/one", "mcc")
+    assert (entry.value, entry.low, entry.high, entry.validation) == (0.6, 0.5, 0.7, 0.3)
+    control = reference_control(table.rows, column)
+    assert control is not None
+    assert control.value == 0.2  # the best on validation by this metric, not by accuracy
+    store = ResultStore(tmp_path / "results")
+    for one in kept:
+        store.write(one)
+    assert bench("--metric", "mcc", "--markdown", "page.md", "--csv", "rows.csv") == 0
+    page = Path("page.md").read_text()
+    assert "1 results that hold no mcc are left out, of toy/two" in page
+    assert "--markdown page.md --metric mcc`" in page
+    with Path("rows.csv").open(newline="") as file:
+        first = next(csv.DictReader(file))
+    assert (first["table"], first["model"], first["toy/one"], first["n"]) == ("toy, probe", "m", "0.6", "1")
+    capsys.readouterr()
+    assert bench("--metric", "mc") == 2
+    assert capsys.readouterr().err == "findna-bench: --metric 'mc': the results hold accuracy, mcc\n"
 
 
 def test_the_overview_does_not_join_unlike_models_of_one_name(registry: Registry) -> None:

@@ -22,7 +22,7 @@ from fork_server import Server
 from motif_tasks import IMPORTED, import_motif_task, write_task
 
 import findna_bench as fb
-from findna_bench.errors import OutputError
+from findna_bench.errors import OutputError, UsageError
 from findna_bench.matrix.verify import verify
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.bundle import read_bundle, write_bundle
@@ -500,7 +500,7 @@ def test_exports_carry_every_cell(results: Path, tmp_path: Path) -> None:
     assert dict(zip(frame["identity"], frame["metrics.main.value"], strict=True)) == {
         r.identity: r.metrics.main.value for r in loaded
     }
-    with pytest.raises(OutputError, match="does not exist"):
+    with pytest.raises(UsageError, match="does not exist"):
         fb.load_results(tmp_path / "nowhere")
     geneb = [json.loads(path.read_text()) for path in export(loaded, "geneb", tmp_path / "geneb")]
     assert {g["model_id"] for g in geneb} == {r.model.name for r in loaded}

@@ -1,0 +1,60 @@
+"""What ``findna-bench leaderboard`` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from findna_bench.errors import UsageError
+from findna_bench.requests import shared
+from findna_bench.requests.options import Flag, PathName, Text, option, read_fields, to_words
+
+__all__ = ["LeaderboardRequest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardRequest:
+    """All options of ``findna-bench leaderboard``.
+
+    Raises:
+        UsageError: ``check`` without a page to compare, or something to show on a page and no page.
+
+    Example:
+        >>> LeaderboardRequest(markdown="page.md", metric="mcc").command
+        'findna-bench leaderboard --markdown page.md --metric mcc'
+    """
+
+    output_dir: Path = shared.results_dir()
+    markdown: Path | None = option(PathName(), "Write this markdown page.", default=None)
+    html: Path | None = option(PathName(), "Write one self-contained page, index.html, into this folder.", default=None)
+    csv: Path | None = option(
+        PathName(), "Write the rows of all tables into this file; scores are fractions.", default=None
+    )
+    title: str = option(Text(), "Title of the page.", default="Leaderboard", environment=False)
+    metric: str | None = shared.metric()
+    include_limited: bool = option(
+        Flag(), "Show results computed with --limit, flagged.", default=False, environment=False
+    )
+    audits: Path | None = option(
+        PathName(), "Show the verdicts that `findna-bench audit --pages FOLDER` wrote into this folder.", default=None
+    )
+    costs: Path | None = option(
+        PathName(),
+        "Show the costs in this compute.json, which `findna-bench profile -o FOLDER` writes.",
+        default=None,
+    )
+    check: bool = option(
+        Flag(), "Write nothing; exit 1 if the page is not what the results give.", default=False, environment=False
+    )
+
+    def __post_init__(self) -> None:
+        read_fields(self)
+        if self.check and self.markdown is None:
+            raise UsageError("--check compares a page with the results; say which page with --markdown FILE")
+        if (self.audits or self.costs) and not (self.markdown or self.html):
+            raise UsageError("--audits and --costs are shown on pages; write one with --markdown FILE or --html FOLDER")
+
+    @property
+    def command(self) -> str:
+        """The command that makes the Markdown page, the same whichever way its options were given."""
+        return to_words(replace(self, html=None, csv=None, check=False), "leaderboard")
