@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from findna_bench.data.table import SequenceTable as SequenceTable
     from findna_bench.data.task import Task as Task
     from findna_bench.leaderboard.comparison import Comparison as Comparison
+    from findna_bench.matrix.events import Event as Event
+    from findna_bench.matrix.events import Note as Note
+    from findna_bench.matrix.events import Report as Report
+    from findna_bench.matrix.events import Settled as Settled
+    from findna_bench.matrix.events import UnitProgress as UnitProgress
+    from findna_bench.matrix.events import UnitStarted as UnitStarted
+    from findna_bench.matrix.jobs import Executor as Executor
+    from findna_bench.matrix.jobs import Job as Job
+    from findna_bench.matrix.jobs import fail_job as fail_job
+    from findna_bench.matrix.jobs import run_job as run_job
     from findna_bench.matrix.plan import Plan as Plan
     from findna_bench.models.backbone import Adapted as Adapted
     from findna_bench.models.backbone import Backbone as Backbone
@@ -50,6 +60,17 @@ _HOME = {
     "Adapted": "findna_bench.models.backbone",
     "LoadedModel": "findna_bench.models.loading",
     "Plan": "findna_bench.matrix.plan",
+    # jobs, and what executors do with them
+    "Executor": "findna_bench.matrix.jobs",
+    "Job": "findna_bench.matrix.jobs",
+    "fail_job": "findna_bench.matrix.jobs",
+    "run_job": "findna_bench.matrix.jobs",
+    "Event": "findna_bench.matrix.events",
+    "Note": "findna_bench.matrix.events",
+    "Report": "findna_bench.matrix.events",
+    "Settled": "findna_bench.matrix.events",
+    "UnitProgress": "findna_bench.matrix.events",
+    "UnitStarted": "findna_bench.matrix.events",
     "Result": "findna_bench.results.schema",
     "Objective": "findna_bench.training.objective",
     "PretrainReport": "findna_bench.training.pretrain",
@@ -110,6 +131,7 @@ _FUNCTIONS = (
     "load_model",
     "load_results",
     "load_task",
+    "make_jobs",
     "plan",
     "pretrain",
     "profile",
@@ -279,6 +301,33 @@ def plan(
     from findna_bench.requests.run_request import RunRequest
 
     return make_plan(build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options}))
+
+
+def make_jobs(
+    models: str | Sequence[str],
+    tasks: str | Sequence[str] = (),
+    *,
+    suite: str | Sequence[str] = (),
+    **options: Any,
+) -> list[Job]:
+    """What :func:`run` with the same arguments hands to an executor: one job per model, to be run by :func:`run_job` anywhere.
+
+    Raises:
+        UsageError: a name or an option is wrong.
+
+    Example:
+        >>> jobs = fb.make_jobs("findna-tiny,kmer", suite="demo", output_dir="results")
+        >>> [job.model for job in jobs]
+        ['findna-tiny', 'kmer']
+    """
+    from findna_bench.matrix.jobs import make_jobs as make
+    from findna_bench.matrix.request import expand
+    from findna_bench.registry import get_registry
+    from findna_bench.requests.options import build
+    from findna_bench.requests.run_request import RunRequest
+
+    request = build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options})
+    return make(request, expand(request, get_registry()))
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:

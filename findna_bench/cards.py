@@ -97,7 +97,7 @@ class AugmentationCard(_FactoryCard):
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorCard(_FactoryCard):
-    """A way to run the groups of a matrix."""
+    """A way to run jobs: its factory is a :class:`findna_bench.api.Executor`, a function of all jobs of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)

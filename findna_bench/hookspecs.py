@@ -52,7 +52,7 @@ def findna_bench_models() -> list[ModelCard]:  # type: ignore[empty-body]
 
 @hookspec
 def findna_bench_executors() -> list[ExecutorCard]:  # type: ignore[empty-body]
-    """Ways to run the groups of a matrix."""
+    """Ways to run the jobs of a run."""
 
 
 @hookspec

@@ -58,7 +58,8 @@ class Lines:
         self._units = self._done = self._found = 0
         self._to_compute = 0.0
         self._seconds: list[float] = []
-        self._last_progress = 0.0
+        self._last_progress: dict[str, float] = {}
+        """Label of every unit under work -> when it was last spoken of."""
 
     def __enter__(self) -> Lines:
         return self
@@ -84,14 +85,17 @@ class Lines:
         self._say(f"{cells} cell{'s' * (cells != 1)} in {units} model x task unit{'s' * (units != 1)}{already}")
 
     def unit_started(self, label: str) -> None:
-        self._last_progress = time.monotonic()
+        self._last_progress[label] = time.monotonic()
 
-    def progress(self, done: int, total: int, what: str) -> None:
-        if time.monotonic() - self._last_progress > _EVERY_S:
-            self._last_progress = time.monotonic()
-            self._say(f"  {what} {done}/{total}")
+    def unit_progress(self, label: str, done: int, total: int, what: str) -> None:
+        if time.monotonic() - self._last_progress.get(label, 0.0) > _EVERY_S:
+            self._last_progress[label] = time.monotonic()
+            of = f"{label}: " if len(self._last_progress) > 1 else ""
+            self._say(f"  {of}{what} {done}/{total}")
 
     def unit_finished(self, label: str, results: Sequence[Result], seconds: float) -> None:
+        at_once = max(1, len(self._last_progress))
+        self._last_progress.pop(label, None)
         if not seconds and all(result.status == "success" for result in results):
             self._done, self._found = self._done + 1, self._found + 1
             return
@@ -99,23 +103,25 @@ class Lines:
         self._done += 1
         if seconds:
             self._seconds.append(seconds)
-        self._say(f"[{self._done}/{self._units}] {label}: {summary(results)}, {seconds:.1f} s{self._eta()}")
+        self._say(f"[{self._done}/{self._units}] {label}: {summary(results)}, {seconds:.1f} s{self._eta(at_once)}")
         for text in remarks(label, results):
             self.note(text)
 
-    def _eta(self) -> str:
-        """By the mean of the units computed so far; those finished before cost nothing and do not count."""
+    def _eta(self, at_once: int) -> str:
+        """By the mean of the units computed so far, of which ``at_once`` are under work; those finished before cost nothing and do
+        not count.
+        """
         left = min(self._to_compute - len(self._seconds), self._units - self._done)
         if left <= 0 or not self._seconds:
             return ""
-        return f", about {sum(self._seconds) / len(self._seconds) * left:.0f} s left"
+        return f", about {sum(self._seconds) / len(self._seconds) * left / at_once:.0f} s left"
 
     def note(self, text: str) -> None:
         self._say(f"  note: {text}")
 
 
 class Bars:
-    """Two bars: units of the matrix, and the work inside the current one."""
+    """Bars: units of the matrix, and the work inside each that is computed now."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -138,7 +144,7 @@ class Bars:
             transient=True,
         )
         self._matrix: TaskID | None = None
-        self._inner: TaskID | None = None
+        self._inner: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -151,21 +157,25 @@ class Bars:
         self._matrix = self._progress.add_task("matrix", total=units)
 
     def unit_started(self, label: str) -> None:
-        if self._inner is not None:
-            self._progress.remove_task(self._inner)
-        self._inner = self._progress.add_task(label, total=None)
+        self._drop(label)
+        self._inner[label] = self._progress.add_task(label, total=None)
 
-    def progress(self, done: int, total: int, what: str) -> None:
-        if self._inner is not None:
-            self._progress.update(self._inner, completed=done, total=total)
+    def unit_progress(self, label: str, done: int, total: int, what: str) -> None:
+        if label in self._inner:
+            self._progress.update(self._inner[label], completed=done, total=total)
 
     def unit_finished(self, label: str, results: Sequence[Result], seconds: float) -> None:
+        self._drop(label)
         if seconds or any(result.status != "success" for result in results):
             self.note(f"{label}: {summary(results)}, {seconds:.1f} s", word="")
             for text in remarks(label, results):
                 self.note(text)
         if self._matrix is not None:
             self._progress.advance(self._matrix)
+
+    def _drop(self, label: str) -> None:
+        if label in self._inner:
+            self._progress.remove_task(self._inner.pop(label))
 
     def note(self, text: str, *, word: str = "note: ") -> None:
         self._progress.console.print(f"{word}{text}", markup=False, highlight=False)

@@ -1,6 +1,4 @@
-"""Ways to run the groups of a matrix. An executor is called with (request, units of one model, reporter) and returns the
-result files; it never raises for a cell that failed.
-"""
+"""The executors that need no package: ``serial`` in this process, ``process`` in children that may crash or hang."""
 
 from __future__ import annotations
 
@@ -12,106 +10,88 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-from findna_bench.errors import BenchError, ModelError, ResultsFolderError
-from findna_bench.matrix.report import Reporter
-from findna_bench.matrix.request import Unit
-from findna_bench.matrix.run import GroupRunner, cells_left
-from findna_bench.matrix.unit import unfinished
-from findna_bench.registry import get_registry
-from findna_bench.requests.options import to_json
-from findna_bench.requests.run_request import RunRequest
-from findna_bench.results.claims import Claims
-from findna_bench.results.schema import Result, read_result
-from findna_bench.results.store import ResultStore
+from findna_bench.errors import BenchError, ResultsFolderError
+from findna_bench.matrix.events import Event, Report, ResultWritten, Settled, UnitStarted, event_from_json
+from findna_bench.matrix.jobs import Job, fail_job, settle
 
 __all__ = ["process", "serial"]
 
 _GRACE_S = 10.0
-"""How long a child that is asked to stop may take to finish a write."""
+"""How long children that are asked to stop may take to finish a write."""
+_LOOK_EVERY_S = 0.5
 
 _BOOT = (
-    "import json, sys; job = json.load(sys.stdin); sys.path[:] = job['path']; "
-    "from findna_bench.matrix.child import main; sys.exit(main(job))"
+    "import json, sys; task = json.load(sys.stdin); sys.path[:] = task['path']; "
+    "from findna_bench.matrix.child import main; sys.exit(main(task))"
 )
 
 
-def serial(request: RunRequest, units: Sequence[Unit], reporter: Reporter) -> list[Path]:
+def serial(jobs: Sequence[Job], report: Report) -> Iterator[Settled]:
     """In this process, one unit after the other."""
-    with Claims(request.output_dir) as claims:
-        return GroupRunner(request, get_registry(), reporter, ResultStore(request.output_dir), claims).run(units)
+    for job in jobs:
+        yield from settle(job, report)
 
 
-def process(request: RunRequest, units: Sequence[Unit], reporter: Reporter) -> list[Path]:
-    """Each group in a child process: a segfault, a kill by the out-of-memory killer or a hang fails one unit.
+def process(jobs: Sequence[Job], report: Report) -> Iterator[Settled]:
+    """Each job in a child process, ``workers`` at a time: a segfault, a kill by the out-of-memory killer or a hang fails one unit.
 
-    The child that dies takes one unit with it; a new one goes on with the rest. ``request.timeout_s`` bounds the time
-    a unit may take.
+    The child that dies takes one unit with it; a new one goes on with the rest. ``timeout_s`` bounds the time a unit may take.
 
     Raises:
         ResultsFolderError: results cannot be written. ModelError: a unit failed and ``fail_fast`` is set.
     """
-    settled: dict[str, list[Path]] = {}
-    remaining = list(units)
-    while remaining:
-        child = _Child(request, remaining, reporter)
-        death = child.watch()
-        settled |= child.settled
-        remaining = [unit for unit in remaining if unit.key not in settled]
-        if not remaining:
-            break
-        # A child that ends well has settled all units, so this one died: with the unit it was at, or before its first.
-        victim = next((unit for unit in remaining if unit.key == child.current), remaining[0])
-        settled[victim.key] = _record_death(request, victim, child.written.get(victim.key, []), death, reporter)
-        remaining.remove(victim)
-    return [path for unit in units for path in settled[unit.key]]
+    waiting, running = deque(jobs), list[_Child]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < waiting[0].request.workers:
+                running.append(_Child(waiting.popleft()))
+            _wait_for_one(running)
+            for child in list(running):
+                for event in child.events():
+                    if isinstance(event, Settled):
+                        yield event
+                    else:
+                        report(event)
+                if (death := child.death()) is None:
+                    continue
+                running.remove(child)
+                # A child that ends well has settled all units, so this one died: with the unit it was at, or before its first.
+                if left := child.unsettled():
+                    victim = child.current if child.current in left else left[0]
+                    yield from fail_job(replace(child.job, units=(victim,)), death, written=child.written)
+                    rest = tuple(unit for unit in left if unit != victim)
+                    waiting.extendleft([replace(child.job, units=rest)] if rest else [])
+    finally:
+        _stop(running)
 
 
-def _record_death(
-    request: RunRequest, unit: Unit, written: Sequence[Path], reason: str, reporter: Reporter
-) -> list[Path]:
-    """Failures for the cells of ``unit`` that the dead child had not written."""
-    error = ModelError(f"{unit.label}: {reason}")
-    store = ResultStore(request.output_dir)
-    done = [read_result(path) for path in written]
-    failed = unfinished(request, unit, "error", error, cells=cells_left(unit, done))
-    paths = [*written, *(store.write(result) for result in failed)]
-    if request.fail_fast:
-        raise error
-    reporter.unit_finished(unit.label, [*done, *failed], 0.0)
-    return paths
+def _wait_for_one(children: Sequence[_Child]) -> None:
+    """Wait, a moment at most, until a child has something to say or is gone."""
+    gone = any(child.process.poll() is not None for child in children)
+    select.select([child.pipe for child in children], [], [], 0.0 if gone else _LOOK_EVERY_S)
 
 
-@dataclass
 class _Child:
-    """A child process at work on units of one model, and what it has told so far."""
+    """A child process at work on a job, and what it has said so far."""
 
-    request: RunRequest
-    units: Sequence[Unit]
-    reporter: Reporter
-    settled: dict[str, list[Path]] = field(default_factory=dict)
-    written: dict[str, list[Path]] = field(default_factory=dict)
-    current: str | None = None
-    """Key of the unit under work."""
-    _since: float = 0.0
-
-    def watch(self) -> str:
-        """Run to the end; returns how the process ended, in words."""
-        events, theirs = os.pipe()
-        job = {
-            "path": sys.path,
-            "request": to_json(self.request),
-            "units": [unit.key for unit in self.units],
-            "events": theirs,
-            "parent": os.getpid(),
-        }
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.current: str | None = None
+        """Key of the unit under work."""
+        self.written: dict[str, list[str]] = {}
+        self._since = 0.0
+        self._settled: set[str] = set()
+        self._buffer = b""
+        self._silent = False
+        """Whether nothing more is to come through the pipe."""
+        self.pipe, theirs = os.pipe()
         # A session of its own: Ctrl-C in the terminal is the parent's to pass on, and a kill takes grandchildren along.
         # Standard output is the parent's: what a plugin prints goes where progress goes.
-        child = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-c", _BOOT],
             stdin=subprocess.PIPE,
             stdout=2,
@@ -120,69 +100,69 @@ class _Child:
             text=True,
         )
         os.close(theirs)
-        try:
-            with contextlib.suppress(BrokenPipeError):
-                assert child.stdin is not None
-                child.stdin.write(json.dumps(job))
-                child.stdin.close()
-            for line in _lines(events, child):
-                if line:
-                    self._take(json.loads(line))
-                elif self._late():
-                    _kill(child)
-                    return f"took longer than --timeout {self.request.timeout_s:g} s and was stopped"
-            code = child.wait()
-            _kill(child)
-            return _words(code)
-        finally:
-            os.close(events)
-            _stop(child)
+        task = {"path": sys.path, "job": job.to_json(), "events": theirs, "parent": os.getpid()}
+        with contextlib.suppress(BrokenPipeError):
+            assert self.process.stdin is not None
+            self.process.stdin.write(json.dumps(task))
+            self.process.stdin.close()
 
-    def _late(self) -> bool:
-        limit = self.request.timeout_s
-        return limit is not None and self.current is not None and time.monotonic() - self._since > limit
+    def unsettled(self) -> list[str]:
+        return [unit for unit in self.job.units if unit not in self._settled]
 
-    def _take(self, event: dict[str, Any]) -> None:
-        name, arguments = event["event"], event["arguments"]
-        if name == "failed":
-            kind, text = arguments
-            raise ResultsFolderError(text) if kind == ResultsFolderError.__name__ else BenchError(text)
-        if name == "at":
-            self.current, self._since = arguments[0], time.monotonic()
-        elif name == "written":
-            self.written.setdefault(arguments[0], []).append(Path(arguments[1]))
-        elif name == "settled":
-            self.settled[arguments[0]], self.current = [Path(path) for path in arguments[1]], None
-        elif name == "unit_finished":
-            label, results, seconds = arguments
-            self.reporter.unit_finished(label, [Result.model_validate(result) for result in results], seconds)
-        else:
-            getattr(self.reporter, name)(*arguments)
+    def events(self) -> Iterator[Event]:
+        """What the child has said since the last call; does not wait.
 
+        Raises:
+            BenchError: one that ends the run was raised in the child.
+        """
+        gone = self.process.poll() is not None  # asked before reading, so that its last words are not missed
+        ready, _, _ = select.select([self.pipe], [], [], 0.0)
+        chunk = os.read(self.pipe, 1 << 16) if ready else b""
+        self._silent = not chunk and bool(ready or gone)
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        for line in lines:
+            values = json.loads(line)
+            if values["event"] == "failed":
+                folder = values["kind"] == ResultsFolderError.__name__
+                raise ResultsFolderError(values["text"]) if folder else BenchError(values["text"])
+            event = event_from_json(values)
+            self._take(event)
+            yield event
 
-def _lines(descriptor: int, child: subprocess.Popen[str]) -> Iterator[str]:
-    """Lines from a pipe until its other end is closed or ``child`` is gone; an empty one twice a second."""
-    buffer = b""
-    while True:
-        gone = child.poll() is not None  # asked before reading, so that its last words are not missed
-        ready, _, _ = select.select([descriptor], [], [], 0.0 if gone else 0.5)
-        chunk = os.read(descriptor, 1 << 16) if ready else b""
-        if not chunk and (ready or gone):
-            return
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        yield from (line.decode() for line in lines)
-        yield ""
+    def _take(self, event: Event) -> None:
+        if isinstance(event, UnitStarted):
+            self.current, self._since = event.unit, time.monotonic()
+        elif isinstance(event, ResultWritten):
+            self.written.setdefault(event.unit, []).append(event.path)
+        elif isinstance(event, Settled):
+            self._settled.add(event.unit)
+            self.current = None
+
+    def death(self) -> str | None:
+        """How the child ended, in words; None while it runs. One that is late is ended."""
+        limit = self.job.request.timeout_s
+        late = limit is not None and self.current is not None and time.monotonic() - self._since > limit
+        if not late and not self._silent:
+            return None
+        if self._silent:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GRACE_S)
+        _kill(self.process)
+        os.close(self.pipe)
+        return f"took longer than --timeout {limit:g} s and was stopped" if late else _words(self.process.returncode)
 
 
-def _stop(child: subprocess.Popen[str]) -> None:
-    """Ask a child that still runs to finish its write and leave; end it where it does not, or is asked twice."""
-    if child.poll() is not None:
-        return
-    child.terminate()
-    try:
-        child.wait(_GRACE_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        _kill(child)
+def _stop(children: Sequence[_Child]) -> None:
+    """Ask children that still run to finish their writes and leave; end them where they do not, or are asked twice."""
+    for child in children:
+        os.close(child.pipe)
+        child.process.terminate()
+    end = time.monotonic() + _GRACE_S
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        for child in children:
+            child.process.wait(max(0.0, end - time.monotonic()))
+    for child in children:
+        _kill(child.process)
 
 
 def _kill(child: subprocess.Popen[str]) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "chosen_preset",
     "expand",
     "few_shot_validation",
+    "names_of",
     "network_of",
     "request_id",
     "unit_preset",
@@ -200,7 +201,7 @@ def _uncovered(request: RunRequest, task: TaskRef, registry: Registry) -> str | 
 
 
 def _check_weights(request: RunRequest, specs: list[ModelSpec]) -> None:
-    known = {name for spec in specs for name in _names(spec)}
+    known = {name for spec in specs for name in names_of(spec)}
     for name in request.weights:
         if name not in known:
             raise UsageError(
@@ -226,10 +227,10 @@ def _unsupported(request: RunRequest, spec: ModelSpec, task: TaskRef) -> str | N
 
 def weights_of(request: RunRequest, spec: ModelSpec) -> str | None:
     """The ``--weights`` override of a model."""
-    return next((request.weights[name] for name in _names(spec) if name in request.weights), None)
+    return next((request.weights[name] for name in names_of(spec) if name in request.weights), None)
 
 
-def _names(spec: ModelSpec) -> tuple[str, ...]:
+def names_of(spec: ModelSpec) -> tuple[str, ...]:
     """By what ``--weights`` may call a model; weights for NAME are not meant for NAME@random beside it."""
     own = () if spec.variant == "random" else (spec.card.name, *spec.card.aliases)
     return (spec.text, spec.display_name, *own)

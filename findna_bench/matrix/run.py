@@ -1,55 +1,37 @@
-"""Runs a matrix: finished cells are left alone, the others are claimed, computed, written; nothing that fails stops the rest."""
+"""Runs a matrix: what was asked for becomes jobs, an executor settles them, and whoever watches is told."""
 
 from __future__ import annotations
 
-import time
-import traceback as tracebacks
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from findna_bench.code import file_settings
-from findna_bench.errors import (
-    BenchError,
-    ModelError,
-    OfflineError,
-    OutputError,
-    ResultsFolderError,
-    UnsupportedError,
-    is_out_of_memory,
-)
-from findna_bench.matrix.interrupt import uninterrupted
-from findna_bench.matrix.models import LiveModel
-from findna_bench.matrix.report import Reporter, Silent
-from findna_bench.matrix.request import Cell, Unit, expand, weights_of
-from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
+from findna_bench.errors import ModelError
+from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
+from findna_bench.matrix.group_runner import finished_cells
+from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs
+from findna_bench.matrix.report import RunReporter, Silent
+from findna_bench.matrix.request import expand
 from findna_bench.models.cache_folder import cache_limit
-from findna_bench.models.spec import ModelSpec
 from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.requests.run_request import RunRequest
-from findna_bench.results.claims import Claims
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
-from findna_bench.threads import compute_threads
 
-__all__ = ["GroupRunner", "group_units", "run"]
-
-_POLL_S = 1.0
+__all__ = ["run"]
 
 
-def run(request: RunRequest, registry: Registry | None = None, reporter: Reporter | None = None) -> list[Result]:
-    """All cells of the request, finished before or now, in the order models x tasks x seeds.
+def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result]:
+    """All cells of the request, finished before or now, in the order models x tasks x seeds. Names are those of the plugins that
+    are installed, for this process as for any other that an executor starts.
 
     Raises:
         UsageError: a name or an option is wrong; before any work.
         OutputError: results cannot be written.
         BenchError: a cell failed and ``fail_fast`` is set.
     """
-    registry = registry or get_registry()
+    registry = get_registry()
     reporter = reporter or Silent()
     units = expand(request, registry)
-    executor = load_factory(
+    executor: Executor = load_factory(
         registry.resolve("executors", request.executor).card.factory, f"executor {request.executor!r}"
     )
     cache_limit()  # a malformed limit is said before any work
@@ -58,9 +40,45 @@ def run(request: RunRequest, registry: Registry | None = None, reporter: Reporte
     store.sweep()
     for note in _shadowed(request, registry):
         reporter.note(note)
-    reporter.started(len(units), sum(len(unit.cells) for unit in units), _finished_before(store, request, units))
-    paths = [path for group in group_units(units) for path in executor(request, group, reporter)]
-    return [read_result(path) for path in paths]
+    reporter.started(len(units), sum(len(unit.cells) for unit in units), finished_cells(store, request, units))
+    results: dict[str, list[Result]] = {}
+    for settled in _settled(executor, request.executor, make_jobs(request, units), _teller(reporter)):
+        results[settled.unit] = [read_result(store.root / name) for name in settled.results]
+        reporter.unit_finished(settled.label, results[settled.unit], settled.seconds)
+    return [result for unit in units for result in results[unit.key]]
+
+
+def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report) -> Iterator[Settled]:
+    """Every unit of the jobs, once; those that the executor forgets have failed.
+
+    Raises:
+        ModelError: the executor yields what it was not given, or one unit twice.
+    """
+    open_units = {key: job for job in jobs for key in job.units}
+    answers = iter(executor(jobs, report))
+    try:
+        for answer in answers:
+            if not isinstance(answer, Settled) or open_units.pop(answer.unit, None) is None:
+                raise ModelError(f"executor {name!r} yields {answer!r}, which is no unit that is still to be settled")
+            yield answer
+    finally:  # also where the consumer was interrupted: an executor stops what it has started
+        if (close := getattr(answers, "close", None)) is not None:
+            close()
+    for key, job in open_units.items():
+        yield from fail_job(Job(job.request, (key,), job.model), f"executor {name!r} gave no answer for it")
+
+
+def _teller(reporter: RunReporter) -> Report:
+    def tell(event: Event) -> None:
+        match event:
+            case UnitStarted():
+                reporter.unit_started(event.label)
+            case UnitProgress():
+                reporter.unit_progress(event.label, event.done, event.total, event.what)
+            case Note():
+                reporter.note(event.text)
+
+    return tell
 
 
 def _shadowed(request: RunRequest, registry: Registry) -> list[str]:
@@ -72,264 +90,3 @@ def _shadowed(request: RunRequest, registry: Registry) -> list[str]:
             meant = registry.resolve(kind, name).distribution
             notes.append(f"{name} is {meant}'s; {' and '.join(others)} can be written out")
     return notes
-
-
-def group_units(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Units of one network of one model belong together: it is loaded once."""
-    return [list(group) for _, group in groupby(units, key=lambda unit: (unit.model.text, unit.model.network))]
-
-
-def successes(store: ResultStore, unit: Unit, protocol: str) -> list[Result]:
-    """Finished results for a unit's requests; damaged files are left out (they are written anew)."""
-    wanted = {cell.request_id for cell in unit.cells}
-    folder = store.folder(unit.model.display_name, unit.task.suite, unit.task.task, protocol)
-    found = _readable(sorted(folder.glob("*.json")))
-    return [result for result in found if result.request_id in wanted and result.status == "success"]
-
-
-def _readable(paths: Iterable[Path]) -> list[Result]:
-    found = []
-    for path in paths:
-        try:
-            found.append(read_result(path))
-        except OutputError:
-            continue
-    return found
-
-
-def _finished_before(store: ResultStore, request: RunRequest, units: Sequence[Unit]) -> int:
-    if request.overwrite == "always":
-        return 0
-    return sum(_covered(unit, successes(store, unit, request.protocol)) for unit in units)
-
-
-def _covered(unit: Unit, found: Sequence[Result]) -> int:
-    """How many cells of a unit have a result; one deterministic fit stands for all of them."""
-    if any(result.is_deterministic for result in found):
-        return len(unit.cells)
-    return len({result.request_id for result in found})
-
-
-class _ClaimLostError(Exception):
-    """Another process took a cell over while it was computed here."""
-
-
-@dataclass
-class GroupRunner:
-    """Runs the units of one model in this process."""
-
-    request: RunRequest
-    registry: Registry
-    reporter: Reporter
-    store: ResultStore
-    claims: Claims
-    settled: dict[str, list[Path]] = field(default_factory=dict)
-    on_begun: Callable[[Unit], None] = lambda unit: None
-    """Told of every unit whose cells were claimed, before anything of it is computed."""
-    on_written: Callable[[Unit, Path], None] = lambda unit, path: None
-    """Told of every result as soon as it is on disk."""
-    on_settled: Callable[[Unit, list[Path]], None] = lambda unit, paths: None
-    _old_failures: dict[str, int] = field(default_factory=dict)
-    _waited_for: set[str] = field(default_factory=set)
-
-    def run(self, units: Sequence[Unit]) -> list[Path]:
-        """Compute, or find computed, every cell of ``units``, with the request's number of threads; cells another process holds are
-        waited for at the end.
-
-        Returns the result files in the order of ``units``.
-        """
-        with compute_threads(self.request.threads):
-            return self._run(units)
-
-    def _run(self, units: Sequence[Unit]) -> list[Path]:
-        self._old_failures = self.store.failures()
-        model = LiveModel(self.request, self.registry, units[0].model)
-        try:
-            waiting = [unit for unit in units if not self._attempt(unit, model)]
-            while waiting:
-                if waiting[0].key not in self._waited_for:
-                    self._waited_for.add(waiting[0].key)
-                    self.reporter.note(f"waiting for another process to finish {waiting[0].label}")
-                time.sleep(_POLL_S)
-                waiting = [unit for unit in waiting if not self._attempt(unit, model)]
-        finally:
-            model.close()
-        return [path for unit in units for path in self.settled.get(unit.key, [])]
-
-    def _attempt(self, unit: Unit, model: LiveModel) -> bool:
-        """True when the unit is settled; False when another living process works on it."""
-        if unit.skip is not None:
-            self._settle(unit, self._write_skipped(unit, unit.skip))
-            return True
-        claimed = self._claim(unit)
-        if claimed is None:
-            return False
-        try:
-            return self._run_claimed(unit, model)
-        finally:
-            self.claims.release(claimed)
-
-    def _claim(self, unit: Unit) -> list[str] | None:
-        """All cells of the unit or none, in one order for all processes, so that two of them never hold a half each."""
-        taken: list[str] = []
-        for request_id in sorted(cell.request_id for cell in unit.cells):
-            if not self.claims.take(request_id):
-                self.claims.release(taken)
-                return None
-            taken.append(request_id)
-        return taken
-
-    def _run_claimed(self, unit: Unit, model: LiveModel) -> bool:
-        started = time.perf_counter()
-        failed = self._settled_failures(unit)
-        todo = replace(unit, cells=tuple(cell for cell in unit.cells if cell.seed not in failed))
-        results: list[Result] = []
-        computed = bool(todo.cells)
-        try:
-            if todo.cells:
-                computed = self._complete(todo, model, results)
-        except _ClaimLostError:
-            self.reporter.note(f"{unit.label}: another process took it over, its results are awaited")
-            return False
-        except UnsupportedError as error:
-            results += self._write_skipped(todo, str(error))
-        except ResultsFolderError:
-            raise
-        except (Exception, SystemExit) as error:  # a plugin that calls sys.exit() fails its own cell, not the run
-            results += self._write_failed(todo, results, error)
-            if self.request.fail_fast:
-                raise _named(unit, error) from error
-        self._settle(unit, [*results, *failed.values()], time.perf_counter() - started if computed else 0.0)
-        return True
-
-    def _settled_failures(self, unit: Unit) -> dict[int, Result]:
-        """Failures by seed that are not tried again: all under ``--overwrite never``, else those that another process has
-        met since this one began.
-        """
-        found = {}
-        now = self.store.failures() if self.request.overwrite != "always" else {}
-        for cell in unit.cells:
-            written = now.get(cell.request_id)
-            old = written == self._old_failures.get(cell.request_id)
-            if written is None or (old and self.request.overwrite == "failed"):
-                continue
-            for result in _readable([self.store.error_path(cell.request_id)]):
-                if result.status in ("error", "oom"):
-                    found[cell.seed] = result
-        return found
-
-    def _settle(self, unit: Unit, results: Sequence[Result], seconds: float = 0.0) -> None:
-        order = {cell.seed: number for number, cell in enumerate(unit.cells)}
-        results = sorted(results, key=lambda result: order.get(result.seed or 0, 0))
-        self.settled[unit.key] = [self.store.path_of(result) for result in results]
-        self.on_settled(unit, self.settled[unit.key])
-        self.reporter.unit_finished(unit.label, results, seconds)
-
-    def _complete(self, unit: Unit, model: LiveModel, results: list[Result]) -> bool:
-        """Find or compute all cells; ``results`` grows with every one that is on disk. Returns whether any was computed."""
-        found = self._found_by_request(unit)
-        if found is not None and self._weights_are_known(unit.model):
-            results += found
-            return False
-        self.on_begun(unit)
-        self.reporter.unit_started(unit.label)
-        try:
-            facts = establish(self.request, self.registry, unit, model)
-        except OfflineError as error:
-            if found is None:
-                raise
-            self.reporter.note(f"{error}; the finished results stand, unchecked against the weights of today")
-            results += found
-            return False
-        done, pending = self._divide(facts)
-        results += done
-        if pending:
-            for note in model.notes():
-                self.reporter.note(note)
-            for outcome in compute(self.request, facts, model, pending, self.reporter):
-                self._write(unit, outcome)
-                results.append(outcome.result)
-        self.store.forget_failures(cell.request_id for cell in unit.cells)
-        return bool(pending)
-
-    def _write(self, unit: Unit, outcome: Outcome) -> None:
-        with uninterrupted():
-            if not self.claims.still_mine(outcome.result.request_id):
-                raise _ClaimLostError
-            self.on_written(unit, self.store.write(outcome.result, outcome.predictions))
-        outcome.discard()
-
-    def _found_by_request(self, unit: Unit) -> list[Result] | None:
-        """All results of a unit by what was asked for: same name, data and preset; None where some are missing, or where a folder
-        or file may hold other weights than it did.
-        """
-        local = (
-            unit.model.location is not None
-            or weights_of(self.request, unit.model) is not None
-            or bool(file_settings(unit.model.card.config))
-        )
-        if self.request.overwrite == "always" or local:
-            return None
-        lying = successes(self.store, unit, self.request.protocol)
-        found = {r.request_id: r for r in valid_results(self.request, self.registry, unit, lying)}
-        wanted = [cell.request_id for cell in unit.cells]
-        first = found.get(wanted[0])
-        if first is not None and first.is_deterministic:
-            wanted = wanted[:1]
-        return [found[request_id] for request_id in wanted] if all(key in found for key in wanted) else None
-
-    def _weights_are_known(self, model: ModelSpec) -> bool:
-        """Whether the name stands for the same weights as ever: a repository without a commit may have changed. Offline it
-        cannot be asked, and what was computed from it stands.
-        """
-        if model.variant or all(source.pinned for source in model.card.weights):
-            return True
-        from findna_bench.models.weights import is_offline
-
-        return is_offline(self.request.offline)
-
-    def _divide(self, facts: UnitFacts) -> tuple[list[Result], list[CellKeys]]:
-        """Cells whose file exists and reads well, and those to compute."""
-        done, pending = [], []
-        anew = self.request.overwrite == "always" or facts.model.code_digest is None
-        folder = self.store.folder(facts.model.name, facts.task.card.suite, facts.task.card.name, self.request.protocol)
-        for cell in facts.cells:
-            path = folder / f"{cell.identity[:16]}.json"
-            try:
-                result = read_result(path) if path.exists() and not anew else None
-            except OutputError as error:
-                self.reporter.note(f"{error}; it is computed again")
-                result = None
-            if result is not None and result.identity == cell.identity and result.status == "success":
-                done.append(result)
-            else:
-                pending.append(cell)
-        return done, pending
-
-    def _write_skipped(self, unit: Unit, reason: str) -> list[Result]:
-        self.store.forget_failures(cell.request_id for cell in unit.cells)
-        return self._write_all(unit, unfinished(self.request, unit, "skipped", reason, cells=unit.cells[:1]))
-
-    def _write_failed(self, unit: Unit, done: Sequence[Result], error: BaseException) -> list[Result]:
-        status = "oom" if is_out_of_memory(error) else "error"
-        text = None if isinstance(error, BenchError) else "".join(tracebacks.format_exception(error))
-        left = cells_left(unit, done)
-        return self._write_all(unit, unfinished(self.request, unit, status, error, traceback=text, cells=left))
-
-    def _write_all(self, unit: Unit, results: Sequence[Result]) -> list[Result]:
-        for result in results:
-            with uninterrupted():
-                self.on_written(unit, self.store.write(result))
-        return list(results)
-
-
-def cells_left(unit: Unit, done: Iterable[Result]) -> list[Cell]:
-    """Cells of a unit that have no result yet."""
-    known = {result.seed for result in done}
-    return [cell for cell in unit.cells if cell.seed not in known]
-
-
-def _named(unit: Unit, error: BaseException) -> ModelError:
-    """What ends a run under ``--fail-fast``, in one sentence."""
-    kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
-    return ModelError(f"{unit.label}: {kind}{error}")

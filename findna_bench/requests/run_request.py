@@ -163,6 +163,12 @@ class RunRequest:
     )
     fail_fast: bool = option(Flag(), "Stop at the first failure.", default=False, panel=_RUNNING)
     executor: str = option(Text(), "See `list executors`.", default="serial", panel=_RUNNING)
+    workers: int = option(
+        Whole(1, "at least one worker computes"),
+        "Models computed at the same time (executor process), each in a process of its own; on one GPU they share its memory.",
+        default=1,
+        panel=_RUNNING,
+    )
     timeout_s: float | None = option(
         Number(above=0),
         "Seconds one model x task may take (executor process).",
@@ -184,6 +190,10 @@ class RunRequest:
             raise UsageError("--shot-validation full says how --shots are validated; add --shots, or leave it out")
         if self.timeout_s is not None and self.executor == "serial":
             raise UsageError("--timeout needs a process that can be stopped; add --executor process")
+        if self.workers > 1 and self.executor == "serial":
+            raise UsageError(
+                f"--workers {self.workers}: serial computes one model after the other; add --executor process"
+            )
         if self.search is not None:
             self._check_search()
 

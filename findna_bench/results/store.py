@@ -91,6 +91,10 @@ class ResultStore:
         folder = self.folder(result.model.name, result.task.suite, result.task.name, result.protocol.name)
         return folder / f"{result.identity[:16]}.json"
 
+    def name_of(self, path: Path) -> str:
+        """A file of this folder as other processes and machines find it: relative to the folder."""
+        return path.relative_to(self.root).as_posix()
+
     def error_path(self, request_id: str) -> Path:
         return self.root / "errors" / f"{request_id}.json"
 

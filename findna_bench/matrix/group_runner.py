@@ -1,0 +1,296 @@
+"""Runs the units of one model: finished cells are left alone, the others are claimed, computed, written; nothing that fails
+stops the rest.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback as tracebacks
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from findna_bench.code import file_settings
+from findna_bench.errors import (
+    BenchError,
+    ModelError,
+    OfflineError,
+    OutputError,
+    ResultsFolderError,
+    UnsupportedError,
+    is_out_of_memory,
+)
+from findna_bench.matrix.events import Note, Report, ResultWritten, Settled, UnitReporter, UnitStarted
+from findna_bench.matrix.interrupt import uninterrupted
+from findna_bench.matrix.models import LiveModel
+from findna_bench.matrix.request import Cell, Unit, weights_of
+from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
+from findna_bench.models.spec import ModelSpec
+from findna_bench.registry import Registry
+from findna_bench.requests.run_request import RunRequest
+from findna_bench.results.claims import Claims
+from findna_bench.results.schema import Result, read_result
+from findna_bench.results.store import ResultStore, ScoredRows
+from findna_bench.threads import compute_threads
+
+__all__ = ["GroupRunner", "cells_left", "finished_cells", "successes"]
+
+_POLL_S = 1.0
+
+
+def successes(store: ResultStore, unit: Unit, protocol: str) -> list[Result]:
+    """Finished results for a unit's requests; damaged files are left out (they are written anew)."""
+    wanted = {cell.request_id for cell in unit.cells}
+    folder = store.folder(unit.model.display_name, unit.task.suite, unit.task.task, protocol)
+    found = _readable(sorted(folder.glob("*.json")))
+    return [result for result in found if result.request_id in wanted and result.status == "success"]
+
+
+def _readable(paths: Iterable[Path]) -> list[Result]:
+    found = []
+    for path in paths:
+        try:
+            found.append(read_result(path))
+        except OutputError:
+            continue
+    return found
+
+
+def finished_cells(store: ResultStore, request: RunRequest, units: Sequence[Unit]) -> int:
+    """How many cells of a request have a result already."""
+    if request.overwrite == "always":
+        return 0
+    return sum(_covered(unit, successes(store, unit, request.protocol)) for unit in units)
+
+
+def _covered(unit: Unit, found: Sequence[Result]) -> int:
+    """How many cells of a unit have a result; one deterministic fit stands for all of them."""
+    if any(result.is_deterministic for result in found):
+        return len(unit.cells)
+    return len({result.request_id for result in found})
+
+
+class _ClaimLostError(Exception):
+    """Another process took a cell over while it was computed here."""
+
+
+@dataclass
+class GroupRunner:
+    """Runs the units of one model in this process."""
+
+    request: RunRequest
+    registry: Registry
+    report: Report
+    store: ResultStore
+    claims: Claims
+    _old_failures: dict[str, int] = field(default_factory=dict)
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Settled]:
+        """Compute, or find computed, every cell of ``units``, with the request's number of threads; cells another process holds are
+        waited for at the end.
+        """
+        with compute_threads(self.request.threads):
+            self._old_failures = self.store.failures()
+            model = LiveModel(self.request, self.registry, units[0].model)
+            try:
+                yield from self._settle_all(units, model)
+            finally:
+                model.close()
+
+    def _settle_all(self, units: Sequence[Unit], model: LiveModel) -> Iterator[Settled]:
+        left, named = list(units), set[str]()
+        while left:
+            waiting = []
+            for unit in left:
+                settled = self._attempt(unit, model)
+                if settled is None:
+                    waiting.append(unit)
+                else:
+                    yield settled
+            left = waiting
+            if left:
+                if left[0].key not in named:
+                    named.add(left[0].key)
+                    self.report(Note(f"waiting for another process to finish {left[0].label}"))
+                time.sleep(_POLL_S)
+
+    def _attempt(self, unit: Unit, model: LiveModel) -> Settled | None:
+        """The unit, settled; None where another living process works on it."""
+        if unit.skip is not None:
+            return self._settled(unit, self._write_skipped(unit, unit.skip))
+        claimed = self._claim(unit)
+        if claimed is None:
+            return None
+        try:
+            return self._run_claimed(unit, model)
+        finally:
+            self.claims.release(claimed)
+
+    def _claim(self, unit: Unit) -> list[str] | None:
+        """All cells of the unit or none, in one order for all processes, so that two of them never hold a half each."""
+        taken: list[str] = []
+        for request_id in sorted(cell.request_id for cell in unit.cells):
+            if not self.claims.take(request_id):
+                self.claims.release(taken)
+                return None
+            taken.append(request_id)
+        return taken
+
+    def _run_claimed(self, unit: Unit, model: LiveModel) -> Settled | None:
+        started = time.time()
+        failed = self._settled_failures(unit)
+        todo = replace(unit, cells=tuple(cell for cell in unit.cells if cell.seed not in failed))
+        results: list[Result] = []
+        computed = bool(todo.cells)
+        try:
+            if todo.cells:
+                computed = self._complete(todo, model, results)
+        except _ClaimLostError:
+            self.report(Note(f"{unit.label}: another process took it over, its results are awaited"))
+            return None
+        except UnsupportedError as error:
+            results += self._write_skipped(todo, str(error))
+        except ResultsFolderError:
+            raise
+        except (Exception, SystemExit) as error:  # a plugin that calls sys.exit() fails its own cell, not the run
+            results += self._write_failed(todo, results, error)
+            if self.request.fail_fast:
+                raise _named(unit, error) from error
+        return self._settled(unit, [*results, *failed.values()], started if computed else None)
+
+    def _settled_failures(self, unit: Unit) -> dict[int, Result]:
+        """Failures by seed that are not tried again: all under ``--overwrite never``, else those that another process has
+        met since this one began.
+        """
+        found = {}
+        now = self.store.failures() if self.request.overwrite != "always" else {}
+        for cell in unit.cells:
+            written = now.get(cell.request_id)
+            old = written == self._old_failures.get(cell.request_id)
+            if written is None or (old and self.request.overwrite == "failed"):
+                continue
+            for result in _readable([self.store.error_path(cell.request_id)]):
+                if result.status in ("error", "oom"):
+                    found[cell.seed] = result
+        return found
+
+    def _settled(self, unit: Unit, results: Sequence[Result], started: float | None = None) -> Settled:
+        order = {cell.seed: number for number, cell in enumerate(unit.cells)}
+        results = sorted(results, key=lambda result: order.get(result.seed or 0, 0))
+        return Settled(unit.key, unit.label, tuple(map(self._name, results)), started, time.time())
+
+    def _name(self, result: Result) -> str:
+        return self.store.name_of(self.store.path_of(result))
+
+    def _complete(self, unit: Unit, model: LiveModel, results: list[Result]) -> bool:
+        """Find or compute all cells; ``results`` grows with every one that is on disk. Returns whether any was computed."""
+        found = self._found_by_request(unit)
+        if found is not None and self._weights_are_known(unit.model):
+            results += found
+            return False
+        self.report(UnitStarted(unit.key, unit.label))
+        try:
+            facts = establish(self.request, self.registry, unit, model)
+        except OfflineError as error:
+            if found is None:
+                raise
+            self.report(Note(f"{error}; the finished results stand, unchecked against the weights of today"))
+            results += found
+            return False
+        done, pending = self._divide(facts)
+        results += done
+        if pending:
+            for note in model.notes():
+                self.report(Note(note))
+            reporter = UnitReporter(self.report, unit.key, unit.label)
+            for outcome in compute(self.request, facts, model, pending, reporter):
+                self._write(unit, outcome)
+                results.append(outcome.result)
+        self.store.forget_failures(cell.request_id for cell in unit.cells)
+        return bool(pending)
+
+    def _write(self, unit: Unit, outcome: Outcome) -> None:
+        with uninterrupted():
+            if not self.claims.still_mine(outcome.result.request_id):
+                raise _ClaimLostError
+            self._write_one(unit, outcome.result, outcome.predictions)
+        outcome.discard()
+
+    def _found_by_request(self, unit: Unit) -> list[Result] | None:
+        """All results of a unit by what was asked for: same name, data and preset; None where some are missing, or where a folder
+        or file may hold other weights than it did.
+        """
+        local = (
+            unit.model.location is not None
+            or weights_of(self.request, unit.model) is not None
+            or bool(file_settings(unit.model.card.config))
+        )
+        if self.request.overwrite == "always" or local:
+            return None
+        lying = successes(self.store, unit, self.request.protocol)
+        found = {r.request_id: r for r in valid_results(self.request, self.registry, unit, lying)}
+        wanted = [cell.request_id for cell in unit.cells]
+        first = found.get(wanted[0])
+        if first is not None and first.is_deterministic:
+            wanted = wanted[:1]
+        return [found[request_id] for request_id in wanted] if all(key in found for key in wanted) else None
+
+    def _weights_are_known(self, model: ModelSpec) -> bool:
+        """Whether the name stands for the same weights as ever: a repository without a commit may have changed. Offline it
+        cannot be asked, and what was computed from it stands.
+        """
+        if model.variant or all(source.pinned for source in model.card.weights):
+            return True
+        from findna_bench.models.weights import is_offline
+
+        return is_offline(self.request.offline)
+
+    def _divide(self, facts: UnitFacts) -> tuple[list[Result], list[CellKeys]]:
+        """Cells whose file exists and reads well, and those to compute."""
+        done, pending = [], []
+        anew = self.request.overwrite == "always" or facts.model.code_digest is None
+        folder = self.store.folder(facts.model.name, facts.task.card.suite, facts.task.card.name, self.request.protocol)
+        for cell in facts.cells:
+            path = folder / f"{cell.identity[:16]}.json"
+            try:
+                result = read_result(path) if path.exists() and not anew else None
+            except OutputError as error:
+                self.report(Note(f"{error}; it is computed again"))
+                result = None
+            if result is not None and result.identity == cell.identity and result.status == "success":
+                done.append(result)
+            else:
+                pending.append(cell)
+        return done, pending
+
+    def _write_skipped(self, unit: Unit, reason: str) -> list[Result]:
+        self.store.forget_failures(cell.request_id for cell in unit.cells)
+        return self._write_all(unit, unfinished(self.request, unit, "skipped", reason, cells=unit.cells[:1]))
+
+    def _write_failed(self, unit: Unit, done: Sequence[Result], error: BaseException) -> list[Result]:
+        status = "oom" if is_out_of_memory(error) else "error"
+        text = None if isinstance(error, BenchError) else "".join(tracebacks.format_exception(error))
+        left = cells_left(unit, done)
+        return self._write_all(unit, unfinished(self.request, unit, status, error, traceback=text, cells=left))
+
+    def _write_all(self, unit: Unit, results: Sequence[Result]) -> list[Result]:
+        for result in results:
+            with uninterrupted():
+                self._write_one(unit, result)
+        return list(results)
+
+    def _write_one(self, unit: Unit, result: Result, predictions: ScoredRows | None = None) -> None:
+        path = self.store.write(result, predictions)
+        self.report(ResultWritten(unit.key, self.store.name_of(path)))
+
+
+def cells_left(unit: Unit, done: Iterable[Result]) -> list[Cell]:
+    """Cells of a unit that have no result yet."""
+    known = {result.seed for result in done}
+    return [cell for cell in unit.cells if cell.seed not in known]
+
+
+def _named(unit: Unit, error: BaseException) -> ModelError:
+    """What ends a run under ``--fail-fast``, in one sentence."""
+    kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
+    return ModelError(f"{unit.label}: {kind}{error}")
