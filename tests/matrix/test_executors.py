@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,11 +32,10 @@ def test_a_model_that_dies_or_hangs_is_one_failed_unit(
 ) -> None:
     tasks = [write_task(tmp_path / f"t{i}.csv", seed=i, rows=60, marked=i == 1) for i in range(3)]
     timeout = ["--timeout", 20] if model == "hang" else []
-    code, results, _ = run_json(
-        server, tmp_path, "-m", model, "-t", ",".join(map(str, tasks)), "--seeds", 2, "--executor", "process", *timeout
-    )
+    asked = ["-m", f"{model},steady", "-t", ",".join(map(str, tasks)), "--seeds", 2, "--workers", 2]
+    code, results, _ = run_json(server, tmp_path, *asked, "--executor", "process", *timeout)
     assert code == 1
-    assert [r["status"] for r in results] == ["success"] * 2 + ["error"] * 2 + ["success"] * 2
+    assert [r["status"] for r in results] == ["success"] * 2 + ["error"] * 2 + ["success"] * 8
     for failed in results[2:4]:
         assert words in failed["error"]["message"]
         assert f"{model} on adhoc/t1" in failed["error"]["message"]
@@ -63,6 +64,77 @@ def test_both_executors_give_the_same_results(server: Server, tmp_path: Path) ->
         )
         found.append([(r["identity"], r["metrics"], r["n_effective_seeds"]) for r in results])
     assert found[0] == found[1]
+
+
+def test_workers_compute_models_at_the_same_time(server: Server, tmp_path: Path, log: Path) -> None:
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60)
+    words = ["-m", "meets,meets-too,steady", "-t", task, "--seeds", 1, "--executor", "process", "--workers", 2]
+    code, results, said = run_json(server, tmp_path, *words)
+    assert (code, [r["status"] for r in results]) == (0, ["success"] * 3)
+    assert len(set(pids(log))) == 2
+    assert sorted(line.split("]")[0][-3:] for line in said.splitlines() if "]" in line) == ["1/3", "2/3", "3/3"]
+
+
+def test_ctrl_c_stops_all_workers(server: Server, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNRULY_SLEEP", "600")
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60)
+    words = ["-m", "meets,meets-too", "-t", task, "--executor", "process", "--workers", 2, "-o", tmp_path / "r"]
+    job = server.start("run", *words, cwd=tmp_path)
+    wait_until(lambda: len(pids(log)) == 2)
+    job.send(signal.SIGINT)
+    assert job.wait() == 130
+    assert not any(alive(pid) for pid in pids(log))
+    assert not list((tmp_path / "r" / ".claims").glob("*.json"))
+
+
+def test_the_first_failure_stops_the_other_workers_where_that_is_asked(
+    server: Server, tmp_path: Path, log: Path
+) -> None:
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60, marked=True)
+    words = ["-m", "hang,raises", "-t", task, "--executor", "process", "--workers", 2, "--fail-fast"]
+    job = server.start("run", *words, "-o", tmp_path / "r", cwd=tmp_path)
+    assert job.wait() == 1
+    assert "raises on adhoc/t: RuntimeError: no idea" in job.stderr
+    assert not any(alive(pid) for pid in pids(log))
+
+
+def test_a_job_is_json_that_another_process_runs(tmp_path: Path) -> None:
+    import findna_bench as fb
+
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60)
+    jobs = fb.make_jobs("majority,kmer", [str(task)], seeds=1, shots=(2, 3), output_dir=tmp_path / "r")
+    assert [(job.model, len(job.units)) for job in jobs] == [("majority", 2), ("kmer", 2)]
+    first = json.loads(json.dumps(jobs[0].to_json()))
+    assert fb.Job.from_json(first) == jobs[0]
+    program = "import json, sys, findna_bench as fb; print([s.label for s in fb.run_job(json.load(sys.stdin))])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(first),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert done.stdout.strip() == "['majority on adhoc/t 2-shot', 'majority on adhoc/t 3-shot']"
+    events: list[fb.Event] = []
+    assert [s.started for s in fb.run_job(jobs[0], events.append)] == [None, None], "it was finished before"
+    with pytest.raises(fb.UsageError, match="none of the request's here"):
+        fb.run_job(fb.Job(jobs[1].request, jobs[0].units, "kmer"))
+
+
+@pytest.mark.parametrize(
+    ("executor", "code", "words"),
+    [("forgetful", 1, "executor 'forgetful' gave no answer"), ("repetitive", 1, "no unit that is still to be settled")],
+)
+def test_an_executor_settles_every_unit_once(
+    server: Server, tmp_path: Path, executor: str, code: int, words: str
+) -> None:
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60)
+    command = ["run", "-m", "steady,steady-too", "-t", task, "--seeds", 1, "--executor", executor]
+    job = server.start(*command, "-o", tmp_path / "r", cwd=tmp_path)
+    assert job.wait() == code
+    assert words in job.stderr
+    assert "Traceback" not in job.stderr
 
 
 @pytest.mark.parametrize("executor", ["serial", "process"])

@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
-from findna_bench.cards import BackboneCard, ModelCard, PresetCard, hookimpl
+from findna_bench.cards import BackboneCard, ExecutorCard, ModelCard, PresetCard, hookimpl
 
 MARK = "ACGTACGTACGT"
 HOWS = ("segfault", "killed", "hang", "raises", "exits", "memory", "leaves-a-child")
@@ -33,6 +34,8 @@ def findna_bench_models() -> list[ModelCard]:
         ModelCard(name="steady", kind="classifier", factory="unruly:Steady", protocols=("probe",)),
         ModelCard(name="letters", kind="features", factory="unruly:Letters", protocols=("probe", "knn")),
         ModelCard(name="steady-too", kind="classifier", factory="unruly:Steady", protocols=("probe",)),
+        ModelCard(name="meets", kind="classifier", factory="unruly:Meets", protocols=("probe",)),
+        ModelCard(name="meets-too", kind="classifier", factory="unruly:Meets", protocols=("probe",)),
         *bad,
         *hungry,
     ]
@@ -50,6 +53,22 @@ def findna_bench_presets() -> list[PresetCard]:
         PresetCard(name="brief", protocol="finetune", settings={"lr": 0.01, "batch_size": 8, "epochs": 2}),
         PresetCard(name="choosy", protocol="finetune", settings=choosy),
     ]
+
+
+@hookimpl
+def findna_bench_executors() -> list[ExecutorCard]:
+    return [ExecutorCard(name=name, factory=f"unruly:{name}") for name in ("forgetful", "repetitive")]
+
+
+def forgetful(jobs: Any, report: Any) -> Any:
+    """Runs the first job and no other."""
+    from findna_bench.api import run_job
+
+    return run_job(jobs[0].to_json(), report)
+
+
+def repetitive(jobs: Any, report: Any) -> Any:
+    return [settled for settled in forgetful(jobs, report) for _ in range(2)]
 
 
 class Steady:
@@ -127,6 +146,19 @@ class Unruly(Steady):
                 time.sleep(3600)
             note(f"pid {pid}")
             os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Meets(Steady):
+    """As :class:`Steady`, once another process is at the same."""
+
+    def fit(self, train: Any, validation: Any, seed: int, n_classes: int) -> None:
+        note(f"pid {os.getpid()}")
+        end = time.monotonic() + 200
+        while len(set(Path(os.environ["UNRULY_LOG"]).read_text().splitlines())) < 2:
+            if time.monotonic() > end:
+                raise RuntimeError("nobody else is at work")
+            time.sleep(0.01)
+        super().fit(train, validation, seed, n_classes)
 
 
 def share(sequence: str) -> float:

@@ -88,6 +88,95 @@ def test_the_example_of_a_plugin_passes_the_checks_its_author_is_told_to_run(ins
     assert check.returncode == 0, check.stdout
 
 
+MEETING = """
+import os, time
+from pathlib import Path
+
+from findna_bench.cards import ModelCard, hookimpl
+
+@hookimpl
+def findna_bench_models():
+    return [
+        ModelCard(name=name, kind="classifier", factory="meeting:Meets", config={"name": name}, protocols=("probe",))
+        for name in ("left", "right", "dies")
+    ]
+
+class Meets:
+    settings, varies = {}, ()
+
+    def __init__(self, name):
+        self.name = name
+
+    def fit(self, train, validation, seed, n_classes):
+        print("a word on standard output")
+        if self.name == "dies":
+            os._exit(7)
+        self.n_classes, place = n_classes, Path(os.environ["MEETING_PLACE"])
+        (place / self.name).touch()
+        end = time.monotonic() + 200
+        while len(list(place.iterdir())) < 2:  # comes to an end only where both are at work
+            assert time.monotonic() < end, "nobody else is at work"
+            time.sleep(0.01)
+
+    def predict_scores(self, table):
+        import numpy as np
+
+        return np.full((len(table), self.n_classes), 1 / self.n_classes)
+"""
+
+IN_THE_POOL = """
+import json
+import findna_bench as fb
+from acme_dna.executor import pool
+
+jobs = fb.make_jobs("left,right", "demo/species4", seeds=1, limit=40, executor="acme-pool", workers=2, output_dir="r")
+settled = list(pool(jobs, print))
+print(json.dumps([[s.started, s.ended, *s.results] for s in settled]))
+"""
+
+
+def test_a_strangers_executor_runs_two_models_at_once(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setenv("MEETING_PLACE", str(place))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(installed), os.environ.get("PYTHONPATH", "")]))
+    plugin(tmp_path, "meeting", MEETING)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_POOL], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    one, other = json.loads(done.stdout.splitlines()[-1])
+    for _, _, path in (one, other):
+        assert json.loads((tmp_path / "r" / path).read_text())["status"] == "success"
+    assert one[0] < other[1]
+    assert other[0] < one[1]
+
+
+def test_a_process_that_dies_under_a_strangers_executor_is_a_failed_cell(installed: Path, tmp_path: Path) -> None:
+    plugin(tmp_path, "meeting", MEETING)
+    words = [
+        "-m",
+        "dies",
+        "-t",
+        "demo/species4",
+        "-L",
+        "40",
+        "--seeds",
+        "2",
+        "--executor",
+        "acme-pool",
+        "--workers",
+        "2",
+    ]
+    done = findna_bench(installed, "run", *words, "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    failed = json.loads(done.stdout)
+    assert [r["status"] for r in failed] == ["error"] * 2
+    assert "a process of the pool died" in failed[0]["error"]["message"]
+
+
 def plugin(folder: Path, name: str, body: str) -> None:
     """A minimal installed distribution, without pip."""
     (folder / f"{name}.py").write_text(body)

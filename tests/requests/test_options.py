@@ -32,7 +32,7 @@ PROFILE: dict[str, Any] = {
 RUN: dict[str, Any] = {
     "models": ("findna-tiny", "kmer"), "tasks": ("./my.csv", "demo/species4"), "suites": ("demo",), "seeds": (3,),
     "shots": (1, 10), "weights": {"findna-tiny": "a b.pt"}, "layer": -2, "window": "window:100", "split": "chromosome:20+22",
-    "sanity": False, "fail_fast": True, "executor": "process", "timeout_s": 2.5, "batch_size": 4, "output_dir": Path("out"),
+    "sanity": False, "fail_fast": True, "executor": "process", "workers": 3, "timeout_s": 2.5, "batch_size": 4, "output_dir": Path("out"),
 }  # fmt: skip
 EMBED: dict[str, Any] = {"model": "findna-tiny", "out": Path("v.npy"), "task": "./my.csv", "layer": 2, "pooling": "max"}
 COMPARE: dict[str, Any] = {"models": ("a (pooling max, layer 3)", "b@random:*"), "metric": "mcc", "title": "My page"}
@@ -131,6 +131,8 @@ def test_a_request_is_read_in_any_spelling() -> None:
         ({"dtype": "half"}, "--dtype"),
         ({"device": "tpu"}, "--device"),
         ({"timeout_s": 5.0}, "--executor process"),
+        ({"workers": 2}, "add --executor process"),
+        ({"workers": 0, "executor": "process"}, "--workers 0: at least one"),
         ({"search": 3}, "a probe already tries"),
         ({"threads": 0}, "--threads"),
         ({"shot_validation": "full"}, "add --shots"),

@@ -1,6 +1,6 @@
 """Cards only: nothing here imports torch."""
 
-from findna_bench.cards import AugmentationCard, BackboneCard, ModelCard, TaskCard, hookimpl
+from findna_bench.cards import AugmentationCard, BackboneCard, ExecutorCard, ModelCard, TaskCard, hookimpl
 
 
 @hookimpl
@@ -11,6 +11,11 @@ def findna_bench_backbones():
 @hookimpl
 def findna_bench_augmentations():
     return [AugmentationCard(name="snp", factory="acme_dna.augmentation:SNP", summary="random substitutions")]
+
+
+@hookimpl
+def findna_bench_executors():
+    return [ExecutorCard(name="acme-pool", factory="acme_dna.executor:pool", summary="a pool of processes")]
 
 
 @hookimpl
