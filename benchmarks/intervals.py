@@ -23,6 +23,7 @@ import numpy as np
 from scipy import special, stats
 
 from findna_bench.statistics.classification import compute_metrics
+from findna_bench.statistics.metric import make_metric
 from findna_bench.statistics.paired_tests import Predictions, estimate
 from findna_bench.statistics.score_intervals import Design, confidence_intervals
 
@@ -161,7 +162,7 @@ def logit(predictions: Predictions, metric: str) -> tuple[float, float] | None:
     if ours(predictions, metric) is None:
         return None
     design = Design(predictions.labels, predictions.groups, 2)
-    rows = design.slopes(predictions.scores[0], [metric])[metric].rows
+    rows = design.slopes(make_metric(metric), design.with_added_data(predictions.scores[0])).rows
     value = compute_metrics(predictions.labels, predictions.scores[0])[metric] or 0.0
     floor = -1.0 if metric == "mcc" else 0.0
     share = (value - floor) / (1 - floor)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from findna_bench.protocols.settings import LogisticProbe as LogisticProbe
     from findna_bench.results.schema import Result as Result
     from findna_bench.statistics.classification import compute_metrics as compute_metrics
+    from findna_bench.statistics.metric import Metric as Metric
     from findna_bench.training.augmentation import Augmentation as Augmentation
     from findna_bench.training.augmentation import MaskingAugmentation as MaskingAugmentation
     from findna_bench.training.augmentation import effect_of as effect_of
@@ -81,6 +82,7 @@ _HOME = {
     "make_augmentation": "findna_bench.training.augmentation",
     "SequenceTable": "findna_bench.data.table",
     "Task": "findna_bench.data.task",
+    "Metric": "findna_bench.statistics.metric",
     "compute_metrics": "findna_bench.statistics.classification",
     # what controls look at
     "SequenceIndex": "findna_bench.data.audit.similarity",
@@ -99,6 +101,7 @@ _HOME = {
     "SuiteCard": "findna_bench.cards",
     "PresetCard": "findna_bench.cards",
     "ExecutorCard": "findna_bench.cards",
+    "MetricCard": "findna_bench.cards",
     "PublishedCard": "findna_bench.cards",
     "WeightsSource": "findna_bench.cards",
     "DataSource": "findna_bench.cards",

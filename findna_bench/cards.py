@@ -19,6 +19,7 @@ __all__ = [
     "BackboneCard",
     "DataSource",
     "ExecutorCard",
+    "MetricCard",
     "ModelCard",
     "ObjectiveCard",
     "PresetCard",
@@ -37,6 +38,7 @@ ENTRY_POINT_GROUP = "findna_bench"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?")
+_METRIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(:.+)?")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "per_base", "pair", "zero_shot"]
@@ -46,7 +48,6 @@ POOLINGS: tuple[str, ...] = ("mean", "mean_all", "mean_bases", "cls", "last", "m
 PROTOCOLS: tuple[str, ...] = ("probe", "finetune", "knn")
 PRESET_PROTOCOLS: tuple[str, ...] = (*PROTOCOLS, "pretrain")
 """What a :class:`PresetCard` may hold settings for."""
-METRICS: tuple[str, ...] = ("accuracy", "balanced_accuracy", "f1_macro", "f1_micro", "mcc", "auroc", "auprc")
 
 
 def _check_name(name: str, pattern: re.Pattern[str], what: str) -> None:
@@ -98,6 +99,19 @@ class AugmentationCard(_FactoryCard):
 @dataclass(frozen=True, kw_only=True)
 class ExecutorCard(_FactoryCard):
     """A way to run jobs: its factory is a :class:`findna_bench.api.Executor`, a function of all jobs of a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricCard(_FactoryCard):
+    """A score of a model's outputs: its factory is a subclass of :class:`findna_bench.api.Metric`, made without arguments."""
+
+    targets: tuple[str, ...] = ("classes",)
+    """What it can score: names of targets."""
+    per_class: bool = False
+    """It is about one class: called ``NAME:CLASS``, and made with the number of the class."""
+    higher_is_better: bool = True
+    label: str = ""
+    """Head of its column in tables, which show every value times 100, e.g. ``MCC x100``; empty = the name with a percent sign."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,7 +337,7 @@ class TaskCard:
     labels: tuple[str, ...]
     """Class names in label order: label ``i`` is ``labels[i]``."""
     metric: str = "accuracy"
-    higher_is_better: bool = True
+    """Name of a metric, e.g. ``mcc`` or ``recall:enhancer``; see ``findna-bench list metrics``."""
     summary: str = ""
     split_policy: str = "official"
     """``official`` (never re-split) or ``official train and test, validation drawn from train``."""
@@ -357,10 +371,8 @@ class TaskCard:
     def __post_init__(self) -> None:
         _check_name(self.name, _NAME, "task")
         _check_name(self.suite, _NAME, "suite")
-        if self.metric not in METRICS:
-            raise ValueError(
-                f"task {self.full_name!r}: metric must be one of {', '.join(METRICS)}, not {self.metric!r}"
-            )
+        if not _METRIC.fullmatch(self.metric):
+            raise ValueError(f"task {self.full_name!r}: metric {self.metric!r} is no name of a metric")
         if self.kind in RUNNABLE_TASK_KINDS:
             if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
                 raise ValueError(f"task {self.full_name!r}: labels must be two or more different class names")

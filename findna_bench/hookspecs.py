@@ -9,6 +9,7 @@ from findna_bench.cards import (
     AugmentationCard,
     BackboneCard,
     ExecutorCard,
+    MetricCard,
     ModelCard,
     ObjectiveCard,
     PresetCard,
@@ -53,6 +54,11 @@ def findna_bench_models() -> list[ModelCard]:  # type: ignore[empty-body]
 @hookspec
 def findna_bench_executors() -> list[ExecutorCard]:  # type: ignore[empty-body]
     """Ways to run the jobs of a run."""
+
+
+@hookspec
+def findna_bench_metrics() -> list[MetricCard]:  # type: ignore[empty-body]
+    """Scores of a model's outputs."""
 
 
 @hookspec

@@ -27,6 +27,7 @@ from findna_bench.cards import (
     AugmentationCard,
     BackboneCard,
     ExecutorCard,
+    MetricCard,
     ModelCard,
     ObjectiveCard,
     PresetCard,
@@ -60,6 +61,7 @@ CARD_TYPES: Mapping[str, type] = {
     "suites": SuiteCard,
     "models": ModelCard,
     "executors": ExecutorCard,
+    "metrics": MetricCard,
     "presets": PresetCard,
     "published": PublishedCard,
 }
@@ -180,6 +182,10 @@ class Registry:
     def entries(self, kind: str) -> list[Entry]:
         """All entries of a kind, in registration order."""
         return list(self._entries[kind])
+
+    def own(self, kind: str) -> list[Any]:
+        """The harness's own cards of a kind, in registration order."""
+        return [entry.card for entry in self._entries[kind] if entry.distribution == _OWN]
 
     def cards(self, kind: str) -> list[Any]:
         """All cards of a kind, in registration order."""

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     backbones = "backbones"
     objectives = "objectives"
     augmentations = "augmentations"
+    metrics = "metrics"
     executors = "executors"
     presets = "presets"
     plugins = "plugins"
@@ -30,7 +31,7 @@ def list_(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """List models, tasks, suites, backbones, objectives, augmentations, executors, presets or plugins."""
+    """List models, tasks, suites, backbones, objectives, augmentations, metrics, executors, presets or plugins."""
     registry = get_registry()
     header, rows = _ROWS[kind](registry, data_dir)
     if json:
@@ -141,6 +142,7 @@ _ROWS = {
     Kind.backbones: _simple("backbones"),
     Kind.objectives: _simple("objectives"),
     Kind.augmentations: _simple("augmentations"),
+    Kind.metrics: _simple("metrics"),
     Kind.executors: _simple("executors"),
     Kind.presets: _presets,
     Kind.plugins: _plugins,

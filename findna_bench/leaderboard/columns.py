@@ -13,7 +13,8 @@ from typing import Any
 
 from findna_bench.grid import Grid
 from findna_bench.leaderboard.table import Entry, Leaderboard, Row, SuiteTable, TaskColumn, ranked
-from findna_bench.leaderboard.wording import fits, format_entry, metric_label, percent, row_label, short
+from findna_bench.leaderboard.wording import fits, format_entry, percent, row_label, short
+from findna_bench.statistics.metric import metric_label
 
 __all__ = ["FIRST", "LAST", "PARAMETERS", "Column", "columns_of", "places", "render_csv", "score_grid"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.cards import METRICS, TaskCard
+from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.task import open_task
@@ -28,6 +28,7 @@ from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import flags_of, warnings_of
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
+from findna_bench.statistics.metric import metric_card
 from findna_bench.statistics.paired_tests import (
     Difference,
     Predictions,
@@ -214,8 +215,8 @@ def compare_models(
     registry = registry or get_registry()
     if len(models) < 2:
         raise UsageError("a comparison needs two models or more")
-    if metric is not None and metric not in METRICS:
-        raise UsageError(f"--metric {metric!r}: choose one of {', '.join(METRICS)}")
+    if metric is not None:
+        metric_card(metric, registry)
     store = ResultStore.existing(output_dir)
     stored = store.load()
     wanted = _wanted_tasks(tasks, suites, stored, registry)
@@ -501,7 +502,8 @@ class _Scored:
         for label, cells in sources.items():
             scores = tuple(_in_order(table, ids) for table in tables[label])
             draws = tuple(_draw_of(r.model.name) for r in cells) if label in pooled else ()
-            predictions[label] = Predictions(labels, scores, groups, tuple(r.seed or 0 for r in cells), draws)
+            seeds, classes = tuple(r.seed or 0 for r in cells), tuple(cells[0].task.labels)
+            predictions[label] = Predictions(labels, scores, groups, seeds, draws, classes)
         n_groups = next(iter(predictions.values())).n_groups
         task = replace(task, n_rows=len(ids), n_groups=n_groups, known_groups=groups is not None, groups=words)
         return cls(task, predictions, sources, reasons, damaged)
@@ -598,7 +600,7 @@ def _concluded(
         if one.predictions:
             try:
                 found[task.task] = one, analyse(one.predictions, task.metric)
-            except ValueError as error:
+            except (ValueError, UsageError) as error:
                 task = replace(task, problem=str(error))
         tasks.append(task)
     if not found:
@@ -648,9 +650,8 @@ def _told(
         for pair, d in statistics.differences.items()
     )
     alone = {name for name in statistics.estimates if one.fitted_once(name)}
-    best_first = sorted(
-        (name for name in statistics.estimates if name not in alone), key=lambda name: -statistics.estimates[name].value
-    )
+    values = {name: e.value for name, e in statistics.estimates.items() if name not in alone}
+    best_first = sorted(values, key=lambda name: values[name], reverse=metric_card(task.metric).higher_is_better)
     told = [d for d in differences if d.p_holm is not None]
     apart = [(d.first, d.second) for d in told if d.p_holm is not None and d.p_holm < ALPHA]
     letters = compact_letters(best_first, apart) if with_letters and told else {}
@@ -685,7 +686,8 @@ def _across(
         return None
     cards = {card.full_name: card for card in registry.cards("tasks")}
     clusters = {task: _locus(task, cards) for task in found}
-    values = {m: {t: found[t][1].drawn[m] for t in common} for m in models}
+    sign = {t: 1.0 if metric_card(found[t][0].task.metric, registry).higher_is_better else -1.0 for t in common}
+    values = {m: {t: sign[t] * found[t][1].drawn[m] for t in common} for m in models}
     n_clusters = len({clusters[task] for task in common})
     ranks = rank_intervals(values, clusters, resample_tasks=n_clusters > 1)
     metrics = sorted({found[task][0].task.metric for task in found})

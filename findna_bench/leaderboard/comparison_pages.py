@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from findna_bench.grid import Grid, escape, print_grid
 from findna_bench.leaderboard.comparison import ALPHA, Comparison, PairedDifference, Score, TaskComparison
 from findna_bench.leaderboard.table import Entry
-from findna_bench.leaderboard.wording import format_entry, metric_label, percent, short
+from findna_bench.leaderboard.wording import format_entry, percent, short
+from findna_bench.statistics.metric import metric_label
 from findna_bench.statistics.score_intervals import FEWEST
 
 __all__ = ["render_comparison_markdown", "render_comparison_screen"]

@@ -21,7 +21,8 @@ from findna_bench.leaderboard.table import (
     reference_control,
     reference_note,
 )
-from findna_bench.leaderboard.wording import LEGEND, metric_label, percent, points, row_label, short
+from findna_bench.leaderboard.wording import LEGEND, percent, points, row_label, short
+from findna_bench.statistics.metric import metric_label
 
 __all__ = ["render_markdown"]
 

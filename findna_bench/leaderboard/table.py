@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_words, flags_of, share_read
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
+from findna_bench.statistics.metric import metric_card
 
 __all__ = [
     "Entry",
@@ -164,11 +166,11 @@ def leaderboard(
 
     ``include_limited``: results computed on a part of the rows (``--limit``) are left out unless this is set. ``predictions``: reads
     the scored rows of a result (:meth:`~findna_bench.results.store.ResultStore.predictions`), which the interval of a mean over
-    several fits is computed from; without them such means have no interval, and a note says so. ``metric``: any that results hold,
-    for all tasks; None for each task's main one.
+    several fits is computed from; without them such means have no interval, and a note says so. ``metric``: one
+    for all tasks, computed from predictions where a result does not hold it; None for each task's main one.
 
     Raises:
-        UsageError: no result holds that metric.
+        UsageError: there is no such metric.
     """
     registry = registry or get_registry()
     notes: list[str] = []
@@ -180,7 +182,8 @@ def leaderboard(
         if limited:
             notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
         kept = [r for r in kept if r.limit is None]
-    kept = _with_metric(on_newest_data(without_superseded_failures(kept), notes), metric, notes)
+    kept = on_newest_data(without_superseded_failures(kept), notes)
+    kept = _with_metric(kept, metric, predictions, registry, notes)
     groups: dict[tuple[str, str, str, tuple[int, int, str]], list[Result]] = {}
     for r in kept:
         groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
@@ -236,19 +239,43 @@ def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
     return kept
 
 
-def _with_metric(results: Sequence[Result], metric: str | None, notes: list[str]) -> list[Result]:
-    """Failures, and the successes that hold the metric."""
-    good = [r for r in results if r.status == "success"]
-    names = sorted({name for r in good for name in r.metrics.all})
-    if metric is None or not good:
+def _with_metric(
+    results: Sequence[Result], metric: str | None, predictions: Read | None, registry: Registry, notes: list[str]
+) -> list[Result]:
+    """Failures, and the successes with the metric: as stored, else computed from their predictions.
+
+    Raises:
+        UsageError: no plugin registers such a metric, and no result holds it.
+    """
+    if metric is None:
         return list(results)
-    if metric not in names:
-        raise UsageError(f"--metric {metric!r}: the results hold {', '.join(names)}")
-    without = [r for r in good if metric not in r.metrics.all]
-    if without:
-        tasks = ", ".join(sorted({r.task_name for r in without}))
-        notes.append(f"{len(without)} results that hold no {metric} are left out, of {tasks}")
-    return [r for r in results if r.status != "success" or metric in r.metrics.all]
+    if not any(metric in r.metrics.all for r in results):
+        metric_card(metric, registry)
+    kept, reasons = [], Counter[str]()
+    for r in results:
+        try:
+            held = r.status != "success" or metric in r.metrics.all
+            kept.append(r if held else _computed(r, metric, predictions))
+        except (OutputError, UsageError) as error:
+            reasons[str(error)] += 1
+    if reasons and not any(r.status == "success" for r in kept):
+        raise UsageError(next(iter(reasons)))
+    notes += [f"{n} results without {metric} are left out: {reason}" for reason, n in reasons.items()]
+    return kept
+
+
+def _computed(r: Result, metric: str, predictions: Read | None) -> Result:
+    """A result with one more metric."""
+    from findna_bench.statistics.classification import compute_metrics
+    from findna_bench.statistics.score_intervals import confidence_intervals
+
+    if predictions is None:
+        raise OutputError("their predictions are not at hand")
+    rows, classes = predictions(r), r.task.labels
+    values = compute_metrics(rows.labels, rows.scores, [metric], classes=classes)
+    intervals = confidence_intervals(rows.labels, rows.scores, rows.groups, [metric], classes=classes)
+    more = {"all": r.metrics.all | values, "intervals": r.metrics.intervals | intervals}
+    return r.model_copy(update={"metrics": r.metrics.model_copy(update=more)})
 
 
 def _environment_line(environment: Mapping[str, Any]) -> str:
@@ -458,7 +485,7 @@ class _Scoring:
         main = r.metrics.main
         if self.metric in (None, main.name):
             return main.name, main.higher_is_better
-        return str(self.metric), True
+        return str(self.metric), metric_card(str(self.metric)).higher_is_better
 
     def value(self, r: Result) -> float | None:
         """The number that is shown; None where it is undefined."""
@@ -474,13 +501,13 @@ class _Scoring:
         try:
             if self.predictions is None:
                 raise OutputError("nothing says where")
-            return _over_fits([self.predictions(r) for r in fits], name)
+            return _over_fits([self.predictions(r) for r in fits], name, tuple(fits[0].task.labels))
         except OutputError:
             self.unread.append(f"{fits[0].model.name} on {fits[0].task_name}")
             return None
 
 
-def _over_fits(fits: Sequence[ScoredRows], metric: str) -> tuple[float, float] | None:
+def _over_fits(fits: Sequence[ScoredRows], metric: str, classes: tuple[str, ...]) -> tuple[float, float] | None:
     """Raises OutputError where the fits' rows are not the same ones."""
     from findna_bench.statistics.paired_tests import Predictions, estimate
 
@@ -488,7 +515,8 @@ def _over_fits(fits: Sequence[ScoredRows], metric: str) -> tuple[float, float] |
     if any(not np.array_equal(rows.ids, first.ids) or not np.array_equal(rows.labels, first.labels) for rows in fits):
         raise OutputError("the fits were scored on different rows")
     groups = next((rows.groups for rows in fits if rows.groups is not None), None)
-    found = estimate(Predictions(first.labels, tuple(rows.scores for rows in fits), groups), metric)
+    scores = tuple(rows.scores for rows in fits)
+    found = estimate(Predictions(first.labels, scores, groups, classes=classes), metric)
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 

@@ -10,22 +10,11 @@ __all__ = [
     "LEGEND",
     "fits",
     "format_entry",
-    "metric_label",
     "percent",
     "points",
     "row_label",
     "short",
 ]
-
-_METRICS = {
-    "accuracy": "accuracy %",
-    "balanced_accuracy": "balanced accuracy %",
-    "f1_macro": "macro F1 %",
-    "f1_micro": "micro F1 %",
-    "mcc": "MCC x100",
-    "auroc": "AUROC %",
-    "auprc": "AUPRC %",
-}
 
 LEGEND = (
     "Values are percent. A value is the mean over n fits; ± is the standard deviation over seeds (ddof 1) and is absent where "
@@ -35,11 +24,6 @@ LEGEND = (
     "**Bold** is the best of a column, <u>underlined</u> the runner-up, controls included; a difference inside the "
     "intervals is no evidence of an order: `findna-bench compare` tests one."
 )
-
-
-def metric_label(name: str) -> str:
-    """How a heading names a metric: values are shown times 100."""
-    return _METRICS.get(name, f"{name} x100")
 
 
 def short(name: str) -> str:

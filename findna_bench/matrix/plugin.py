@@ -1,8 +1,9 @@
-"""What the harness itself registers, through the same entry-point group as everybody: the executors that need no package."""
+"""What the harness itself registers, through the same entry-point group as everybody: metrics, and
+executors that need no package."""
 
 from __future__ import annotations
 
-from findna_bench.cards import ExecutorCard, hookimpl
+from findna_bench.cards import ExecutorCard, MetricCard, hookimpl
 
 
 @hookimpl
@@ -17,5 +18,89 @@ def findna_bench_executors() -> list[ExecutorCard]:
             name="process",
             factory="findna_bench.matrix.executors:process",
             summary="each model in a child process, so that a crash or a hang fails one model x task only",
+        ),
+    ]
+
+
+_CLASSIFICATION = "findna_bench.statistics.classification"
+
+
+@hookimpl
+def findna_bench_metrics() -> list[MetricCard]:
+    return [
+        MetricCard(name="accuracy", factory=f"{_CLASSIFICATION}:Accuracy", summary="share of correct rows"),
+        MetricCard(
+            name="balanced_accuracy",
+            factory=f"{_CLASSIFICATION}:BalancedAccuracy",
+            summary="mean recall over the classes present",
+        ),
+        MetricCard(
+            name="f1_macro",
+            label="macro F1 %",
+            factory=f"{_CLASSIFICATION}:F1Macro",
+            summary="mean F1 over the classes present",
+        ),
+        MetricCard(
+            name="f1_micro",
+            label="micro F1 %",
+            factory=f"{_CLASSIFICATION}:Accuracy",
+            summary="F1 of all rows together; with one label per row, the accuracy",
+        ),
+        MetricCard(
+            name="mcc",
+            label="MCC x100",
+            factory=f"{_CLASSIFICATION}:MCC",
+            summary="Matthews' correlation coefficient, for several classes R_K",
+            reference="Gorodkin 2004",
+        ),
+        MetricCard(
+            name="auroc",
+            label="AUROC %",
+            factory=f"{_CLASSIFICATION}:AUROC",
+            summary="area under the ROC curve; for several classes the mean of one against the rest",
+        ),
+        MetricCard(
+            name="auprc",
+            label="AUPRC %",
+            factory=f"{_CLASSIFICATION}:AUPRC",
+            summary="average precision; for several classes the mean of one against the rest",
+        ),
+        MetricCard(
+            name="log_loss",
+            label="log loss x100",
+            factory=f"{_CLASSIFICATION}:LogLoss",
+            summary="mean cross-entropy in nats",
+            higher_is_better=False,
+        ),
+        MetricCard(
+            name="brier_score",
+            label="Brier score x100",
+            factory=f"{_CLASSIFICATION}:BrierScore",
+            summary="mean squared error of the probabilities",
+            reference="Brier 1950",
+            higher_is_better=False,
+        ),
+        MetricCard(
+            name="expected_calibration_error",
+            label="calibration error %",
+            factory=f"{_CLASSIFICATION}:ExpectedCalibrationError",
+            summary="mean gap between confidence and accuracy over 15 bins of confidence",
+            reference="Guo et al. 2017",
+            higher_is_better=False,
+        ),
+        MetricCard(
+            name="precision",
+            factory=f"{_CLASSIFICATION}:Precision",
+            summary="precision:CLASS, of the rows predicted as CLASS the share that is of it",
+            per_class=True,
+        ),
+        MetricCard(
+            name="recall",
+            factory=f"{_CLASSIFICATION}:Recall",
+            summary="recall:CLASS, of the rows of CLASS the share that is predicted as it",
+            per_class=True,
+        ),
+        MetricCard(
+            name="f1", label="F1 %", factory=f"{_CLASSIFICATION}:F1", summary="f1:CLASS, F1 of CLASS", per_class=True
         ),
     ]

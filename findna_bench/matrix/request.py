@@ -19,6 +19,7 @@ from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.protocols.settings import PROBE_PRESETS, FineTuning, Preset, at_one_rate, resolve_preset
 from findna_bench.registry import Registry
 from findna_bench.requests.run_request import RunRequest
+from findna_bench.statistics.metric import metric_card
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -253,13 +254,21 @@ def _model_settings(request: RunRequest, spec: ModelSpec) -> dict[str, Any]:
 
 
 def _task_settings(task: TaskRef) -> dict[str, Any]:
-    """What was asked for as the task, as far as it is known without opening it; no path of the user's, a card as its digest."""
+    """What was asked for as the task, as far as it is known without opening it; no path of the user's, a card as its digest.
+
+    Raises:
+        UsageError: no plugin registers its metric.
+    """
     card = task.card
+    try:
+        higher = metric_card(card.metric).higher_is_better if card else None
+    except UsageError as error:
+        raise UsageError(f"task {task.name}: {error}") from error
     return {
         "name": task.name,
         "labels": stable_hash(list(card.labels)) if card else None,
         "metric": card.metric if card else None,
-        "higher_is_better": card.higher_is_better if card else None,
+        "higher_is_better": higher,
         "published_counts": stable_hash(card.counts) if card else None,
         "card": task_card_digest(card) if card else None,
         "path": _path_digest(task.path),

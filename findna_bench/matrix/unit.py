@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from findna_bench.cards import TaskCard
 from findna_bench.data.audit.pretraining import pretraining_overlap
 from findna_bench.data.catalog import data_root, task_status
 from findna_bench.data.splits import related_by, row_groups
@@ -55,6 +56,7 @@ from findna_bench.results.environment import environment
 from findna_bench.results.flags import following_flags
 from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.classification import compute_metrics
+from findna_bench.statistics.metric import metric_card, metric_names
 from findna_bench.statistics.score_intervals import confidence_intervals
 from findna_bench.targets.learning import not_learned
 
@@ -122,7 +124,7 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         data_digest=task.data_digest,
         split=request.split,
         metric=card.metric,
-        higher_is_better=card.higher_is_better,
+        higher_is_better=metric_card(card.metric, registry).higher_is_better,
     )
     varies = _varies(request, unit, task, model, preset)
     cells = unit.cells if varies else unit.cells[:1]
@@ -315,7 +317,7 @@ def _outcome(
 ) -> Outcome:
     card = facts.task.card
     scored = ScoredRows(test.ids, test.labels, scores, groups)
-    main = schema.MainMetric(name=card.metric, higher_is_better=card.higher_is_better)
+    main = _main_metric(card)
     rows = fit.rows or next(s for s in pool.splits if s.seed == cell.seed)
     settings = _settings(request, facts.preset) | {
         "seed_varies": list(facts.varies),
@@ -336,7 +338,7 @@ def _outcome(
         n_effective_seeds=len(facts.cells),
         protocol=schema.Protocol(name=request.protocol, settings=settings),
         batch=model.batch(),
-        metrics=metrics_of(scored, main, related_by(test)),
+        metrics=metrics_of(scored, main, related_by(test), facts.task.label_names),
         validation={"metrics": dict(fit.validation), "selected": dict(fit.selected), "warnings": warnings},
         coverage=model.coverage(pool.table, test, fit.max_length),
         timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=predict_s),
@@ -348,18 +350,27 @@ def _outcome(
     return Outcome(result, scored, fit.discard)
 
 
-def metrics_of(rows: ScoredRows, main: schema.MainMetric, groups_by: str | None) -> schema.Metrics:
+def metrics_of(
+    rows: ScoredRows, main: schema.MainMetric, groups_by: str | None, classes: Sequence[str]
+) -> schema.Metrics:
     """All metrics and intervals of scored rows: what a result says follows from its predictions by this alone."""
-    values = compute_metrics(rows.labels, rows.scores)
+    names = tuple(dict.fromkeys((*metric_names("classes"), main.name)))
+    values = compute_metrics(rows.labels, rows.scores, names, classes=classes)
     n_groups = len(rows.labels) if rows.groups is None else len(np.unique(rows.groups))
     return schema.Metrics(
-        main=main.model_copy(update={"value": values.get(main.name)}),
+        main=main.model_copy(update={"value": values[main.name]}),
         all=values,
-        intervals=confidence_intervals(rows.labels, rows.scores, rows.groups),
+        intervals=confidence_intervals(rows.labels, rows.scores, rows.groups, names, classes=classes),
         interval_unit="rows" if n_groups == len(rows.labels) else "groups",
         n_groups=n_groups,
         groups_by=groups_by,
     )
+
+
+def _main_metric(card: TaskCard | None) -> schema.MainMetric:
+    """Of a task; one that could not even be opened is taken for what files are scored by."""
+    name = card.metric if card is not None else "accuracy"
+    return schema.MainMetric(name=name, higher_is_better=metric_card(name).higher_is_better)
 
 
 def _unlearned(model: LiveModel, fit: fitting.Fitted) -> str | None:
@@ -433,9 +444,7 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
         dtype=model.dtype,
         threads=model.threads,
         protocol=schema.Protocol(name=request.protocol, settings=_settings(request, facts.preset)),
-        metrics=schema.Metrics(
-            main=schema.MainMetric(name=task.card.metric, higher_is_better=task.card.higher_is_better)
-        ),
+        metrics=schema.Metrics(main=_main_metric(task.card)),
         environment=environment()
         | {"device": model.device_type, "gpu": _gpu(model.device_type), "threads": request.threads},
         created=_now(),
@@ -454,8 +463,6 @@ def unfinished(
 ) -> list[schema.Result]:
     """Results for cells that did not come to a number: ``error``, ``oom`` or ``skipped`` with the reason."""
     card, task = unit.model.card, unit.task.card
-    metric = task.metric if task else "accuracy"
-    higher = task.higher_is_better if task else True
     kind = type(error).__name__ if isinstance(error, BaseException) else status
     message = without_home((str(error) or kind) if isinstance(error, BaseException) else error)
     traceback = without_home(traceback) if traceback else traceback
@@ -492,7 +499,7 @@ def unfinished(
                 settings=({} if request.search is None else {"search": request.search})
                 | _few_shot_settings(request, unit),
             ),
-            metrics=schema.Metrics(main=schema.MainMetric(name=metric, higher_is_better=higher)),
+            metrics=schema.Metrics(main=_main_metric(task)),
             environment=environment(),
             created=_now(),
             hashed=schema.Hashed(request=dict(unit.asked)),

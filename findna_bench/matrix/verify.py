@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.cards import METRICS
 from findna_bench.errors import BenchError, OutputError, UsageError
 from findna_bench.files import sha256_file
 from findna_bench.matrix.agreement import disagreements, wrong_flags
@@ -203,7 +202,7 @@ class _Examiner:
         else:
             self._done["intervals"] += 1
             try:
-                again = metrics_of(rows, stored.main, stored.groups_by)
+                again = metrics_of(rows, stored.main, stored.groups_by, result.task.labels)
             except (BenchError, ValueError) as error:
                 yield f"its metrics cannot be computed from its predictions ({error})"
                 return
@@ -230,7 +229,7 @@ class _Examiner:
 
 def _differing_metrics(stored: Metrics, again: Metrics) -> Iterator[str]:
     if stored.all.keys() != again.all.keys() or stored.intervals.keys() != again.intervals.keys():
-        yield f"its metrics and intervals are not those of {', '.join(METRICS)}"
+        yield f"its metrics and intervals are not those of {', '.join(again.all)}"
     for name, new in again.all.items():
         if not _close((stored.all.get(name),), (new,), _METRIC_TOLERANCE):
             yield f"{name} is stored as {stored.all.get(name)}, its predictions give {new}"

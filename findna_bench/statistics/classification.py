@@ -1,7 +1,8 @@
-"""All classification metrics of a result, from labels and class scores, and how each depends on the weight of every row.
+"""Classification metrics: from class labels and scores, with the derivative by the weight of every row.
 
-Everything is a fraction: accuracy, balanced_accuracy, f1_macro, f1_micro, auroc and auprc in [0, 1], mcc in [-1, 1]. The values are
-scikit-learn's (1.4 and later) where those are defined:
+Everything is a fraction but log loss: accuracy, balanced_accuracy, f1_macro, f1_micro, auroc, auprc, brier_score (two classes) and
+expected_calibration_error in [0, 1], mcc in [-1, 1], brier_score of more classes in [0, 2]. The values are scikit-learn's (1.4 and
+later, Brier's 1.7) where those are defined:
 
 * accuracy, f1_micro: share of correct rows (the same number when every row has one label and one prediction).
 * balanced_accuracy: mean recall over the classes present among the labels.
@@ -9,8 +10,13 @@ scikit-learn's (1.4 and later) where those are defined:
 * mcc: Matthews' coefficient, for several classes R_K (Gorodkin 2004); 0 for a constant prediction, undefined for constant labels.
 * auroc: binary, or the plain mean of one class against the rest; undefined unless every class is present and one is missing per row.
 * auprc: average precision (step-wise, no interpolation), binary or the plain mean of one class against the rest.
+* log_loss: mean of -log p of the true class, p clipped to 2.2e-16.
+* brier_score: mean squared error of p of the second class; for several classes the sum over classes.
+* expected_calibration_error: mean absolute gap between confidence and accuracy over 15 equal bins of confidence (Guo et al. 2017).
+* precision, recall, f1 of one class; undefined where it is neither present nor predicted.
 
-The prediction is the class of the highest score, the first one among equals.
+The last seven of these read probabilities: where scores are none (a row does not sum to 1), log loss, Brier score and calibration
+error are undefined. The prediction is the class of the highest score, the first one among equals.
 
 Every metric is computed from counts per class and from one ranking per class, one after the other, so that time grows with rows
 times classes and memory with rows plus classes.
@@ -18,15 +24,36 @@ times classes and memory with rows plus classes.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from findna_bench.cards import METRICS
 from findna_bench.errors import ModelError
+from findna_bench.statistics.metric import Linearised, Metric, Sample, evaluate, make_metric, metric_names
 
-__all__ = ["Linearised", "check_scores", "compute_metrics", "linearise", "predictions"]
+__all__ = [
+    "AUPRC",
+    "AUROC",
+    "F1",
+    "MCC",
+    "Accuracy",
+    "BalancedAccuracy",
+    "BrierScore",
+    "ExpectedCalibrationError",
+    "F1Macro",
+    "LogLoss",
+    "Precision",
+    "Recall",
+    "check_scores",
+    "compute_metrics",
+    "predictions",
+]
+
+_CALIBRATION_BINS = 15
+_LEAST = float(np.finfo(np.float64).eps)
 
 
 def predictions(scores: np.ndarray) -> np.ndarray:
@@ -56,54 +83,232 @@ def check_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
     return labels, scores
 
 
-def compute_metrics(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
-    """Every metric of :data:`findna_bench.cards.METRICS`; None where one is undefined.
+def compute_metrics(
+    labels: np.ndarray, scores: np.ndarray, metrics: Sequence[str] | None = None, *, classes: Sequence[str] = ()
+) -> dict[str, float | None]:
+    """Metrics by name; None where one is undefined.
 
-    labels: (n,) int in 0..C-1. scores: (n, C) probabilities, or anything that grows with them.
+    Args:
+        labels: (n,) int in 0..C-1.
+        scores: (n, C) probabilities, or anything that grows with them.
+        metrics: names; None = every metric of classes that the harness has, but for those about one class.
+        classes: their names, for metrics about one of them (``recall:enhancer``).
 
     Raises:
         ValueError: shapes do not fit, or a label lies outside 0..C-1.
         ModelError: a score is not a finite number.
+        UsageError: there is no such metric.
+
+    Example:
+        >>> compute_metrics(np.array([0, 1]), np.array([[0.8, 0.2], [0.4, 0.6]]))["accuracy"]
+        1.0
     """
-    values = linearise(labels, scores, slopes=False)
-    return {name: None if np.isnan(found.value) else found.value for name, found in values.items()}
+    sample = Sample(*check_scores(labels, scores))
+    names = metric_names("classes") if metrics is None else metrics
+    values = {name: evaluate(make_metric(name, classes), sample, slopes=False).value for name in names}
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-@dataclass(frozen=True)
-class Linearised:
-    """A metric's value, and its derivative with respect to the weight of every row.
+class _ClassMetric(Metric):
+    """A metric that knows its derivatives."""
 
-    value: NaN where it is undefined. slope: (n,), the influence of each row divided by the sum of weights; None where it was not
-    asked for, or the value is undefined.
+    def compute(self, truth: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> float:
+        return self.linearise(Sample(*check_scores(truth, outputs), weights), slopes=False).value
+
+    @abstractmethod
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised: ...
+
+
+class Accuracy(_ClassMetric):
+    """Share of correct rows."""
+
+    prior_rows = 0.5
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        return sample.shared(_Counts.of_sample).accuracy(slopes)
+
+
+class BalancedAccuracy(_ClassMetric):
+    """Mean recall over the classes present among the labels."""
+
+    support = "classes"
+    prior_rows = 1.0
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        return sample.shared(_Counts.of_sample).balanced_accuracy(slopes)
+
+
+class F1Macro(_ClassMetric):
+    """Mean F1 over the classes present among labels or predictions."""
+
+    support = "classes"
+    prior_rows = 0.5
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        return sample.shared(_Counts.of_sample).f1_macro(slopes)
+
+
+class MCC(_ClassMetric):
+    """Matthews' correlation coefficient; for several classes R_K (Gorodkin 2004)."""
+
+    bounds = (-1.0, 1.0)
+    support = "minority"
+    prior_rows = 0.5
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        return sample.shared(_Counts.of_sample).mcc(slopes)
+
+
+class AUROC(_ClassMetric):
+    """Area under the ROC curve: binary, or the mean of one class against the rest."""
+
+    support = "classes"
+    prior_rows = 0.05
+    """Fewer than elsewhere: a wrong one is last of all rows."""
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        return sample.shared(_ranked_slopes if slopes else _ranked_values)[0]
+
+
+class AUPRC(_ClassMetric):
+    """Average precision: binary, or the mean of one class against the rest."""
+
+    support = "classes"
+    prior_rows = 0.05
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        return sample.shared(_ranked_slopes if slopes else _ranked_values)[1]
+
+
+class _OfProbabilities(_ClassMetric):
+    """A metric of probabilities; undefined where scores are none."""
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        if not sample.shared(_are_probabilities):
+            return Linearised(float("nan"), None)
+        return self.of_probabilities(sample, slopes)
+
+    @abstractmethod
+    def of_probabilities(self, sample: Sample, slopes: bool) -> Linearised: ...
+
+
+class LogLoss(_OfProbabilities):
+    """Mean cross-entropy, in nats."""
+
+    bounds = (0.0, float("inf"))
+
+    def of_probabilities(self, sample: Sample, slopes: bool) -> Linearised:
+        own = sample.outputs[np.arange(len(sample)), sample.truth]
+        return _mean(-np.log(np.clip(own, _LEAST, 1.0)), sample.weights, slopes)
+
+
+class BrierScore(_OfProbabilities):
+    """Mean squared error of the probabilities."""
+
+    bounds = (0.0, 2.0)
+
+    def of_probabilities(self, sample: Sample, slopes: bool) -> Linearised:
+        if sample.outputs.shape[1] == 2:
+            return _mean((sample.outputs[:, 1] - sample.truth) ** 2, sample.weights, slopes)
+        own = sample.outputs[np.arange(len(sample)), sample.truth]
+        return _mean((sample.outputs**2).sum(axis=1) - 2 * own + 1, sample.weights, slopes)
+
+
+class ExpectedCalibrationError(_OfProbabilities):
+    """Gap between confidence and accuracy over equal bins of confidence."""
+
+    def of_probabilities(self, sample: Sample, slopes: bool) -> Linearised:
+        predicted = predictions(sample.outputs)
+        confidence = sample.outputs.max(axis=1)
+        bins = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(np.int64) - 1, 0, _CALIBRATION_BINS - 1)
+        gap = (predicted == sample.truth) - confidence
+        of_bin = np.bincount(bins, sample.weights * gap, minlength=_CALIBRATION_BINS)
+        total = sample.weights.sum()
+        value = float(np.abs(of_bin).sum() / total)
+        return Linearised(value, (np.sign(of_bin)[bins] * gap - value) / total if slopes else None)
+
+
+class _OfOneClass(_ClassMetric):
+    """A share of the rows that one class has to do with.
+
+    Args:
+        of_class: its number.
     """
 
-    value: float
-    slope: np.ndarray | None
+    support = "counted"
+    prior_rows = 0.5
+    of_label: ClassVar[float]
+    of_prediction: ClassVar[float]
+    """What a row that has the class as its label, or as its prediction, counts in the denominator."""
+
+    def __init__(self, of_class: int) -> None:
+        self.of_class = of_class
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        counts = sample.shared(_Counts.of_sample)
+        actual, given = counts.label == self.of_class, counts.predicted == self.of_class
+        counted = self.of_label * actual + self.of_prediction * given
+        total = float((sample.weights * counted).sum())
+        if total == 0:
+            return Linearised(float("nan"), None)
+        hits = (actual & given).astype(np.float64)
+        value = float((sample.weights * hits).sum() / total)
+        return Linearised(value, (hits - value * counted) / total if slopes else None)
 
 
-def linearise(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    weights: np.ndarray | None = None,
-    metrics: Sequence[str] = METRICS,
-    *,
-    slopes: bool = True,
-) -> dict[str, Linearised]:
-    """Metrics of weighted rows with their derivatives.
+class Precision(_OfOneClass):
+    """Share of the rows predicted as a class that are of it."""
 
-    labels, scores: as in :func:`compute_metrics`. weights: (n,), none negative; by default 1.
+    of_label, of_prediction = 0.0, 1.0
 
-    Raises:
-        ValueError, ModelError: see :func:`compute_metrics`.
-    """
-    labels, scores = check_scores(labels, scores)
-    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=np.float64)
-    found: dict[str, Linearised] = {}
-    if set(metrics) - {"auroc", "auprc"}:
-        found |= _Counts.of(labels, predictions(scores), weights, scores.shape[1]).metrics(metrics, slopes)
-    if {"auroc", "auprc"} & set(metrics):
-        found |= _ranked(labels, scores, weights, slopes)
-    return {name: found[name] for name in metrics}
+
+class Recall(_OfOneClass):
+    """Share of the rows of a class that are predicted as it."""
+
+    of_label, of_prediction = 1.0, 0.0
+
+
+class F1(_OfOneClass):
+    """Harmonic mean of precision and recall of a class."""
+
+    of_label, of_prediction = 0.5, 0.5
+
+
+def _mean(of_row: np.ndarray, weights: np.ndarray, slopes: bool) -> Linearised:
+    total = weights.sum()
+    value = float(np.dot(weights, of_row) / total)
+    return Linearised(value, (of_row - value) / total if slopes else None)
+
+
+def _are_probabilities(sample: Sample) -> bool:
+    return bool(sample.outputs.min() >= 0 and np.abs(sample.outputs.sum(axis=1) - 1).max() <= 1e-6)
+
+
+def _ranked_values(sample: Sample) -> tuple[Linearised, Linearised]:
+    return _ranked(sample, False)
+
+
+def _ranked_slopes(sample: Sample) -> tuple[Linearised, Linearised]:
+    return _ranked(sample, True)
+
+
+def _ranked(sample: Sample, slopes: bool) -> tuple[Linearised, Linearised]:
+    """AUROC and average precision, from one ranking at a time."""
+    n_classes = sample.outputs.shape[1]
+    ranked = [1] if n_classes == 2 else range(n_classes)
+    values = []
+    sums = np.zeros((2, len(sample)))
+    for c in ranked:
+        ranking = _Ranking(sample.truth == c, sample.outputs[:, c], sample.weights)
+        values.append((ranking.auroc, ranking.auprc))
+        if np.isnan(ranking.auroc):
+            break  # undefined for one class is undefined for the mean
+        if slopes:
+            sums += ranking.auroc_slope(), ranking.auprc_slope()
+    auroc, auprc = np.mean(values, axis=0)
+    if not slopes or np.isnan(auroc):
+        return Linearised(float(auroc), None), Linearised(float(auprc), None)
+    return Linearised(float(auroc), sums[0] / len(ranked)), Linearised(float(auprc), sums[1] / len(ranked))
 
 
 @dataclass(frozen=True)
@@ -124,26 +329,20 @@ class _Counts:
         actual = np.bincount(label, weights, minlength=n_classes)
         return cls(label, predicted, hits, actual, np.bincount(predicted, weights, minlength=n_classes))
 
-    def metrics(self, names: Sequence[str], slopes: bool) -> dict[str, Linearised]:
-        made = {
-            "accuracy": self._accuracy,
-            "balanced_accuracy": self._balanced_accuracy,
-            "f1_macro": self._f1_macro,
-            "f1_micro": self._accuracy,
-            "mcc": self._mcc,
-        }
-        return {name: made[name](slopes) for name in names if name in made}
+    @classmethod
+    def of_sample(cls, sample: Sample) -> _Counts:
+        return cls.of(sample.truth, predictions(sample.outputs), sample.weights, sample.outputs.shape[1])
 
     @property
-    def _right(self) -> np.ndarray:
+    def right(self) -> np.ndarray:
         return (self.label == self.predicted).astype(np.float64)
 
-    def _accuracy(self, slopes: bool) -> Linearised:
+    def accuracy(self, slopes: bool) -> Linearised:
         total = self.actual.sum()
         value = self.hits.sum() / total
-        return Linearised(float(value), (self._right - value) / total if slopes else None)
+        return Linearised(float(value), (self.right - value) / total if slopes else None)
 
-    def _balanced_accuracy(self, slopes: bool) -> Linearised:
+    def balanced_accuracy(self, slopes: bool) -> Linearised:
         present = self.actual > 0
         recall = np.divide(self.hits, self.actual, out=np.full(len(present), np.nan), where=present)
         value = float(np.nanmean(recall))
@@ -151,9 +350,9 @@ class _Counts:
             return Linearised(value, None)
         inverse = np.divide(1.0, self.actual, out=np.zeros(len(present)), where=present) / present.sum()
         known = np.nan_to_num(recall)
-        return Linearised(value, (self._right - known[self.label]) * inverse[self.label])
+        return Linearised(value, (self.right - known[self.label]) * inverse[self.label])
 
-    def _f1_macro(self, slopes: bool) -> Linearised:
+    def f1_macro(self, slopes: bool) -> Linearised:
         both = self.actual + self.given
         present = both > 0
         f1 = np.divide(2 * self.hits, both, out=np.full(len(both), np.nan), where=present)
@@ -162,10 +361,10 @@ class _Counts:
             return Linearised(value, None)
         inverse = np.divide(1.0, both, out=np.zeros(len(both)), where=present) / present.sum()
         lost = np.nan_to_num(f1) * inverse
-        gained = 2 * self._right * inverse[self.label]
+        gained = 2 * self.right * inverse[self.label]
         return Linearised(value, gained - lost[self.label] - lost[self.predicted])
 
-    def _mcc(self, slopes: bool) -> Linearised:
+    def mcc(self, slopes: bool) -> Linearised:
         # R_K as the correlation of label and prediction indicator vectors (Gorodkin 2004, eq. 8).
         total, hits = self.actual.sum(), self.hits.sum()
         covariance = hits * total - (self.actual * self.given).sum()
@@ -178,31 +377,9 @@ class _Counts:
         value = float(covariance / scale)
         if not slopes:
             return Linearised(value, None)
-        shift = self._right * total + hits - self.given[self.label] - self.actual[self.predicted]
+        shift = self.right * total + hits - self.given[self.label] - self.actual[self.predicted]
         wider = (total - self.actual[self.label]) / of_labels + (total - self.given[self.predicted]) / of_predictions
         return Linearised(value, shift / scale - value * wider)
-
-
-def _ranked(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, slopes: bool) -> dict[str, Linearised]:
-    """AUROC and average precision: binary, or the mean of one class against the rest."""
-    n_classes = scores.shape[1]
-    ranked = [1] if n_classes == 2 else range(n_classes)
-    values = []
-    sums = {"auroc": np.zeros(len(labels)), "auprc": np.zeros(len(labels))}
-    for c in ranked:
-        ranking = _Ranking(labels == c, scores[:, c], weights)
-        values.append((ranking.auroc, ranking.auprc))
-        if np.isnan(ranking.auroc):
-            break  # undefined for one class is undefined for the mean
-        if slopes:
-            sums["auroc"] += ranking.auroc_slope()
-            sums["auprc"] += ranking.auprc_slope()
-    means = np.mean(values, axis=0)
-    defined = slopes and not np.isnan(means[0])
-    return {
-        name: Linearised(float(mean), sums[name] / len(ranked) if defined else None)
-        for name, mean in zip(("auroc", "auprc"), means, strict=True)
-    }
 
 
 class _Ranking:

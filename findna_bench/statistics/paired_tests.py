@@ -28,8 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from findna_bench.statistics.classification import check_scores, linearise
-from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, score_interval
+from findna_bench.statistics.classification import check_scores
+from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric
+from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, one_against_rest, score_interval
 
 __all__ = [
     "Difference",
@@ -66,6 +67,8 @@ class Predictions:
     groups: np.ndarray | None = None
     seeds: tuple[int, ...] = ()
     draws: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    """Names of the classes, for metrics that are about one of them."""
 
     def __post_init__(self) -> None:
         if self.draws and len(self.draws) != len(self.scores):
@@ -149,18 +152,18 @@ def estimate(predictions: Predictions, metric: str, *, level: float = 0.95) -> E
     Raises:
         ValueError: the metric is undefined on these rows, or there is one group only.
     """
-    design, fits = _fits({"": predictions}, metric)
-    return _estimate(design, fits[""], metric, level)
+    scored = _Scored.of({"": predictions}, metric)
+    return _estimate(scored, scored.fits[""], level)
 
 
-def _estimate(design: Design, fits: _Fits, metric: str, level: float) -> Estimate:
-    spread = fits.spread(design, metric)
+def _estimate(scored: _Scored, fits: _Fits, level: float) -> Estimate:
+    spread = fits.spread(scored.design, scored.metric)
     value = float(fits.observed.mean())
-    low, high = score_interval(metric, value, fits.mean.value, spread.views, level)
-    n_seeds = len(fits.observed)
+    low, high = score_interval(scored.metric, value, fits.mean.value, spread.views, level)
+    n_seeds, n_groups = len(fits.observed), scored.design.n_groups
     seed_sd = float(fits.observed.std(ddof=1)) if n_seeds > 1 else None
-    few = design.too_few(metric)
-    return Estimate(value, None if few else low, None if few else high, spread.se, n_seeds, design.n_groups, seed_sd)
+    few = scored.too_few(fits.mean.rows)
+    return Estimate(value, None if few else low, None if few else high, spread.se, n_seeds, n_groups, seed_sd)
 
 
 def compare(first: Predictions, second: Predictions, metric: str, *, level: float = 0.95) -> Difference:
@@ -176,8 +179,7 @@ def compare_all(
     models: Mapping[str, Predictions], metric: str, *, level: float = 0.95
 ) -> dict[tuple[str, str], Difference]:
     """Every pair of models, in the order given. ``p_value`` is not corrected; see :func:`holm`."""
-    design, fits = _fits(models, metric)
-    return _differences(models, design, fits, metric, level)
+    return _differences(models, _Scored.of(models, metric), level)
 
 
 def analyse(
@@ -188,33 +190,32 @@ def analyse(
     Raises:
         ValueError: as :func:`compare_all`.
     """
-    design, fits = _fits(models, metric)
+    scored = _Scored.of(models, metric)
     return TaskStatistics(
-        {name: _estimate(design, fits[name], metric, level) for name in models},
-        _differences(models, design, fits, metric, level),
-        _drawn(design, fits, n_draws, seed),
+        {name: _estimate(scored, scored.fits[name], level) for name in models},
+        _differences(models, scored, level),
+        _drawn(scored.design, scored.fits, n_draws, seed),
     )
 
 
-def _differences(
-    models: Mapping[str, Predictions], design: Design, fits: Mapping[str, _Fits], metric: str, level: float
-) -> dict[tuple[str, str], Difference]:
+def _differences(models: Mapping[str, Predictions], scored: _Scored, level: float) -> dict[tuple[str, str], Difference]:
     return {
-        (a, b): _difference(models[a], models[b], fits[a], fits[b], design, metric, level)
+        (a, b): _difference(models[a], models[b], scored.fits[a], scored.fits[b], scored, level)
         for a, b in itertools.combinations(models, 2)
     }
 
 
 def _difference(
-    first: Predictions, second: Predictions, a: _Fits, b: _Fits, design: Design, metric: str, level: float
+    first: Predictions, second: Predictions, a: _Fits, b: _Fits, scored: _Scored, level: float
 ) -> Difference:
+    design = scored.design
     same_fits = len(first.scores) == len(second.scores) and first.seeds == second.seeds
     if same_fits and first.draws == second.draws:
         seeds = [_seed_variance(design, a.observed - b.observed, [x - y for x, y in zip(a.rows, b.rows, strict=True)])]
     else:
         seeds = [fits.seed_variance(design) for fits in (a, b)]
     of_added = a.mean.of_added_in_difference(b.mean)
-    spread = _combine(design.variance(metric, a.mean.rows - b.mean.rows, of_added), seeds)
+    spread = _combine(design.variance(scored.metric, a.mean.rows - b.mean.rows, of_added), seeds)
     value = float(a.observed.mean() - b.observed.mean())
     half = spread.reach((1 - level) / 2)
     pairs: Iterable[tuple[np.ndarray, np.ndarray]] = ()
@@ -223,7 +224,7 @@ def _difference(
     elif 1 in (len(first.scores), len(second.scores)):
         pairs = itertools.product(first.scores, second.scores)
     views = tuple(mcnemar(first.labels, one.argmax(axis=1), other.argmax(axis=1)) for one, other in pairs)
-    if design.too_few(metric):
+    if scored.too_few(np.where(a.mean.rows != 0, a.mean.rows, b.mean.rows)):
         return Difference(value, None, None, spread.se, None, None, views)
     detectable = spread.reach(0.025) + spread.reach(0.2)
     return Difference(value, value - half, value + half, spread.se, 2 * spread.tail(abs(value)), detectable, views)
@@ -275,10 +276,19 @@ class _Fits:
     mean: Slopes
     rows: Sequence[np.ndarray]
 
+    @classmethod
+    def of(cls, values: Sequence[float], slopes: Sequence[Slopes], draws: Sequence[int]) -> _Fits:
+        """The mean over the seeds of a draw stands for the draw."""
+        of_seed = np.asarray(draws or range(len(values)))
+        members = [np.flatnonzero(of_seed == draw).tolist() for draw in dict.fromkeys(of_seed.tolist())]
+        drawn = [Slopes.mean([slopes[i] for i in each]) for each in members]
+        observed = np.array([np.mean([values[i] for i in each]) for each in members])
+        return cls(observed, Slopes.mean(drawn), [one.rows for one in drawn])
+
     def seed_variance(self, design: Design) -> _SeedVariance:
         return _seed_variance(design, self.observed, self.rows)
 
-    def spread(self, design: Design, metric: str) -> _Spread:
+    def spread(self, design: Design, metric: Metric) -> _Spread:
         rows = design.variance(metric, self.mean.rows, self.mean.of_added)
         return _combine(rows, [self.seed_variance(design)])
 
@@ -307,27 +317,44 @@ def _combine(rows: RowVariance, seeds: Sequence[_SeedVariance]) -> _Spread:
     return _Spread(RowVariance(total, 1 / inverse), rows)
 
 
-def _fits(models: Mapping[str, Predictions], metric: str) -> tuple[Design, dict[str, _Fits]]:
-    """Values and slopes of every seed of every model."""
-    some = next(iter(models.values()))
-    if any(not np.array_equal(model.labels, some.labels) for model in models.values()):
-        raise ValueError("models can be compared only on the same rows in the same order")
-    labels, first = check_scores(some.labels, some.scores[0])
-    design = Design(labels, some.groups, first.shape[1])
-    if design.n_groups < 2:
-        raise ValueError("one group of related rows says nothing about others")
-    found = {}
-    for name, model in models.items():
-        values = [linearise(labels, scores, metrics=(metric,), slopes=False)[metric].value for scores in model.scores]
-        if np.isnan(values).any():
-            raise ValueError(f"{metric} is undefined on these rows")
-        slopes = [design.slopes(np.asarray(scores, dtype=np.float64), (metric,))[metric] for scores in model.scores]
-        of_seed = np.asarray(model.draws or range(len(values)))
-        members = [np.flatnonzero(of_seed == draw) for draw in dict.fromkeys(of_seed.tolist())]
-        drawn = [Slopes.mean([slopes[i] for i in each]) for each in members]
-        observed = np.array([np.mean([values[i] for i in each]) for each in members])
-        found[name] = _Fits(observed, Slopes.mean(drawn), [one.rows for one in drawn])
-    return design, found
+@dataclass(frozen=True)
+class _Scored:
+    """Values and slopes of every seed of every model on one set of rows."""
+
+    metric: Metric
+    design: Design
+    fits: Mapping[str, _Fits]
+
+    @classmethod
+    def of(cls, models: Mapping[str, Predictions], name: str) -> _Scored:
+        some = next(iter(models.values()))
+        if any(not np.array_equal(model.labels, some.labels) for model in models.values()):
+            raise ValueError("models can be compared only on the same rows in the same order")
+        metric = made = make_metric(name, some.classes)
+        labels, first = check_scores(some.labels, some.scores[0])
+        n_classes = first.shape[1]
+        if made.of_class is not None:
+            metric, labels, _ = one_against_rest(made, labels, first)
+            n_classes = 2
+        design = Design(labels, some.groups, n_classes)
+        if design.n_groups < 2:
+            raise ValueError("one group of related rows says nothing about others")
+        found = {}
+        for model, predictions in models.items():
+            values, slopes = [], []
+            for one in predictions.scores:
+                scores = np.asarray(one, dtype=np.float64)
+                if made.of_class is not None:
+                    scores = one_against_rest(made, some.labels, scores)[2]
+                values.append(evaluate(metric, Sample(labels, scores), slopes=False).value)
+                if np.isnan(values[-1]):
+                    raise ValueError(f"{name} is undefined on these rows")
+                slopes.append(design.slopes(metric, design.with_added_data(scores)))
+            found[model] = _Fits.of(values, slopes, predictions.draws)
+        return cls(metric, design, found)
+
+    def too_few(self, rows: np.ndarray) -> bool:
+        return self.design.too_few(self.metric, rows)
 
 
 def _drawn(design: Design, fits: Mapping[str, _Fits], n_draws: int, seed: int) -> dict[str, np.ndarray]:

@@ -25,8 +25,8 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from findna_bench.cards import METRICS
-from findna_bench.statistics.classification import Linearised, check_scores, linearise
+from findna_bench.statistics.classification import check_scores
+from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric, metric_names
 
 __all__ = [
     "FEWEST",
@@ -34,59 +34,95 @@ __all__ = [
     "RowVariance",
     "Slopes",
     "confidence_intervals",
+    "one_against_rest",
     "score_interval",
 ]
 
 FEWEST = 10
-"""Groups of the rarer class that an interval needs; below, tables say "too few"."""
-_ADDED = dict.fromkeys(METRICS, 0.5) | {"balanced_accuracy": 1.0, "auroc": 0.05, "auprc": 0.05}
-"""Right units of data that are added in all, and as many wrong ones. Fewer for rankings, where a wrong one is last of all rows."""
+"""Groups of what a metric depends on that an interval needs; below, tables say "too few"."""
 
 
 def confidence_intervals(
-    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95
+    labels: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    classes: Sequence[str] = (),
+    level: float = 0.95,
 ) -> dict[str, tuple[float, float] | None]:
-    """Intervals of every metric; None where the metric is undefined, or there are too few groups of the rarer class.
+    """Intervals of metrics; None where the metric is undefined, or there are too few groups of what it depends on.
 
-    labels: (n,) int. scores: (n, C). groups: (n,) or None; rows of one group are related. What must be at least
-    :data:`FEWEST`: groups, for accuracy; groups with a row outside the largest class, for mcc; groups of the rarest class,
-    for all others (the same as for mcc where there are two classes).
+    Args:
+        labels: (n,) int.
+        scores: (n, C).
+        groups: (n,) or None; rows of one group are related. What must be at least :data:`FEWEST`: groups, for accuracy; groups with a
+            row outside the largest class, for mcc; groups of the rarest class, for other metrics of classes (the same as for mcc
+            where there are two).
+        metrics: names; None = all that are computed for every result.
+        classes: their names, for metrics that are about one.
+        level: of confidence.
 
     Raises:
         ValueError, ModelError: see :func:`findna_bench.statistics.classification.compute_metrics`.
     """
     labels, scores = check_scores(labels, scores)
-    design = Design(labels, groups, scores.shape[1])
-    values = linearise(labels, scores, slopes=False)
-    wanted = [name for name in METRICS if not np.isnan(values[name].value) and not design.too_few(name)]
-    found: dict[str, tuple[float, float] | None] = dict.fromkeys(METRICS)
-    if wanted:
-        for name, slopes in design.slopes(scores, wanted).items():
-            variance = design.variance(name, slopes.rows, slopes.of_added)
-            found[name] = score_interval(name, values[name].value, slopes.value, (variance,), level)
+    design, found = Design(labels, groups, scores.shape[1]), {}
+    samples = Sample(labels, scores), design.with_added_data(scores)
+    for name in metric_names("classes") if metrics is None else metrics:
+        metric = make_metric(name, classes)
+        found[name] = _interval(metric, design, samples, level)
     return found
 
 
+def _interval(
+    metric: Metric, design: Design, samples: tuple[Sample, _AddedData], level: float
+) -> tuple[float, float] | None:
+    sample, added = samples
+    if metric.of_class is not None:
+        metric, labels, scores = one_against_rest(metric, sample.truth, sample.outputs)
+        design = Design(labels, design.groups, 2)
+        sample, added = Sample(labels, scores), design.with_added_data(scores)
+    value = evaluate(metric, sample, slopes=False).value
+    if np.isnan(value) or design.too_few(metric):
+        return None
+    slopes = design.slopes(metric, added)
+    if design.too_few(metric, slopes.rows):
+        return None
+    variance = design.variance(metric, slopes.rows, slopes.of_added)
+    return score_interval(metric, value, slopes.value, (variance,), level)
+
+
+def one_against_rest(metric: Metric, labels: np.ndarray, scores: np.ndarray) -> tuple[Metric, np.ndarray, np.ndarray]:
+    """A metric of one class, with labels (n,) and scores (n, 2) that know this class and the rest alone."""
+    mine = scores.argmax(axis=1) == metric.of_class
+    return type(metric)(1), (labels == metric.of_class).astype(np.int64), np.stack([~mine, mine], 1).astype(np.float64)  # type: ignore[call-arg]
+
+
 def score_interval(
-    metric: str, value: float, shrunk: float, variances: Sequence[RowVariance], level: float = 0.95
+    metric: Metric, value: float, shrunk: float, variances: Sequence[RowVariance], level: float = 0.95
 ) -> tuple[float, float]:
-    """Wilson's interval around ``value`` with an effective number of rows; the widest of those that ``variances`` give.
+    """Wilson's interval around ``value`` with an effective number of rows, or Student's where no data were added; the widest of
+    those that ``variances`` give.
 
     shrunk: the value with the added data, which is never at a bound.
     """
-    floor = -1.0 if metric == "mcc" else 0.0
-    width = 1.0 - floor
-    share, inner = (value - floor) / width, (shrunk - floor) / width
-    low = high = share
+    floor, ceiling = metric.bounds
+    low = high = value
     for one in variances:
         if one.variance <= 0:
             continue
         t = -float(special.stdtrit(one.df, (1 - level) / 2))
-        reach = t * t * one.variance / width**2 / (inner * (1 - inner))  # t^2 / effective rows
-        centre = (share + reach / 2) / (1 + reach)
-        half = math.sqrt(reach * share * (1 - share) + reach * reach / 4) / (1 + reach)
+        if metric.prior_rows:
+            width = ceiling - floor
+            share, inner = (value - floor) / width, (shrunk - floor) / width
+            reach = t * t * one.variance / width**2 / (inner * (1 - inner))  # t^2 / effective rows
+            centre = floor + width * (share + reach / 2) / (1 + reach)
+            half = width * math.sqrt(reach * share * (1 - share) + reach * reach / 4) / (1 + reach)
+        else:
+            centre, half = value, t * math.sqrt(one.variance)
         low, high = min(low, centre - half), max(high, centre + half)
-    return max(floor, floor + width * low), min(1.0, floor + width * high)
+    return max(floor, low), min(ceiling, high)
 
 
 @dataclass(frozen=True)
@@ -130,6 +166,22 @@ class Slopes:
         return Slopes(float(np.mean([fit.value for fit in fits])), rows, right, wrong)
 
 
+class _AddedData:
+    """Rows with a little data added: what metrics share that add the same amount of it."""
+
+    def __init__(self, plain: Sample, labels: np.ndarray, scores: np.ndarray, present: np.ndarray) -> None:
+        self.plain, self.present = plain, present
+        self._labels, self._scores = labels, scores
+        self._samples: dict[float, Sample] = {}
+
+    def weighted(self, amount: float, added: np.ndarray) -> Sample:
+        """added: (C,) weights of the added rows, the same for one ``amount``."""
+        if amount not in self._samples:
+            weights = np.concatenate([np.ones(len(self.plain)), np.tile(added[self.present], 2)])
+            self._samples[amount] = Sample(self._labels, self._scores, weights)
+        return self._samples[amount]
+
+
 class Design:
     """The labels and groups of test rows: what all models that were scored on them have in common."""
 
@@ -145,12 +197,18 @@ class Design:
         self._largest = int(self._rows.argmax())
         self._outside = len(np.unique(self.groups[self.labels != self._largest]))
 
-    def too_few(self, metric: str) -> bool:
-        """Whether there are fewer than :data:`FEWEST` groups of what the metric depends on."""
-        if metric in ("accuracy", "f1_micro"):
-            return self.n_groups < FEWEST
-        of_what = self._outside if metric == "mcc" else int(self._groups_of_class.min())
-        return min(self.n_groups, of_what) < FEWEST
+    def too_few(self, metric: Metric, slopes: np.ndarray | None = None) -> bool:
+        """Whether there are fewer than :data:`FEWEST` groups of what the metric depends on; for one that depends on some rows only,
+        ``slopes`` (n,) say on which.
+        """
+        groups = self.n_groups
+        if metric.support == "minority":
+            groups = min(groups, self._outside)
+        elif metric.support == "classes":
+            groups = min(groups, int(self._groups_of_class.min()))
+        elif metric.support == "counted" and slopes is not None:
+            groups = len(np.unique(self.groups[slopes != 0]))
+        return groups < FEWEST
 
     # ------------------------------------------------------------------------------------------------ added data
 
@@ -159,42 +217,44 @@ class Design:
         """(C,) rows of a class in a group that has any."""
         return np.divide(self._rows, self._groups_of_class, out=np.zeros(self.n_classes), where=self._rows > 0)
 
-    def _added(self, metric: str) -> np.ndarray:
+    def _added(self, metric: Metric) -> np.ndarray:
         """(C,) weight of the right row that is added to each class; the wrong one has as much."""
-        return _ADDED[metric] / np.count_nonzero(self._rows) * self._per_group
+        return metric.prior_rows / np.count_nonzero(self._rows) * self._per_group
 
-    def slopes(self, scores: np.ndarray, metrics: Sequence[str]) -> dict[str, Slopes]:
-        """Derivatives of metrics that are defined on the rows. scores: (n, C)."""
+    def with_added_data(self, scores: np.ndarray) -> _AddedData:
+        """The rows, followed by a right and a wrong one of each class that is present. scores: (n, C)."""
         present = np.flatnonzero(self._rows)
         other = np.where(present == self._largest, self._second_largest(), self._largest)
         bottom, top = scores.min() - 1.0, scores.max() + 1.0
         extra = np.full((2 * len(present), self.n_classes), bottom)
         extra[np.arange(len(extra)), np.concatenate([present, other])] = top
-        labels, scores = np.concatenate([self.labels, present, present]), np.concatenate([scores, extra])
-        found: dict[str, Linearised] = {}
-        for amount in sorted({_ADDED[name] for name in metrics}):
-            alike = [name for name in metrics if _ADDED[name] == amount]
-            weights = np.concatenate([np.ones(len(self.labels)), np.tile(self._added(alike[0])[present], 2)])
-            found |= linearise(labels, scores, weights, alike)
-        return {name: self._split(found[name], present) for name in metrics}
+        labels = np.concatenate([self.labels, present, present])
+        plain = Sample(self.labels, scores, groups=self.groups)
+        return _AddedData(plain, labels, np.concatenate([scores, extra]), present)
+
+    def slopes(self, metric: Metric, data: _AddedData) -> Slopes:
+        """Derivatives of a metric that is defined on the rows."""
+        right, wrong = np.zeros(self.n_classes), np.zeros(self.n_classes)
+        if not metric.prior_rows:
+            plain = evaluate(metric, data.plain)
+            assert plain.slope is not None
+            return Slopes(plain.value, plain.slope, right, wrong)
+        found = evaluate(metric, data.weighted(metric.prior_rows, self._added(metric)))
+        assert found.slope is not None
+        n, k = len(self.labels), len(data.present)
+        right[data.present], wrong[data.present] = found.slope[n : n + k], found.slope[n + k :]
+        return Slopes(found.value, found.slope[:n], right, wrong)
 
     def _second_largest(self) -> int:
         rows = self._rows.copy()
         rows[self._largest] = -1
         return int(rows.argmax())
 
-    def _split(self, found: Linearised, present: np.ndarray) -> Slopes:
-        assert found.slope is not None
-        n, k = len(self.labels), len(present)
-        right, wrong = np.zeros(self.n_classes), np.zeros(self.n_classes)
-        right[present], wrong[present] = found.slope[n : n + k], found.slope[n + k :]
-        return Slopes(found.value, found.slope[:n], right, wrong)
-
     # -------------------------------------------------------------------------------------------------- variance
 
-    def variance(self, metric: str, rows: np.ndarray, of_added: np.ndarray) -> RowVariance:
+    def variance(self, metric: Metric, rows: np.ndarray, of_added: np.ndarray) -> RowVariance:
         """Of a value whose derivatives are ``rows`` (n,) and, in the mean square, ``of_added`` (C,)."""
-        strata = self._strata_of_accuracy if metric in ("accuracy", "f1_micro") else self._strata_of_classes
+        strata = self._one_stratum if metric.support == "rows" else self._strata_of_classes
         total = float((np.bincount(self.groups, rows) ** 2).sum())
         # A unit of added data is a group: its rows vary together.
         added = np.bincount(strata.of_class, 2 * self._added(metric) * self._per_group * of_added, minlength=strata.n)
@@ -214,7 +274,7 @@ class Design:
         return np.bincount(self.groups, rows)
 
     @cached_property
-    def _strata_of_accuracy(self) -> _Strata:
+    def _one_stratum(self) -> _Strata:
         return _Strata(np.zeros(len(self.labels), np.int64), self.groups, np.zeros(self.n_classes, np.int64))
 
     @cached_property

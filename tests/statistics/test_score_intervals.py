@@ -13,12 +13,15 @@ import pytest
 from scipy import special, stats
 
 import findna_bench as fb
-from findna_bench.cards import METRICS
 from findna_bench.data.importing import import_suite
 from findna_bench.results.store import ResultStore
-from findna_bench.statistics.classification import compute_metrics
+from findna_bench.statistics.classification import AUROC, compute_metrics
+from findna_bench.statistics.metric import metric_names
 from findna_bench.statistics.paired_tests import Predictions, compare
 from findna_bench.statistics.score_intervals import FEWEST, Design, confidence_intervals
+
+OF_ANY_SCORES = {"accuracy", "balanced_accuracy", "f1_macro", "f1_micro", "mcc", "auroc", "auprc"}
+"""Metrics that need no probabilities."""
 
 
 def scored(n: int, accuracy: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -44,18 +47,18 @@ def test_the_interval_of_accuracy_is_wilsons(hits: int, n: int) -> None:
 def test_the_interval_of_auroc_has_delongs_variance() -> None:
     labels, scores = scored(400, 0.75)
     design = Design(labels, None, 2)
-    slopes = design.slopes(scores, ["auroc"])["auroc"]
+    slopes = design.slopes(AUROC(), design.with_added_data(scores))
     positive, negative = scores[labels == 1, 1], scores[labels == 0, 1]
     above = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
     delong = above.mean(1).var(ddof=1) / len(positive) + above.mean(0).var(ddof=1) / len(negative)
-    assert design.variance("auroc", slopes.rows, slopes.of_added).variance == pytest.approx(delong, rel=0.005)
+    assert design.variance(AUROC(), slopes.rows, slopes.of_added).variance == pytest.approx(delong, rel=0.005)
 
 
 def test_every_metric_has_an_interval_around_its_value() -> None:
     labels, scores = scored(500, 0.7)
     values, intervals = compute_metrics(labels, scores), confidence_intervals(labels, scores)
-    assert tuple(intervals) == METRICS
-    for name in METRICS:
+    assert tuple(intervals) == metric_names("classes")
+    for name in intervals:
         value, interval = values[name], intervals[name]
         assert value is not None
         assert interval is not None
@@ -71,7 +74,7 @@ def test_copies_of_a_row_in_one_group_add_no_certainty(n_classes: int) -> None:
     single = confidence_intervals(labels, scores)
     grouped = confidence_intervals(labels[copies], scores[copies], copies)
     ungrouped = confidence_intervals(labels[copies], scores[copies])
-    for name in METRICS:
+    for name in OF_ANY_SCORES:
         low, high = single[name] or (0, 0)
         assert grouped[name] == pytest.approx((low, high), abs=1e-9), name
         narrow = ungrouped[name]
@@ -94,9 +97,9 @@ def test_an_interval_needs_ten_groups_of_the_rarer_class() -> None:
         intervals = confidence_intervals(labels, np.stack([1 - positive, positive], 1), groups)
         return {name for name, interval in intervals.items() if interval is not None}
 
-    assert found(FEWEST) == set(METRICS)
+    assert found(FEWEST) == OF_ANY_SCORES
     assert found(FEWEST - 1) == {"accuracy", "f1_micro"}
-    assert found(20, np.minimum(np.arange(200) // 2, 50)) == set(METRICS)  # 20 rows in 10 groups
+    assert found(20, np.minimum(np.arange(200) // 2, 50)) == OF_ANY_SCORES  # 20 rows in 10 groups
     assert found(18, np.minimum(np.arange(200) // 2, 50)) == {"accuracy", "f1_micro"}
     # Macro means need ten groups of every class; mcc, which weighs classes by their rows, ten outside the largest.
     labels = np.concatenate([np.zeros(100, int), np.ones(100, int), np.full(5, 2)])
@@ -104,7 +107,8 @@ def test_an_interval_needs_ten_groups_of_the_rarer_class() -> None:
     named = {name for name, interval in confidence_intervals(labels, scores).items() if interval is not None}
     assert named == {"accuracy", "f1_micro", "mcc"}
     # A split of one class says nothing of the other, though some metrics are defined on it.
-    assert found(0) == {"accuracy", "f1_micro"}
+    of_rows = {"accuracy", "f1_micro", "log_loss", "brier_score", "expected_calibration_error"}
+    assert found(0) == of_rows
 
 
 def test_a_perfect_score_is_not_a_certain_one() -> None:
