@@ -351,7 +351,7 @@ def _outcome(
 
 
 def metrics_of(
-    rows: ScoredRows, main: schema.MainMetric, groups_by: str | None, classes: Sequence[str]
+    rows: ScoredRows, main: schema.MainMetric, groups_by: str | None, classes: Sequence[str] = ()
 ) -> schema.Metrics:
     """All metrics and intervals of scored rows: what a result says follows from its predictions by this alone."""
     names = tuple(dict.fromkeys((*metric_names("classes"), main.name)))

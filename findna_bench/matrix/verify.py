@@ -228,12 +228,17 @@ class _Examiner:
 
 
 def _differing_metrics(stored: Metrics, again: Metrics) -> Iterator[str]:
-    if stored.all.keys() != again.all.keys() or stored.intervals.keys() != again.intervals.keys():
-        yield f"its metrics and intervals are not those of {', '.join(again.all)}"
-    for name, new in again.all.items():
+    names = [name for name in again.all if name in stored.all]  # a version with more metrics makes no result wrong
+    if unknown := sorted((stored.all.keys() | stored.intervals.keys()) - again.all.keys()):
+        yield f"it holds a metric {unknown[0]!r} that its predictions do not give; there are {', '.join(again.all)}"
+    if stored.all.keys() != stored.intervals.keys() or stored.main.name not in stored.all:
+        yield "its metrics, its intervals and its main metric do not have the same names"
+    for name in names:
+        new = again.all[name]
         if not _close((stored.all.get(name),), (new,), _METRIC_TOLERANCE):
             yield f"{name} is stored as {stored.all.get(name)}, its predictions give {new}"
-    for name, interval in again.intervals.items():
+    for name in names:
+        interval = again.intervals[name]
         own = stored.intervals.get(name)
         if not _close(own or (None, None), interval or (None, None), _INTERVAL_TOLERANCE):
             yield f"the interval of {name} is stored as {_shown(own)}, its predictions give {_shown(interval)}"

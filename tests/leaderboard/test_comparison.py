@@ -21,6 +21,7 @@ from findna_bench.data.task import open_task
 from findna_bench.errors import OutputError, UsageError
 from findna_bench.leaderboard.comparison import Comparison, compare_models
 from findna_bench.leaderboard.comparison_pages import render_comparison_markdown, render_comparison_screen
+from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
@@ -58,6 +59,7 @@ class Toy:
 @pytest.fixture
 def registry() -> Registry:
     registry = Registry()
+    registry.add(core, Plugin("core", "findna_bench.matrix.plugin", "findna-bench", "0"))
     registry.add(Toy(), Plugin("toy", "toy", "toy", "1"))
     return registry
 

@@ -23,6 +23,7 @@ from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
 from findna_bench.leaderboard.screen import render_screen
 from findna_bench.leaderboard.table import Leaderboard, Row, leaderboard, reference_control
+from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
@@ -57,6 +58,7 @@ class Toy:
 @pytest.fixture
 def registry() -> Registry:
     registry = Registry()
+    registry.add(core, Plugin("core", "findna_bench.matrix.plugin", "findna-bench", "0"))
     registry.add(Toy(), Plugin("toy", "toy", "toy", "1"))
     return registry
 

@@ -9,6 +9,7 @@ import pytest
 
 from findna_bench.cards import ModelCard, PresetCard, PublishedFineTuning
 from findna_bench.errors import ConfigError, UnknownNameError, UnsupportedError
+from findna_bench.matrix import plugin as core
 from findna_bench.protocols.settings import (
     FINETUNE_PRESETS,
     GENERIC,
@@ -53,6 +54,7 @@ def test_the_papers_tables() -> None:
 
 def registry_with(*cards: PresetCard) -> Registry:
     registry = Registry()
+    registry.add(core, Plugin("core", "findna_bench.matrix.plugin", "findna-bench", "0"))
     registry.plugins.append(Plugin("mine", "mine", "mine", "1"))
     registry._entries["presets"] += [Entry(card, "mine", "1", "mine") for card in cards]
     return registry
