@@ -382,7 +382,7 @@ def _rows(
                 mean_why_not=why_not,
             )
         )
-    return tuple(sorted(rows, key=lambda row: (row.control, -_rank_key(row, columns), row.model, row.config_id)))
+    return tuple(sorted(rows, key=lambda row: (row.control, *_rank_key(row, columns), row.model, row.config_id)))
 
 
 def _row_flags(entries: Mapping[str, Entry]) -> tuple[str, ...]:
@@ -584,10 +584,11 @@ def _mean(
     return statistics.fmean(value for name in wanted if (value := entries[name].value) is not None), ""
 
 
-def _rank_key(row: Row, columns: Sequence[TaskColumn]) -> float:
-    """Order of rows: mean over all columns they have, those with fewer columns after."""
-    values = [e.value for e in row.entries.values() if e.value is not None]
-    return (statistics.fmean(values) if values else 0.0) + 10.0 * len(values) / max(len(columns), 1)
+def _rank_key(row: Row, columns: Sequence[TaskColumn]) -> tuple[int, float]:
+    """Order of rows, best first: those with more columns, then by the mean over all columns they have."""
+    better_up = {column.name: column.higher_is_better for column in columns}
+    values = [e.value if better_up[name] else -e.value for name, e in row.entries.items() if e.value is not None]
+    return -len(values), -statistics.fmean(values) if values else 0.0
 
 
 def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> tuple[str, ...]:

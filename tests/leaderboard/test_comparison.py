@@ -245,7 +245,7 @@ def test_protocols_splits_and_names_must_be_clear(add: Add, tmp_path: Path, regi
             compare_models(tmp_path, wrong, protocol="probe", split="official", registry=registry)
     with pytest.raises(UsageError, match="--protocol knn"):
         compare_models(tmp_path, ["a", "b"], protocol="knn", registry=registry)
-    with pytest.raises(UsageError, match="--metric 'f1'"):
+    with pytest.raises(UsageError, match="f1:CLASS"):
         compare_models(tmp_path, ["a", "b"], metric="f1", registry=registry)
 
 

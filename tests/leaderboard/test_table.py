@@ -16,6 +16,7 @@ import pytest
 
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
+from findna_bench.errors import UsageError
 from findna_bench.leaderboard import columns
 from findna_bench.leaderboard.comparison import compare_models
 from findna_bench.leaderboard.html import render_html
@@ -402,14 +403,41 @@ def test_another_metric_than_the_main_one_is_shown_with_its_own_interval_and_con
         store.write(one)
     assert bench("--metric", "mcc", "--markdown", "page.md", "--csv", "rows.csv") == 0
     page = Path("page.md").read_text()
-    assert "1 results that hold no mcc are left out, of toy/two" in page
+    assert "1 results without mcc are left out: its predictions are missing" in page
     assert "--markdown page.md --metric mcc`" in page
     with Path("rows.csv").open(newline="") as file:
         first = next(csv.DictReader(file))
     assert (first["table"], first["model"], first["toy/one"], first["n"]) == ("toy, probe", "m", "0.6", "1")
     capsys.readouterr()
     assert bench("--metric", "mc") == 2
-    assert capsys.readouterr().err == "findna-bench: --metric 'mc': the results hold accuracy, mcc\n"
+    assert capsys.readouterr().err == "findna-bench: unknown metric 'mc'; did you mean mcc?\n"
+
+
+def test_a_metric_that_results_do_not_hold_is_computed_from_their_predictions(tmp_path: Path) -> None:
+    import findna_bench as fb
+
+    found = fb.run(["trivial", "kmer"], ["demo/species4"], seeds=1, limit=200, output_dir=tmp_path)
+    store = ResultStore(tmp_path)
+    classes = found[0].task.labels
+    (table,) = leaderboard(
+        store.load(), include_limited=True, predictions=store.predictions, metric=f"recall:{classes[2]}"
+    ).tables
+    rows = {row.model: row.entries["demo/species4"] for row in table.rows}
+    for one in found:
+        scored = store.predictions(one)
+        mine = scored.labels == 2
+        entry = rows[one.model.name]
+        assert entry.value == pytest.approx((scored.scores[mine].argmax(1) == 2).mean())
+        assert entry.low is not None
+        assert entry.high is not None
+        assert entry.low <= entry.value <= entry.high
+    (table,) = leaderboard(store.load(), include_limited=True, predictions=store.predictions, metric="log_loss").tables
+    assert not table.columns[0].higher_is_better
+    assert [row.model for row in table.rows] == ["kmer", "trivial"]
+    losses = [row.entries["demo/species4"].value for row in table.rows]
+    assert losses == sorted(losses)
+    with pytest.raises(UsageError, match="there is no class 'unicorn'; there are"):
+        leaderboard(store.load(), include_limited=True, predictions=store.predictions, metric="recall:unicorn")
 
 
 def test_the_overview_does_not_join_unlike_models_of_one_name(registry: Registry) -> None:
