@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 
+from findna_bench.audit import audit_tables
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit import audit_tables
 from findna_bench.data.table import SequenceTable
 
 BASES = np.frombuffer(b"ACGT", dtype=np.uint8)

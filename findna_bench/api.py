@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from findna_bench.data.audit.composition import composition as composition
-    from findna_bench.data.audit.intervals import largest_overlaps as largest_overlaps
-    from findna_bench.data.audit.rows import rows_from_table as rows_from_table
-    from findna_bench.data.audit.similarity import SequenceIndex as SequenceIndex
     from findna_bench.data.table import SequenceTable as SequenceTable
     from findna_bench.data.task import Task as Task
     from findna_bench.leaderboard.comparison import Comparison as Comparison
@@ -43,6 +39,10 @@ if TYPE_CHECKING:
     from findna_bench.protocols.heads import SeedSplit as SeedSplit
     from findna_bench.protocols.heads import fit_probe as fit_probe
     from findna_bench.protocols.settings import LogisticProbe as LogisticProbe
+    from findna_bench.relatedness.composition import composition as composition
+    from findna_bench.relatedness.overlaps import largest_overlaps as largest_overlaps
+    from findna_bench.relatedness.rows import rows_from_table as rows_from_table
+    from findna_bench.relatedness.similarity import SequenceIndex as SequenceIndex
     from findna_bench.results.schema import Result as Result
     from findna_bench.statistics.classification import compute_metrics as compute_metrics
     from findna_bench.statistics.metric import Metric as Metric
@@ -85,10 +85,10 @@ _HOME = {
     "Metric": "findna_bench.statistics.metric",
     "compute_metrics": "findna_bench.statistics.classification",
     # what controls look at
-    "SequenceIndex": "findna_bench.data.audit.similarity",
-    "composition": "findna_bench.data.audit.composition",
-    "largest_overlaps": "findna_bench.data.audit.intervals",
-    "rows_from_table": "findna_bench.data.audit.rows",
+    "SequenceIndex": "findna_bench.relatedness.similarity",
+    "composition": "findna_bench.relatedness.composition",
+    "largest_overlaps": "findna_bench.relatedness.overlaps",
+    "rows_from_table": "findna_bench.relatedness.rows",
     "SeedSplit": "findna_bench.protocols.heads",
     "fit_probe": "findna_bench.protocols.heads",
     "LogisticProbe": "findna_bench.protocols.settings",
@@ -420,7 +420,7 @@ def profile(models: str | Sequence[str] = (), task: str = "mtcdna-1024", **optio
 
 def audit(task: str | PathLike[str], **options: Any) -> Any:
     """What a benchmark is worth: duplicates, leaks, shortcuts, verdict."""
-    from findna_bench.data.audit import audit_task
+    from findna_bench.audit import audit_task
 
     return audit_task(str(task), **options)
 

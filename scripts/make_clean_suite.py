@@ -24,8 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from findna_bench.data.cures import independent_groups, length_matched, not_evaluable, regrouped
 from findna_bench.data.derived import manifest_key, read_row_manifest, write_row_manifest
+from findna_bench.data.length_matching import length_matched
+from findna_bench.data.resplitting import independent_groups, not_evaluable, regrouped
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 

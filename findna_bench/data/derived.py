@@ -20,22 +20,21 @@ import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
-from findna_bench.data.cures import (
-    CURES_VERSION,
-    GROUPING_VERSION,
-    components,
-    cropped,
+from findna_bench.data.interval_table import IntervalTable
+from findna_bench.data.length_matching import cropped
+from findna_bench.data.resplitting import (
+    RESPLIT_VERSION,
     pooled_rows,
     resplit,
 )
-from findna_bench.data.intervals import IntervalTable
 from findna_bench.data.store import count_classes
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.errors import DataError, OutputError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash, write_atomic
+from findna_bench.relatedness.components import GROUPING_VERSION, components
 from findna_bench.requests.splits import parse_split
 
-__all__ = ["Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "stacked", "write_row_manifest"]
+__all__ = ["Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "write_row_manifest"]
 
 Counts = dict[str, dict[str, int]]
 
@@ -136,7 +135,7 @@ class Resplit(Remade):
     def digest(self) -> str:
         by_groups = parse_split(self.split).how == "grouped"
         return stable_hash(
-            [self.task.data_digest, self.split, CURES_VERSION, *([GROUPING_VERSION] if by_groups else [])]
+            [self.task.data_digest, self.split, RESPLIT_VERSION, *([GROUPING_VERSION] if by_groups else [])]
         )
 
     @property
@@ -166,7 +165,7 @@ class Resplit(Remade):
         """Components of all rows; found once, and kept under the data root, since all folds and all seeds share them."""
         rows = pooled_rows(tables)
         what = "sequences" if any(rows.sequences) else "coordinates"
-        key = stable_hash([self.task.data_digest, CURES_VERSION, GROUPING_VERSION, what])
+        key = stable_hash([self.task.data_digest, RESPLIT_VERSION, GROUPING_VERSION, what])
         path = self.task.data_dir / "groups" / f"{key[:32]}.npy"
         with contextlib.suppress(OSError, ValueError, EOFError):
             kept = np.load(path, allow_pickle=False)
@@ -196,7 +195,7 @@ class Derived(Remade):
     @property
     def digest(self) -> str:
         sha256 = hashlib.sha256(self.manifest).hexdigest()
-        return stable_hash([self.task.data_digest, sha256, self.card.config.get("crop"), CURES_VERSION])
+        return stable_hash([self.task.data_digest, sha256, self.card.config.get("crop"), RESPLIT_VERSION])
 
     def _remake(self, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
         wanted = read_row_manifest(io.BytesIO(self.manifest))
@@ -213,7 +212,7 @@ class Derived(Remade):
         for split in SPLITS:
             parts = [table for name, table in rows if name == split]
             if parts:
-                table = stacked(parts)
+                table = SequenceTable.concatenate(parts)
                 crop = self.card.config.get("crop")
                 out[split] = cropped(table, int(crop)) if crop else table
         return out
@@ -240,26 +239,6 @@ def _chosen(
             rows = np.array([i for i, (name, _) in enumerate(places) if name == split], dtype=np.int64)
             if len(rows):
                 yield split, renamed.take(rows)
-
-
-def stacked(parts: Sequence[SequenceTable]) -> SequenceTable:
-    """Rows of several tables below one another; columns that one of them lacks are left out."""
-
-    def column(name: str) -> np.ndarray | None:
-        values = [getattr(part, name) for part in parts]
-        return None if any(v is None for v in values) else np.concatenate(values)
-
-    return SequenceTable(
-        [sequence for part in parts for sequence in part.sequences],
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.ids for part in parts]),
-        group=column("group"),
-        contig=column("contig"),
-        start=column("start"),
-        end=column("end"),
-        strand=column("strand"),
-        place=column("place"),
-    )
 
 
 def write_row_manifest(rows: Mapping[str, tuple[str, int]], path: Any) -> None:

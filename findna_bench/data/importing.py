@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from findna_bench.cards import SuiteCard, TaskCard
+from findna_bench.data.archives import Tree, is_archive, open_tree
 from findna_bench.data.catalog import (
     SPLITS,
     expected_rows,
@@ -27,7 +28,6 @@ from findna_bench.data.reference import cut_sequences
 from findna_bench.data.store import content_digest, count_classes, write_task
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.transcripts import Transcripts, build_transcripts, is_transcript_card, read_transcripts
-from findna_bench.data.trees import Tree, is_archive, open_tree
 from findna_bench.errors import BenchError, DataError, UsageError
 from findna_bench.registry import Registry
 

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from findna_bench.cards import TaskCard
+from findna_bench.data.archives import Tree
 from findna_bench.data.catalog import SPLITS
-from findna_bench.data.intervals import IntervalTable, prefix_contigs
+from findna_bench.data.interval_table import IntervalTable, prefix_contigs
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import (
     RawTable,
@@ -32,7 +33,6 @@ from findna_bench.data.tabular import (
     rows_to_table,
     table_suffix,
 )
-from findna_bench.data.trees import Tree
 from findna_bench.errors import DataError
 
 __all__ = ["Candidate", "Piece", "find_candidates", "read_interval_tables", "read_tables", "split_name"]
@@ -191,8 +191,15 @@ def _read_split(candidate: Candidate, pieces: list[Piece]) -> SequenceTable:
             raise DataError(f"{candidate.place}: several files for one split ({files}); leave one")
         raws = [_read_raw(candidate.tree, piece.file) for piece in sorted(pieces, key=lambda p: p.file)]
         tables = [rows_to_table(_own_task(raw, candidate.card), candidate.card.labels) for raw in raws]
-        return _concatenate(tables)
+        return _with_unique_ids(SequenceTable.concatenate(tables))
     return rows_to_table(raw, candidate.card.labels)
+
+
+def _with_unique_ids(table: SequenceTable) -> SequenceTable:
+    """Rows numbered where files repeat each other's ids."""
+    if len(np.unique(table.ids)) == len(table):
+        return table
+    return replace(table, ids=np.array([str(i) for i in range(len(table))], dtype=str))
 
 
 def _own_task(raw: RawTable, card: TaskCard) -> RawTable:
@@ -298,29 +305,6 @@ def _join_raw(raws: list[RawTable]) -> RawTable:
         return raws[0]
     columns = {name: [v for raw in raws for v in raw.columns[name]] for name in raws[0].columns}
     return RawTable(raws[0].origin, columns)
-
-
-def _concatenate(tables: list[SequenceTable]) -> SequenceTable:
-    if len(tables) == 1:
-        return tables[0]
-
-    def joined(name: str) -> np.ndarray | None:
-        values = [getattr(table, name) for table in tables]
-        return None if any(v is None for v in values) else np.concatenate(values)
-
-    ids = np.concatenate([table.ids for table in tables])
-    if len(np.unique(ids)) < len(ids):
-        ids = np.array([str(i) for i in range(len(ids))], dtype=str)
-    return SequenceTable(
-        sequences=[sequence for table in tables for sequence in table.sequences],
-        labels=np.concatenate([table.labels for table in tables]),
-        ids=ids,
-        group=joined("group"),
-        contig=joined("contig"),
-        start=joined("start"),
-        end=joined("end"),
-        strand=joined("strand"),
-    )
 
 
 def read_interval_tables(candidate: Candidate) -> dict[str, IntervalTable]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from findna_bench.cards import TaskCard
-from findna_bench.data.intervals import IntervalTable
+from findna_bench.data.interval_table import IntervalTable
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.fasta import Fasta

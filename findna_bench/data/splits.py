@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
-from findna_bench.sequences.alphabet import reverse_complement
+from findna_bench.relatedness.components import row_groups
 
-__all__ = ["draw_rows", "draw_validation", "duplicate_groups", "overlap_groups", "related_by", "row_groups"]
+__all__ = ["draw_rows", "draw_validation"]
 
 
 def draw_validation(
@@ -75,74 +73,3 @@ def _rescue(taken: np.ndarray, group_codes: np.ndarray, label_codes: np.ndarray,
             if (drawn + added <= limit).all():
                 taken[group] = True
                 break
-
-
-def row_groups(table: SequenceTable) -> np.ndarray:
-    """(n,) int64 ids of rows that belong together.
-
-    ``table.group`` where it is given; otherwise rows linked by equal sequence, on either strand, or by overlapping
-    coordinates, directly or through others.
-    """
-    if table.group is not None:
-        return np.unique(table.group, return_inverse=True)[1].astype(np.int64)
-    groups = duplicate_groups(table.sequences)
-    if table.contig is None or table.start is None or table.end is None:
-        return groups
-    return _join(groups, overlap_groups(table.contig, table.start, table.end))
-
-
-def related_by(table: SequenceTable) -> str:
-    """How :func:`row_groups` finds related rows of a table, in words."""
-    if table.group is not None:
-        return "as the data set groups them"
-    if table.contig is None or table.start is None or table.end is None:
-        return "equal sequences on either strand; no coordinates are known"
-    return "equal sequences on either strand, or overlapping coordinates"
-
-
-def duplicate_groups(sequences: Sequence[str]) -> np.ndarray:
-    """(n,) int64: rows of equal sequence, or of one the reverse complement of the other, share a number."""
-    number: dict[str, int] = {}
-    out = np.empty(len(sequences), dtype=np.int64)
-    for i, sequence in enumerate(sequences):
-        known = number.get(sequence)
-        if known is None:
-            known = len(number)
-            number[sequence] = known
-            number.setdefault(reverse_complement(sequence), known)
-        out[i] = known
-    return np.unique(out, return_inverse=True)[1].astype(np.int64)
-
-
-def overlap_groups(contig: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(n,) int64: rows whose 0-based half-open intervals overlap by a base or more, directly or in a chain, share a number.
-
-    Rows without a contig ("") are alone.
-    """
-    n = len(contig)
-    _, codes = np.unique(contig, return_inverse=True)
-    placed = np.asarray(contig) != ""
-    order = np.lexsort((start, codes))
-    order = order[placed[order]]
-    code, first, last = codes[order], np.asarray(start)[order], np.asarray(end)[order]
-    span = int(last.max(initial=0)) + 1
-    reach = np.maximum.accumulate(last + code * span)  # contigs laid end to end: one running maximum serves all
-    begins = np.ones(len(order), dtype=bool)
-    begins[1:] = (first[1:] + code[1:] * span >= reach[:-1]) | (code[1:] != code[:-1])
-    out = np.empty(n, dtype=np.int64)
-    out[order] = np.cumsum(begins) - 1
-    alone = np.flatnonzero(~placed)
-    out[alone] = int(begins.sum()) + np.arange(len(alone))
-    return out
-
-
-def _join(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(n,) ids of the connected components of two groupings (rows link a group of one to a group of the other)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n_first, n_second = int(first.max(initial=-1)) + 1, int(second.max(initial=-1)) + 1
-    size = n_first + n_second
-    links = coo_array((np.ones(len(first), dtype=bool), (first, second + n_first)), shape=(size, size))
-    component = connected_components(links.tocsr(), directed=False)[1]
-    return np.unique(component[first], return_inverse=True)[1].astype(np.int64)

@@ -65,6 +65,19 @@ class SequenceTable:
     def __len__(self) -> int:
         return len(self.sequences)
 
+    @classmethod
+    def concatenate(cls, tables: Sequence[SequenceTable]) -> SequenceTable:
+        """Rows of several tables below one another; a column that one of them lacks is left out."""
+
+        def column(name: str) -> np.ndarray | None:
+            values = [getattr(table, name) for table in tables]
+            return None if any(value is None for value in values) else np.concatenate(values)
+
+        columns = {c.name: column(c.name) for c in fields(cls) if c.name not in ("sequences", "extra")}
+        shared = set.intersection(*(set(table.extra) for table in tables))
+        extra = {name: np.concatenate([table.extra[name] for table in tables]) for name in sorted(shared)}
+        return cls([s for table in tables for s in table.sequences], extra=extra, **columns)  # type: ignore[arg-type]
+
     def take(self, rows: np.ndarray | Sequence[int]) -> SequenceTable:
         """The given rows (integer indices), in the given order."""
         index = np.asarray(rows, dtype=np.int64)

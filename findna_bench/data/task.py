@@ -25,8 +25,8 @@ from findna_bench.data.catalog import (
     resolve_task,
     task_folder,
 )
-from findna_bench.data.derived import Derived, Remade, Resplit, stacked
-from findna_bench.data.intervals import IntervalTable, read_intervals
+from findna_bench.data.derived import Derived, Remade, Resplit
+from findna_bench.data.interval_table import IntervalTable, read_intervals
 from findna_bench.data.store import content_digest, count_classes, load_manifest, read_split
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError
@@ -179,7 +179,7 @@ class Task:
     def in_order(self) -> tuple[SequenceTable, np.ndarray]:
         """All rows in the order of :attr:`row_order`, and the split (n,) of each."""
         tables = {split: self.load(split) for split in self.splits}
-        rows = stacked(list(tables.values()))
+        rows = SequenceTable.concatenate(list(tables.values()))
         splits = np.concatenate([np.full(len(table), split) for split, table in tables.items()])
         order = np.argsort(np.asarray(rows.place), kind="stable")
         return rows.take(order), splits[order]

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from findna_bench.cards import TaskCard
+from findna_bench.data.archives import Tree
 from findna_bench.data.layouts import fasta_records
 from findna_bench.data.splits import draw_rows
 from findna_bench.data.table import SequenceTable
-from findna_bench.data.trees import Tree
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import normalise
 

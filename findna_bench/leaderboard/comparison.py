@@ -13,7 +13,6 @@ import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
-from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.task import open_task
 from findna_bench.errors import BenchError, OutputError, UnknownNameError, UsageError
 from findna_bench.leaderboard.table import (
@@ -25,6 +24,7 @@ from findna_bench.leaderboard.table import (
     without_superseded_failures,
 )
 from findna_bench.registry import Registry, get_registry
+from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.results.flags import flags_of, warnings_of
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from findna_bench.data.splits import draw_validation, row_groups
+from findna_bench.data.splits import draw_validation
 from findna_bench.data.table import SequenceTable
 from findna_bench.models.consistency import check_consistent_rows
 from findna_bench.protocols.seed_splits import SeedSplit, few_shot_rows, few_shot_split, mean_logit_scores
 from findna_bench.protocols.settings import KNearest, Preset, draw_settings
+from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.alphabet import reverse_complement
 from findna_bench.statistics.classification import compute_metrics
 from findna_bench.targets.learning import against_prior
@@ -92,26 +93,6 @@ class Pool:
         return "held out within the shots" if len(rows.validation) else "none"
 
 
-def concatenate(first: SequenceTable, second: SequenceTable) -> SequenceTable:
-    """Rows of ``first`` followed by rows of ``second``; only the columns that fitting needs."""
-
-    def both(name: str) -> np.ndarray | None:
-        one, other = getattr(first, name), getattr(second, name)
-        return None if one is None or other is None else np.concatenate([one, other])
-
-    return SequenceTable(
-        sequences=first.sequences + second.sequences,
-        labels=np.concatenate([first.labels, second.labels]),
-        ids=np.concatenate([first.ids.astype(object), second.ids.astype(object)]),
-        group=both("group"),
-        contig=both("contig"),
-        start=both("start"),
-        end=both("end"),
-        strand=both("strand"),
-        place=both("place"),
-    )
-
-
 def pool_rows(
     train: SequenceTable,
     validation: SequenceTable | None,
@@ -132,7 +113,7 @@ def pool_rows(
         shot_splits = [few_shot_split(train.labels, rows, groups, shots, seed, choose=choose) for seed in seeds]
         return Pool(train, tuple(shot_splits), n_classes, official_validation=False, within_shots=True)
     if validation is not None:
-        pool = concatenate(train, validation)
+        pool = SequenceTable.concatenate([train, validation])
         rows = np.arange(len(pool))
         splits = [SeedSplit(seed, rows[: len(train)], rows[len(train) :]) for seed in seeds]
     else:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from findna_bench.audit.pretraining_overlap import pretraining_overlap
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit.pretraining import pretraining_overlap
 from findna_bench.data.catalog import ADHOC_SUITE, TaskRef
-from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import BenchError, UnknownNameError
@@ -19,6 +18,7 @@ from findna_bench.matrix import fitting
 from findna_bench.matrix.unit import limited
 from findna_bench.models.spec import MODEL_SCHEMES, parse_model
 from findna_bench.registry import get_registry
+from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
 

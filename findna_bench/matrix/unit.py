@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from findna_bench.audit.pretraining_overlap import pretraining_overlap
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit.pretraining import pretraining_overlap
 from findna_bench.data.catalog import data_root, task_status
-from findna_bench.data.splits import related_by, row_groups
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError, UnknownNameError
@@ -50,6 +49,7 @@ from findna_bench.protocols.settings import (
     trial_settings,
 )
 from findna_bench.registry import Registry
+from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 from findna_bench.results.environment import environment

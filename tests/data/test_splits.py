@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from findna_bench.data.splits import draw_validation, duplicate_groups, overlap_groups, row_groups
+from findna_bench.data.splits import draw_validation
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
+from findna_bench.relatedness.components import row_groups
+from findna_bench.relatedness.duplicates import duplicate_groups
+from findna_bench.relatedness.overlaps import overlap_groups
 from findna_bench.sequences.alphabet import reverse_complement
 
 

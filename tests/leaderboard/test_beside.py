@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from findna_bench.audit import audit_tables
+from findna_bench.audit.audit_pages import write_pages
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
-from findna_bench.data.audit import audit_tables
-from findna_bench.data.audit.pages import write_pages
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard.audits import read_audits

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from findna_bench.data.audit.composition import LEAST_LENGTH
-from findna_bench.data.audit.plots import plot_report
-from findna_bench.data.audit.report import AuditReport, outdated
+from findna_bench.audit.audit_plots import plot_report
+from findna_bench.audit.audit_report import AuditReport, outdated
 from findna_bench.files import path_segment, write_atomic
 from findna_bench.grid import left_table
+from findna_bench.relatedness.composition import LEAST_LENGTH
 
 __all__ = ["read_reports", "read_verdicts", "render_index", "render_report", "write_index", "write_pages"]
 

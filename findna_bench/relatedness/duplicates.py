@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from findna_bench.data.audit.rows import Rows
+from findna_bench.relatedness.rows import Rows
 from findna_bench.sequences.alphabet import reverse_complement
 
-__all__ = ["Identity", "Twins", "identities", "twins_across", "twins_within"]
+__all__ = ["Identity", "Twins", "duplicate_groups", "identities", "twins_across", "twins_within"]
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,17 @@ def _labels_per_sequence(number: np.ndarray, labels: np.ndarray) -> np.ndarray:
     seen = np.zeros((int(number.max()) + 1, int(labels.max()) + 1), dtype=bool)
     seen[number, labels] = True
     return seen.sum(axis=1)
+
+
+def duplicate_groups(sequences: Sequence[str]) -> np.ndarray:
+    """(n,) int64: rows of equal sequence, or of one the reverse complement of the other, share a number."""
+    number: dict[str, int] = {}
+    out = np.empty(len(sequences), dtype=np.int64)
+    for i, sequence in enumerate(sequences):
+        known = number.get(sequence)
+        if known is None:
+            known = len(number)
+            number[sequence] = known
+            number.setdefault(reverse_complement(sequence), known)
+        out[i] = known
+    return np.unique(out, return_inverse=True)[1].astype(np.int64)

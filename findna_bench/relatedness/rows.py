@@ -1,20 +1,34 @@
-"""What the audit reads of a split: labels, lengths, and whichever of sequence and coordinates is known."""
+"""Rows as their relatedness is judged: labels, lengths, and whichever of sequence and coordinates is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 
-__all__ = ["SPLITS", "Rows", "rows_from_intervals", "rows_from_table", "split_pairs"]
+__all__ = ["LabelledRows", "Rows", "rows_from_intervals", "rows_from_table"]
 
-SPLITS = ("train", "validation", "test")
-"""Order of splits: a later one is looked up in each earlier one, never the other way."""
+
+class LabelledRows(Protocol):
+    """What is read of a table of rows (:class:`~findna_bench.data.table.SequenceTable` is one)."""
+
+    @property
+    def sequences(self) -> list[str]: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def ids(self) -> np.ndarray: ...
+    @property
+    def group(self) -> np.ndarray | None: ...
+    @property
+    def contig(self) -> np.ndarray | None: ...
+    @property
+    def start(self) -> np.ndarray | None: ...
+    @property
+    def end(self) -> np.ndarray | None: ...
 
 
 @dataclass(frozen=True)
@@ -68,13 +82,13 @@ class Rows:
         )
 
 
-def rows_from_table(table: SequenceTable) -> Rows:
-    """Rows of a :class:`SequenceTable`; lengths are those of the sequences."""
+def rows_from_table(table: LabelledRows) -> Rows:
+    """Rows of a table; lengths are those of the sequences."""
     contig, start, end = _coordinates(table.contig, table.start, table.end)
     return Rows(
         labels=np.asarray(table.labels, dtype=np.int64),
         ids=np.asarray(table.ids),
-        lengths=np.fromiter(map(len, table.sequences), dtype=np.int64, count=len(table)),
+        lengths=np.fromiter(map(len, table.sequences), dtype=np.int64, count=len(table.sequences)),
         sequences=list(table.sequences),
         contig=contig,
         start=start,
@@ -123,9 +137,3 @@ def _integers(values: np.ndarray) -> np.ndarray:
     """int64, with -1 where a value is missing."""
     numbers = np.array([-1 if v is None else v for v in values.tolist()], dtype=np.float64)
     return np.where(np.isnan(numbers), -1, numbers).astype(np.int64)
-
-
-def split_pairs(splits: Mapping[str, Rows]) -> list[tuple[str, str]]:
-    """(earlier, later) names of all pairs of splits that are there, e.g. ``("train", "test")``."""
-    present = [name for name in SPLITS if name in splits]
-    return [(earlier, later) for i, earlier in enumerate(present) for later in present[i + 1 :]]

@@ -7,20 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from findna_bench.audit import audit_tables
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit import audit_tables
-from findna_bench.data.cures import (
-    chromosome_split,
-    components,
-    cropped,
-    grouped_split,
-    length_matched,
-    partition,
-    regrouped,
-    resplit,
-)
+from findna_bench.data.length_matching import cropped, length_matched
+from findna_bench.data.resplitting import chromosome_split, grouped_split, partition, regrouped, resplit
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
+from findna_bench.relatedness.components import components
 from findna_bench.sequences.alphabet import reverse_complement
 
 CARD = TaskCard(name="planted", suite="made-up", kind="binary", labels=("negative", "positive"))

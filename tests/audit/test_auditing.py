@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from findna_bench.audit import AuditReport, Rows, audit_rows, audit_tables, rows_from_intervals
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit import AuditReport, Rows, audit_rows, audit_tables, rows_from_intervals
-from findna_bench.data.audit.intervals import largest_overlaps, overlapping_pairs
-from findna_bench.data.cures import regrouped
+from findna_bench.data.resplitting import regrouped
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
+from findna_bench.relatedness.overlaps import largest_overlaps, overlapping_pairs
 from findna_bench.sequences.alphabet import reverse_complement
 
 CARD = TaskCard(name="planted", suite="made-up", kind="binary", labels=("negative", "positive"))

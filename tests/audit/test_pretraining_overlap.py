@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from findna_bench.audit.pretraining_overlap import pretraining_overlap
 from findna_bench.cards import Pretraining, TaskCard
-from findna_bench.data.audit.pretraining import pretraining_overlap
 from findna_bench.data.table import SequenceTable
 
 

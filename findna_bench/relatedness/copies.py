@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from findna_bench.data.audit.alignment import Alignments
+from findna_bench.relatedness.alignment import Alignments
 
 __all__ = [
     "ALIKE",

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from findna_bench.audit import AuditReport, audit_tables
+from findna_bench.audit.audit_pages import read_verdicts, write_pages
 from findna_bench.cards import TaskCard
-from findna_bench.data.audit import AuditReport, audit_tables
-from findna_bench.data.audit.pages import read_verdicts, write_pages
-from findna_bench.data.cures import components
 from findna_bench.data.table import SequenceTable
 from findna_bench.leaderboard.audits import read_audits
+from findna_bench.relatedness.components import components
 from findna_bench.sequences.alphabet import reverse_complement
 
 CARD = TaskCard(name="rows", suite="made-up", kind="binary", labels=("a", "b"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from findna_bench.data.audit.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, SequenceIndex
+from findna_bench.relatedness.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, SequenceIndex
 from findna_bench.sequences.alphabet import encode_padded, reverse_complement
 
 MATCH, MISMATCH, GAP = 1, -2, -3

@@ -117,7 +117,7 @@ def kmer_regression(train_sequences: Sequence[str], train: np.ndarray, test_sequ
     """(m,) logistic regression on standardised k-mer frequencies (k = 5, given strand)."""
     from sklearn.linear_model import LogisticRegression
 
-    from findna_bench.data.audit.composition import kmer_frequencies
+    from findna_bench.relatedness.composition import kmer_frequencies
 
     if len(np.unique(train)) < 2:
         return np.full(len(test_sequences), train[0])

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 
 from findna_bench.cards import Pretraining, TaskCard
-from findna_bench.data.audit.intervals import overlapping_pairs
-from findna_bench.data.audit.rows import Rows, rows_from_intervals
-from findna_bench.data.intervals import IntervalTable
+from findna_bench.data.interval_table import IntervalTable
 from findna_bench.data.table import SequenceTable
+from findna_bench.relatedness.overlaps import overlapping_pairs
+from findna_bench.relatedness.rows import Rows, rows_from_intervals
 from findna_bench.sequences.species import canonical_assembly, species
 
 __all__ = ["Overlap", "pretraining_overlap", "species"]

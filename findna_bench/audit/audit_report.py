@@ -11,7 +11,7 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   ``reverse_complement`` (of it, and not exact), ``near`` (similar, and neither of the two), ``near_reverse`` (those of ``near``
   on the other strand), ``near_elsewhere`` (those that overlap no row of the earlier split: relatives at other loci, by repeats and
   gene families; null without coordinates), ``similar`` (exact, reverse complement or near), of these ``copies`` (exact, reverse
-  complement, or a copy as :mod:`findna_bench.data.audit.copies` says; not where coordinates know the two to be different loci) and
+  complement, or a copy as :mod:`findna_bench.relatedness.copies` says; not where coordinates know the two to be different loci) and
   ``repeats`` (all others), ``identical_elsewhere`` and ``copies_elsewhere`` (exact or reverse complement, or any copy by its sequence,
   of a row that coordinates know to be another locus; null without coordinates), ``conflicting`` (identical on either strand, another label),
   ``near_conflicting`` (``near``, and the nearest row has another label), ``same_composition`` (another sequence with exactly the
@@ -39,7 +39,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.data.audit.shortcuts import Control
+from findna_bench.audit.shortcuts import Control
 
 __all__ = [
     "SCHEMA",

@@ -2,7 +2,7 @@
 
 Two rows are similar when their best local alignment has at least :data:`IDENTITY` matches per column and spans at least
 :data:`COVERAGE` of the shorter row and :data:`MIN_COLUMNS` columns. Which similar rows are copies, and which are repeats, is said in
-:mod:`findna_bench.data.audit.copies`.
+:mod:`findna_bench.relatedness.copies`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from findna_bench.data.audit.alignment import Alignments, align
-from findna_bench.data.audit.copies import are_copies
-from findna_bench.data.audit.seeds import Seeds, SeedScheme, choose_scheme, find_seeds
+from findna_bench.relatedness.alignment import Alignments, align
+from findna_bench.relatedness.copies import are_copies
+from findna_bench.relatedness.kmer_seeds import Seeds, SeedScheme, choose_scheme, find_seeds
 from findna_bench.sequences.alphabet import encode
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Candidates",
     "Hits",
     "SequenceIndex",
-    "copy_components",
     "is_similar",
 ]
 
@@ -347,21 +346,3 @@ def _keep_best(hits: Hits, aligned: _Aligned) -> None:
     # Falling order: the best is written last.
     copies = copies[np.lexsort((-pairs.target[copies], found.matches[copies]))]
     hits.copy[pairs.query[copies]] = pairs.target[copies]
-
-
-def copy_components(sequences: Sequence[str]) -> np.ndarray:
-    """(n,) int64: rows that are identical on either strand or copies of each other, directly or through others, share a number.
-
-    Repeats do not link: through them most rows of a repeat-rich genome would be one component.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    from findna_bench.data.splits import duplicate_groups
-
-    _, first, back = np.unique(duplicate_groups(sequences), return_index=True, return_inverse=True)
-    unique = [sequences[i] for i in first.tolist()]
-    n = len(unique)
-    a, b = SequenceIndex(unique).copies(unique, own_row=np.arange(n))
-    links = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(n, n)).tocsr()
-    return connected_components(links, directed=False)[1][back].astype(np.int64)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from findna_bench.data.audit.rows import Rows
+from findna_bench.relatedness.rows import Rows
 
-__all__ = ["Overlaps", "known_apart", "largest_overlaps", "overlapping_pairs"]
+__all__ = ["Overlaps", "known_apart", "largest_overlaps", "overlap_groups", "overlapping_pairs"]
 
 _PAIRS_AT_ONCE = 1 << 22
 """Pairs expanded at a time, so that memory does not grow with the depth of a pile-up."""
@@ -112,4 +112,26 @@ def known_apart(query: Rows, target: Rows, pair: np.ndarray) -> np.ndarray:
         other = pair[some]
         shared = np.minimum(end[some], other_end[other]) - np.maximum(start[some], other_start[other])
         out[some] = (contig[some] != other_contig[other]) | (shared <= 0)
+    return out
+
+
+def overlap_groups(contig: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(n,) int64: rows whose 0-based half-open intervals overlap by a base or more, directly or in a chain, share a number.
+
+    Rows without a contig ("") are alone.
+    """
+    n = len(contig)
+    _, codes = np.unique(contig, return_inverse=True)
+    placed = np.asarray(contig) != ""
+    order = np.lexsort((start, codes))
+    order = order[placed[order]]
+    code, first, last = codes[order], np.asarray(start)[order], np.asarray(end)[order]
+    span = int(last.max(initial=0)) + 1
+    reach = np.maximum.accumulate(last + code * span)  # contigs laid end to end: one running maximum serves all
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (first[1:] + code[1:] * span >= reach[:-1]) | (code[1:] != code[:-1])
+    out = np.empty(n, dtype=np.int64)
+    out[order] = np.cumsum(begins) - 1
+    alone = np.flatnonzero(~placed)
+    out[alone] = int(begins.sum()) + np.arange(len(alone))
     return out

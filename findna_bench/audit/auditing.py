@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from findna_bench.cards import TaskCard
-from findna_bench.data.audit import copies, shortcuts
-from findna_bench.data.audit.composition import Composition, composition, dinucleotide_keys, same_composition
-from findna_bench.data.audit.duplicates import Identity, identities, twins_across, twins_within
-from findna_bench.data.audit.intervals import Overlaps, known_apart, largest_overlaps
-from findna_bench.data.audit.report import (
+from findna_bench.audit import shortcuts
+from findna_bench.audit.audit_report import (
     AuditReport,
     ClassSummary,
     CrossSplit,
@@ -24,11 +20,17 @@ from findna_bench.data.audit.report import (
     per_class,
     spread,
 )
-from findna_bench.data.audit.rows import SPLITS, Rows, rows_from_intervals, rows_from_table, split_pairs
-from findna_bench.data.audit.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, Hits, SequenceIndex
-from findna_bench.data.audit.verdict import THRESHOLDS, Thresholds, asymmetries, judge
+from findna_bench.audit.verdict import THRESHOLDS, Thresholds, asymmetries, judge
+from findna_bench.cards import TaskCard
+from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
+from findna_bench.relatedness import copies
+from findna_bench.relatedness.composition import Composition, composition, dinucleotide_keys, same_composition
+from findna_bench.relatedness.duplicates import Identity, identities, twins_across, twins_within
+from findna_bench.relatedness.overlaps import Overlaps, known_apart, largest_overlaps
+from findna_bench.relatedness.rows import Rows, rows_from_intervals, rows_from_table
+from findna_bench.relatedness.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, Hits, SequenceIndex
 
 if TYPE_CHECKING:
     from findna_bench.data.task import Task
@@ -50,7 +52,7 @@ def audit_task(name: str, *, data_dir: str | Path | None = None, offline: bool =
     Raises:
         UnknownNameError, DataError: as :func:`findna_bench.data.task.open_task`.
     """
-    from findna_bench.data.audit.stored import store_report
+    from findna_bench.audit.stored_reports import store_report
     from findna_bench.data.task import open_task
 
     task = open_task(name, data_dir=data_dir, offline=offline)
@@ -99,7 +101,7 @@ def audit_rows(
     if not splits or any(not len(rows) for rows in splits.values()):
         raise DataError(f"task {card.full_name}: nothing to audit, a split is absent or empty; import the task again")
     evidence = _gather(splits)
-    across = {f"{a}->{b}": _across(evidence, a, b, card.labels) for a, b in split_pairs(splits)}
+    across = {f"{a}->{b}": _across(evidence, a, b, card.labels) for a, b in _split_pairs(splits)}
     summaries = {name: _summary(evidence, name, card.labels) for name in splits}
     controls, bins = _controls(evidence, card.labels)
     cross = across.get("train->test")
@@ -122,6 +124,11 @@ def audit_rows(
         settings=_settings(evidence),
         histograms=_histograms(evidence, card.labels),
     )
+
+
+def _split_pairs(splits: Mapping[str, Rows]) -> list[tuple[str, str]]:
+    """(earlier, later) names of all pairs of splits that are there: a later one is looked up in each earlier one, never the other way."""
+    return list(itertools.combinations([name for name in SPLITS if name in splits], 2))
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ def _gather(splits: dict[str, Rows]) -> _Evidence:
     indexes: dict[str, SequenceIndex] = {}
     hits: dict[tuple[str, str], Hits] = {}
     overlaps: dict[tuple[str, str], Overlaps] = {}
-    for earlier, later in split_pairs(splits):
+    for earlier, later in _split_pairs(splits):
         first, second = splits[earlier], splits[later]
         if first.sequences is not None and second.sequences is not None:
             if earlier not in indexes:

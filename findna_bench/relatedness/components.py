@@ -1,0 +1,99 @@
+"""Which rows belong together: connected components of duplicates, copies, overlaps, equal composition and given groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from findna_bench.relatedness.composition import dinucleotide_keys
+from findna_bench.relatedness.duplicates import duplicate_groups
+from findna_bench.relatedness.overlaps import overlap_groups
+from findna_bench.relatedness.rows import LabelledRows
+from findna_bench.relatedness.similarity import SequenceIndex
+
+__all__ = ["GROUPING_VERSION", "components", "join_groups", "related_by", "row_groups"]
+
+GROUPING_VERSION = 2
+"""Raised when equal sequences would be grouped otherwise: 2 leaves repeats apart."""
+
+
+def components(table: LabelledRows, *, similar: bool = True) -> np.ndarray:
+    """(n,) int64: rows linked, directly or through others, by equal sequence on either strand, overlapping coordinates,
+    as copies (see :mod:`findna_bench.relatedness.copies`; at other loci too, as segmental duplications are), equal dinucleotide counts
+    (a sequence and its shuffle) or a common ``table.group`` share a number. Repeats do not link: through them most rows of a
+    genome would be one component, and no split would be left.
+
+    similar: False leaves copies and equal counts out (rows of empty sequences, i.e. known by coordinates alone, never have any).
+    """
+    groupings = []
+    if any(table.sequences):
+        groupings.append(_copy_groups(table.sequences) if similar else duplicate_groups(table.sequences))
+        if similar:
+            groupings.append(_composition_groups(table.sequences))
+    if table.contig is not None and table.start is not None and table.end is not None:
+        groupings.append(overlap_groups(table.contig, table.start, table.end))
+    if table.group is not None:
+        groupings.append(np.unique(table.group, return_inverse=True)[1].astype(np.int64))
+    return join_groups(groupings, len(table.sequences))
+
+
+def row_groups(table: LabelledRows) -> np.ndarray:
+    """(n,) int64 ids of rows that belong together.
+
+    ``table.group`` where it is given; otherwise rows linked by equal sequence, on either strand, or by overlapping
+    coordinates, directly or through others.
+    """
+    if table.group is not None:
+        return np.unique(table.group, return_inverse=True)[1].astype(np.int64)
+    return components(table, similar=False)
+
+
+def related_by(table: LabelledRows) -> str:
+    """How :func:`row_groups` finds related rows of a table, in words."""
+    if table.group is not None:
+        return "as the data set groups them"
+    if table.contig is None or table.start is None or table.end is None:
+        return "equal sequences on either strand; no coordinates are known"
+    return "equal sequences on either strand, or overlapping coordinates"
+
+
+def _composition_groups(sequences: Sequence[str]) -> np.ndarray:
+    """(n,) int64: rows of equal dinucleotide counts share a number; short rows are alone."""
+    number: dict[bytes, int] = {}
+    return np.array(
+        [i if not key else number.setdefault(key, i) for i, key in enumerate(dinucleotide_keys(sequences))],
+        dtype=np.int64,
+    )
+
+
+def join_groups(groupings: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """(n,) int64 connected components of several groupings of the same n rows, numbered by first row."""
+    if not groupings:
+        return np.arange(n, dtype=np.int64)
+    component = groupings[0]
+    if len(groupings) > 1:
+        sizes = np.cumsum([n, *(int(grouping.max(initial=-1)) + 1 for grouping in groupings)])
+        links = np.concatenate([grouping + size for grouping, size in zip(groupings, sizes[:-1], strict=True)])
+        component = _connected(np.tile(np.arange(n), len(groupings)), links, int(sizes[-1]))[:n]
+    _, start, number = np.unique(component, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(start, kind="stable"), kind="stable")[number].astype(np.int64)
+
+
+def _copy_groups(sequences: Sequence[str]) -> np.ndarray:
+    """(n,) int64: rows that are identical on either strand or copies of each other, directly or through others, share a number."""
+    groups = duplicate_groups(sequences)
+    _, first, back = np.unique(groups, return_index=True, return_inverse=True)
+    unique = [sequences[i] for i in first.tolist()]
+    n = len(unique)
+    pairs = SequenceIndex(unique).copies(unique, own_row=np.arange(n))
+    return _connected(*pairs, n)[back]
+
+
+def _connected(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
+    """(n,) int64 component of each of n nodes, linked in pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(n, n)).tocsr()
+    return connected_components(graph, directed=False)[1].astype(np.int64)
