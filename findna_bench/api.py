@@ -11,146 +11,208 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# Cards and errors cost nothing to import.
+from findna_bench.cards import (
+    AugmentationCard,
+    BackboneCard,
+    DataSource,
+    ExecutorCard,
+    MetricCard,
+    ModelCard,
+    ObjectiveCard,
+    PresetCard,
+    Pretraining,
+    PublishedCard,
+    PublishedFineTuning,
+    SuiteCard,
+    TaskCard,
+    WeightsSource,
+    hookimpl,
+)
+from findna_bench.errors import (
+    BenchError,
+    DataError,
+    ModelError,
+    TruncationWarning,
+    UnsupportedError,
+    UsageError,
+    WeightsError,
+)
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from findna_bench.data.table import SequenceTable as SequenceTable
-    from findna_bench.data.task import Task as Task
-    from findna_bench.leaderboard.comparison import Comparison as Comparison
-    from findna_bench.matrix.events import Event as Event
-    from findna_bench.matrix.events import Note as Note
-    from findna_bench.matrix.events import Report as Report
-    from findna_bench.matrix.events import Settled as Settled
-    from findna_bench.matrix.events import UnitProgress as UnitProgress
-    from findna_bench.matrix.events import UnitStarted as UnitStarted
-    from findna_bench.matrix.jobs import Executor as Executor
-    from findna_bench.matrix.jobs import Job as Job
-    from findna_bench.matrix.jobs import fail_job as fail_job
-    from findna_bench.matrix.jobs import run_job as run_job
-    from findna_bench.matrix.plan import Plan as Plan
-    from findna_bench.models.backbone import Adapted as Adapted
-    from findna_bench.models.backbone import Backbone as Backbone
-    from findna_bench.models.backbone import Checkpoint as Checkpoint
-    from findna_bench.models.backbone import Encoding as Encoding
-    from findna_bench.models.backbone import TokenBatch as TokenBatch
-    from findna_bench.models.loading import LoadedModel as LoadedModel
-    from findna_bench.profiling.rows import ProfileRow as ProfileRow
-    from findna_bench.protocols.heads import SeedSplit as SeedSplit
-    from findna_bench.protocols.heads import fit_probe as fit_probe
-    from findna_bench.protocols.settings import LogisticProbe as LogisticProbe
-    from findna_bench.relatedness.composition import composition as composition
-    from findna_bench.relatedness.overlaps import largest_overlaps as largest_overlaps
-    from findna_bench.relatedness.rows import rows_from_table as rows_from_table
-    from findna_bench.relatedness.similarity import SequenceIndex as SequenceIndex
-    from findna_bench.results.schema import Result as Result
-    from findna_bench.statistics.classification import compute_metrics as compute_metrics
-    from findna_bench.statistics.metric import Metric as Metric
-    from findna_bench.training.augmentation import Augmentation as Augmentation
-    from findna_bench.training.augmentation import MaskingAugmentation as MaskingAugmentation
-    from findna_bench.training.augmentation import effect_of as effect_of
-    from findna_bench.training.augmentation import make_augmentation as make_augmentation
-    from findna_bench.training.objective import Objective as Objective
-    from findna_bench.training.pretrain import PretrainReport as PretrainReport
+    from findna_bench.audit.audit_report import AuditReport
+    from findna_bench.data.table import SequenceTable
+    from findna_bench.data.task import Task
+    from findna_bench.leaderboard.comparison import Comparison
+    from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
+    from findna_bench.matrix.jobs import Executor, Job, fail_job, run_job
+    from findna_bench.matrix.plan import Plan
+    from findna_bench.models.backbone import Adapted, Backbone, Checkpoint, Encoding, TokenBatch
+    from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
+    from findna_bench.models.loading import LoadedModel
+    from findna_bench.profiling.rows import ProfileRow
+    from findna_bench.protocols.heads import SeedSplit, fit_probe
+    from findna_bench.protocols.settings import LogisticProbe
+    from findna_bench.relatedness.composition import composition
+    from findna_bench.relatedness.overlaps import largest_overlaps
+    from findna_bench.relatedness.rows import rows_from_table
+    from findna_bench.relatedness.similarity import SequenceIndex
+    from findna_bench.results.schema import Result
+    from findna_bench.sequences.alphabet import (
+        BASES,
+        encode_padded,
+        normalise,
+        one_hot,
+        reverse_complement,
+        reverse_complement_codes,
+    )
+    from findna_bench.sequences.alphabet import encode as encode_bases
+    from findna_bench.sequences.batches import length_batches
+    from findna_bench.sequences.fasta import read_fasta
+    from findna_bench.statistics.classification import compute_metrics
+    from findna_bench.statistics.metric import Metric
+    from findna_bench.training.augmentation import Augmentation, MaskingAugmentation, effect_of, make_augmentation
+    from findna_bench.training.objective import Objective
+    from findna_bench.training.pretrain import PretrainReport
 
-_HOME = {
-    "Backbone": "findna_bench.models.backbone",
-    "TokenBatch": "findna_bench.models.backbone",
-    "Encoding": "findna_bench.models.backbone",
-    "Checkpoint": "findna_bench.models.backbone",
-    "Adapted": "findna_bench.models.backbone",
-    "LoadedModel": "findna_bench.models.loading",
-    "Plan": "findna_bench.matrix.plan",
-    # jobs, and what executors do with them
-    "Executor": "findna_bench.matrix.jobs",
-    "Job": "findna_bench.matrix.jobs",
-    "fail_job": "findna_bench.matrix.jobs",
-    "run_job": "findna_bench.matrix.jobs",
-    "Event": "findna_bench.matrix.events",
-    "Note": "findna_bench.matrix.events",
-    "Report": "findna_bench.matrix.events",
-    "Settled": "findna_bench.matrix.events",
-    "UnitProgress": "findna_bench.matrix.events",
-    "UnitStarted": "findna_bench.matrix.events",
-    "Result": "findna_bench.results.schema",
-    "Objective": "findna_bench.training.objective",
-    "PretrainReport": "findna_bench.training.pretrain",
-    "ProfileRow": "findna_bench.profiling.rows",
-    "Augmentation": "findna_bench.training.augmentation",
-    "MaskingAugmentation": "findna_bench.training.augmentation",
-    "effect_of": "findna_bench.training.augmentation",
-    "make_augmentation": "findna_bench.training.augmentation",
-    "SequenceTable": "findna_bench.data.table",
-    "Task": "findna_bench.data.task",
-    "Metric": "findna_bench.statistics.metric",
-    "compute_metrics": "findna_bench.statistics.classification",
-    # what controls look at
-    "SequenceIndex": "findna_bench.relatedness.similarity",
-    "composition": "findna_bench.relatedness.composition",
-    "largest_overlaps": "findna_bench.relatedness.overlaps",
-    "rows_from_table": "findna_bench.relatedness.rows",
-    "SeedSplit": "findna_bench.protocols.heads",
-    "fit_probe": "findna_bench.protocols.heads",
-    "LogisticProbe": "findna_bench.protocols.settings",
-    # cards and errors, so that one import serves a plugin
-    "ModelCard": "findna_bench.cards",
-    "BackboneCard": "findna_bench.cards",
-    "ObjectiveCard": "findna_bench.cards",
-    "AugmentationCard": "findna_bench.cards",
-    "TaskCard": "findna_bench.cards",
-    "SuiteCard": "findna_bench.cards",
-    "PresetCard": "findna_bench.cards",
-    "ExecutorCard": "findna_bench.cards",
-    "MetricCard": "findna_bench.cards",
-    "PublishedCard": "findna_bench.cards",
-    "WeightsSource": "findna_bench.cards",
-    "DataSource": "findna_bench.cards",
-    "Pretraining": "findna_bench.cards",
-    "hookimpl": "findna_bench.cards",
-    "BenchError": "findna_bench.errors",
-    "DataError": "findna_bench.errors",
-    "ModelError": "findna_bench.errors",
-    "TruncationWarning": "findna_bench.errors",
-    "UnsupportedError": "findna_bench.errors",
-    "UsageError": "findna_bench.errors",
-    "WeightsError": "findna_bench.errors",
-    # sequences
-    "BASES": "findna_bench.sequences.alphabet",
-    "encode_bases": "findna_bench.sequences.alphabet:encode",
-    "encode_padded": "findna_bench.sequences.alphabet",
-    "one_hot": "findna_bench.sequences.alphabet",
-    "normalise": "findna_bench.sequences.alphabet",
-    "reverse_complement": "findna_bench.sequences.alphabet",
-    "reverse_complement_codes": "findna_bench.sequences.alphabet",
-    "length_batches": "findna_bench.sequences.batches",
-    "read_fasta": "findna_bench.sequences.fasta",
-}
-
-_FUNCTIONS = (
+__all__ = [
+    "BASES",
+    "Adapted",
+    "AlignedFeatures",
+    "AuditReport",
+    "Augmentation",
+    "AugmentationCard",
+    "Backbone",
+    "BackboneCard",
+    "BenchError",
+    "Checkpoint",
+    "Classifier",
+    "Comparison",
+    "DataError",
+    "DataSource",
+    "Encoding",
+    "Event",
+    "Executor",
+    "ExecutorCard",
+    "Features",
+    "Job",
+    "LoadedModel",
+    "LogisticProbe",
+    "MaskingAugmentation",
+    "Metric",
+    "MetricCard",
+    "ModelCard",
+    "ModelError",
+    "Note",
+    "Objective",
+    "ObjectiveCard",
+    "Plan",
+    "PresetCard",
+    "PretrainReport",
+    "Pretraining",
+    "ProfileRow",
+    "PublishedCard",
+    "PublishedFineTuning",
+    "Report",
+    "Result",
+    "SeedSplit",
+    "SequenceIndex",
+    "SequenceTable",
+    "Settled",
+    "SuiteCard",
+    "Task",
+    "TaskCard",
+    "TokenBatch",
+    "TruncationWarning",
+    "UnitProgress",
+    "UnitStarted",
+    "UnsupportedError",
+    "UsageError",
+    "WeightsError",
+    "WeightsSource",
     "audit",
     "compare",
+    "composition",
+    "compute_metrics",
+    "effect_of",
     "embed",
     "encode",
+    "encode_bases",
+    "encode_padded",
+    "fail_job",
+    "fit_probe",
+    "hookimpl",
+    "largest_overlaps",
+    "length_batches",
     "load_model",
     "load_results",
     "load_task",
+    "make_augmentation",
     "make_jobs",
+    "normalise",
+    "one_hot",
     "plan",
     "pretrain",
     "profile",
+    "read_fasta",
+    "reverse_complement",
+    "reverse_complement_codes",
+    "rows_from_table",
     "run",
-)
+    "run_job",
+]
 
-__all__ = [*_FUNCTIONS, *_HOME]
+_LAZY = {
+    "findna_bench.audit.audit_report": ("AuditReport",),
+    "findna_bench.data.table": ("SequenceTable",),
+    "findna_bench.data.task": ("Task",),
+    "findna_bench.leaderboard.comparison": ("Comparison",),
+    "findna_bench.matrix.events": ("Event", "Note", "Report", "Settled", "UnitProgress", "UnitStarted"),
+    "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "run_job"),
+    "findna_bench.matrix.plan": ("Plan",),
+    "findna_bench.models.backbone": ("Adapted", "Backbone", "Checkpoint", "Encoding", "TokenBatch"),
+    "findna_bench.models.estimators": ("AlignedFeatures", "Classifier", "Features"),
+    "findna_bench.models.loading": ("LoadedModel",),
+    "findna_bench.profiling.rows": ("ProfileRow",),
+    "findna_bench.protocols.heads": ("SeedSplit", "fit_probe"),
+    "findna_bench.protocols.settings": ("LogisticProbe",),
+    "findna_bench.relatedness.composition": ("composition",),
+    "findna_bench.relatedness.overlaps": ("largest_overlaps",),
+    "findna_bench.relatedness.rows": ("rows_from_table",),
+    "findna_bench.relatedness.similarity": ("SequenceIndex",),
+    "findna_bench.results.schema": ("Result",),
+    "findna_bench.sequences.alphabet": (
+        "BASES",
+        "encode_bases",
+        "encode_padded",
+        "normalise",
+        "one_hot",
+        "reverse_complement",
+        "reverse_complement_codes",
+    ),
+    "findna_bench.sequences.batches": ("length_batches",),
+    "findna_bench.sequences.fasta": ("read_fasta",),
+    "findna_bench.statistics.classification": ("compute_metrics",),
+    "findna_bench.statistics.metric": ("Metric",),
+    "findna_bench.training.augmentation": ("Augmentation", "MaskingAugmentation", "effect_of", "make_augmentation"),
+    "findna_bench.training.objective": ("Objective",),
+    "findna_bench.training.pretrain": ("PretrainReport",),
+}
+"""Names that are imported when first used, by their module; type checkers see them above."""
+_RENAMED = {"encode_bases": "encode"}
+_HOME = {name: module for module, names in _LAZY.items() for name in names}
 
+if not TYPE_CHECKING:  # a checker that saw it would take every misspelt name for Any
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'findna_bench.api' has no attribute {name!r}")
-    module, _, attribute = _HOME[name].partition(":")
-    value = getattr(importlib.import_module(module), attribute or name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'findna_bench.api' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOME[name]), _RENAMED.get(name, name))
+        globals()[name] = value
+        return value
 
 
 def load_model(
@@ -418,11 +480,28 @@ def profile(models: str | Sequence[str] = (), task: str = "mtcdna-1024", **optio
     return profile_models(build(ProfileRequest, {"models": models, "tasks": task, **options}))
 
 
-def audit(task: str | PathLike[str], **options: Any) -> Any:
-    """What a benchmark is worth: duplicates, leaks, shortcuts, verdict."""
+def audit(
+    task: str | PathLike[str], *, data_dir: str | PathLike[str] | None = None, offline: bool = False
+) -> AuditReport:
+    """What a benchmark is worth: duplicates, leaks, shortcuts, verdict.
+
+    Args:
+        task: a task's name or path.
+        data_dir: data root; None for the user's.
+        offline: never reach for the network.
+
+    Returns:
+        The report, which is also kept under the data root, for ``describe``.
+
+    Raises:
+        UnknownNameError: no such task. DataError: its data are not on this machine, or damaged.
+
+    Example:
+        >>> fb.audit("demo/motif_order").verdict  # doctest: +SKIP
+    """
     from findna_bench.audit import audit_task
 
-    return audit_task(str(task), **options)
+    return audit_task(str(task), data_dir=None if data_dir is None else Path(data_dir), offline=offline)
 
 
 def __dir__() -> list[str]:

@@ -239,10 +239,8 @@ class ModelCard:
     """A runnable model.
 
     ``kind`` ``encoder``: ``backbone`` names a :class:`BackboneCard` and ``config`` its sizes.
-    ``kind`` ``features``: ``factory`` makes an object with ``fit(train, validation, seed)`` and ``transform(sequences)``.
-    ``kind`` ``classifier``: ``factory`` makes an object with ``fit(train, validation, seed)`` and ``predict_scores(sequences)``.
-    A classifier may say ``thread_invariant = True``: the number of CPU threads changes no bit of its scores, so that
-    ``--threads`` is no part of its results' identities.
+    ``kind`` ``features``: ``factory``, called with ``config``, makes a :class:`findna_bench.api.Features`, which turns rows into vectors.
+    ``kind`` ``classifier``: ``factory`` makes a :class:`findna_bench.api.Classifier`, which gives class probabilities itself.
     """
 
     name: str

@@ -17,6 +17,7 @@ import numpy as np
 from findna_bench.data.splits import draw_validation
 from findna_bench.data.table import SequenceTable
 from findna_bench.models.consistency import check_consistent_rows
+from findna_bench.models.estimators import fitted_settings
 from findna_bench.protocols.seed_splits import SeedSplit, few_shot_rows, few_shot_split, mean_logit_scores
 from findna_bench.protocols.settings import KNearest, Preset, draw_settings
 from findna_bench.relatedness.components import row_groups
@@ -224,7 +225,7 @@ def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: st
             _check_rows(name, estimator.transform, pool.table)
         one = replace(pool, splits=(split,))
         head = fit_heads(one, Embedder(features_of(estimator, strand), strand), preset)[0]
-        settings = dict(head.selected) | {"features": dict(estimator.settings)}
+        settings = dict(head.selected) | {"features": fitted_settings(estimator, name)}
         fitted.append(replace(head, selected=settings, fit_s=time.perf_counter() - started))
     return fitted
 
@@ -262,7 +263,7 @@ def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str, name: str) 
             _judged(pool.table.labels[rows.train], validation.labels, predict(validation)) if len(validation) else {}
         )
         longest = getattr(estimator, "max_length", None)
-        settings = dict(estimator.settings)
+        settings = fitted_settings(estimator, name)
         fitted.append(Fitted(split.seed, predict, judged, settings, (), seconds, rows=rows, max_length=longest))
     return fitted
 

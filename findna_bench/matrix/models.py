@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -90,7 +89,9 @@ class LiveModel:
     def device_type(self) -> str:
         if self._loaded is not None:
             return self._loaded.device.type
-        if self.kind == "encoder" or not self._estimator_options():
+        from findna_bench.models.estimators import device_option
+
+        if self.kind == "encoder" or not device_option(self.spec, self._request.device):
             return "cpu"
         from findna_bench.models.precision import resolve_device
 
@@ -244,15 +245,9 @@ class LiveModel:
         return load_factory(self.card.factory, f"model {self.card.name!r}")
 
     def _estimator(self) -> Any:
-        from findna_bench.models.estimators import load_estimator
+        from findna_bench.models.estimators import device_option, load_estimator
 
-        return load_estimator(self.spec, **self._estimator_options())
-
-    def _estimator_options(self) -> dict[str, Any]:
-        """Arguments of an estimator beside its card's: ``device``, where its constructor has one."""
-        if "device" in self.card.config or "device" not in inspect.signature(self._factory()).parameters:
-            return {}
-        return {"device": self._request.device}
+        return load_estimator(self.spec, **device_option(self.spec, self._request.device))
 
     def align(self, split: str, task: Task) -> None:
         """Show all rows of a split (before ``--limit`` takes some) to vectors computed elsewhere; others need none.

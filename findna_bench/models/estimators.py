@@ -1,28 +1,188 @@
-"""Models that are fitted to a task instead of being loaded: ``features`` and ``classifier`` cards. No torch here."""
+"""Models that are fitted to a task instead of being loaded: the contract of ``features`` and ``classifier`` cards. No torch here."""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.models.spec import ModelSpec
 from findna_bench.registry import load_factory
 
-__all__ = ["load_estimator"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
+
+    FeatureMatrix: TypeAlias = NDArray[Any] | csr_matrix
+
+__all__ = [
+    "AlignedFeatures",
+    "Classifier",
+    "Estimator",
+    "Features",
+    "device_option",
+    "fitted_settings",
+    "load_estimator",
+]
 
 
-def load_estimator(spec: ModelSpec, **arguments: Any) -> Any:
+class Estimator(Protocol):
+    """What feature maps and classifiers have in common.
+
+    A fresh object is made for every seed by calling the card's factory with the card's ``config``, and with ``device`` (as
+    ``--device`` has it) where the factory takes that argument. ``varies`` is read before ``fit``, ``settings`` after it.
+    """
+
+    @property
+    def varies(self) -> tuple[str, ...]:
+        """What a seed changes, in words, e.g. ``("initialisation", "row order")``; empty where every seed gives the same fit, which
+        is then computed once and stands for all."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was chosen and what defines the fit, JSON-serialisable; stored with the result."""
+        ...
+
+    def fit(self, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int, /) -> object:
+        """Learn from ``train``, and choose settings on ``validation``.
+
+        Args:
+            train: rows to learn from; a class may have none where there are few rows.
+            validation: other rows (the same ones where a single shot leaves no others); never the test split's.
+            seed: all that is drawn depends on it alone.
+            n_classes: C; labels are 0 to C - 1.
+        """
+
+
+class Features(Estimator, Protocol):
+    """What the factory of a model card of kind ``features`` makes: numbers for every row, which a linear probe then reads.
+
+    Example:
+        >>> class Length:
+        ...     varies = ()
+        ...     settings = {"unit": "bases"}
+        ...
+        ...     def fit(self, train, validation, seed, n_classes): ...
+        ...
+        ...     def transform(self, table):
+        ...         return np.array([[len(sequence)] for sequence in table.sequences], dtype=np.float32)
+    """
+
+    def transform(self, table: SequenceTable, /) -> FeatureMatrix:
+        """Vectors of rows.
+
+        Args:
+            table: any rows; those of one call are independent of each other.
+
+        Returns:
+            (n, D) finite floats, D the same for every table: an array, or a CSR matrix.
+        """
+        ...
+
+
+class AlignedFeatures(Features, Protocol):
+    """Features that are looked up instead of computed. A factory with a method ``align`` is taken for one: it is shown every split
+    of the task first, and never fitted.
+    """
+
+    def align(self, rows: RowOrigins, order: RowOrder, split_name: Callable[[str], str | None], /) -> None:
+        """Find the vectors of all rows of one split."""
+
+
+class Classifier(Estimator, Protocol):
+    """What the factory of a model card of kind ``classifier`` makes: class probabilities for every row.
+
+    Two attributes are optional. ``thread_invariant = True``: the number of CPU threads changes no bit of the scores, so that
+    ``--threads`` is no part of a result's identity. ``max_length``, read after ``fit``: most bases of a sequence that are
+    read, None for all; what is cut off is counted and flagged.
+
+    Example:
+        >>> class Shares:
+        ...     varies = ()
+        ...     thread_invariant = True
+        ...
+        ...     def fit(self, train, validation, seed, n_classes):
+        ...         self.shares = train.class_counts(n_classes) / len(train)
+        ...
+        ...     @property
+        ...     def settings(self):
+        ...         return {"shares": self.shares.tolist()}
+        ...
+        ...     def predict_scores(self, table):
+        ...         return np.tile(self.shares, (len(table), 1))
+    """
+
+    def predict_scores(self, table: SequenceTable, /) -> NDArray[Any]:
+        """Class probabilities of rows.
+
+        Args:
+            table: any rows; those of one call are independent of each other.
+
+        Returns:
+            (n, C) finite floats from 0 to 1 that add up to 1 in every row.
+        """
+        ...
+
+
+_METHODS = {"features": ("fit", "transform"), "classifier": ("fit", "predict_scores")}
+_CONTRACT = {"features": "Features", "classifier": "Classifier"}
+
+
+def load_estimator(spec: ModelSpec, **arguments: Any) -> Features | Classifier:
     """A fresh, unfitted object of a ``features`` or ``classifier`` card: its factory called with the card's config.
 
     Raises:
-        ModelError: the factory cannot be imported or refuses the config.
+        ModelError: the factory cannot be imported, refuses the config, or makes something that lacks what the contract asks for.
+        UsageError: the model is an encoder.
     """
     if spec.kind == "encoder":
         raise UsageError(f"{spec.display_name} is an encoder; it is loaded, not fitted")
     assert spec.card.factory is not None
-    factory = load_factory(spec.card.factory, f"model {spec.card.name!r}")
+    what = f"model {spec.card.name!r}"
+    factory = load_factory(spec.card.factory, what)
     located = {"path": spec.location} if spec.location is not None else {}
     try:
-        return factory(**located, **spec.card.config, **arguments)
+        made: Features | Classifier = factory(**located, **spec.card.config, **arguments)
     except TypeError as error:
-        raise ModelError(f"model {spec.card.name!r} cannot be built: {error}") from error
+        raise ModelError(f"{what} cannot be built: {error}") from error
+    contract = f"see findna_bench.api.{_CONTRACT[spec.kind]}"
+    for method in _METHODS[spec.kind]:
+        if not callable(getattr(made, method, None)):
+            raise ModelError(f"{what}: its factory made a {type(made).__name__} without a method {method}; {contract}")
+    varies = getattr(made, "varies", None)
+    if isinstance(varies, str) or not isinstance(varies, (tuple, list)) or not all(isinstance(v, str) for v in varies):
+        raise ModelError(
+            f"{what}: {type(made).__name__}.varies must be a tuple of what a seed changes, in words (empty: nothing), not {varies!r}; "
+            f"{contract}"
+        )
+    return made
+
+
+def device_option(spec: ModelSpec, device: str) -> dict[str, Any]:
+    """``device`` as an argument of :func:`load_estimator`, where the model's factory takes it and its card does not set it."""
+    assert spec.card.factory is not None
+    factory = load_factory(spec.card.factory, f"model {spec.card.name!r}")
+    takes = "device" not in spec.card.config and "device" in inspect.signature(factory).parameters
+    return {"device": device} if takes else {}
+
+
+def fitted_settings(estimator: Estimator, name: str) -> dict[str, Any]:
+    """``settings`` of a fitted estimator of the model called ``name``.
+
+    Raises:
+        ModelError: it has none, or they are not JSON-serialisable.
+    """
+    settings = getattr(estimator, "settings", None)
+    where = f"model {name!r}: {type(estimator).__name__}.settings"
+    if not isinstance(settings, Mapping):
+        raise ModelError(f"{where} must be a mapping once it is fitted, not {settings!r}")
+    try:
+        json.dumps(dict(settings), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{where} cannot be written as JSON ({error}); use plain numbers, texts and lists") from error
+    return dict(settings)
