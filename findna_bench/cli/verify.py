@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from findna_bench.cli import options, output
+from findna_bench.requests.options import Pairs
 
 if TYPE_CHECKING:
     from findna_bench.matrix.verify import Verification
@@ -27,6 +28,14 @@ def verify(
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="How far a recomputed main metric may lie off.")
     ] = 1e-3,
+    places: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads this form on every Python it supports
+        typer.Option(
+            "--map",
+            metavar="NAME=PATH",
+            help="Where a file or folder that results name lies now; its digest is checked.",
+        ),
+    ] = None,
     data_dir: options.DataDir = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -39,7 +48,8 @@ def verify(
     """
     from findna_bench.matrix.verify import verify as check
 
-    found = check(results, rerun=rerun, tolerance=tolerance, data_dir=data_dir)
+    mapped = {name: Path(path) for name, path in Pairs("--map my.csv=PATH").read(places or (), "--map").items()}
+    found = check(results, rerun=rerun, tolerance=tolerance, places=mapped, data_dir=data_dir)
     if json:
         output.print_json(asdict(found))
     else:
@@ -54,6 +64,9 @@ def _print(found: Verification) -> None:
     for kind, check in found.checks.items():
         missing = "; ".join(f"{n} not: {reason}" for reason, n in check.not_done.items())
         print(f"{kind}: {check.done} checked{f'; {missing}' if missing else ''}")
+    if found.rerun or found.not_rerun:
+        missing = "; ".join(f"{n} not: {reason}" for reason, n in found.not_rerun.items())
+        print(f"rerun: {found.rerun} computed again{f'; {missing}' if missing else ''}")
     for note in found.notes:
         print(f"note: {note}")
     n = len(found.findings)

@@ -11,9 +11,10 @@ from typing import Any
 
 from findna_bench.files import canonical_json, stable_hash
 from findna_bench.matrix.identity import config_id, identity
+from findna_bench.matrix.recording import FOLDER_MARK
 from findna_bench.matrix.request import request_id
 from findna_bench.results.flags import DID_NOT_LEARN, FROM_DATA, following_flags
-from findna_bench.results.schema import Result
+from findna_bench.results.schema import Request, Result
 
 __all__ = ["CELL_FIELDS", "CONFIG_FIELDS", "ONLY_HASHED", "disagreements", "wrong_flags"]
 
@@ -171,9 +172,43 @@ def _request(result: Result, asked: Mapping[str, Any]) -> Iterator[str]:
             stable_hash(r.task.published_counts) if r.task.published_counts else unknown
         )
     yield from _differing("hashed.request.task", task, shown_task, result, partly=True)
+    if result.request is not None:
+        yield from _stored_request(result, result.request, asked)
     for key in ("shots", "shot_validation"):
         if asked.get(key) != result.protocol.settings.get(key):
             yield f"protocol.settings.{key} and hashed.request.{key} differ"
+
+
+def _stored_request(result: Result, stored: Request, asked: Mapping[str, Any]) -> Iterator[str]:
+    """What the request that the result can be made again from says otherwise than what was hashed."""
+    own, model, task = stored.options, asked.get("model") or {}, asked.get("task") or {}
+    (own_model,), (own_task,) = own["models"], own["tasks"]
+    names = {*own["weights"].values()}
+    shots = [] if asked.get("shots") is None else [asked["shots"]]
+    hashed = {"search": None, **(asked.get("options") or {}), "shots": shots, "suites": []}
+    if model.get("network"):  # of a run of several networks, each result asks for its own
+        hashed["network"] = model["network"]
+    if result.selection != "test" or not shots:  # which chooses on other rows, whatever was asked for
+        hashed["shot_validation"] = asked.get("shot_validation") or "within"
+    if model.get("location") is None:
+        hashed["models"] = [result.model.name]
+    else:
+        names.add(own_model.partition(":")[2])
+    if task.get("path") is None:
+        hashed["tasks"] = [result.task_name]
+    else:
+        names.add(own_task.removeprefix(FOLDER_MARK))
+    for key in sorted({*hashed} & {*own}):
+        if own[key] != hashed[key]:
+            yield f"request.options.{key} is {_short(own[key])}, what was hashed says {_short(hashed[key])}"
+    if result.seed not in own["seeds"]:
+        yield f"request.options.seeds lack the result's own, {result.seed}"
+    if bool(own["weights"]) != bool(model.get("weights")):
+        yield "request.options.weights and hashed.request.model.weights differ"
+    if names != {*stored.files}:
+        yield f"request.files are {_short(sorted(stored.files))}, its options name {_short(sorted(names))}"
+    if not {*stored.files.values()} <= {result.model.weights.digest, result.task.data_digest, None}:
+        yield "request.files have digests that are neither its weights' nor its data's"
 
 
 def _differing(

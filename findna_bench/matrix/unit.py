@@ -31,6 +31,7 @@ from findna_bench.matrix.identity import (
     identity,
 )
 from findna_bench.matrix.models import LiveModel
+from findna_bench.matrix.recording import stored_request
 from findna_bench.matrix.report import Reporter
 from findna_bench.matrix.request import (
     PROTOCOL_VERSION,
@@ -331,6 +332,8 @@ def _outcome(
     if fit.trials:
         settings["trials"] = [dict(trial) for trial in fit.trials]
     unlearned = _unlearned(model, fit)
+    seeds = [cell.seed] if model.fits_seeds_alone else [other.seed for other in facts.cells]
+    digests = {"weights_digest": facts.model.weights_digest, "data_digest": facts.task.data_digest}
     warnings = [*([unlearned] if unlearned else []), *fit.warnings]
     result = replace_result(
         _skeleton(request, facts, cell),
@@ -343,6 +346,7 @@ def _outcome(
         coverage=model.coverage(pool.table, test, fit.max_length),
         timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=predict_s),
         memory=schema.Memory(peak_bytes=peak_bytes(model)),
+        request=stored_request(request, facts.unit, seeds, **digests),
     )
     following = following_flags(result, len(np.unique(test.labels)))
     flags = [*facts.flags, *following, *model.doubts, *_pretraining_flag(facts, model, test)]
@@ -503,6 +507,7 @@ def unfinished(
             environment=environment(),
             created=_now(),
             hashed=schema.Hashed(request=dict(unit.asked)),
+            request=stored_request(request, unit, [cell.seed]),
             error=schema.Error(type=kind, message=message, traceback=traceback),
         )
         for cell in (unit.cells if cells is None else cells)

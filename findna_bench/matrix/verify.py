@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from findna_bench.errors import BenchError, OutputError, UsageError
 from findna_bench.files import sha256_file
 from findna_bench.matrix.agreement import disagreements, wrong_flags
 from findna_bench.matrix.local_data import LocalData, NotHereError
+from findna_bench.matrix.rerun import CannotRerunError, Rerun
 from findna_bench.matrix.unit import metrics_of
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.bundle import read_bundle
 from findna_bench.results.schema import ADDED_KEYS, Metrics, Result, digest_of, parse_result
 from findna_bench.results.store import ResultStore, ScoredRows, read_predictions
 from findna_bench.statistics.classification import compute_metrics
-from findna_bench.threads import DEFAULT_THREADS
 
 __all__ = ["CHECKS", "Check", "Finding", "Verification", "verify"]
 
@@ -59,7 +60,7 @@ class Check:
 @dataclass(frozen=True)
 class Verification:
     """results: files checked. checks: of each kind in :data:`CHECKS`, how many were done. rerun: cells computed again.
-    notes: what is no problem and should be known.
+    notes: what is no problem and should be known. not_rerun: reason -> results that could not be computed again here.
     """
 
     results: int
@@ -67,29 +68,42 @@ class Verification:
     rerun: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    not_rerun: Mapping[str, int] = field(default_factory=dict)
 
 
-def verify(results: Path, *, rerun: int = 0, tolerance: float = 1e-3, data_dir: Path | None = None) -> Verification:
+def verify(
+    results: Path,
+    *,
+    rerun: int = 0,
+    tolerance: float = 1e-3,
+    places: Mapping[str, Path] | None = None,
+    data_dir: Path | None = None,
+) -> Verification:
     """Check a results folder or a bundle.
 
-    rerun: how many successful cells, evenly spread, are computed again; their main metric must agree to ``tolerance``. A folder
-    without any result is a finding: nothing was verified.
+    Args:
+        results: the folder or the bundle. One without any result is a finding: nothing was verified.
+        rerun: how many successful cells, evenly spread over those that can be, are computed again from nothing.
+        tolerance: how far a main metric that is computed again may lie off.
+        places: where the files and folders of users lie that results name, by that name.
+        data_dir: data root.
 
     Raises:
-        UsageError: there is nothing at ``results``. OutputError: a bundle is damaged.
+        UsageError: there is nothing at ``results`` or at a place, or no result names its file. OutputError: a bundle is damaged.
     """
+    again = Rerun(places or {}, data_dir, tolerance)
     if results.is_file():
         with tempfile.TemporaryDirectory() as folder:
             read_bundle(results, Path(folder))
-            return _verify(Path(folder), rerun, tolerance, data_dir)
+            return _verify(Path(folder), rerun, again)
     if not results.is_dir():
         raise UsageError(f"{results}: no results folder and no bundle is there")
-    return _verify(results, rerun, tolerance, data_dir)
+    return _verify(results, rerun, again)
 
 
-def _verify(root: Path, rerun: int, tolerance: float, data_dir: Path | None) -> Verification:
+def _verify(root: Path, rerun: int, again: Rerun) -> Verification:
     store = ResultStore(root)
-    examiner = _Examiner(store, LocalData(data_dir))
+    examiner = _Examiner(store, LocalData(again.data_dir))
     paths = list(store.paths())
     for path in paths:
         examiner.examine(path)
@@ -100,10 +114,36 @@ def _verify(root: Path, rerun: int, tolerance: float, data_dir: Path | None) -> 
                 ".", "no result is here, so nothing was verified; give the folder that `run` wrote with --output-dir"
             )
         )
-    again = _sample(examiner.good, rerun)
-    findings += [finding for result in again for finding in _run_again(store, result, tolerance, data_dir)]
+    _check_places(again.places, examiner.good)
+    requests, reasons = _requests(examiner.good, again) if rerun else ([], {})
+    sample = _sample(requests, rerun)
+    for result, request in sample:
+        if (problem := again.problem(result, request)) is not None:
+            findings.append(Finding(store.name_of(store.path_of(result)), problem))
+    if rerun and reasons and not sample:
+        findings.append(Finding(".", f"no result could be computed again: {'; '.join(reasons)}"))
     notes = (*examiner.notes(), *_strays(root, paths))
-    return Verification(len(paths), examiner.checks(), len(again), tuple(findings), notes)
+    return Verification(len(paths), examiner.checks(), len(sample), tuple(findings), notes, reasons)
+
+
+def _check_places(places: Mapping[str, Path], results: Sequence[Result]) -> None:
+    names = sorted({name for result in results if result.request for name in result.request.files})
+    for name, path in places.items():
+        if name not in names:
+            raise UsageError(f"--map {name}=...: no result names such a file; they name {', '.join(names) or 'none'}")
+        if not path.expanduser().exists():
+            raise UsageError(f"--map {name}={path}: there is nothing")
+
+
+def _requests(results: Sequence[Result], again: Rerun) -> tuple[list[tuple[Result, RunRequest]], dict[str, int]]:
+    """What to ask for to have each result again; and why others cannot be had, with how many they are."""
+    requests, reasons = [], Counter[str]()
+    for result in results:
+        try:
+            requests.append((result, again.request_of(result)))
+        except CannotRerunError as error:
+            reasons[str(error)] += 1
+    return requests, dict(reasons)
 
 
 class _Examiner:
@@ -298,59 +338,8 @@ def _strays(root: Path, results: Sequence[Path]) -> Iterator[str]:
             yield f"not checked: {what}, {found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}"
 
 
-def _sample(results: Sequence[Result], n: int) -> list[Result]:
-    ordered = sorted(results, key=lambda result: result.identity or "")
+def _sample(results: Sequence[tuple[Result, RunRequest]], n: int) -> list[tuple[Result, RunRequest]]:
+    ordered = sorted(results, key=lambda pair: pair[0].identity or "")
     if n <= 0 or not ordered:
         return []
     return [ordered[i] for i in sorted({round(x) for x in np.linspace(0, len(ordered) - 1, min(n, len(ordered)))})]
-
-
-def _run_again(store: ResultStore, result: Result, tolerance: float, data_dir: Path | None) -> list[Finding]:
-    from findna_bench.matrix.run import run
-    from findna_bench.requests.run_request import RunRequest
-
-    where = store.path_of(result).relative_to(store.root).as_posix()
-    settings = result.protocol.settings
-    with tempfile.TemporaryDirectory() as folder:
-        request = RunRequest(
-            models=(result.model.name,),
-            tasks=(result.task_name,),
-            protocol=result.protocol.name,
-            preset=result.preset or "default",
-            seeds=(result.seed or 0,),
-            shots=(settings["shots"],) if settings.get("shots") else (),
-            shot_validation=settings.get("shot_validation", "full") if settings.get("shots") else "within",
-            pooling=result.model.pooling,
-            layer=result.model.layer if result.model.layer is not None else -1,
-            strand=result.strand or "forward",
-            window=result.window,
-            split=result.task.split or "official",
-            selection=result.selection or "validation",
-            search=settings.get("search"),
-            limit=result.limit,
-            dtype=result.dtype or "auto",
-            batch_size=result.batch.requested or "auto",
-            threads=result.threads or DEFAULT_THREADS,
-            output_dir=Path(folder),
-            data_dir=data_dir,
-        )
-        try:
-            again = run(replace(request, overwrite="always"))[0]
-        except BenchError as error:
-            return [Finding(where, f"cannot be computed again: {error}")]
-    if again.status != "success" or again.metrics.main.value is None or result.metrics.main.value is None:
-        return [
-            Finding(where, f"computed again it ends in {again.status}: {again.error.message if again.error else ''}")
-        ]
-    if abs(again.metrics.main.value - result.metrics.main.value) > tolerance:
-        return [
-            Finding(
-                where,
-                f"computed again {again.metrics.main.name} is {again.metrics.main.value}, stored is {result.metrics.main.value}",
-            )
-        ]
-    if again.identity != result.identity:
-        return [
-            Finding(where, "computed again it has another identity: data, weights, settings or versions differ here")
-        ]
-    return []

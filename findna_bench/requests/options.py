@@ -42,6 +42,7 @@ __all__ = [
     "options_of",
     "quoted",
     "read_fields",
+    "recorded",
     "to_json",
     "to_words",
 ]
@@ -325,6 +326,7 @@ class Option:
         panel: heading it stands under in ``--help``.
         metavar: placeholder in ``--help``.
         environment: whether ``FINDNA_BENCH_<NAME>`` sets it.
+        recorded: whether results hold it: what was computed, not where and how.
         default: the field's default; ``...`` where it must be given.
     """
 
@@ -337,6 +339,7 @@ class Option:
     panel: str
     metavar: str | None
     environment: bool
+    recorded: bool
     default: Any
 
     @property
@@ -370,6 +373,7 @@ def option(
     panel: str = "",
     metavar: str | None = None,
     environment: bool = True,
+    recorded: bool = True,
 ) -> Any:
     """A field of a request (see :class:`Option`).
 
@@ -383,7 +387,7 @@ def option(
     metadata = {
         "option": {
             "kind": kind, "help": help, "name": name, "flags": tuple(flags), "off": off, "positional": positional,
-            "panel": panel, "metavar": metavar, "environment": environment,
+            "panel": panel, "metavar": metavar, "environment": environment, "recorded": recorded,
         }
     }  # fmt: skip
     if default is ...:
@@ -410,7 +414,7 @@ def _option(found: dataclasses.Field[Any]) -> Option:
         default = ...
     return Option(
         found.name, name, said["kind"], said["help"], flags, said["off"], said["panel"], said["metavar"],
-        said["environment"], default,
+        said["environment"], said["recorded"], default,
     )  # fmt: skip
 
 
@@ -448,6 +452,12 @@ def to_json(request: Any) -> dict[str, Any]:
         name: kinds[name].write(value) if name in kinds and value is not None else value
         for name, value in values.items()
     }
+
+
+def recorded(request: Any) -> dict[str, Any]:
+    """Those options that results hold, JSON-serialisable."""
+    values = to_json(request)
+    return {found.field: values[found.field] for found in options_of(request) if found.recorded}
 
 
 def from_json(request: Callable[..., Request], values: Mapping[str, Any]) -> Request:

@@ -160,14 +160,16 @@ class RunRequest:
         "Compute again: never, failed or always.",
         default="failed",
         panel=_RUNNING,
+        recorded=False,
     )
-    fail_fast: bool = option(Flag(), "Stop at the first failure.", default=False, panel=_RUNNING)
-    executor: str = option(Text(), "See `list executors`.", default="serial", panel=_RUNNING)
+    fail_fast: bool = option(Flag(), "Stop at the first failure.", default=False, panel=_RUNNING, recorded=False)
+    executor: str = option(Text(), "See `list executors`.", default="serial", panel=_RUNNING, recorded=False)
     workers: int = option(
         Whole(1, "at least one worker computes"),
         "Models computed at the same time (executor process), each in a process of its own; on one GPU they share its memory.",
         default=1,
         panel=_RUNNING,
+        recorded=False,
     )
     timeout_s: float | None = option(
         Number(above=0),
@@ -175,6 +177,7 @@ class RunRequest:
         default=None,
         name="timeout",
         panel=_RUNNING,
+        recorded=False,
     )
 
     command: str | None = None

@@ -75,12 +75,14 @@ def threads() -> Any:
 
 def data_dir() -> Any:
     """``--data-dir``."""
-    return option(PathName(), "Data root (default: the user's data folder).", default=None, panel=RUNNING)
+    return option(
+        PathName(), "Data root (default: the user's data folder).", default=None, panel=RUNNING, recorded=False
+    )
 
 
 def offline() -> Any:
     """``--offline``."""
-    return option(Flag(), "Open no socket.", default=False, panel=RUNNING)
+    return option(Flag(), "Open no socket.", default=False, panel=RUNNING, recorded=False)
 
 
 def pooling() -> Any:
@@ -120,7 +122,7 @@ def suites() -> Any:
 def results_dir(panel: str = "") -> Any:
     """``--output-dir``."""
     flags = ("-o", "--output-dir")
-    return option(PathName(), "Results folder.", default=Path("results"), flags=flags, panel=panel)
+    return option(PathName(), "Results folder.", default=Path("results"), flags=flags, panel=panel, recorded=False)
 
 
 def metric() -> Any:

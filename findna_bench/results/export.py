@@ -65,6 +65,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(entry, dict) and name not in (
             "protocol.settings",
             "validation",
+            "request",
             "hashed.request",
             "hashed.config",
             "hashed.cell",

@@ -18,7 +18,7 @@ from findna_bench.files import stable_hash
 __all__ = ["ADDED_KEYS", "SCHEMA_VERSION", "Hashed", "Result", "digest_of", "parse_result", "read_result", "sealed"]
 
 SCHEMA_VERSION: Final = 2
-ADDED_KEYS = ("digest", "predictions_digest", "threads", "hashed")
+ADDED_KEYS = ("digest", "predictions_digest", "threads", "hashed", "request")
 """Keys that results of schema 1 did not have."""
 Status = Literal["success", "error", "oom", "skipped"]
 
@@ -120,6 +120,15 @@ class Hashed(_Part):
     """With ``config``, of ``identity``."""
 
 
+class Request(_Part):
+    """What to ask for to have the cell computed again (see :mod:`findna_bench.matrix.recording`)."""
+
+    options: dict[str, Any]
+    """Fields of :class:`~findna_bench.requests.run_request.RunRequest`, but for those that say where and how to compute."""
+    files: dict[str, str | None]
+    """Files and folders of the user's that the options name, by that name, with the digest of their weights, vectors or rows."""
+
+
 class Error(_Part):
     type: str
     message: str
@@ -164,6 +173,8 @@ class Result(_Part):
     created: str
     error: Error | None = None
     hashed: Hashed = Field(default_factory=Hashed)
+    request: Request | None = None
+    """None in results that were written before it was kept (schema 1, and early ones of schema 2)."""
 
     @property
     def task_name(self) -> str:

@@ -44,6 +44,8 @@ UNSEEN: tuple[Where, ...] = (
     ("timing",),
     ("memory",),
     ("environment",),
+    ("request", "options", "seeds"),
+    ("request", "options", "sanity"),
 )
 """What somebody may change who makes the digest anew: it was measured or noted down once, and nothing else says it again."""
 
@@ -121,6 +123,8 @@ def changed(where: Where, value: Any) -> Any:
             return ["untrained"]
         case dict():
             return {"more": 1}
+    if where[0] == "request" and value is None:
+        return "something" if where[-1] in ("network", "pooling", "window") else 1
     numbers = ("timing", "memory", "coverage", "limit", "layer", "n_parameters", "threads", "intervals")
     return 1 if {*where} & {*numbers} else {} if where == ("error",) else "something"
 
@@ -369,7 +373,7 @@ def test_scores_that_float32_would_make_equal_hold(tmp_path: Path) -> None:
 def make_schema_1(path: Path) -> None:
     """A result as the first version wrote it: no digest, nothing that was hashed, scores in float32, no groups."""
     content = json.loads(path.read_text())
-    for key in ("digest", "predictions_digest", "threads", "hashed"):
+    for key in ("digest", "predictions_digest", "threads", "hashed", "request"):
         content.pop(key)
     content["model"].pop("code_digest")
     content |= {"schema_version": 1, "protocol_version": 1}

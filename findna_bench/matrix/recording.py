@@ -1,0 +1,60 @@
+"""The request as a result holds it: that of its own cell, files by name and digest, so that anyone can ask for the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from findna_bench.matrix.request import Unit, network_of, weights_of
+from findna_bench.requests.options import recorded
+from findna_bench.requests.run_request import RunRequest
+from findna_bench.results import schema
+
+__all__ = ["FOLDER_MARK", "stored_request"]
+
+FOLDER_MARK = "./"
+"""Stands before the name of a task that is a file or folder."""
+
+
+def stored_request(
+    request: RunRequest,
+    unit: Unit,
+    seeds: Sequence[int],
+    *,
+    weights_digest: str | None = None,
+    data_digest: str | None = None,
+) -> schema.Request:
+    """What computing a cell of ``unit`` again takes to ask for.
+
+    Args:
+        request: of the whole run.
+        unit: the model and task of the cell.
+        seeds: those that are fitted in one piece with the cell's.
+        weights_digest, data_digest: of what was loaded, None where the cell failed before.
+    """
+    spec, task = unit.model, unit.task
+    override = weights_of(request, spec)
+    files: dict[str, str | None] = {}
+
+    def named(path: Path, digest: str | None) -> str:
+        name = path.expanduser().absolute().name
+        while name in files:  # a model's and a task's file of one name
+            name += "+"
+        files[name] = digest
+        return name
+
+    model = spec.display_name
+    if spec.location is not None:
+        model = f"{spec.text.partition(':')[0]}:{named(spec.location, None if override else weights_digest)}"
+    own = replace(
+        request,
+        models=(model,),
+        tasks=(task.name if task.path is None else FOLDER_MARK + named(task.path, data_digest),),
+        suites=(),
+        seeds=tuple(seeds),
+        shots=() if unit.shots is None else (unit.shots,),
+        weights={} if override is None else {model: named(Path(override), weights_digest)},
+        network=network_of(request, spec),
+    )
+    return schema.Request(options=recorded(own), files=files)
