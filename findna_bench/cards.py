@@ -43,7 +43,6 @@ _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "per_base", "pair", "zero_shot"]
 RUNNABLE_TASK_KINDS = ("binary", "multiclass")
-Pooling = Literal["mean", "mean_all", "mean_bases", "cls", "last", "max"]
 POOLINGS: tuple[str, ...] = ("mean", "mean_all", "mean_bases", "cls", "last", "max")
 PROTOCOLS: tuple[str, ...] = ("probe", "finetune", "knn")
 PRESET_PROTOCOLS: tuple[str, ...] = (*PROTOCOLS, "pretrain")

@@ -13,7 +13,6 @@ __all__ = [
     "DataDir",
     "Device",
     "Json",
-    "Models",
     "Offline",
     "OutputDir",
     "Quiet",
@@ -42,10 +41,6 @@ def _verbose(value: bool) -> bool:
     return value
 
 
-Models = Annotated[
-    Optional[list[str]],  # noqa: UP045 - typer reads this form on every Python it supports
-    typer.Option("-m", "--models", "--model", help="Models, separated by commas; repeatable.", envvar=env("models")),
-]
 Tasks = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(

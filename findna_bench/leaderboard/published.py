@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib import resources
@@ -24,11 +24,8 @@ __all__ = [
     "NOT_STATED",
     "Figure",
     "Paper",
-    "comparable",
     "differences",
-    "figures_for",
     "load_published",
-    "published_notes",
     "read_published",
 ]
 
@@ -330,36 +327,12 @@ def _with_average_notes(figures: list[Figure]) -> list[Figure]:
     return checked
 
 
-def figures_for(papers: Iterable[Paper], task: str, metric: str | None = None) -> list[Figure]:
-    """Score figures on ``task`` (canonical name), of one metric if given, in the papers' order."""
-    return [
-        figure
-        for paper in papers
-        for figure in paper.figures
-        if figure.kind == "score" and figure.task == task and metric in (None, figure.metric)
-    ]
-
-
-def published_notes(papers: Iterable[Paper]) -> Iterator[tuple[Figure, str]]:
-    """Every note beside a figure, for pages that list what does not fit."""
-    for paper in papers:
-        for figure in paper.figures:
-            for note in figure.notes:
-                yield figure, note
-
-
-def comparable(result: Mapping[str, Any], figure: Figure) -> tuple[bool, str]:
-    """Whether a result (JSON of schema 1) may stand beside ``figure``, and if not, why (one clause, for a table).
+def differences(result: Mapping[str, Any], figure: Figure) -> tuple[str, ...]:
+    """Everything that keeps a result (JSON of schema 1) from standing beside ``figure``, one clause each.
 
     Task, protocol, metric, split with its number of test rows, selection split and training budget must all be the
     same, and the result complete. What a paper does not state is not assumed.
     """
-    found = differences(result, figure)
-    return not found, found[0] if found else ""
-
-
-def differences(result: Mapping[str, Any], figure: Figure) -> tuple[str, ...]:
-    """Everything that keeps a result from standing beside ``figure``, one clause each."""
     checks = (_complete, _same_task, _same_protocol, _same_metric, _same_split, _same_selection, _same_budget)
     return tuple(why for check in checks if (why := check(result, figure)))
 

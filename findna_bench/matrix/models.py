@@ -72,11 +72,6 @@ class LiveModel:
         return self.kind == "features" and hasattr(self._factory(), "align")
 
     @property
-    def ignores_validation(self) -> bool:
-        """True for a control whose fit is the same whatever rows are drawn for validation (there is none left today)."""
-        return False
-
-    @property
     def threads(self) -> int | None:
         """CPU threads, where they may change bits (benchmarks/threads.py measures it): those of a head always, those of a
         classifier unless it says that they do not.
@@ -353,9 +348,6 @@ def _without_folder(source: str) -> str:
     """``local:FOLDER/FILE`` as ``local:FILE``: the digest says which file it was, where it lay is nobody's business."""
     scheme, _, path = source.partition(":")
     return f"local:{Path(path).name}" if scheme == "local" else source
-
-
-Counter = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, prese
     reasons = []
     within = few_shot_validation(request, unit.shots) == "within"
     drawn = "validation" not in task.splits and not within
-    if drawn and request.selection != "test" and not model.ignores_validation:
+    if drawn and request.selection != "test":
         reasons.append("validation draw")
     if unit.shots is not None:
         every_row = request.limit is None and set(task.counts["train"].values()) == {unit.shots}

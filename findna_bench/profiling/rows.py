@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["FORMULATIONS", "MODES", "Formulation", "ProfileRow", "Spread", "spread_of"]
+__all__ = ["FORMULATIONS", "Formulation", "ProfileRow", "Spread", "spread_of"]
 
-MODES = ("train", "inference")
 FORMULATIONS = ("published", "best")
 Status = Literal["ok", "oom", "killed", "timeout", "error", "skipped"]
 

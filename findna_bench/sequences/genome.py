@@ -200,11 +200,6 @@ class Genome:
         run = np.searchsorted(self._n_starts, positions, side="right") - 1
         return self._n_before[run] + np.minimum(positions, self._n_ends[run]) - self._n_starts[run]
 
-    def n_counts(self, windows: WindowManifest) -> np.ndarray:
-        """(n,) number of N in each window."""
-        positions = self._offsets[windows.contig] + windows.start
-        return self._n_upto(positions + windows.length) - self._n_upto(positions)
-
     def draw(
         self,
         n: int,

@@ -44,7 +44,6 @@ __all__ = [
     "compare",
     "compare_all",
     "estimate",
-    "expected_detectable",
     "holm",
     "mcnemar",
     "rank_intervals",
@@ -390,12 +389,6 @@ def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
 def smallest_detectable(se: float, df: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """The true difference that a two-sided test at ``alpha`` finds with chance ``power``, its standard error being ``se``."""
     return float((stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(power, df)) * se)
-
-
-def expected_detectable(n_groups: int, disagreement: float = 0.1, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """As :func:`smallest_detectable`, for accuracies, before any model was run: ``disagreement`` is the share of independent
-    rows (groups) that one of two models has right and the other wrong."""
-    return smallest_detectable(math.sqrt(disagreement / n_groups), n_groups - 1, alpha=alpha, power=power)
 
 
 # ------------------------------------------------------------------------------------------------------------ many looks

@@ -16,10 +16,8 @@ from findna_bench.cards import PublishedCard
 from findna_bench.errors import DataError
 from findna_bench.leaderboard.published import (
     Figure,
-    comparable,
-    figures_for,
+    differences,
     load_published,
-    published_notes,
     read_published,
 )
 from findna_bench.registry import get_registry
@@ -132,8 +130,9 @@ def test_numbers_that_arithmetic_forbids_are_noted_and_the_others_are_not() -> N
     papers = load_published(PUBLISHED)
     noted = {
         (figure.table, figure.label, figure.spread)
-        for figure, note in published_notes(papers)
-        if figure.paper == "findna" and note.startswith("No ")
+        for figure in papers[0].figures
+        for note in figure.notes
+        if note.startswith("No ")
     }
     # 242 test rows: means of five accuracies are multiples of 1/1210; every other data set is too large to say anything.
     assert noted == {
@@ -244,7 +243,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def test_an_equal_protocol_may_stand_beside_a_figure() -> None:
-    assert comparable(RESULT, FIGURE) == (True, "")
+    assert differences(RESULT, FIGURE) == ()
 
 
 @pytest.mark.parametrize(
@@ -269,20 +268,18 @@ def test_an_equal_protocol_may_stand_beside_a_figure() -> None:
     ],
 )
 def test_any_difference_makes_a_row_not_comparable(path: str, value: Any, word: str) -> None:
-    fair, why = comparable(changed(path, value), FIGURE)
-    assert not fair
-    assert word in why
+    assert word in differences(changed(path, value), FIGURE)[0]
 
 
 def test_what_a_paper_does_not_state_is_not_assumed() -> None:
     papers = load_published(PUBLISHED)
     [figure] = [
         f
-        for f in figures_for(papers, TASKS["Mouse Enhancers"])
-        if (f.paper, f.table, f.model) == ("findna", "1", "findna")
+        for f in papers[0].figures
+        if (f.kind, f.task, f.table, f.model) == ("score", TASKS["Mouse Enhancers"], "1", "findna")
     ]
     result = changed("task", {"suite": "genomic_benchmarks", "name": "dummy_mouse_enhancers_ensembl", "split": "official", "counts": {"test": {"n": 121, "p": 121}}})  # fmt: skip
-    assert comparable(result, figure) == (False, "selection: validation here, not stated there")
+    assert differences(result, figure)[0] == "selection: validation here, not stated there"
 
 
 def test_models_and_tasks_of_figures_are_registered_under_these_names() -> None:
