@@ -13,10 +13,18 @@ from typing import Any
 from findna_bench.audit.audit_plots import plot_report
 from findna_bench.audit.audit_report import AuditReport, outdated
 from findna_bench.files import path_segment, write_atomic
-from findna_bench.grid import left_table
+from findna_bench.grid import Grid, left_table
 from findna_bench.relatedness.composition import LEAST_LENGTH
 
-__all__ = ["read_reports", "read_verdicts", "render_index", "render_report", "write_index", "write_pages"]
+__all__ = [
+    "read_reports",
+    "read_verdicts",
+    "render_index",
+    "render_report",
+    "report_grids",
+    "write_index",
+    "write_pages",
+]
 
 _COUNTERPARTS = (
     ("exact", "identical"),
@@ -195,13 +203,17 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
     lines += [f"Audited by {report['route']}{_status(report)}. [All figures as JSON]({_json_name(report)}).", ""]
     if plot:
         lines += [f"![class distributions, rows found again, controls]({plot})", ""]
-    lines += _classes(report)
-    for pair, cross in report["across"].items():
-        lines += _cross(pair, cross, report["labels"])
-    lines += _controls(report)
-    lines += _bins(report)
+    for grid in report_grids(report):
+        lines += [f"## {grid.title}", "", *left_table(grid.header, grid.rows), ""]
     lines += _definitions(report)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def report_grids(report: Mapping[str, Any]) -> list[Grid]:
+    """The tables of a report (``AuditReport.to_dict``), as pages and screen show them."""
+    crossed = [_cross(pair, cross, report["labels"]) for pair, cross in report["across"].items()]
+    grids = [_classes(report), *crossed, _controls(report), _bins(report)]
+    return [grid for grid in grids if grid.rows]
 
 
 def _known(report: Mapping[str, Any]) -> str:
@@ -218,8 +230,8 @@ def _json_name(report: Mapping[str, Any]) -> str:
     return path_segment(task) + (".coordinates" if report["route"] == "coordinates" else "") + ".json"
 
 
-def _classes(report: Mapping[str, Any]) -> list[str]:
-    header = [
+def _classes(report: Mapping[str, Any]) -> Grid:
+    header = (
         "split",
         "class",
         "rows",
@@ -229,101 +241,71 @@ def _classes(report: Mapping[str, Any]) -> list[str]:
         "rows with N",
         "identical rows within",
         "of other label",
-    ]
+    )
     rows = []
     for split, summary in report["splits"].items():
         for name, entry in summary["classes"].items():
             length, gc = entry["length"], entry["gc"]
-            twins = [
+            same, reverse, conflicting = (
                 summary[key]["per_class"][name]["rows"] if summary[key] else None
                 for key in ("exact", "reverse_complement", "conflicting")
-            ]
+            )
             rows.append(
-                [
+                (
                     split,
                     name,
-                    f"{entry['rows']:,}",
+                    _whole(entry["rows"]),
                     _percent(entry["fraction"]),
                     ", ".join(f"{length[key]:g}" for key in ("min", "median", "max")) if length else "-",
                     ", ".join(f"{gc[key]:.2f}" for key in ("q05", "median", "q95")) if gc else "-",
-                    "-" if entry["rows_with_n"] is None else f"{entry['rows_with_n']:,}",
-                    "-" if twins[0] is None else f"{twins[0] + twins[1]:,}",
-                    "-" if twins[2] is None else f"{twins[2]:,}",
-                ]
+                    _whole(entry["rows_with_n"]),
+                    _whole(None if same is None else same + reverse),
+                    _whole(conflicting),
+                )
             )
-    return ["## Classes", "", *left_table(header, rows), ""]
+    return Grid(header, tuple(rows), "Classes")
 
 
-def _cross(pair: str, cross: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
-    known = [(key, words) for key, words in _COUNTERPARTS if cross.get(key) is not None]
-    if not known:
-        return []
-    rows = [
-        [words, *(_count(cross[key]["per_class"][name]) for name in labels), f"{cross[key]['total']:,}"]
-        for key, words in known
-    ]
+def _whole(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _cross(pair: str, cross: Mapping[str, Any], labels: Sequence[str]) -> Grid:
+    rows = tuple(
+        (words, *(_count(cross[key]["per_class"][name]) for name in labels), _whole(cross[key]["total"]))
+        for key, words in _COUNTERPARTS
+        if cross.get(key) is not None
+    )
     earlier, later = pair.split("->")
-    return [
-        f"## Rows of {later} that {earlier} has already",
-        "",
-        *left_table([f"in {earlier}", *labels, "all"], rows),
-        "",
-    ]
+    return Grid((f"in {earlier}", *labels, "all"), rows, f"Rows of {later} that {earlier} has already")
 
 
 def _count(entry: Mapping[str, Any]) -> str:
     return f"{entry['rows']:,} ({_percent(entry['fraction'])} %)" if entry["rows"] else "0"
 
 
-def _controls(report: Mapping[str, Any]) -> list[str]:
-    if not report["controls"]:
-        return []
-    header = [
-        "control",
-        "accuracy",
-        "balanced",
-        "macro F1",
-        "MCC",
-        *(f"recall {name}" for name in report["labels"]),
-        "remark",
-    ]
+def _controls(report: Mapping[str, Any]) -> Grid:
+    recalls = (f"recall {name}" for name in report["labels"])
+    header = ("control", "accuracy", "balanced", "macro F1", "MCC", *recalls, "remark")
     rows = []
     for name, control in report["controls"].items():
-        rows.append(
-            [
-                name,
-                *(_percent(control[key]) for key in ("accuracy", "balanced_accuracy", "f1_macro", "mcc")),
-                *(
-                    "-" if control["recall"][label] is None else _percent(control["recall"][label])
-                    for label in report["labels"]
-                ),
-                ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in control["details"].items()),
-            ]
-        )
-    return ["## Controls, fitted on train, scored on test (x 100)", "", *left_table(header, rows), ""]
+        scores = [control[key] for key in ("accuracy", "balanced_accuracy", "f1_macro", "mcc")]
+        scores += [control["recall"][label] for label in report["labels"]]
+        remark = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in control["details"].items())
+        rows.append((name, *map(_percent, scores), remark))
+    return Grid(header, tuple(rows), "Controls, fitted on train, scored on test (x 100)")
 
 
-def _bins(report: Mapping[str, Any]) -> list[str]:
-    if not report["similarity_bins"]:
-        return []
-    header = [
-        "matched bases",
-        *(f"rows {name}" for name in report["labels"]),
-        "accuracy",
-        *(f"recall {name}" for name in report["labels"]),
-    ]
+def _bins(report: Mapping[str, Any]) -> Grid:
+    labels = report["labels"]
+    recalls = (f"recall {name}" for name in labels)
+    header = ("matched bases", *(f"rows {name}" for name in labels), "accuracy", *recalls)
     rows = []
     for entry in report["similarity_bins"]:
         bounds = "no hit" if entry["high"] == 0 else f"{100 * entry['low']:.0f}-{100 * entry['high']:.0f} %"
-        shares = [entry["accuracy"], *(entry["recall"][name] for name in report["labels"])]
-        rows.append(
-            [
-                bounds,
-                *(f"{entry['rows'][name]:,}" for name in report["labels"]),
-                *("-" if v is None else _percent(v) for v in shares),
-            ]
-        )
-    return ["## Score of the k-mer control by similarity of the test row to train", "", *left_table(header, rows), ""]
+        shares = [entry["accuracy"], *(entry["recall"][name] for name in labels)]
+        rows.append((bounds, *(_whole(entry["rows"][name]) for name in labels), *map(_percent, shares)))
+    return Grid(header, tuple(rows), "Score of the k-mer control by similarity of the test row to train")
 
 
 def _definitions(report: Mapping[str, Any]) -> list[str]:
@@ -365,5 +347,5 @@ def _copies_and_repeats(copy: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"

@@ -61,10 +61,6 @@ def _entry(entry: Audited) -> dict[str, object]:
     return entry.report.to_dict() if entry.report is not None else {"task": entry.task, "skipped": entry.reason}
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
 def _print_overview(audited: list[Audited]) -> None:
     rows = []
     for entry in audited:
@@ -81,56 +77,12 @@ def _print_overview(audited: list[Audited]) -> None:
 
 
 def _print_report(report: AuditReport) -> None:
-    _print_classes(report)
-    for pair, cross in report.across.items():
-        rows = []
-        for measure, counts in vars(cross).items():
-            if measure not in ("earlier", "later") and counts is not None:
-                shares = (f"{c.rows} ({_percent(c.fraction)} %)" for c in counts.per_class.values())
-                rows.append((measure, *shares, str(counts.total)))
-        output.print_table(pair, ("rows with a counterpart", *report.labels, "all"), rows)
-    if report.controls:
-        output.print_table(
-            "controls, fitted on train, scored on test, x 100",
-            ("control", "accuracy", "balanced", "MCC", *(f"recall {name}" for name in report.labels)),
-            [
-                (name, *map(_percent, (c.accuracy, c.balanced_accuracy, c.mcc)), *map(_percent, c.recall.values()))
-                for name, c in report.controls.items()
-            ],
-        )
-    _print_bins(report)
+    from findna_bench.audit.audit_pages import report_grids
+
+    for grid in report_grids(report.to_dict()):
+        output.print_table(f"{report.task} ({report.route}): {grid.title}", grid.header, grid.rows)
     print(f"{report.task} ({report.route}): {report.verdict.level}. {report.verdict.text}")
     print(f"flags: {', '.join(report.flags) or 'none'}")
     if report.published_coordinates is not None:
         print()
         _print_report(report.published_coordinates)
-
-
-def _print_classes(report: AuditReport) -> None:
-    rows = []
-    for split, summary in report.splits.items():
-        for name, c in summary.classes.items():
-            length = f"{c.length.min:g}, {c.length.median:g}, {c.length.max:g}" if c.length else "-"
-            gc = f"{c.gc.q05:.2f}, {c.gc.median:.2f}, {c.gc.q95:.2f}" if c.gc else "-"
-            rows.append(
-                (
-                    split,
-                    name,
-                    str(c.rows),
-                    _percent(c.fraction),
-                    length,
-                    gc,
-                    "-" if c.rows_with_n is None else str(c.rows_with_n),
-                )
-            )
-    header = ("split", "class", "rows", "%", "length min, median, max", "GC 5 %, median, 95 %", "rows with N")
-    output.print_table(f"{report.task} ({report.route})", header, rows)
-
-
-def _print_bins(report: AuditReport) -> None:
-    if report.similarity_bins:
-        rows = [
-            ("no hit" if b.high == 0 else f"{100 * b.low:.0f}-{100 * b.high:.0f} %", str(b.total), _percent(b.accuracy))
-            for b in report.similarity_bins
-        ]
-        output.print_table("k-mer control by similarity to train", ("bases matched in train", "rows", "accuracy"), rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -60,65 +60,56 @@ def _median(row: ProfileRow) -> float | None:
     return None if row.step_ms is None else row.step_ms.median
 
 
+Cell = Callable[[ProfileRow], str]
+_NAMES: dict[str, Cell] = {
+    "model": lambda row: row.model,
+    "formulation": lambda row: row.formulation,
+    "bases": lambda row: str(row.length),
+}
+_COSTS: dict[str, Cell] = _NAMES | {
+    "tokens": lambda row: "-" if row.tokens is None else str(row.tokens),
+    "batch": lambda row: str(row.batch_size),
+    "ms per step": lambda row: _step(row),
+    "processor ms": lambda row: _figure(None if row.processor_ms is None else row.processor_ms.median),
+    "us per base": lambda row: _figure(row.ns_per_base, 1e3),
+    "bases/s": lambda row: _figure(row.bases_per_s),
+    "peak GiB": lambda row: _memory(row),
+}
+_OPERATIONS: dict[str, Cell] = _NAMES | {
+    "GFLOP per step": lambda row: _figure(row.flops, 1e9),
+    "GFLOP/s": lambda row: _figure(row.achieved_flops, 1e9),
+    "of ceiling": lambda row: "-" if row.share_of_ceiling is None else f"{100 * row.share_of_ceiling:.0f} %",
+    "parameters": lambda row: _parameters(row),
+}
+"""The columns of the tables: heading, and how a row reads there."""
+
+
+def _grid(columns: Mapping[str, Cell], rows: Sequence[ProfileRow], title: str, notes: tuple[str, ...]) -> Grid:
+    cells = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
+    return Grid(tuple(columns), cells, title, notes)
+
+
 def cost_table(rows: Sequence[ProfileRow]) -> Grid:
     """Time and memory, one line per row."""
-    energy = any(row.energy_j is not None for row in rows)
-    header = (
-        "model",
-        "formulation",
-        "bases",
-        "tokens",
-        "batch",
-        "ms per step",
-        "processor ms",
-        "us per base",
-        "bases/s",
-        "peak GiB",
-    )
-    lines = []
-    for row in rows:
-        cells = (
-            row.model,
-            row.formulation,
-            str(row.length),
-            "-" if row.tokens is None else str(row.tokens),
-            str(row.batch_size),
-            _step(row),
-            _figure(None if row.processor_ms is None else row.processor_ms.median),
-            _figure(row.ns_per_base, 1e3),
-            _figure(row.bases_per_s),
-            _memory(row),
-        )
-        lines.append((*cells, _figure(row.energy_j)) if energy else cells)
+    energy: dict[str, Cell] = {"J per step": lambda row: _figure(row.energy_j)}
+    columns = _COSTS | (energy if any(row.energy_j is not None for row in rows) else {})
     first = rows[0]
-    title = f"{first.mode} on {first.task}, {first.device_name or first.device}"
-    return Grid((*header, *(("J per step",) if energy else ())), tuple(lines), title, _notes(rows))
+    return _grid(columns, rows, f"{first.mode} on {first.task}, {first.device_name or first.device}", _notes(rows))
 
 
 def ratio_table(rows: Sequence[ProfileRow], published: Published | None = None) -> Grid:
     """Operations, parameters, and factors of the first model, beside the paper's where ``published`` has them."""
-    published = published or {}
-    header = ("model", "formulation", "bases", "GFLOP per step", "GFLOP/s", "of ceiling", "parameters", "speed-up")
-    lines = []
-    for row in rows:
-        factors, paper = ratios(row, rows), published.get(row.model, {})
-        share = row.share_of_ceiling
-        cells = (
-            row.model,
-            row.formulation,
-            str(row.length),
-            _figure(row.flops, 1e9),
-            _figure(row.achieved_flops, 1e9),
-            "-" if share is None else f"{100 * share:.0f} %",
-            _parameters(row),
-            _speed_up(row, rows),
-        )
-        lines.append((*cells, *(_ratio(factors[name], paper.get(name)) for name in RATIOS)))
+    papers = published or {}
+
+    def factor(name: str) -> Cell:
+        return lambda row: _ratio(ratios(row, rows)[name], papers.get(row.model, {}).get(name))
+
+    columns = _OPERATIONS | {"speed-up": lambda row: _speed_up(row, rows)}
+    columns |= {label: factor(name) for label, name in zip(("time x", "memory x", "FLOPs x"), RATIOS, strict=True)}
     speed_up = "speed-up: over the model's own row as published; time x, memory x, FLOPs x: of the first model, same formulation"
     note = "paper: factors as printed there; its batch size, precision and attention kernels are not stated"
-    title = f"operations, and factors of {rows[0].model}"
     notes = (speed_up, *((note,) if published else ()))
-    return Grid((*header, "time x", "memory x", "FLOPs x"), tuple(lines), title, notes)
+    return _grid(columns, rows, f"operations, and factors of {rows[0].model}", notes)
 
 
 def _step(row: ProfileRow) -> str:
