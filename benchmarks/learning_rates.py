@@ -26,7 +26,7 @@ from findna_bench.errors import NotFiniteError
 from findna_bench.files import write_json
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, fine_tune
-from findna_bench.protocols.settings import FINETUNE_PRESETS, for_model, rate_trials
+from findna_bench.protocols.settings import FINETUNE_PRESETS
 from findna_bench.results.environment import environment
 
 WIDE = tuple(10 ** (exponent / 2) for exponent in range(-4, 5))
@@ -69,7 +69,7 @@ def measure(model: LoadedModel, default: FineTuning, data: tuple[SequenceTable, 
     tuned = fine_tune(model, train, validation, 2, default, 0)
     chosen = scores(tuned) | {"trials": tuned.trials, "warnings": tuned.warnings}
     wide = []
-    for preset in rate_trials(replace(for_model(default, model.card, model.n_parameters), rates=WIDE)):
+    for preset in replace(default.for_model(model.card, model.n_parameters), rates=WIDE).rate_trials():
         try:
             wide.append(scores(fine_tune(model, train, validation, 2, preset, 0)))
         except NotFiniteError as error:
@@ -79,7 +79,7 @@ def measure(model: LoadedModel, default: FineTuning, data: tuple[SequenceTable, 
     best = min(finite, key=lambda run: run["loss"])
     return {
         "parameters": model.n_parameters,
-        "centre": for_model(default, model.card, model.n_parameters).lr,
+        "centre": default.for_model(model.card, model.n_parameters).lr,
         "default": chosen,
         "wide": wide,
         "best": best,

@@ -22,6 +22,7 @@ from findna_bench.cards import (
     ObjectiveCard,
     PresetCard,
     Pretraining,
+    ProtocolCard,
     PublishedCard,
     PublishedFineTuning,
     SuiteCard,
@@ -54,8 +55,9 @@ if TYPE_CHECKING:
     from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
     from findna_bench.models.loading import LoadedModel
     from findna_bench.profiling.rows import ProfileRow
-    from findna_bench.protocols.heads import SeedSplit, fit_probe
-    from findna_bench.protocols.settings import LogisticProbe
+    from findna_bench.protocols.heads import FittedHead, SeedSplit, fit_probe
+    from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, Protocol
+    from findna_bench.protocols.settings import LogisticProbe, Preset
     from findna_bench.relatedness.composition import composition
     from findna_bench.relatedness.overlaps import largest_overlaps
     from findna_bench.relatedness.rows import rows_from_table
@@ -98,6 +100,10 @@ __all__ = [
     "Executor",
     "ExecutorCard",
     "Features",
+    "FitOptions",
+    "Fitted",
+    "FittedHead",
+    "HeadProtocol",
     "Job",
     "LoadedModel",
     "LogisticProbe",
@@ -106,14 +112,19 @@ __all__ = [
     "MetricCard",
     "ModelCard",
     "ModelError",
+    "ModelToFit",
     "Note",
     "Objective",
     "ObjectiveCard",
     "Plan",
+    "Pool",
+    "Preset",
     "PresetCard",
     "PretrainReport",
     "Pretraining",
     "ProfileRow",
+    "Protocol",
+    "ProtocolCard",
     "PublishedCard",
     "PublishedFineTuning",
     "Report",
@@ -177,8 +188,9 @@ _LAZY = {
     "findna_bench.models.estimators": ("AlignedFeatures", "Classifier", "Features"),
     "findna_bench.models.loading": ("LoadedModel",),
     "findna_bench.profiling.rows": ("ProfileRow",),
-    "findna_bench.protocols.heads": ("SeedSplit", "fit_probe"),
-    "findna_bench.protocols.settings": ("LogisticProbe",),
+    "findna_bench.protocols.heads": ("FittedHead", "SeedSplit", "fit_probe"),
+    "findna_bench.protocols.protocol": ("FitOptions", "Fitted", "HeadProtocol", "ModelToFit", "Pool", "Protocol"),
+    "findna_bench.protocols.settings": ("LogisticProbe", "Preset"),
     "findna_bench.relatedness.composition": ("composition",),
     "findna_bench.relatedness.overlaps": ("largest_overlaps",),
     "findna_bench.relatedness.rows": ("rows_from_table",),

@@ -24,6 +24,7 @@ __all__ = [
     "ObjectiveCard",
     "PresetCard",
     "Pretraining",
+    "ProtocolCard",
     "PublishedCard",
     "PublishedFineTuning",
     "SuiteCard",
@@ -44,9 +45,6 @@ _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "per_base", "pair", "zero_shot"]
 RUNNABLE_TASK_KINDS = ("binary", "multiclass")
 POOLINGS: tuple[str, ...] = ("mean", "mean_all", "mean_bases", "cls", "last", "max")
-PROTOCOLS: tuple[str, ...] = ("probe", "finetune", "knn")
-PRESET_PROTOCOLS: tuple[str, ...] = (*PROTOCOLS, "pretrain")
-"""What a :class:`PresetCard` may hold settings for."""
 
 
 def _check_name(name: str, pattern: re.Pattern[str], what: str) -> None:
@@ -111,6 +109,11 @@ class MetricCard(_FactoryCard):
     higher_is_better: bool = True
     label: str = ""
     """Head of its column in tables, which show every value times 100, e.g. ``MCC x100``; empty = the name with a percent sign."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolCard(_FactoryCard):
+    """A way to score models: its factory is a subclass of :class:`findna_bench.api.Protocol`, made without arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,8 +252,8 @@ class ModelCard:
     backbone: str | None = None
     factory: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
-    protocols: tuple[str, ...] = PROTOCOLS
-    """Protocols this model may be scored with; any other gives a ``skipped`` row."""
+    protocols: tuple[str, ...] | None = None
+    """Protocols this model may be scored with, any other gives a ``skipped`` row; ``None`` = all that score its kind of model."""
     weights: tuple[WeightsSource, ...] = ()
     tokenizer: tuple[WeightsSource, ...] = ()
     """Empty where the tokenizer is a rule in code."""
@@ -298,9 +301,8 @@ class ModelCard:
             raise ValueError(f"model {self.name!r}: pooling must be one of {', '.join(POOLINGS)}, not {self.pooling!r}")
         if self.causal and self.pooling == "cls":
             raise ValueError(f"model {self.name!r}: cls pooling is meaningless for a causal model")
-        unknown = set(self.protocols) - set(PROTOCOLS)
-        if unknown:
-            raise ValueError(f"model {self.name!r}: unknown protocols {sorted(unknown)}")
+        for protocol in self.protocols or ():
+            _check_name(protocol, _NAME, f"model {self.name!r}: protocol")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -417,7 +419,8 @@ class SuiteCard:
 class PresetCard:
     """A named set of protocol settings that is somebody's own, e.g. a paper's table of fine-tuning settings.
 
-    ``settings`` are field names and values of the protocol's settings dataclass (:mod:`findna_bench.protocols.settings`); ``tasks``
+    ``protocol`` is the name of a protocol, or ``pretrain``. ``settings`` are field names and values of its settings dataclass
+    (:mod:`findna_bench.protocols.settings`), ``method`` saying which where it has several; ``tasks``
     maps canonical task names to settings that replace them for that task.
     """
 
@@ -432,10 +435,7 @@ class PresetCard:
 
     def __post_init__(self) -> None:
         _check_name(self.name, _NAME, "preset")
-        if self.protocol not in PRESET_PROTOCOLS:
-            raise ValueError(
-                f"preset {self.name!r}: protocol must be one of {', '.join(PRESET_PROTOCOLS)}, not {self.protocol!r}"
-            )
+        _check_name(self.protocol, _NAME, f"preset {self.name!r}: protocol")
         for task in self.tasks:
             _check_name(task, _TASK_NAME, f"preset {self.name!r}: task")
         if self.listed_only and not self.tasks:

@@ -13,6 +13,7 @@ from findna_bench.cards import (
     ModelCard,
     ObjectiveCard,
     PresetCard,
+    ProtocolCard,
     PublishedCard,
     SuiteCard,
     TaskCard,
@@ -59,6 +60,11 @@ def findna_bench_executors() -> list[ExecutorCard]:  # type: ignore[empty-body]
 @hookspec
 def findna_bench_metrics() -> list[MetricCard]:  # type: ignore[empty-body]
     """Scores of a model's outputs."""
+
+
+@hookspec
+def findna_bench_protocols() -> list[ProtocolCard]:  # type: ignore[empty-body]
+    """Ways to score models."""
 
 
 @hookspec

@@ -31,6 +31,7 @@ from findna_bench.cards import (
     ModelCard,
     ObjectiveCard,
     PresetCard,
+    ProtocolCard,
     PublishedCard,
     SuiteCard,
     TaskCard,
@@ -62,6 +63,7 @@ CARD_TYPES: Mapping[str, type] = {
     "models": ModelCard,
     "executors": ExecutorCard,
     "metrics": MetricCard,
+    "protocols": ProtocolCard,
     "presets": PresetCard,
     "published": PublishedCard,
 }

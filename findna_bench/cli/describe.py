@@ -113,13 +113,14 @@ def _print(facts: dict[str, Any]) -> None:
 
 def _generic_presets(name: str) -> list[dict[str, Any]]:
     """Presets of that name that the protocols have of their own."""
-    from findna_bench.protocols.settings import GENERIC, preset_settings
+    from findna_bench.protocols.protocol import preset_summary, protocols
+    from findna_bench.protocols.settings import preset_settings
 
     return [
-        {"kind": "preset", "name": name, "protocol": protocol, "distribution": "findna-bench"}
-        | {"summary": (type(presets[name]).__doc__ or "").partition(".")[0], "settings": preset_settings(presets[name])}
-        for protocol, presets in GENERIC.items()
-        if name in presets
+        {"kind": "preset", "name": name, "protocol": protocol, "distribution": distribution}
+        | {"summary": preset_summary(found, name), "settings": preset_settings(found.presets[name])}
+        for protocol, distribution, found in protocols(get_registry())
+        if name in found.presets
     ]
 
 

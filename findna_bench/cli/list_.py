@@ -18,6 +18,7 @@ class Kind(StrEnum):
     backbones = "backbones"
     objectives = "objectives"
     augmentations = "augmentations"
+    protocols = "protocols"
     metrics = "metrics"
     executors = "executors"
     presets = "presets"
@@ -31,7 +32,7 @@ def list_(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """List models, tasks, suites, backbones, objectives, augmentations, metrics, executors, presets or plugins."""
+    """List models, tasks, suites, backbones, objectives, augmentations, protocols, metrics, executors, presets or plugins."""
     registry = get_registry()
     header, rows = _ROWS[kind](registry, data_dir)
     if json:
@@ -110,17 +111,12 @@ def _plugins(registry: Registry, data_dir: Any) -> Rows:
 
 def _presets(registry: Registry, data_dir: Any) -> Rows:
     """Those every protocol has of its own, then those of plugins; one name may be a preset of several protocols."""
-    from findna_bench.protocols.settings import GENERIC, SUMMARIES
+    from findna_bench.protocols.protocol import preset_summary, protocols
 
     own = [
-        [
-            name,
-            protocol,
-            "findna-bench",
-            SUMMARIES.get((protocol, name)) or (type(preset).__doc__ or "").partition(".")[0],
-        ]
-        for protocol, presets in GENERIC.items()
-        for name, preset in presets.items()
+        [name, protocol, distribution, preset_summary(found, name)]
+        for protocol, distribution, found in protocols(registry)
+        for name in found.presets
     ]
     named = [[e.card.name, e.card.protocol, e.distribution, e.card.summary] for e in registry.entries("presets")]
     return ["preset", "protocol", "distribution", "summary"], [*own, *named]
@@ -142,6 +138,7 @@ _ROWS = {
     Kind.backbones: _simple("backbones"),
     Kind.objectives: _simple("objectives"),
     Kind.augmentations: _simple("augmentations"),
+    Kind.protocols: _simple("protocols"),
     Kind.metrics: _simple("metrics"),
     Kind.executors: _simple("executors"),
     Kind.presets: _presets,

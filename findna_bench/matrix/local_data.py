@@ -14,9 +14,10 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import BenchError, UnknownNameError
 from findna_bench.files import stable_hash
-from findna_bench.matrix import fitting
 from findna_bench.matrix.unit import limited
 from findna_bench.models.spec import MODEL_SCHEMES, parse_model
+from findna_bench.protocols import fitting
+from findna_bench.protocols.protocol import find_protocol
 from findna_bench.registry import get_registry
 from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.results.schema import Result
@@ -124,7 +125,8 @@ class LocalData:
             choose=result.selection == "validation",
         )
         rows = pool.splits[0]
-        if result.model.kind == "classifier" or settings.get("method") == "finetune":
+        trained = result.model.kind == "encoder" and find_protocol(result.protocol.name, get_registry()).trains_encoder
+        if result.model.kind == "classifier" or trained:
             rows = rows.held_out()
         held = {
             "train_rows": len(rows.train),

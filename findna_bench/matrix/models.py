@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from findna_bench.cards import ModelCard
 from findna_bench.code import file_settings
-from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import network_of, weights_of
 from findna_bench.models.spec import ModelSpec, model_code
-from findna_bench.protocols.settings import FineTuning, Preset
+from findna_bench.protocols import fitting
+from findna_bench.protocols.protocol import FitOptions, Fitted, Pool, find_protocol
+from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry, load_factory
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
@@ -35,6 +36,7 @@ class LiveModel:
 
     def __init__(self, request: RunRequest, registry: Registry, spec: ModelSpec) -> None:
         self._request, self._registry, self.spec = request, registry, spec
+        self._protocol = find_protocol(request.protocol, registry)
         self._loaded: LoadedModel | None = None
         self._cache: Any = None
         self._reporter: Reporter = Silent()
@@ -59,12 +61,14 @@ class LiveModel:
     @property
     def varies(self) -> tuple[str, ...]:
         """What a seed changes in the model itself, beyond the rows it is fitted on."""
-        return () if self.kind == "encoder" else tuple(self._estimator().varies)
+        return () if self.kind == "encoder" else tuple(self.estimator().varies)
 
     @property
     def fits_seeds_alone(self) -> bool:
         """Whether each seed is a fit of its own; heads on one model's vectors are fitted for all seeds together."""
-        return self._request.protocol == "finetune" or (self.kind != "encoder" and not self._looks_up)
+        if self.kind == "encoder":
+            return self._protocol.trains_encoder
+        return self._protocol.trains_encoder or not self._looks_up
 
     @property
     def _looks_up(self) -> bool:
@@ -76,7 +80,7 @@ class LiveModel:
         """CPU threads, where they may change bits (benchmarks/threads.py measures it): those of a head always, those of a
         classifier unless it says that they do not.
         """
-        if self.kind == "classifier" and getattr(self._estimator(), "thread_invariant", False):
+        if self.kind == "classifier" and getattr(self.estimator(), "thread_invariant", False):
             return None
         return self._request.threads
 
@@ -205,25 +209,9 @@ class LiveModel:
     def _load(self) -> LoadedModel:
         if self._loaded is None:
             started = time.perf_counter()
-            self._loaded = self._reload({})
+            self._loaded = self.reload({})
             self.load_s = time.perf_counter() - started
         return self._loaded
-
-    def _reload(self, changes: Mapping[str, Any]) -> LoadedModel:
-        """The same weights in a backbone with some settings changed (e.g. its dropout)."""
-        from findna_bench.models.loading import load_model
-
-        override = weights_of(self._request, self.spec)
-        return load_model(
-            self.spec,
-            weights=Path(override).expanduser() if override else None,
-            device=self._request.device,
-            dtype=self._matrix_dtype(),
-            network=network_of(self._request, self.spec),
-            offline=self._request.offline,
-            config=changes,
-            registry=self._registry,
-        )
 
     def _matrix_dtype(self) -> str:
         """``auto`` in a matrix: bfloat16 on CUDA that has it, float32 elsewhere."""
@@ -239,11 +227,6 @@ class LiveModel:
         assert self.card.factory is not None
         return load_factory(self.card.factory, f"model {self.card.name!r}")
 
-    def _estimator(self) -> Any:
-        from findna_bench.models.estimators import device_option, load_estimator
-
-        return load_estimator(self.spec, **device_option(self.spec, self._request.device))
-
     def align(self, split: str, task: Task) -> None:
         """Show all rows of a split (before ``--limit`` takes some) to vectors computed elsewhere; others need none.
 
@@ -255,39 +238,71 @@ class LiveModel:
         from findna_bench.data.layouts import split_name
 
         if self._aligned is None or self._aligned[0] is not task:
-            self._aligned = (task, self._estimator())
+            self._aligned = (task, self.estimator())
         self._aligned[1].align(task.origins(split), task.row_order, split_name)
 
-    def fit(
-        self, pool: fitting.Pool, preset: Preset, metric: str, checkpoint_of: Callable[[int], Path]
-    ) -> list[fitting.Fitted]:
+    def fit(self, pool: Pool, preset: Preset, metric: str, checkpoint_of: Callable[[int], Path]) -> list[Fitted]:
         """Fit all seeds of a pool on train and validation rows. checkpoint_of: seed -> file for a fit that takes long."""
         request = self._request
         if self.kind == "classifier":
-            return fitting.fit_classifier(pool, self._estimator, request.strand, self.card.name)
+            return fitting.fit_classifier(pool, self, request.strand)
+        options = FitOptions(
+            metric=metric,
+            selection=request.selection,
+            search=request.search,
+            strand=request.strand,
+            window=request.window,
+            pooling=request.pooling,
+            batch_size=request.batch_size,
+            checkpoint_of=checkpoint_of,
+            progress=self._reporter.progress,
+        )
+        return self._protocol.fit(self, pool, preset, options)
+
+    # What a protocol may ask of the model (:class:`~findna_bench.protocols.protocol.ModelToFit`).
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def device(self) -> str:
+        return str(self._load().device) if self.kind == "encoder" else "cpu"
+
+    def frozen_features(self) -> Callable[[SequenceTable, str], Any] | None:
+        """Of an encoder, or looked up; None for a feature map that is fitted first."""
+        if self.kind == "encoder":
+            self._load()
+            return self._vectors
         if self._aligned is not None and self._looks_up:
-            looked_up = fitting.features_of(self._aligned[1], request.strand)
-            return fitting.fit_heads(pool, fitting.Embedder(looked_up, request.strand), preset)
-        if self.kind == "features":
-            return fitting.fit_features(pool, self._estimator, preset, request.strand, self.card.name)
-        loaded = self._load()
-        if request.protocol == "finetune":
-            assert isinstance(preset, FineTuning)
-            return fitting.fit_encoder(
-                pool,
-                loaded,
-                preset,
-                metric=metric,
-                selection=request.selection,
-                search=request.search,
-                options={name: getattr(request, name) for name in ("strand", "window", "pooling", "batch_size")},
-                checkpoint_of=checkpoint_of,
-                reload=self._reload,
-                counted=self._count,
-                reporter=self._reporter,
-            )
-        embedder = fitting.Embedder(self._vectors, request.strand)
-        return fitting.fit_heads(pool, embedder, preset, str(loaded.device))
+            return fitting.features_of(self._aligned[1], self._request.strand)
+        return None
+
+    def estimator(self) -> Any:
+        """Of a feature map or classifier, not fitted yet."""
+        from findna_bench.models.estimators import device_option, load_estimator
+
+        return load_estimator(self.spec, **device_option(self.spec, self._request.device))
+
+    def encoder(self) -> LoadedModel:
+        """The network, which is not to be changed."""
+        return self._load()
+
+    def reload(self, changes: Mapping[str, Any]) -> LoadedModel:
+        """The same weights in a backbone with some settings changed (e.g. its dropout)."""
+        from findna_bench.models.loading import load_model
+
+        override = weights_of(self._request, self.spec)
+        return load_model(
+            self.spec,
+            weights=Path(override).expanduser() if override else None,
+            device=self._request.device,
+            dtype=self._matrix_dtype(),
+            network=network_of(self._request, self.spec),
+            offline=self._request.offline,
+            config=changes,
+            registry=self._registry,
+        )
 
     def _vectors(self, table: SequenceTable, direction: str) -> Any:
         from findna_bench.models.embedding import embed
@@ -307,7 +322,7 @@ class LiveModel:
         )
         self.embed_s += time.perf_counter() - started
         if direction == "forward":  # the other strand is read of the same bases: a base counts once
-            self._count(embedded.coverage, embedded.batch)
+            self.count(embedded.coverage, embedded.batch)
         return embedded.vectors
 
     def _embedding_cache(self) -> Any:
@@ -317,7 +332,7 @@ class LiveModel:
             self._cache = EmbeddingCache(fresh=self._request.overwrite == "always")
         return self._cache
 
-    def _count(self, coverage: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
+    def count(self, coverage: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
         for key in _COUNTED:
             self._coverage[key] = self._coverage.get(key, 0) + int(coverage.get(key) or 0)
         self._batch = batch or self._batch

@@ -11,7 +11,7 @@ from typing import Any
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError, OutputError
 from findna_bench.matrix.request import Unit, can_choose, expand, unit_preset
-from findna_bench.protocols.settings import FineTuning
+from findna_bench.protocols.protocol import find_protocol
 from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result, read_result
@@ -140,12 +140,11 @@ def _planned(
 
 def _tried(request: RunRequest, unit: Unit, registry: Registry) -> tuple[int, int]:
     """(settings of a search, learning rates of the preset) that a fit tries, 1 where nothing is chosen."""
-    if unit.model.kind != "encoder" or request.protocol != "finetune" or unit.skip is not None:
+    protocol = find_protocol(request.protocol, registry)
+    if unit.model.kind != "encoder" or not protocol.trains_encoder or unit.skip is not None:
         return 1, 1
     preset = unit_preset(request, unit, unit.task.name, registry)
-    return (request.search if can_choose(request, unit) else None) or 1, len(preset.rates) if isinstance(
-        preset, FineTuning
-    ) else 1
+    return (request.search if can_choose(request, unit) else None) or 1, len(getattr(preset, "rates", (1.0,)))
 
 
 def _seconds(unit: Unit, left: int, settings: int, rates: int, costs: Mapping[str, _Cost]) -> float | None:

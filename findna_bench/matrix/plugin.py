@@ -1,9 +1,8 @@
-"""What the harness itself registers, through the same entry-point group as everybody: metrics, and
-executors that need no package."""
+"""What the harness itself registers, through the same entry-point group as everybody."""
 
 from __future__ import annotations
 
-from findna_bench.cards import ExecutorCard, MetricCard, hookimpl
+from findna_bench.cards import ExecutorCard, MetricCard, ProtocolCard, hookimpl
 
 
 @hookimpl
@@ -18,6 +17,27 @@ def findna_bench_executors() -> list[ExecutorCard]:
             name="process",
             factory="findna_bench.matrix.executors:process",
             summary="each model in a child process, so that a crash or a hang fails one model x task only",
+        ),
+    ]
+
+
+@hookimpl
+def findna_bench_protocols() -> list[ProtocolCard]:
+    return [
+        ProtocolCard(
+            name="probe",
+            factory="findna_bench.protocols.probe:Probe",
+            summary="a linear classifier on frozen features",
+        ),
+        ProtocolCard(
+            name="finetune",
+            factory="findna_bench.protocols.finetune:FineTune",
+            summary="encoder and head trained together (features that do not learn, such as k-mers, are probed)",
+        ),
+        ProtocolCard(
+            name="knn",
+            factory="findna_bench.protocols.knn:NearestNeighbours",
+            summary="votes of the nearest training rows",
         ),
     ]
 

@@ -16,7 +16,8 @@ from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suit
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
-from findna_bench.protocols.settings import PROBE_PRESETS, FineTuning, Preset, at_one_rate, resolve_preset
+from findna_bench.protocols.protocol import Protocol, find_protocol, resolve_preset
+from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.statistics.metric import metric_card
@@ -78,6 +79,8 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     """
     specs = [spec for name in request.models for spec in _networks(parse_model(name, registry), request.network)]
     _check_weights(request, specs)
+    protocol = find_protocol(request.protocol, registry)
+    protocol.check(request)
     chosen_preset(request, None, registry)
     tasks = _tasks(request, registry)
     uncovered = [_uncovered(request, task, registry) for task in tasks]
@@ -88,7 +91,7 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     for spec in {(spec.distribution, spec.display_name, spec.network): spec for spec in specs}.values():
         model = _model_settings(request, spec)
         for task, of_task, reason in zip(tasks, of_tasks, uncovered, strict=True):
-            skip = _unsupported(request, spec, task) or reason
+            skip = _unsupported(request, protocol, spec, task) or reason
             for shots in request.shots or (None,):
                 few = {"shots": shots, "shot_validation": few_shot_validation(request, shots)}
                 asked = {"options": options, "model": model, "task": of_task, **few}
@@ -160,24 +163,20 @@ def chosen_preset(request: RunRequest, task: str | None, registry: Registry, *, 
     Where validation does not choose among learning rates (``--selection last`` and ``test``), or ``--search`` chooses among other
     settings, the preset's own rate or the model's centre stands alone.
 
-    kind: of the model. Features that do not learn have nothing to fine-tune: under ``finetune`` they are probed, so that the
-    strongest control stands beside fine-tuned scores, too.
+    kind: of the model; a protocol may have other settings for some.
 
     Raises:
         UnknownNameError, ConfigError: there is no such preset. UnsupportedError: it does not cover the task.
         UsageError: ``--selection last`` where the preset trains no epochs.
     """
-    if kind == "features" and request.protocol == "finetune":
-        return PROBE_PRESETS["default"]
+    own = find_protocol(request.protocol, registry).settings_for(kind)
+    if own is not None:
+        return own
     preset = resolve_preset(request.protocol, request.preset, task, registry)
-    if isinstance(preset, FineTuning):
-        chooses = request.selection == "validation" and request.search is None
-        return preset if chooses else at_one_rate(preset)
-    if request.selection != "last":
-        return preset
-    if not hasattr(preset, "select"):
-        raise UsageError(f"--selection last: preset {request.preset!r} trains no epochs; use validation")
-    return replace(preset, select="last")  # type: ignore[type-var]
+    if request.selection == "last":
+        return preset.to_the_end()
+    chooses = request.selection == "validation" and request.search is None
+    return preset if chooses else preset.without_choice()
 
 
 def unit_preset(
@@ -185,7 +184,7 @@ def unit_preset(
 ) -> Preset:
     """:func:`chosen_preset` for one unit: one learning rate where its shots leave no row to choose on."""
     preset = chosen_preset(request, task, registry, kind=kind)
-    return preset if can_choose(request, unit) else at_one_rate(preset)
+    return preset if can_choose(request, unit) else preset.without_choice()
 
 
 def can_choose(request: RunRequest, unit: Unit) -> bool:
@@ -210,10 +209,12 @@ def _check_weights(request: RunRequest, specs: list[ModelSpec]) -> None:
             )
 
 
-def _unsupported(request: RunRequest, spec: ModelSpec, task: TaskRef) -> str | None:
+def _unsupported(request: RunRequest, protocol: Protocol, spec: ModelSpec, task: TaskRef) -> str | None:
     card = spec.card
-    if request.protocol not in card.protocols:
+    if card.protocols is not None and request.protocol not in card.protocols:
         return f"{card.name} does not run under --protocol {request.protocol} (it allows {', '.join(card.protocols) or 'none'})"
+    if card.kind not in protocol.kinds:
+        return f"--protocol {request.protocol} scores models of kind {', '.join(protocol.kinds)}, not {card.name} ({card.kind})"
     if card.kind != "encoder" and request.strand not in (
         "forward",
         "rc-mean" if card.kind == "features" else "rc-logit-mean",

@@ -21,7 +21,6 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError, UnknownNameError
 from findna_bench.files import without_home
-from findna_bench.matrix import fitting
 from findna_bench.matrix.identity import (
     ModelFacts,
     TaskFacts,
@@ -41,14 +40,9 @@ from findna_bench.matrix.request import (
     unit_preset,
 )
 from findna_bench.models.spec import model_code
-from findna_bench.protocols.settings import (
-    FineTuning,
-    Preset,
-    draw_settings,
-    for_model,
-    preset_settings,
-    trial_settings,
-)
+from findna_bench.protocols import fitting
+from findna_bench.protocols.protocol import Fitted, Pool
+from findna_bench.protocols.settings import Preset, preset_settings, trial_settings
 from findna_bench.registry import Registry
 from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.requests.run_request import RunRequest
@@ -113,7 +107,7 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     )
     facts = model.facts()
     preset, general = (
-        for_model(unit_preset(request, unit, name, registry, kind=model.kind), model.card, facts.n_parameters)
+        unit_preset(request, unit, name, registry, kind=model.kind).for_model(model.card, facts.n_parameters)
         for name in (task.name, None)
     )
     config = config_settings(request, facts, preset_settings(general), unit.shots)
@@ -157,7 +151,7 @@ def valid_results(
     preset = unit_preset(request, unit, task.name, registry, kind=unit.model.kind)
 
     def holds(result: schema.Result) -> bool:
-        centred = for_model(preset, unit.model.card, result.model.n_parameters)
+        centred = preset.for_model(unit.model.card, result.model.n_parameters)
         stored, today = result.protocol.settings, _settings(request, centred)
         tried = _tried(request, unit, centred)
         return (
@@ -188,8 +182,7 @@ def _tried(request: RunRequest, unit: Unit, preset: Preset) -> list[dict[str, An
     """What the trials of a search set, by nothing but the preset and their number; None where nothing is searched."""
     if request.search is None or unit.model.kind != "encoder" or not can_choose(request, unit):
         return None
-    assert isinstance(preset, FineTuning)
-    return trial_settings(draw_settings(preset, request.search))
+    return trial_settings(preset.variations(request.search))
 
 
 def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, preset: Preset) -> tuple[str, ...]:
@@ -203,7 +196,7 @@ def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, prese
         every_row = request.limit is None and set(task.counts["train"].values()) == {unit.shots}
         if not every_row:
             reasons.append("few-shot draw")
-        elif within and request.selection == "validation" and unit.shots > 1 and request.protocol != "knn":
+        elif within and request.selection == "validation" and unit.shots > 1 and preset.chooses:
             reasons.append("folds")
     reasons.extend(model.varies)
     if model.kind != "classifier":
@@ -308,9 +301,9 @@ def _outcome(
     request: RunRequest,
     facts: UnitFacts,
     model: LiveModel,
-    pool: fitting.Pool,
+    pool: Pool,
     cell: CellKeys,
-    fit: fitting.Fitted,
+    fit: Fitted,
     test: SequenceTable,
     groups: np.ndarray,
     scores: np.ndarray,
@@ -377,7 +370,7 @@ def _main_metric(card: TaskCard | None) -> schema.MainMetric:
     return schema.MainMetric(name=name, higher_is_better=metric_card(name).higher_is_better)
 
 
-def _unlearned(model: LiveModel, fit: fitting.Fitted) -> str | None:
+def _unlearned(model: LiveModel, fit: Fitted) -> str | None:
     """The warning of a fit that did not learn. That a control without a drawn network finds nothing is its answer, no fault."""
     return None if model.card.control and not model.varies else not_learned(fit.validation)
 

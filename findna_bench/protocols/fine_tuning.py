@@ -38,10 +38,7 @@ from findna_bench.protocols.seed_splits import mean_logit_scores, softmax
 from findna_bench.protocols.settings import (
     FINETUNE_PRESETS,
     FineTuning,
-    at_one_rate,
-    for_model,
     preset_settings,
-    rate_trials,
     trial_settings,
 )
 from findna_bench.requests.run_request import SELECTIONS, STRANDS
@@ -172,7 +169,7 @@ def fine_tune(
     data = model, train, validation, n_classes
     if len(wanted.rates) > 1 and selection == "validation":
         return _at_the_best_rate(*data, wanted, seed, counted=counted, progress=progress, **options)
-    run = _begin(*data, at_one_rate(wanted), seed, **options)
+    run = _begin(*data, wanted.without_choice(), seed, **options)
     run.train_to_the_end(progress)
     return run.fitted(counted)
 
@@ -187,7 +184,7 @@ def _at_the_best_rate(
     **options: Any,
 ) -> FineTuned:
     """:func:`search` among the preset's rates, with a word where the best one is the lowest or the highest."""
-    presets = rate_trials(for_model(preset, model.card, model.n_parameters))
+    presets = preset.for_model(model.card, model.n_parameters).rate_trials()
     tuned = search(model, train, validation, n_classes, presets, seed, trial_steps=preset.trial_steps, **options)
     for edge, other, end in (("lowest", "lower", presets[0]), ("highest", "higher", presets[-1])):
         if tuned.settings["lr"] == end.lr:
@@ -217,7 +214,7 @@ def _begin(
 ) -> _Run:
     """A run with its own copy of the model, nothing trained yet; arguments as :func:`fine_tune`, one rate."""
     _check(train, validation, selection, strand, test)
-    preset = for_model(preset, model.card, model.n_parameters)
+    preset = preset.for_model(model.card, model.n_parameters)
     changes = preset.backbone.get(str(model.card.backbone))
     if changes:
         if reload is None:
@@ -248,7 +245,7 @@ def search(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> FineTuned:
-    """Fine-tune with each of the settings (see :func:`~findna_bench.protocols.settings.draw_settings`) and keep the one that
+    """Fine-tune with each of the settings (see :meth:`~findna_bench.protocols.settings.FineTuning.variations`) and keep the one that
     validation likes best, the earlier one where two are equal.
 
     trial_steps: optimiser steps of a trial at most. Where the best trial's settings ask for more, they are then trained to the
@@ -268,7 +265,7 @@ def search(
             f"a search chooses among settings by validation, which --selection {selection} does not look at"
         )
     checkpoint = checkpoint if model.code_digest is not None else None
-    presets = [for_model(preset, model.card, model.n_parameters) for preset in presets]
+    presets = [preset.for_model(model.card, model.n_parameters) for preset in presets]
     monitor = options.get("metric", "accuracy") if presets[0].monitor == "main" else presets[0].monitor
     drawn = trial_settings(presets)
     trials = [_shortened(preset, trial_steps, len(train)) for preset in presets]

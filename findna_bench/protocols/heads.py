@@ -16,7 +16,13 @@ import torch
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.protocols.adamw import LinearLayer, fit_linear_layers
 from findna_bench.protocols.logistic import LogisticPaths, fit_paths
-from findna_bench.protocols.seed_splits import SeedSplit, few_shot_rows, mean_logit_scores, softmax
+from findna_bench.protocols.seed_splits import (
+    SeedSplit,
+    few_shot_rows,
+    mean_logit_scores,
+    softmax,
+    with_reverse_strand,
+)
 from findna_bench.protocols.settings import (
     KNN_PRESETS,
     PROBE_PRESETS,
@@ -165,36 +171,6 @@ def what_varies(preset: Preset, splits: Sequence[SeedSplit]) -> tuple[str, ...]:
     """What differs between seeds: the rows, and what the preset draws at random."""
     rows = ("rows",) if len({_key(split) for split in splits}) > 1 else ()
     return (*rows, *preset.varies)
-
-
-def with_reverse_strand(
-    forward: Any, reverse: Any, labels: np.ndarray, splits: Sequence[SeedSplit]
-) -> tuple[Any, np.ndarray, list[SeedSplit]]:
-    """Train on both strands (``--strand rc-augment``), validate on the forward one, as the test split is scored.
-
-    forward, reverse: features of the same rows, reverse those of the reverse complements. Returns features (2n, D), labels
-    (2n,) and splits whose training rows come twice.
-    """
-    n = len(labels)
-    if hasattr(forward, "tocsr"):
-        from scipy.sparse import vstack
-
-        features = vstack([forward, reverse], format="csr")
-    else:
-        features = np.concatenate([forward, reverse])
-
-    def both(rows: np.ndarray) -> np.ndarray:
-        return np.concatenate([rows, rows + n])
-
-    doubled = [
-        replace(
-            split,
-            train=both(split.train),
-            folds=None if split.folds is None else tuple((both(rows), held) for rows, held in split.folds),
-        )
-        for split in splits
-    ]
-    return features, np.concatenate([labels, labels]), doubled
 
 
 def _key(split: SeedSplit) -> bytes:

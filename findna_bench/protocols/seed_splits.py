@@ -5,13 +5,15 @@ NumPy only, so that a run of controls needs no torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from findna_bench.errors import UnsupportedError
 
-__all__ = ["SeedSplit", "few_shot_rows", "few_shot_split", "mean_logit_scores", "softmax"]
+__all__ = ["SeedSplit", "few_shot_rows", "few_shot_split", "mean_logit_scores", "softmax", "with_reverse_strand"]
 
 _FOLDS = 5
 """Parts of the shots that are held out in turn; fewer where a class has fewer shots."""
@@ -88,6 +90,36 @@ def _stratified_folds(labels: np.ndarray, groups: np.ndarray, n: int, seed: list
     if all(held.any() and len(np.unique(labels[~held])) == classes for held in grouped):
         return grouped
     return [fold == number for number in range(n)]
+
+
+def with_reverse_strand(
+    forward: Any, reverse: Any, labels: np.ndarray, splits: Sequence[SeedSplit]
+) -> tuple[Any, np.ndarray, list[SeedSplit]]:
+    """Train on both strands (``--strand rc-augment``), validate on the forward one, as the test split is scored.
+
+    forward, reverse: features of the same rows, reverse those of the reverse complements. Returns features (2n, D), labels
+    (2n,) and splits whose training rows come twice.
+    """
+    n = len(labels)
+    if hasattr(forward, "tocsr"):
+        from scipy.sparse import vstack
+
+        features = vstack([forward, reverse], format="csr")
+    else:
+        features = np.concatenate([forward, reverse])
+
+    def both(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows, rows + n])
+
+    doubled = [
+        replace(
+            split,
+            train=both(split.train),
+            folds=None if split.folds is None else tuple((both(rows), held) for rows, held in split.folds),
+        )
+        for split in splits
+    ]
+    return features, np.concatenate([labels, labels]), doubled
 
 
 def mean_logit_scores(*scores: np.ndarray) -> np.ndarray:

@@ -1,18 +1,13 @@
-"""Settings of the protocols: generic presets of the harness, and those that plugins register as cards.
-
-A preset is a frozen dataclass; which one a :class:`~findna_bench.cards.PresetCard` means is its setting ``method``
-(``logistic``, ``adamw``, ``knn``, ``finetune``), the other settings being fields of that class.
-"""
+"""Settings of the harness's own protocols. A preset is a frozen dataclass; ``method`` is the name of its class in preset cards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, overload
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
-from findna_bench.cards import ModelCard, PresetCard
-from findna_bench.errors import ConfigError, UnsupportedError
-from findna_bench.registry import Registry, normalise
+from findna_bench.cards import ModelCard
+from findna_bench.errors import UsageError
 
 __all__ = [
     "FINETUNE_PRESETS",
@@ -23,22 +18,49 @@ __all__ = [
     "KNearest",
     "LogisticProbe",
     "Preset",
-    "at_one_rate",
-    "draw_settings",
-    "for_model",
     "preset_settings",
     "rate_by_size",
-    "rate_trials",
-    "resolve_preset",
     "trial_settings",
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Base of all presets: ``method`` names the class, ``varies`` what its own randomness draws anew for each seed."""
+    """Base of all presets: a frozen dataclass of a protocol's settings.
+
+    ``method`` names the class in preset cards, ``varies`` what its own randomness draws anew for each seed, ``chooses`` whether
+    anything is chosen on validation rows.
+
+    Example:
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Centroid(Preset):
+        ...     method = "centroid"
+        ...     shrink: float = 0.0
+    """
 
     method: ClassVar[str]
     varies: ClassVar[tuple[str, ...]] = ()
+    chooses: ClassVar[bool] = True
+
+    def for_model(self, card: ModelCard, n_parameters: int | None) -> Self:
+        """The preset with what it leaves open filled in for one model of so many parameters."""
+        return self
+
+    def without_choice(self) -> Self:
+        """The preset where nothing can, or may, be chosen on validation: it is trained once, as it stands."""
+        return self
+
+    def to_the_end(self) -> Self:
+        """The preset for ``--selection last``: the weights of the last epoch are kept.
+
+        Raises:
+            UsageError: it trains no epochs.
+        """
+        raise UsageError("--selection last: this preset trains no epochs; use validation")
+
+    def variations(self, n: int) -> list[Self]:
+        """The preset and ``n - 1`` others, the same ones for every model, for ``--search``."""
+        raise UsageError(f"--search: {type(self).__name__} has no settings to choose on validation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +96,16 @@ class AdamWProbe(Preset):
     select: Literal["validation", "last"] = "validation"
     """``validation``: the epoch of the lowest mean validation loss."""
 
+    def to_the_end(self) -> AdamWProbe:
+        return replace(self, select="last")
+
 
 @dataclass(frozen=True, kw_only=True)
 class KNearest(Preset):
     """Votes of the k nearest training rows. Deterministic."""
 
     method: ClassVar[str] = "knn"
+    chooses: ClassVar[bool] = False
     k: int = 5
     metric: Literal["euclidean", "cosine"] = "euclidean"
     standardise: bool = False
@@ -143,6 +169,67 @@ class FineTuning(Preset):
     backbone: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Name of a backbone -> settings that replace the model card's (e.g. its dropout)."""
 
+    def for_model(self, card: ModelCard, n_parameters: int | None) -> FineTuning:
+        """With the learning rate at its centre for one model, where the preset leaves it open.
+
+        The centre is the rate of the model's authors (:class:`~findna_bench.cards.PublishedFineTuning`), otherwise
+        :func:`rate_by_size`. Low-rank adapters have a rate of their own: the authors', otherwise ten times the network's. A head on
+        a frozen encoder is trained at 0.01, whatever stands below it.
+        """
+        if self.lr is not None:
+            return self
+        published = card.finetuning
+        if self.lora_rank and published is not None and published.adapter_learning_rate is not None:
+            return replace(self, lr=published.adapter_learning_rate)
+        if self.freeze_layers == -1 and not self.lora_rank:
+            return replace(self, lr=_HEAD_RATE)
+        whole = (
+            published.learning_rate if published is not None else rate_by_size(n_parameters or card.n_parameters or 0)
+        )
+        return replace(self, lr=_rounded(whole * (_ADAPTERS_OVER_NETWORK if self.lora_rank else 1)))
+
+    def without_choice(self) -> FineTuning:
+        """With no rate to choose: its own (or the model's centre) alone, trained once."""
+        return replace(self, rates=(1.0,), trial_steps=None)
+
+    def to_the_end(self) -> FineTuning:
+        return self.without_choice()
+
+    def rate_trials(self) -> list[FineTuning]:
+        """The preset at each of its rates, lowest first; each a whole run. ``lr`` must be set."""
+        assert self.lr is not None
+        alone, rate, head = self.without_choice(), self.lr, self.head_lr
+        return [
+            replace(alone, lr=_rounded(rate * multiple), head_lr=None if head is None else _rounded(head * multiple))
+            for multiple in sorted(self.rates)
+        ]
+
+    def variations(self, n: int, seed: int = 0) -> list[FineTuning]:
+        """The preset itself and ``n - 1`` variations: the same ones for every model, so that budgets are equal, around the
+        preset's learning rate, which must be set.
+
+        Learning rate log-uniform within a factor of ten around the preset's, weight decay 0, 0.01 or 0.1, batch half, once or twice
+        the preset's, head dropout 0 or 0.1.
+        """
+        import numpy as np  # planning and listing presets start without it
+
+        centre = self.lr
+        assert centre is not None
+        preset = self.without_choice()
+        generator = np.random.default_rng([seed, n])
+        drawn = [preset]
+        for _ in range(n - 1):
+            drawn.append(
+                replace(
+                    preset,
+                    lr=float(f"{centre * 10 ** generator.uniform(-1, 1):.3g}"),
+                    weight_decay=float(generator.choice([0.0, 0.01, 0.1])),
+                    batch_size=max(1, int(preset.batch_size * generator.choice([0.5, 1.0, 2.0]))),
+                    head_dropout=float(generator.choice([0.0, 0.1])),
+                )
+            )
+        return drawn
+
 
 PROBE_PRESETS: Mapping[str, Preset] = {"default": LogisticProbe()}
 KNN_PRESETS: Mapping[str, Preset] = {"default": KNearest(), "cosine": KNearest(metric="cosine")}
@@ -151,42 +238,6 @@ RATES = (0.1, 0.32, 1.0, 3.2, 10.0)
 FINETUNE_PRESETS: Mapping[str, FineTuning] = {
     "default": FineTuning(epochs=10, min_steps=500, rates=RATES, trial_steps=300)
 }
-SUMMARIES: Mapping[tuple[str, str], str] = {
-    (
-        "finetune",
-        "default",
-    ): "encoder and linear head by AdamW; learning rate chosen on validation among 5 around the one of the "
-    "model's authors (else of its size): trials of at most 300 steps, then 10 epochs, at least 500 steps",
-}
-"""Of generic presets, where the class of settings does not say it all."""
-GENERIC: Mapping[str, Mapping[str, Preset]] = {"probe": PROBE_PRESETS, "finetune": FINETUNE_PRESETS, "knn": KNN_PRESETS}
-CLASSES: Mapping[str, tuple[type[Preset], ...]] = {
-    "probe": (LogisticProbe, AdamWProbe),
-    "finetune": (FineTuning,),
-    "knn": (KNearest,),
-}
-
-
-@overload
-def for_model(preset: FineTuning, card: ModelCard, n_parameters: int | None) -> FineTuning: ...
-@overload
-def for_model(preset: Preset, card: ModelCard, n_parameters: int | None) -> Preset: ...
-def for_model(preset: Preset, card: ModelCard, n_parameters: int | None) -> Preset:
-    """The preset with the learning rate at its centre for one model, where the preset leaves it open; else the preset as it is.
-
-    The centre is the rate of the model's authors (:class:`~findna_bench.cards.PublishedFineTuning`), otherwise
-    :func:`rate_by_size`. Low-rank adapters have a rate of their own: the authors', otherwise ten times the network's. A head on
-    a frozen encoder is trained at 0.01, whatever stands below it.
-    """
-    if not isinstance(preset, FineTuning) or preset.lr is not None:
-        return preset
-    published = card.finetuning
-    if preset.lora_rank and published is not None and published.adapter_learning_rate is not None:
-        return replace(preset, lr=published.adapter_learning_rate)
-    if preset.freeze_layers == -1 and not preset.lora_rank:
-        return replace(preset, lr=_HEAD_RATE)
-    whole = published.learning_rate if published is not None else rate_by_size(n_parameters or card.n_parameters or 0)
-    return replace(preset, lr=_rounded(whole * (_ADAPTERS_OVER_NETWORK if preset.lora_rank else 1)))
 
 
 def rate_by_size(n_parameters: int) -> float:
@@ -210,111 +261,9 @@ def _rounded(rate: float) -> float:
     return float(f"{rate:.2g}")
 
 
-@overload
-def at_one_rate(preset: FineTuning) -> FineTuning: ...
-@overload
-def at_one_rate(preset: Preset) -> Preset: ...
-def at_one_rate(preset: Preset) -> Preset:
-    """The preset with no rate to choose: its own (or the model's centre) alone, trained once."""
-    return replace(preset, rates=(1.0,), trial_steps=None) if isinstance(preset, FineTuning) else preset
-
-
-def rate_trials(preset: FineTuning) -> list[FineTuning]:
-    """The preset at each of its rates, lowest first; each a whole run. ``lr`` must be set."""
-    assert preset.lr is not None
-    alone = replace(preset, rates=(1.0,), trial_steps=None)
-    return [
-        replace(
-            alone,
-            lr=_rounded(preset.lr * multiple),
-            head_lr=None if preset.head_lr is None else _rounded(preset.head_lr * multiple),
-        )
-        for multiple in sorted(preset.rates)
-    ]
-
-
-def resolve_preset(protocol: str, name: str, task: str | None, registry: Registry) -> Preset:
-    """The preset ``name`` of ``protocol`` for a task (``suite/task``; None = settings without a task's own).
-
-    Raises:
-        UnknownNameError: no preset of that name.
-        ConfigError: it belongs to another protocol, or its card sets what does not exist.
-        UnsupportedError: it has no settings for this task.
-    """
-    generic = GENERIC[protocol]
-    if name in generic:
-        return generic[name]
-    card = _find(protocol, name, registry)
-    own = card.tasks.get(task) if task is not None else None
-    if own is None and card.listed_only and task is not None:
-        raise UnsupportedError(
-            f"preset {name!r} has no settings for task {task!r}; it covers {', '.join(sorted(card.tasks))}"
-        )
-    settings = {**card.settings, **(own or {})}
-    return _build(protocol, name, settings)
-
-
-def _find(protocol: str, name: str, registry: Registry) -> PresetCard:
-    """One name may be a preset of several protocols, e.g. a paper's for probing and for fine-tuning."""
-    wanted = normalise(name)
-    entries = registry.entries("presets")
-    named = [e for e in entries if wanted in (normalise(e.card.name), normalise(f"{e.distribution}:{e.card.name}"))]
-    mine = [entry.card for entry in named if entry.card.protocol == protocol]
-    if len(mine) == 1:
-        return mine[0]
-    if not mine and named:
-        others = " and ".join(sorted({entry.card.protocol for entry in named}))
-        known = [*GENERIC[protocol], *sorted({e.card.name for e in entries if e.card.protocol == protocol})]
-        raise ConfigError(
-            f"preset {name!r} is for {others}, not for --protocol {protocol}, which has {', '.join(known)}"
-        )
-    return registry.resolve("presets", name).card  # raises: unknown or ambiguous
-
-
-def _build(protocol: str, name: str, settings: dict[str, Any]) -> Preset:
-    methods: dict[str, type[Preset]] = {c.method: c for c in CLASSES[protocol]}
-    method = settings.pop("method", next(iter(methods)))
-    if method not in methods:
-        raise ConfigError(f"preset {name!r}: method must be one of {', '.join(methods)}, not {method!r}")
-    chosen = methods[method]
-    known = {f.name for f in fields(chosen)}  # type: ignore[arg-type]
-    if unknown := set(settings) - known:
-        raise ConfigError(
-            f"preset {name!r}: {method} has no setting {sorted(unknown)[0]!r}; it has {', '.join(sorted(known))}"
-        )
-    return chosen(**settings)
-
-
 def preset_settings(preset: Preset) -> dict[str, Any]:
     """JSON-able settings that define a preset, ``method`` first."""
-    return {"method": preset.method, **asdict(preset)}  # type: ignore[call-overload]
-
-
-def draw_settings(preset: FineTuning, trials: int, seed: int = 0) -> list[FineTuning]:
-    """The preset itself and ``trials - 1`` variations: the same ones for every model, so that budgets are equal, around the
-    preset's learning rate, which must be set.
-
-    Learning rate log-uniform within a factor of ten around the preset's, weight decay 0, 0.01 or 0.1, batch half, once or twice
-    the preset's, head dropout 0 or 0.1.
-    """
-    import numpy as np  # planning and listing presets start without it
-
-    centre = preset.lr
-    assert centre is not None
-    preset = replace(preset, rates=(1.0,), trial_steps=None)
-    generator = np.random.default_rng([seed, trials])
-    drawn = [preset]
-    for _ in range(trials - 1):
-        drawn.append(
-            replace(
-                preset,
-                lr=float(f"{centre * 10 ** generator.uniform(-1, 1):.3g}"),
-                weight_decay=float(generator.choice([0.0, 0.01, 0.1])),
-                batch_size=max(1, int(preset.batch_size * generator.choice([0.5, 1.0, 2.0]))),
-                head_dropout=float(generator.choice([0.0, 0.1])),
-            )
-        )
-    return drawn
+    return {"method": preset.method, **asdict(preset)}
 
 
 def trial_settings(presets: Sequence[Preset]) -> list[dict[str, Any]]:

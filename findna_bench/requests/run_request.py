@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import PROTOCOLS
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
 from findna_bench.requests.options import (
@@ -66,8 +65,8 @@ class RunRequest:
     tasks: tuple[str, ...] = shared.tasks()
     suites: tuple[str, ...] = shared.suites()
     protocol: str = option(
-        Text(PROTOCOLS),
-        "probe, finetune (features that do not learn, such as k-mers, are probed) or knn.",
+        Text(),
+        "probe, finetune (features that do not learn, such as k-mers, are probed), knn, or another of `list protocols`.",
         default="probe",
         panel=_PROTOCOL,
     )
@@ -196,27 +195,4 @@ class RunRequest:
         if self.workers > 1 and self.executor == "serial":
             raise UsageError(
                 f"--workers {self.workers}: serial computes one model after the other; add --executor process"
-            )
-        if self.search is not None:
-            self._check_search()
-
-    def _check_search(self) -> None:
-        """Settings are searched for on validation, under a protocol that has not chosen them already."""
-        if self.protocol == "probe":
-            raise UsageError(
-                "--search is for --protocol finetune; a probe already tries the preset's strengths, or epochs, on validation, the "
-                "same for every model"
-            )
-        if self.protocol != "finetune":
-            raise UsageError(
-                f"--search is for --protocol finetune; {self.protocol} has no settings to choose on validation"
-            )
-        if self.selection == "last":
-            raise UsageError(
-                "--search chooses settings on validation; --selection last looks at none, so leave one of them out"
-            )
-        if self.selection == "test":
-            raise UsageError(
-                "--search chooses settings on validation; with --selection test it would choose them on the test split, so leave "
-                "one of them out"
             )

@@ -18,7 +18,7 @@ import findna_bench as fb
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.table import leaderboard
-from findna_bench.protocols.settings import FineTuning, draw_settings
+from findna_bench.protocols.settings import FineTuning
 from findna_bench.results.store import ResultStore
 from findna_bench.training.checkpoints import load_checkpoint
 
@@ -49,9 +49,7 @@ def test_all_models_and_seeds_are_given_the_same_settings_and_validation_chooses
     words = command(IMPORTED, "-m", ",".join(models), "--seeds", 2, "--data-dir", "data")
     results = done(server, tmp_path, *words, "--search", 3)
     assert [r["status"] for r in results] == ["success"] * 6
-    expected = [
-        {"lr": p.lr, "weight_decay": p.weight_decay, "batch_size": p.batch_size} for p in draw_settings(BRIEF, 3)
-    ]
+    expected = [{"lr": p.lr, "weight_decay": p.weight_decay, "batch_size": p.batch_size} for p in BRIEF.variations(3)]
     for r in results[:4]:
         settings, selected = r["protocol"]["settings"], r["validation"]["selected"]
         trials = settings["trials"]
@@ -113,7 +111,7 @@ def test_a_killed_search_goes_on_with_the_trial_it_was_at(
     done(server, tmp_path / "calm", *words)
     whole, kept = fits(log), tmp_path / "rough" / "r" / ".checkpoints"
     rows = json.loads(next((tmp_path / "calm" / "r").rglob("*.json")).read_text())["protocol"]["settings"]["train_rows"]
-    steps = [BRIEF.epochs * math.ceil(rows / preset.batch_size) for preset in draw_settings(BRIEF, 3)]
+    steps = [BRIEF.epochs * math.ceil(rows / preset.batch_size) for preset in BRIEF.variations(3)]
     assert len(whole) == sum(steps)
     monkeypatch.setenv("UNRULY_SLEEP", "0.1")
     for n in (1, 2):
@@ -211,7 +209,7 @@ def test_one_rate_is_trained_where_validation_does_not_choose(server: Server, tm
         assert (settings["lr"], settings["rates"], "trials" in settings) == (1e-3, [1.0], False)
     (r,) = done(server, tmp_path, *choose_rates(task, "-m", "frugal@random", "--seeds", "0,", "--search", 2))
     trials = r["protocol"]["settings"]["trials"]
-    assert [t["settings"]["lr"] for t in trials] == [p.lr for p in draw_settings(replace(BRIEF, lr=1e-3), 2)]
+    assert [t["settings"]["lr"] for t in trials] == [p.lr for p in replace(BRIEF, lr=1e-3).variations(2)]
     assert len({t["steps"] for t in trials}) <= 2
 
 

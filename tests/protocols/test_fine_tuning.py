@@ -19,7 +19,7 @@ from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.protocols.encoder_head import Reading, cut_tokens, layer_parameters
 from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, fine_tune, search
-from findna_bench.protocols.settings import FINETUNE_PRESETS, draw_settings
+from findna_bench.protocols.settings import FINETUNE_PRESETS
 from findna_bench.registry import get_registry, load_factory
 from findna_bench.sequences.alphabet import reverse_complement
 
@@ -394,9 +394,9 @@ def test_presets_may_change_the_backbone() -> None:
 
 
 def test_drawn_settings_are_the_same_for_every_model() -> None:
-    drawn = draw_settings(QUICK, 5)
+    drawn = QUICK.variations(5)
     assert drawn[0] == QUICK
-    assert drawn == draw_settings(QUICK, 5)
+    assert drawn == QUICK.variations(5)
     assert len({preset.lr for preset in drawn}) == 5
     assert all(QUICK.lr / 10.1 < preset.lr < QUICK.lr * 10.1 for preset in drawn)
 
@@ -516,7 +516,7 @@ def test_a_search_holds_one_copy_of_the_model_at_a_time() -> None:
 
     collect()
     others = sum(type(thing) is type(model.backbone) for thing in get_objects())
-    search(model, by_gc(48, 0), by_gc(20, 1), 2, draw_settings(replace(QUICK, epochs=1), 3), 0, progress=count)
+    search(model, by_gc(48, 0), by_gc(20, 1), 2, replace(QUICK, epochs=1).variations(3), 0, progress=count)
     assert max(alive) == others + 1
 
 

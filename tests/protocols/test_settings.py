@@ -10,21 +10,18 @@ import pytest
 from findna_bench.cards import ModelCard, PresetCard, PublishedFineTuning
 from findna_bench.errors import ConfigError, UnknownNameError, UnsupportedError
 from findna_bench.matrix import plugin as core
+from findna_bench.protocols.protocol import resolve_preset
 from findna_bench.protocols.settings import (
     FINETUNE_PRESETS,
-    GENERIC,
     AdamWProbe,
     FineTuning,
     LogisticProbe,
-    for_model,
     preset_settings,
     rate_by_size,
-    rate_trials,
-    resolve_preset,
 )
 from findna_bench.registry import Entry, Plugin, Registry, get_registry
 
-CARDS = [card for card in get_registry().cards("presets") if card.protocol in GENERIC]
+CARDS = [card for card in get_registry().cards("presets") if card.protocol != "pretrain"]
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.protocol}-{card.name}")
@@ -96,7 +93,7 @@ def test_wrong_names_are_told() -> None:
 
 def centre(model: str, n_parameters: int | None = None, **settings: Any) -> float | None:
     card = get_registry().resolve("models", model).card
-    preset = for_model(FineTuning(**settings), card, n_parameters)
+    preset = FineTuning(**settings).for_model(card, n_parameters)
     assert isinstance(preset, FineTuning)
     return preset.lr
 
@@ -128,10 +125,10 @@ def test_adapters_and_heads_alone_have_rates_of_their_own() -> None:
 def test_all_models_are_given_the_same_multiples_and_steps() -> None:
     default = FINETUNE_PRESETS["default"]
     for model in ("dnabert2", "findna-tiny"):
-        tried = rate_trials(for_model(default, get_registry().resolve("models", model).card, None))
+        tried = default.for_model(get_registry().resolve("models", model).card, None).rate_trials()
         assert [round(preset.lr / tried[2].lr, 2) for preset in tried] == [0.1, 0.32, 1.0, 3.2, 10.0]
         assert {(preset.epochs, preset.min_steps, preset.max_steps) for preset in tried} == {(10, 500, None)}
-    two = rate_trials(FineTuning(lr=1e-3, head_lr=1e-2, rates=(2.0, 0.5)))
+    two = FineTuning(lr=1e-3, head_lr=1e-2, rates=(2.0, 0.5)).rate_trials()
     assert [(preset.lr, preset.head_lr) for preset in two] == [(5e-4, 5e-3), (2e-3, 2e-2)]
 
 

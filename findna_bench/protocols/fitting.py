@@ -1,15 +1,10 @@
-"""Fits one unit (a model on a task, all seeds) under a protocol, seeing train and validation rows only.
-
-Each way of fitting ends in one :class:`Fitted` per seed; only :mod:`findna_bench.matrix.unit` opens the test split, once,
-after everything was chosen.
-"""
+"""What fits have in common: how rows are divided, heads on features of both strands, estimators that are fitted first."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +13,15 @@ from findna_bench.data.splits import draw_validation
 from findna_bench.data.table import SequenceTable
 from findna_bench.models.consistency import check_consistent_rows
 from findna_bench.models.estimators import fitted_settings
-from findna_bench.protocols.seed_splits import SeedSplit, few_shot_rows, few_shot_split, mean_logit_scores
-from findna_bench.protocols.settings import KNearest, Preset, draw_settings
+from findna_bench.protocols.protocol import Fitted, HeadProtocol, ModelToFit, Pool, PredictScores
+from findna_bench.protocols.seed_splits import (
+    SeedSplit,
+    few_shot_rows,
+    few_shot_split,
+    mean_logit_scores,
+    with_reverse_strand,
+)
+from findna_bench.protocols.settings import Preset
 from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.alphabet import reverse_complement
 from findna_bench.statistics.classification import compute_metrics
@@ -28,70 +30,14 @@ from findna_bench.targets.learning import against_prior
 if TYPE_CHECKING:
     from findna_bench.protocols.heads import FittedHead
 
-if TYPE_CHECKING:
-    from findna_bench.matrix.report import Reporter
-    from findna_bench.models.loading import LoadedModel
-    from findna_bench.protocols.settings import FineTuning
-
 __all__ = [
     "Embedder",
-    "Fitted",
-    "Pool",
     "features_of",
     "fit_classifier",
-    "fit_encoder",
     "fit_features",
     "fit_heads",
     "pool_rows",
 ]
-
-PredictScores = Callable[[SequenceTable], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fit of one seed.
-
-    predict: table -> (n, C) class probabilities. selected: what was chosen on validation, JSON-serialisable.
-    validation: metrics on the validation rows at the chosen setting.
-    """
-
-    seed: int
-    predict: PredictScores
-    validation: Mapping[str, Any]
-    selected: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    fit_s: float = 0.0
-    trials: tuple[Mapping[str, Any], ...] = ()
-    """All settings that were tried, with their validation scores, where settings were chosen."""
-    max_length: int | None = None
-    """Most bases of a sequence that a classifier's fit reads, where it says so; None = all."""
-    discard: Callable[[], None] = lambda: None
-    """Called when the result is safe on disk: a checkpoint of the fit is not needed any more."""
-    rows: SeedSplit | None = None
-    """The rows it was fitted and chosen on, where they are not the seed's split as it stands."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Rows that may be seen before the test: train and validation in one table, and each seed's division of it."""
-
-    table: SequenceTable
-    splits: tuple[SeedSplit, ...]
-    n_classes: int
-    official_validation: bool
-    within_shots: bool = False
-    """Few-shot: no labelled row beside the shots is seen."""
-
-    def chosen_on(self, rows: SeedSplit) -> str:
-        """How settings were chosen that were fitted on ``rows``, for the record."""
-        if self.official_validation:
-            return "official"
-        if not self.within_shots:
-            return "drawn"
-        if rows.folds:
-            return "cross-validation within the shots"
-        return "held out within the shots" if len(rows.validation) else "none"
 
 
 def pool_rows(
@@ -164,20 +110,14 @@ class Embedder:
         return features
 
 
-def fit_heads(pool: Pool, embedder: Embedder, preset: Preset, device: str = "cpu") -> list[Fitted]:
-    """Probe or kNN on frozen features: heads of all seeds fitted together."""
-    from findna_bench.protocols import heads  # torch, which a run of classifiers does without
-
+def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Preset, device: str) -> list[Fitted]:
+    """Heads of all seeds on frozen features."""
     features = embedder.forward(pool.table)
     labels, splits = pool.table.labels, list(pool.splits)
     if embedder.strand == "rc-augment":
-        features, labels, splits = heads.with_reverse_strand(features, embedder.reverse(pool.table), labels, splits)
+        features, labels, splits = with_reverse_strand(features, embedder.reverse(pool.table), labels, splits)
     started = time.perf_counter()
-    fitted = (
-        heads.fit_knn(features, labels, splits, pool.n_classes, preset)
-        if isinstance(preset, KNearest)
-        else heads.fit_probe(features, labels, splits, pool.n_classes, preset, device=device)
-    )
+    fitted = protocol.fit_heads(features, labels, splits, pool.n_classes, preset, device)
     seconds = (time.perf_counter() - started) / max(len(fitted), 1)
     return [
         Fitted(head.seed, _head_scores(head, embedder), head.validation, head.settings, tuple(head.warnings), seconds)
@@ -210,22 +150,22 @@ def _check_rows(name: str, ask: Callable[[SequenceTable], Any], table: SequenceT
     check_consistent_rows(name, lambda rows: ask(table.take(rows)), list(map(len, table.sequences)))
 
 
-def fit_features(pool: Pool, make: Callable[[], Any], preset: Preset, strand: str, name: str) -> list[Fitted]:
-    """A feature map is fitted on each seed's train rows, then probed like any model's vectors.
+def fit_features(protocol: HeadProtocol, pool: Pool, model: ModelToFit, preset: Preset, strand: str) -> list[Fitted]:
+    """A feature map is fitted on each seed's train rows, then scored like any model's vectors.
 
     Raises:
-        ModelError: features of a row depend on the call, or on the rows beside it; ``name`` is the model's.
+        ModelError: features of a row depend on the call, or on the rows beside it.
     """
     fitted: list[Fitted] = []
     for split in pool.splits:
         started = time.perf_counter()
-        estimator = make()
+        estimator = model.estimator()
         estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
         if not fitted:
-            _check_rows(name, estimator.transform, pool.table)
+            _check_rows(model.name, estimator.transform, pool.table)
         one = replace(pool, splits=(split,))
-        head = fit_heads(one, Embedder(features_of(estimator, strand), strand), preset)[0]
-        settings = dict(head.selected) | {"features": fitted_settings(estimator, name)}
+        head = fit_heads(protocol, one, Embedder(features_of(estimator, strand), strand), preset, "cpu")[0]
+        settings = dict(head.selected) | {"features": fitted_settings(estimator, model.name)}
         fitted.append(replace(head, selected=settings, fit_s=time.perf_counter() - started))
     return fitted
 
@@ -236,20 +176,20 @@ def _shown(pool: Pool, rows: SeedSplit) -> tuple[SequenceTable, SequenceTable]:
     return pool.table.take(rows.train), pool.table.take(rows.validation if len(rows.validation) else rows.train)
 
 
-def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str, name: str) -> list[Fitted]:
+def fit_classifier(pool: Pool, model: ModelToFit, strand: str) -> list[Fitted]:
     """A classifier that brings its own fit.
 
     Raises:
-        ModelError: scores of a row depend on the call, or on the rows beside it; ``name`` is the model's.
+        ModelError: scores of a row depend on the call, or on the rows beside it.
     """
     fitted: list[Fitted] = []
     for split in pool.splits:
         started = time.perf_counter()
-        estimator = make()
+        estimator = model.estimator()
         rows = split.held_out()
         estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
         if not fitted:
-            _check_rows(name, estimator.predict_scores, pool.table)
+            _check_rows(model.name, estimator.predict_scores, pool.table)
 
         def predict(table: SequenceTable, estimator: Any = estimator) -> np.ndarray:
             scores = estimator.predict_scores(table)
@@ -263,7 +203,7 @@ def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str, name: str) 
             _judged(pool.table.labels[rows.train], validation.labels, predict(validation)) if len(validation) else {}
         )
         longest = getattr(estimator, "max_length", None)
-        settings = fitted_settings(estimator, name)
+        settings = fitted_settings(estimator, model.name)
         fitted.append(Fitted(split.seed, predict, judged, settings, (), seconds, rows=rows, max_length=longest))
     return fitted
 
@@ -271,61 +211,3 @@ def fit_classifier(pool: Pool, make: Callable[[], Any], strand: str, name: str) 
 def _judged(train_labels: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
     """Metrics of a classifier's validation scores, and whether it learned anything."""
     return compute_metrics(labels, scores) | against_prior(labels, np.asarray(scores, dtype=np.float64), train_labels)
-
-
-def fit_encoder(
-    pool: Pool,
-    model: LoadedModel,
-    preset: FineTuning,
-    *,
-    metric: str,
-    selection: str,
-    search: int | None,
-    options: Mapping[str, Any],
-    checkpoint_of: Callable[[int], Path],
-    reload: Callable[[Mapping[str, Any]], LoadedModel],
-    counted: Callable[[Mapping[str, Any], Mapping[str, Any]], None],
-    reporter: Reporter,
-) -> list[Fitted]:
-    """Encoder and head trained together, one seed after the other; a killed fit goes on from its last checkpoint.
-
-    search: settings to try for each seed, None = the preset's alone (and among its learning rates, where it has several).
-    options: ``strand, window, pooling, batch_size`` of the request. checkpoint_of: seed -> file. With ``--selection test`` the pool's validation rows are the test split's.
-    """
-    from findna_bench.protocols import fine_tuning
-
-    fitted: list[Fitted] = []
-    for split in pool.splits:
-        started = time.perf_counter()
-        rows = split.held_out()
-        validation = pool.table.take(rows.validation)
-        data = model, pool.table.take(rows.train), validation, pool.n_classes
-        common: dict[str, Any] = {
-            "metric": metric,
-            "selection": selection if len(validation) else "last",  # one shot leaves nothing to choose on
-            "checkpoint": checkpoint_of(split.seed),
-            "reload": reload,
-            "counted": counted,
-            "progress": lambda done, total: reporter.progress(done, total, "steps of fine-tuning"),
-            **options,
-        }
-        if search is not None and len(validation):
-            tuned = fine_tuning.search(*data, draw_settings(preset, search), split.seed, **common)
-        else:
-            chosen_on = validation if selection == "test" else None
-            tuned = fine_tuning.fine_tune(*data, preset, split.seed, test=chosen_on, **common)
-        seconds = time.perf_counter() - started
-        fitted.append(
-            Fitted(
-                split.seed,
-                tuned.predict_scores,
-                tuned.validation,
-                tuned.settings,
-                tuple(tuned.warnings),
-                seconds,
-                tuple(tuned.trials),
-                discard=tuned.discard_checkpoint,
-                rows=rows,
-            )
-        )
-    return fitted

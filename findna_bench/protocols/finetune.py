@@ -1,0 +1,88 @@
+"""``finetune``: encoder and head trained together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from findna_bench.errors import UsageError
+from findna_bench.protocols.probe import Probe
+from findna_bench.protocols.protocol import FitOptions, Fitted, ModelToFit, Pool, Protocol
+from findna_bench.protocols.settings import FINETUNE_PRESETS, PROBE_PRESETS, FineTuning, Preset
+
+__all__ = ["FineTune"]
+
+
+class FineTune(Protocol):
+    """Encoder and head trained together, one seed after the other; a killed fit goes on from its last checkpoint.
+
+    Features that do not learn have nothing to fine-tune: they are probed, so that the strongest control stands beside fine-tuned
+    scores, too.
+    """
+
+    settings = (FineTuning,)
+    presets = FINETUNE_PRESETS
+    summaries: ClassVar[Mapping[str, str]] = {
+        "default": "encoder and linear head by AdamW; learning rate chosen on validation among 5 around the one of the "
+        "model's authors (else of its size): trials of at most 300 steps, then 10 epochs, at least 500 steps"
+    }
+    trains_encoder = True
+
+    def check(self, request: Any) -> None:
+        if request.search is None or request.selection == "validation":
+            return
+        if request.selection == "last":
+            raise UsageError(
+                "--search chooses settings on validation; --selection last looks at none, so leave one of them out"
+            )
+        raise UsageError(
+            "--search chooses settings on validation; with --selection test it would choose them on the test split, so leave "
+            "one of them out"
+        )
+
+    def settings_for(self, kind: str) -> Preset | None:
+        return PROBE_PRESETS["default"] if kind == "features" else None
+
+    def fit(self, model: ModelToFit, pool: Pool, preset: Preset, options: FitOptions) -> list[Fitted]:
+        if not isinstance(preset, FineTuning):
+            return Probe().fit(model, pool, preset, options)
+        from findna_bench.protocols import fine_tuning
+
+        fitted: list[Fitted] = []
+        for split in pool.splits:
+            started = time.perf_counter()
+            rows = split.held_out()
+            validation = pool.table.take(rows.validation)
+            data = model.encoder(), pool.table.take(rows.train), validation, pool.n_classes
+            common: dict[str, Any] = {
+                "metric": options.metric,
+                "selection": options.selection if len(validation) else "last",  # one shot leaves nothing to choose on
+                "checkpoint": options.checkpoint_of(split.seed),
+                "reload": model.reload,
+                "counted": model.count,
+                "progress": lambda done, total: options.progress(done, total, "steps of fine-tuning"),
+                "strand": options.strand,
+                "window": options.window,
+                "pooling": options.pooling,
+                "batch_size": options.batch_size,
+            }
+            if options.search is not None and len(validation):
+                tuned = fine_tuning.search(*data, preset.variations(options.search), split.seed, **common)
+            else:
+                chosen_on = validation if options.selection == "test" else None
+                tuned = fine_tuning.fine_tune(*data, preset, split.seed, test=chosen_on, **common)
+            fitted.append(
+                Fitted(
+                    split.seed,
+                    tuned.predict_scores,
+                    tuned.validation,
+                    tuned.settings,
+                    tuple(tuned.warnings),
+                    time.perf_counter() - started,
+                    tuple(tuned.trials),
+                    discard=tuned.discard_checkpoint,
+                    rows=rows,
+                )
+            )
+        return fitted

@@ -1,0 +1,39 @@
+"""``probe``: a linear classifier on frozen features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from findna_bench.errors import UsageError
+from findna_bench.protocols.protocol import HeadProtocol
+from findna_bench.protocols.seed_splits import SeedSplit
+from findna_bench.protocols.settings import PROBE_PRESETS, AdamWProbe, LogisticProbe
+
+if TYPE_CHECKING:
+    from findna_bench.protocols.heads import FittedHead
+
+__all__ = ["Probe"]
+
+
+class Probe(HeadProtocol):
+    """L2 logistic regression, or a linear layer trained by AdamW; strength or epoch chosen on validation."""
+
+    settings = (LogisticProbe, AdamWProbe)
+    presets = PROBE_PRESETS
+
+    def check(self, request: Any) -> None:
+        if request.search is not None:
+            raise UsageError(
+                "--search is for --protocol finetune; a probe already tries the preset's strengths, or epochs, on validation, the "
+                "same for every model"
+            )
+
+    def fit_heads(
+        self, features: Any, labels: np.ndarray, splits: Sequence[SeedSplit], n_classes: int, preset: Any, device: str
+    ) -> Sequence[FittedHead]:
+        from findna_bench.protocols.heads import fit_probe  # torch, which a run of classifiers does without
+
+        return fit_probe(features, labels, splits, n_classes, preset, device=device)
