@@ -21,7 +21,7 @@ from findna_bench.protocols.seed_splits import (
     mean_logit_scores,
     with_reverse_strand,
 )
-from findna_bench.protocols.settings import Preset
+from findna_bench.protocols.settings import Preset, preset_settings
 from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.alphabet import reverse_complement
 from findna_bench.statistics.classification import compute_metrics
@@ -120,9 +120,25 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
     fitted = protocol.fit_heads(features, labels, splits, pool.n_classes, preset, device)
     seconds = (time.perf_counter() - started) / max(len(fitted), 1)
     return [
-        Fitted(head.seed, _head_scores(head, embedder), head.validation, head.settings, tuple(head.warnings), seconds)
-        for head in fitted
+        Fitted(
+            head.seed,
+            _head_scores(head, embedder),
+            head.validation or _head_validation(head, features, labels, split),
+            preset_settings(preset) | head.settings,
+            tuple(head.warnings),
+            seconds,
+        )
+        for head, split in zip(fitted, splits, strict=True)
     ]
+
+
+def _head_validation(head: FittedHead, features: Any, labels: np.ndarray, rows: SeedSplit) -> dict[str, Any]:
+    """Scores of a head that brings none, where there are rows that it was not fitted on."""
+    held = rows.validation
+    if not len(held):
+        return {"rows": 0, "loss": None}
+    judged = _judged(labels[rows.train], labels[held], head.predict_scores(features[held]))
+    return {"rows": len(held), "loss": judged["log_loss"]} | judged
 
 
 def _head_scores(head: FittedHead, embedder: Embedder) -> PredictScores:

@@ -133,7 +133,6 @@ def test_a_request_is_read_in_any_spelling() -> None:
         ({"timeout_s": 5.0}, "--executor process"),
         ({"workers": 2}, "add --executor process"),
         ({"workers": 0, "executor": "process"}, "--workers 0: at least one"),
-        ({"search": 3}, "a probe already tries"),
         ({"threads": 0}, "--threads"),
         ({"shot_validation": "full"}, "add --shots"),
     ],

@@ -13,7 +13,6 @@ _MAJORITY = ModelCard(
     kind="classifier",
     summary="the class shares of the training rows, whatever the sequence",
     factory=f"{_PACKAGE}.majority:Majority",
-    protocols=("probe", "finetune", "knn"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -24,7 +23,6 @@ _KMER = ModelCard(
     aliases=("k-mer", "kmers"),
     summary="k-mer counts or frequencies, k = 1 to 6, of one strand or both, chosen on validation",
     factory=f"{_PACKAGE}.kmer:KmerFeatures",
-    protocols=("probe", "finetune", "knn"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -34,7 +32,6 @@ _TRIVIAL = ModelCard(
     kind="classifier",
     summary="length and composition: boosted trees, or a table of exact lengths, whichever validation prefers",
     factory=f"{_PACKAGE}.trivial:TrivialClassifier",
-    protocols=("probe", "finetune", "knn"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -45,7 +42,6 @@ _NN_OVERLAP = ModelCard(
     aliases=("nearest-overlap",),
     summary="the label of an overlapping or similar training row, on either strand",
     factory=f"{_PACKAGE}.nn_overlap:NearestOverlap",
-    protocols=("probe", "finetune", "knn"),
     control=True,
     licence_code="Apache-2.0",
 )

@@ -1,6 +1,6 @@
 """Cards only: nothing here imports torch."""
 
-from findna_bench.cards import AugmentationCard, BackboneCard, ExecutorCard, ModelCard, TaskCard, hookimpl
+from findna_bench.cards import AugmentationCard, BackboneCard, ExecutorCard, ModelCard, ProtocolCard, TaskCard, hookimpl
 
 
 @hookimpl
@@ -16,6 +16,13 @@ def findna_bench_augmentations():
 @hookimpl
 def findna_bench_executors():
     return [ExecutorCard(name="acme-pool", factory="acme_dna.executor:pool", summary="a pool of processes")]
+
+
+@hookimpl
+def findna_bench_protocols():
+    return [
+        ProtocolCard(name="centroid", factory="acme_dna.centroid:NearestCentroid", summary="the nearest class mean")
+    ]
 
 
 @hookimpl
