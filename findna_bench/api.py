@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from findna_bench.audit.audit_report import AuditReport
+    from findna_bench.comparison.comparison_records import Comparison
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.task import Task
-    from findna_bench.leaderboard.comparison import Comparison
     from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
     from findna_bench.matrix.jobs import Executor, Job, fail_job, run_job
     from findna_bench.matrix.plan import Plan
@@ -430,7 +430,7 @@ def compare(
     Raises:
         UsageError: unknown or ambiguous names. OutputError: nothing can be compared.
     """
-    from findna_bench.leaderboard.comparison import compare_models
+    from findna_bench.comparison.comparing import compare_models
 
     return compare_models(
         Path(output_dir),

@@ -36,9 +36,10 @@ LEVELS = {
     "matrix": 11,
     "profiling": 11,
     "leaderboard": 11,
-    "api": 12,
-    "testing": 13,
-    "cli": 14,
+    "comparison": 12,
+    "api": 13,
+    "testing": 14,
+    "cli": 15,
 }
 PUBLIC = {"findna_bench", "findna_bench.api", "findna_bench.cards", "findna_bench.testing"}
 PLUGINS = {

@@ -16,9 +16,9 @@ def compare(
     verbose: options.Verbose = False,
 ) -> int:
     """Compare models on the rows they share: differences with intervals, corrected p-values, ranks across tasks."""
+    from findna_bench.comparison.comparing import compare_models
+    from findna_bench.comparison.comparison_pages import render_comparison_markdown, render_comparison_screen
     from findna_bench.files import write_atomic
-    from findna_bench.leaderboard.comparison import compare_models
-    from findna_bench.leaderboard.comparison_pages import render_comparison_markdown, render_comparison_screen
 
     found = compare_models(
         request.output_dir,

@@ -161,8 +161,8 @@ def _data_facts(entry: Entry, data_dir: Path | None) -> dict[str, Any]:
 
 def _published(task: str) -> list[tuple[str, str, list[Figure]]]:
     """What papers print on a task: (paper and table, how it was made, figures)."""
-    from findna_bench.leaderboard.beside import figure_groups, how_made
     from findna_bench.leaderboard.published import load_published
+    from findna_bench.leaderboard.published_tables import figure_groups, how_made
 
     return [
         (name, f"{how_made(figures)}; {paper.source}", figures)

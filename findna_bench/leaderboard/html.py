@@ -9,11 +9,11 @@ from importlib.resources import files
 from typing import Any
 
 from findna_bench.leaderboard.audits import Verdict
-from findna_bench.leaderboard.beside import published_beside
 from findna_bench.leaderboard.columns import Column, columns_of, places
 from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
+from findna_bench.leaderboard.published_tables import published_tables
 from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.table import Entry, Leaderboard, SuiteTable
 from findna_bench.leaderboard.wording import LEGEND, row_label, short
@@ -42,7 +42,7 @@ def render_html(
         "overview_legend": OVERVIEW_LEGEND,
         "costs": costs.about if costs else None,
         "tables": [_table(table, audits or {}, costs) for table in board.tables],
-        "published": [asdict(p) for tables in board.suites if (p := published_beside(tables, papers))],
+        "published": [asdict(p) for tables in board.suites if (p := published_tables(tables, papers))],
     }
     text = json.dumps(data, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
     # Inside a script element only "<" (and "&" in old parsers) could end it early.

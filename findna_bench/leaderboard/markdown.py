@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from findna_bench.grid import escape, markdown_table
 from findna_bench.leaderboard.audits import Verdict
-from findna_bench.leaderboard.beside import Group, Published, published_beside
 from findna_bench.leaderboard.columns import Column, columns_of, places
 from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
+from findna_bench.leaderboard.published_tables import Group, Published, published_tables
 from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.table import (
     Entry,
@@ -58,7 +58,7 @@ def render_markdown(
     for tables in board.suites:
         for table in tables:
             parts += _suite(table, audits or {})
-        if published := published_beside(tables, papers):
+        if published := published_tables(tables, papers):
             parts += _published(published)
     if not board.tables:
         parts += ["There are no results yet.", ""]
@@ -192,19 +192,19 @@ def _verdicts(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> lis
 
 def _published(published: Published) -> list[str]:
     parts: list[str] = []
-    if published.beside:
+    if published.comparable:
         parts += [
             f"## {escape(published.suite)}: published figures beside ours",
             "",
-            *_groups(published.beside_groups),
+            *_groups(published.comparable_groups),
             "",
         ]
-        parts += [*published.beside.to_markdown(), ""]
-    if published.apart:
+        parts += [*published.comparable.to_markdown(), ""]
+    if published.others:
         parts += [f"## {escape(published.suite)}: published figures, not comparable here", ""]
-        parts += [*_groups(published.apart_groups), ""]
+        parts += [*_groups(published.other_groups), ""]
         parts += ["<details><summary>The figures, in percent, with every digit as printed</summary>", ""]
-        parts += [*published.apart.to_markdown(), "", "</details>", ""]
+        parts += [*published.others.to_markdown(), "", "</details>", ""]
     if published.notes:
         parts += [
             "What does not fit in the published figures:",

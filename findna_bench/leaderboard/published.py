@@ -20,14 +20,7 @@ from typing import Any
 from findna_bench.cards import PublishedCard
 from findna_bench.errors import DataError
 
-__all__ = [
-    "NOT_STATED",
-    "Figure",
-    "Paper",
-    "differences",
-    "load_published",
-    "read_published",
-]
+__all__ = ["NOT_STATED", "Figure", "Paper", "differences", "load_published", "read_published"]
 
 _PRINTED = re.compile(r"(?P<value>\d+(?:\.\d+)?)(?P<suffix>[MBk]?)(?: ± (?P<spread>\d+(?:\.\d+)?))?")
 _SUFFIX = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}

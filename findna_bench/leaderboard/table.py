@@ -25,14 +25,14 @@ __all__ = [
     "Row",
     "SuiteTable",
     "TaskColumn",
-    "asked",
-    "described",
     "differing_settings",
     "leaderboard",
     "on_newest_data",
     "reference_control",
     "reference_note",
+    "requested_settings",
     "schema_note",
+    "settings_in_words",
     "without_superseded_failures",
 ]
 
@@ -420,12 +420,14 @@ def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequenc
     """The rows a result without a number belongs to. It has no configuration, only what was asked for: the rows that agree with
     that, else one of its own.
     """
-    wanted = asked(failure)
-    rows = [key for key, group in groups.items() if key[0] == failure.model.name and asked(group[0]) == wanted]
+    wanted = requested_settings(failure)
+    rows = [
+        key for key, group in groups.items() if key[0] == failure.model.name and requested_settings(group[0]) == wanted
+    ]
     return rows or [(failure.model.name, "")]
 
 
-def asked(r: Result) -> tuple[object, ...]:
+def requested_settings(r: Result) -> tuple[object, ...]:
     """What a cell was asked for with, which a failure knows as well."""
     settings = r.protocol.settings
     few = settings.get("shots") or "all", shot_validation(r) or "none"
@@ -595,7 +597,7 @@ def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> t
     """In which settings this configuration of a model differs from its other ones."""
     if len(others) < 2:
         return ()
-    in_words = {key: described(group) for key, group in others.items()}
+    in_words = {key: settings_in_words(group) for key, group in others.items()}
     # A row of failures says only what was asked for; it cannot differ in what only a result knows.
     full = {key: d for key, d in in_words.items() if any(r.status == "success" for r in others[key])}
 
@@ -612,16 +614,16 @@ def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> t
 
 
 _OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "folds", "features", "trials")
-_ASKED = ("preset", "selection", "limit", "strand", "search", "shots", "shot_validation")
+_REQUESTED = ("preset", "selection", "limit", "strand", "search", "shots", "shot_validation")
 
 
-def described(group: Sequence[Result]) -> dict[str, str]:
+def settings_in_words(group: Sequence[Result]) -> dict[str, str]:
     """Settings in words, as far as they are the same for all tasks of the group."""
     r = next((r for r in group if r.status == "success"), group[0])
     if r.status != "success":
         return {
             name: "none" if name == "limit" and value is None else str(value)
-            for name, value in zip(_ASKED, asked(r), strict=True)
+            for name, value in zip(_REQUESTED, requested_settings(r), strict=True)
         }
     weights = r.model.weights
     settings = {name: str(value) for name, value in r.protocol.settings.items() if name not in _OF_THE_RUN}

@@ -6,15 +6,7 @@ from collections.abc import Iterable
 
 from findna_bench.leaderboard.table import Entry, Row
 
-__all__ = [
-    "LEGEND",
-    "fits",
-    "format_entry",
-    "percent",
-    "points",
-    "row_label",
-    "short",
-]
+__all__ = ["LEGEND", "fits", "format_entry", "percent", "points", "row_label", "short"]
 
 LEGEND = (
     "Values are percent. A value is the mean over n fits; ± is the standard deviation over seeds (ddof 1) and is absent where "

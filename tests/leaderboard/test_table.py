@@ -16,9 +16,9 @@ import pytest
 
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
+from findna_bench.comparison.comparing import compare_models
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard import columns
-from findna_bench.leaderboard.comparison import compare_models
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview

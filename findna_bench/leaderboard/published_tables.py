@@ -15,7 +15,7 @@ from findna_bench.leaderboard.table import Entry, Row, SuiteTable
 from findna_bench.leaderboard.wording import format_entry, number_range, row_label, short
 from findna_bench.results.schema import Result
 
-__all__ = ["Group", "Published", "as_percent", "figure_groups", "how_made", "published_beside"]
+__all__ = ["Group", "Published", "as_percent", "figure_groups", "how_made", "published_tables"]
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,25 @@ class Group:
 class Published:
     """What papers print on the tasks of a suite.
 
-    beside: our comparable rows and the papers' rows, with how the papers' were made (``beside_groups``); None where there
-    is no comparable pair. apart: the other figures. notes: what does not fit in either, neutral sentences. sources: per paper.
+    comparable: our rows that may stand beside a paper's, and those, with how the papers' were made (``comparable_groups``); None
+    where there is no such pair. others: the other figures. notes: what does not fit in either, neutral sentences. sources: per paper.
     """
 
     suite: str
-    beside: Grid | None
-    beside_groups: tuple[Group, ...]
-    apart: Grid | None
-    apart_groups: tuple[Group, ...]
+    comparable: Grid | None
+    comparable_groups: tuple[Group, ...]
+    others: Grid | None
+    other_groups: tuple[Group, ...]
     notes: tuple[str, ...]
     sources: tuple[str, ...]
 
 
-def published_beside(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> Published | None:
+def published_tables(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> Published | None:
     """All score figures on the tasks that have a column in the tables of one suite; None where no paper prints any."""
     tasks = list(dict.fromkeys(column.name for table in tables for column in table.columns))
     ours = [_ours(table, row) for table in tables for row in table.rows]
-    beside: list[tuple[str, Figure]] = []
-    apart: list[tuple[str, Figure]] = []
+    comparable: list[tuple[str, Figure]] = []
+    others: list[tuple[str, Figure]] = []
     groups: dict[bool, list[Group]] = {True: [], False: []}
     sources = []
     for paper in papers:
@@ -57,7 +57,7 @@ def published_beside(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> P
         sources += [f"{paper.key}: {paper.title}, {paper.source}"] if found else []
         for name, figures in found.items():
             about = paper.table_abouts.get(figures[0].table, "")
-            for fair, kept in ((True, beside), (False, apart)):
+            for fair, kept in ((True, comparable), (False, others)):
                 part = [f for f in figures if any(row.differences(f) == () for row in ours) is fair]
                 if part:
                     why = () if fair else _reasons(ours, part)
@@ -67,11 +67,11 @@ def published_beside(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> P
         return None
     return Published(
         tables[0].suite,
-        _grid(tasks, beside, ours) if beside else None,
+        _grid(tasks, comparable, ours) if comparable else None,
         tuple(groups[True]),
-        _grid(tasks, apart) if apart else None,
+        _grid(tasks, others) if others else None,
         tuple(groups[False]),
-        _notes([*beside, *apart]),
+        _notes([*comparable, *others]),
         tuple(sources),
     )
 

@@ -16,11 +16,12 @@ from statsmodels.stats.multitest import multipletests
 import findna_bench as fb
 from findna_bench.cards import SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
+from findna_bench.comparison.comparing import compare_models
+from findna_bench.comparison.comparison_pages import render_comparison_markdown, render_comparison_screen
+from findna_bench.comparison.comparison_records import Comparison
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import open_task
 from findna_bench.errors import OutputError, UsageError
-from findna_bench.leaderboard.comparison import Comparison, compare_models
-from findna_bench.leaderboard.comparison_pages import render_comparison_markdown, render_comparison_screen
 from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result

@@ -11,8 +11,8 @@ import pytest
 import findna_bench as fb
 from findna_bench.api import SequenceTable
 from findna_bench.cli.progress import remarks
+from findna_bench.comparison.comparison_pages import render_comparison_markdown
 from findna_bench.errors import TruncationWarning
-from findna_bench.leaderboard.comparison_pages import render_comparison_markdown
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.screen import render_screen

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from findna_bench.comparison.comparison_records import Comparison, PairedDifference, Score, TaskComparison
+from findna_bench.comparison.conclusions import ALPHA
 from findna_bench.grid import Grid, escape, print_grid
-from findna_bench.leaderboard.comparison import ALPHA, Comparison, PairedDifference, Score, TaskComparison
 from findna_bench.leaderboard.table import Entry
 from findna_bench.leaderboard.wording import format_entry, percent, short
 from findna_bench.statistics.metric import metric_label

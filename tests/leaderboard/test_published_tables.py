@@ -18,11 +18,11 @@ from findna_bench.cli import main
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard.audits import read_audits
-from findna_bench.leaderboard.beside import Published, published_beside
 from findna_bench.leaderboard.costs import read_costs
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
 from findna_bench.leaderboard.published import read_published
+from findna_bench.leaderboard.published_tables import Published, published_tables
 from findna_bench.leaderboard.table import Leaderboard, leaderboard
 from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
@@ -116,7 +116,7 @@ def published(registry: Registry, tmp_path: Path) -> Any:
 
     def of(*results: Result) -> Published:
         board = leaderboard(results, registry=registry, include_limited=True)
-        found = published_beside(board.suites[0], [paper])
+        found = published_tables(board.suites[0], [paper])
         assert found is not None
         return found
 
@@ -124,25 +124,25 @@ def published(registry: Registry, tmp_path: Path) -> Any:
 
 
 def cells(published: Published) -> dict[tuple[str, str], tuple[str, ...]]:
-    assert published.beside is not None
-    return {(source, label): values for source, label, *values in published.beside.rows}
+    assert published.comparable is not None
+    return {(source, label): values for source, label, *values in published.comparable.rows}
 
 
 def test_only_the_pairs_that_may_be_compared_stand_beside_each_other(published: Any) -> None:
     ours = [result("m", on, 0.8 + 0.01 * seed, seed) for on in ("toy/one", "toy/two") for seed in (0, 1)]
     otherwise = result("n", "toy/one", 0.9, protocol={"settings": {"epochs": 10}})
     found = published(*ours, otherwise)
-    assert found.beside.header == ("source", "row", "one (test rows 100)")
+    assert found.comparable.header == ("source", "row", "one (test rows 100)")
     assert cells(found) == {
         ("here (toy, probe)", "m"): ["80.50 ± 0.71 (n=2)"],
         ("paper, table 1", "Theirs"): ["83.0 ± 0.4"],
     }
-    assert "50 epochs" in found.beside_groups[0].how
-    assert found.apart.rows == (
+    assert "50 epochs" in found.comparable_groups[0].how
+    assert found.others.rows == (
         ("paper, table 1", "Theirs", "–", "80"),
         ("paper, table 1, quoted from another paper", "Older", "70.1", "69.9"),
     )
-    why = {group.name: group.why for group in found.apart_groups}
+    why = {group.name: group.why for group in found.other_groups}
     assert why["paper, table 1: probing"] == ("budget: 50 epochs here, 99 epochs there",)
     assert "selection: validation here, not stated there" in why["paper, table 1, quoted from another paper: probing"]
 
@@ -160,15 +160,15 @@ def test_only_the_pairs_that_may_be_compared_stand_beside_each_other(published: 
 )
 def test_one_seed_that_differs_keeps_the_whole_row_apart(published: Any, changes: dict[str, Any], word: str) -> None:
     fair = [result("m", "toy/one", 0.8, seed) for seed in (0, 1)]
-    assert published(*fair).beside is not None
+    assert published(*fair).comparable is not None
     found = published(fair[0], result("m", "toy/one", 0.8, 1, **changes)) if "protocol" not in changes else published(
         result("m", "toy/one", 0.8, 1, **changes)
     )  # fmt: skip
     if changes.get("task", {}).get("split") or "limit" in changes:  # a row of another table; the whole one still stands
         assert cells(found)[("here (toy, probe)", "m")] == ["80.00 (n=1)"]
         return
-    assert found.beside is None
-    assert any(word in clause for group in found.apart_groups for clause in group.why)
+    assert found.comparable is None
+    assert any(word in clause for group in found.other_groups for clause in group.why)
 
 
 def board_of_two_suites(registry: Registry) -> Leaderboard:
