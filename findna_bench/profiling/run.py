@@ -112,13 +112,14 @@ def profile_models(request: ProfileRequest, *, reporter: Reporter = lambda text:
     specs = [parse_model(model, registry) for model in request.models]
     ref = resolve_task(request.task, registry)
     device = _device(request.device)
-    machine = _machine(device)
+    machine = _machine(device, request.threads)
     two = formulations(device, machine, request.dtype, request.compile)
     wanted = request.lengths or (_task_length(ref),)
     reporter(f"{machine['device_name']}: {machine['ceilings']['float32'] / 1e9:.0f} GFLOP/s in float32 products")
     chosen, rounds = _choose(specs, wanted, machine, device, mode, len(two), batch_size, repeats)
     auto = "auto" in (batch_size, repeats)
     reporter(f"batch size {chosen}, {rounds} processes per row" + (" (chosen for this machine)" if auto else ""))
+    threads = {"threads": request.threads}
     drawn = {length: _sequences(ref, length, chosen, request.data_dir) for length in wanted}
     counts = _count(specs, {length: sequences for length, (sequences, _) in drawn.items()}, mode)
     planned = []
@@ -126,7 +127,7 @@ def profile_models(request: ProfileRequest, *, reporter: Reporter = lambda text:
         sequences, data = drawn[length]
         for spec in specs:
             counted = counts[spec.text, length]
-            job = {"kind": "measure", "model": spec.text, "sequences": list(sequences), "mode": mode}
+            job = {"kind": "measure", "model": spec.text, "sequences": list(sequences), "mode": mode, **threads}
             common = {"model": spec.display_name, "task": ref.name, "mode": mode, "data": data, "device": device}
             planned += [_plan(common, length, chosen, formulation, counted, job) for formulation in two]
     deadline = started + 1.8 * CPU_BUDGET_S if auto and device == "cpu" else None
@@ -154,15 +155,15 @@ def profile_objectives(
         raise UsageError("no plugin registers a pretraining objective; see `findna-bench list objectives`")
     device = _device(request.device)
     on_cuda = device.startswith("cuda")
-    two = formulations(device, _machine(device), request.dtype, compile=False)
+    two = formulations(device, _machine(device, request.threads), request.dtype, compile=False)
     two = [replace(formulation, cuda_graphs=False) for formulation in two]
     batch = (64 if on_cuda else 1) if batch_size == "auto" else int(batch_size)
     rounds = (AUTO_ROUNDS if on_cuda else 1) if repeats == "auto" else int(repeats)
     reporter(f"batch size {batch}, {rounds} processes per row")
-    planned = []
+    threads, planned = {"threads": request.threads}, []
     for length in request.lengths or (_task_length(ref),):
         for card in cards:
-            job = {"model": spec.text, "objective": card.name, "batch_size": batch, "length": length}
+            job = {"model": spec.text, "objective": card.name, "batch_size": batch, "length": length, **threads}
             counted = run_job({"kind": "count-objective", **job})
             common = {
                 "model": f"{spec.display_name} + {card.name}",
@@ -196,10 +197,10 @@ def _check_models(request: ProfileRequest) -> None:
         raise UsageError("no model to profile; name some with --models, see `findna-bench list models`")
 
 
-def _machine(device: str) -> dict[str, Any]:
+def _machine(device: str, threads: int | None) -> dict[str, Any]:
     """What the device does in large products, and how long a fresh process takes to start."""
     before = time.monotonic()
-    machine = run_job({"kind": "machine", "device": device})
+    machine = run_job({"kind": "machine", "device": device, "threads": threads})
     if machine["status"] != "ok":
         raise ModelError(f"device {device} cannot be used: {machine['reason']}")
     return machine | {"start_s": time.monotonic() - before}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from findna_bench.errors import BenchError, UnsupportedError, is_out_of_memory
+from findna_bench.threads import compute_threads
 
 __all__ = ["answer", "main"]
 
@@ -31,9 +32,11 @@ def main() -> None:
 
 
 def answer(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The job's result with ``status`` ok, or what went wrong with ``reason``."""
+    """The job's result with ``status`` ok, or what went wrong with ``reason``; ``threads`` of the job are those it computes with."""
+    threads = job.get("threads")
     try:
-        return {"status": "ok", **_KINDS[job["kind"]](job)}
+        with compute_threads(threads) if threads else contextlib.nullcontext():
+            return {"status": "ok", **_KINDS[job["kind"]](job)}
     except UnsupportedError as error:
         return {"status": "skipped", "reason": str(error)}
     except Exception as error:  # one model's failure is a row, not the end of the others

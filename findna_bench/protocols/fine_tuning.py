@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from findna_bench.data.store import content_digest
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ModelError, NotFiniteError, OutputError, UnsupportedError, UsageError, is_out_of_memory
 from findna_bench.files import stable_hash
@@ -478,12 +479,10 @@ class _Run:
 
     def _key(self) -> str:
         """What a checkpoint must have been written for to be continued."""
-        rows = [list(map(str, table.ids)) for table in (self.train, self.chosen_on)]
-        lengths = [sum(map(len, table.sequences)) for table in (self.train, self.chosen_on)]
-        labels = [table.labels.tolist() for table in (self.train, self.chosen_on)]
+        rows = content_digest((), {"train": self.train, "validation": self.chosen_on})
         settings = [preset_settings(self.preset), asdict(self.options), self.seed, self.n_classes]
         weights = [self.model.weights_digest, self.model.code_digest, self.model.dtype_name, self.model.device.type]
-        return stable_hash([settings, weights, torch.get_num_threads(), rows, lengths, labels])
+        return stable_hash([settings, weights, torch.get_num_threads(), rows])
 
     # ------------------------------------------------------------------------------------------------------ the loop
 

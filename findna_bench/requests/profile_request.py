@@ -7,7 +7,7 @@ from pathlib import Path
 
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
-from findna_bench.requests.options import AutoOrNumber, Flag, Names, Numbers, PathName, Text, option, read_fields
+from findna_bench.requests.options import AutoOrNumber, Flag, Names, Numbers, PathName, Text, Whole, option, read_fields
 
 __all__ = ["ProfileRequest"]
 
@@ -46,6 +46,11 @@ class ProfileRequest:
     )
     device: str = shared.device()
     dtype: str = shared.dtype()
+    threads: int | None = option(
+        Whole(1, "at least one thread computes"),
+        "CPU threads (default: as many as torch takes on this machine).",
+        default=None,
+    )
     compile: bool | None = option(
         Flag(),
         "torch.compile in the best formulation (default: on CUDA only).",

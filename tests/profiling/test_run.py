@@ -72,10 +72,11 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
 
 def test_models_take_turns_and_rows_hold_the_median_of_processes(workers: Workers) -> None:
     rows = profile_models(
-        ProfileRequest(models=["hyenadna", "dnabert2"], tasks=TASK, batch_size=2, repeats=3, device="cpu")
+        ProfileRequest(models=["hyenadna", "dnabert2"], tasks=TASK, batch_size=2, repeats=3, device="cpu", threads=7)
     )
     once = [("hyenadna", "published"), ("hyenadna", "best"), ("dnabert2", "published"), ("dnabert2", "best")]
     assert workers.measurements == once * 3
+    assert {job["threads"] for job in workers.jobs if job["kind"] != "count"} == {7}
     assert [(row.model, row.formulation) for row in rows] == [
         (m.replace("hyenadna", "hyenadna-tiny-1k"), f) for m, f in once
     ]
@@ -236,6 +237,7 @@ def test_a_worker_measures_a_training_step_of_a_real_model() -> None:
         "sequences": ["ACGT" * 16] * 2,
         "mode": "train",
         "device": "cpu",
+        "threads": 3,
         "formulation": {
             "name": "best",
             "plain": False,
@@ -250,6 +252,7 @@ def test_a_worker_measures_a_training_step_of_a_real_model() -> None:
     assert done["times_ms"]
     assert done["peak_bytes"] >= done["start_bytes"] > 0
     assert done["checklist"]["optimiser"] == "fused AdamW"
+    assert done["threads"] == 3
     json.dumps(done, allow_nan=False)
 
 

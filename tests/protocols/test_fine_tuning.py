@@ -180,6 +180,11 @@ def test_a_checkpoint_of_other_settings_is_not_continued(tmp_path: Path) -> None
         changed, rows(40, 0), rows(20, 1), 2, QUICK, 0, checkpoint=file, progress=lambda step, _: done.append(step)
     )
     assert done[0] == 1, "other code begins anew"
+    fine_tune(model, rows(40, 0), rows(20, 1), 2, QUICK, 0, checkpoint=file)
+    train, done = rows(40, 0), []
+    edited = replace(train, sequences=[*train.sequences[:-1], train.sequences[-1][::-1]])
+    fine_tune(model, edited, rows(20, 1), 2, QUICK, 0, checkpoint=file, progress=lambda step, _: done.append(step))
+    assert done[0] == 1, "other sequences under the same ids begin anew"
     before = file.read_bytes()
     unknown = replace(model, code_digest=None)
     fine_tune(unknown, rows(40, 0), rows(20, 1), 2, QUICK, 0, checkpoint=file)

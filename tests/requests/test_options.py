@@ -28,6 +28,7 @@ PRETRAIN: dict[str, Any] = {
 }  # fmt: skip
 PROFILE: dict[str, Any] = {
     "models": ("findna", "hyenadna"), "tasks": ("mtcdna-1024",), "lengths": (100, 200), "batch_size": 4, "compile": False,
+    "threads": 2,
 }  # fmt: skip
 RUN: dict[str, Any] = {
     "models": ("findna-tiny", "kmer"), "tasks": ("./my.csv", "demo/species4"), "suites": ("demo",), "seeds": (3,),
