@@ -49,7 +49,7 @@ TASKS = (
 
 def published(task: Task, crop: int | None) -> dict[str, SequenceTable]:
     """The published rows by coordinates, cut to ``crop`` bases."""
-    tables = {split: task.intervals(split).as_table() for split in task.interval_splits}
+    tables = {split: task.intervals(split) for split in task.interval_splits}
     if crop is None:
         return tables
     return {split: length_matched(table, "crop", length=crop) for split, table in tables.items()}

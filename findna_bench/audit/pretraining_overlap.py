@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 
 from findna_bench.cards import Pretraining, TaskCard
-from findna_bench.data.interval_table import IntervalTable
 from findna_bench.data.table import SequenceTable
 from findna_bench.relatedness.overlaps import overlapping_pairs
 from findna_bench.relatedness.rows import Rows, rows_from_intervals
@@ -18,12 +17,10 @@ __all__ = ["Overlap", "pretraining_overlap", "species"]
 Overlap = Literal["yes", "same genome", "no", "unknown"]
 
 
-def pretraining_overlap(
-    pretraining: Pretraining | None, table: SequenceTable | IntervalTable | None, card: TaskCard
-) -> Overlap:
+def pretraining_overlap(pretraining: Pretraining | None, table: SequenceTable | None, card: TaskCard) -> Overlap:
     """What a model's declared pretraining has to do with a task's test rows.
 
-    table: the test split, or its coordinates; None where neither is at hand. Returns ``yes`` where pretraining covers test loci,
+    table: the test split, or its coordinates (:meth:`SequenceTable.coordinates`); None where neither is at hand. Returns ``yes`` where pretraining covers test loci,
     ``same genome`` where it read other loci of that genome, or loci that cannot be compared (another assembly, no coordinates),
     ``no`` for other species, and ``unknown`` where the card of the model or of the task does not say enough.
     """
@@ -45,7 +42,7 @@ def pretraining_overlap(
     return "yes" if _covers(pretraining, rows, tested) else "same genome"
 
 
-def _rows(table: SequenceTable | IntervalTable | None) -> Rows | None:
+def _rows(table: SequenceTable | None) -> Rows | None:
     if table is None or table.contig is None or table.start is None or table.end is None:
         return None
     known = np.array([isinstance(c, str) and c != "" for c in table.contig.tolist()], dtype=bool)

@@ -20,7 +20,6 @@ import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
-from findna_bench.data.interval_table import IntervalTable
 from findna_bench.data.length_matching import cropped
 from findna_bench.data.resplitting import (
     RESPLIT_VERSION,
@@ -61,7 +60,7 @@ class Source(Protocol):
     @property
     def row_order(self) -> RowOrder: ...
     def load(self, split: str) -> SequenceTable: ...
-    def intervals(self, split: str) -> IntervalTable: ...
+    def intervals(self, split: str) -> SequenceTable: ...
 
 
 class Remade:
@@ -95,14 +94,14 @@ class Remade:
     def read(self, split: str) -> SequenceTable:
         return self.tables[split]
 
-    def intervals(self, split: str) -> IntervalTable:
+    def intervals(self, split: str) -> SequenceTable:
         """Coordinates of a split.
 
         Raises:
             DataError: none are known.
         """
         tables = self.placed if self.task.interval_splits else self.tables
-        found = IntervalTable.of(tables[split]) if split in tables else None
+        found = tables[split].coordinates() if split in tables else None
         if found is None:
             raise DataError(f"task {self.card.full_name}: no coordinates are known for the {split} split")
         return found
@@ -114,7 +113,7 @@ class Remade:
     @functools.cached_property
     def placed(self) -> dict[str, SequenceTable]:
         """The rows as published, by coordinates alone (their sequences are empty)."""
-        return self._remake({s: self.task.intervals(s).as_table() for s in self.task.interval_splits})
+        return self._remake({s: self.task.intervals(s) for s in self.task.interval_splits})
 
     def _remake(self, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
         raise NotImplementedError

@@ -267,9 +267,8 @@ def _import_rows(candidate: Candidate, data_dir: Path, reference: str | Path | N
 def _import_intervals(candidate: Candidate, data_dir: Path, reference: str | Path | None) -> TaskImport:
     """Coordinates into a place of their own; with a reference, the task itself as well."""
     card = candidate.card
-    intervals = read_interval_tables(candidate)
+    tables = read_interval_tables(candidate)
     source = {"kind": "import", "from": candidate.tree.label}
-    tables = {split: table.as_table() for split, table in intervals.items()}
     manifest = _manifest(card, tables, "coordinates", source)
     folder = intervals_folder(card.suite, card.name, data_dir)
     before = read_manifest(folder)
@@ -277,9 +276,9 @@ def _import_intervals(candidate: Candidate, data_dir: Path, reference: str | Pat
     if not unchanged:
         write_task(folder, tables, manifest)
     if reference is not None:
-        cut = cut_sequences(card, intervals, reference, data_dir / "fasta")
+        cut = cut_sequences(card, tables, reference, data_dir / "fasta")
         return store_tables(card, cut, data_dir, source={**source, "reference": str(reference)})
-    rows = {split: len(table) for split, table in intervals.items()}
+    rows = {split: len(table) for split, table in tables.items()}
     message = "coordinates only: can be audited, not run (give --reference, or sequences)"
     outcome = "unchanged" if unchanged else "imported"
     return TaskImport(card.full_name, outcome, "coordinates", rows, expected_rows(card), message)

@@ -23,7 +23,6 @@ import numpy as np
 from findna_bench.cards import TaskCard
 from findna_bench.data.archives import Tree
 from findna_bench.data.catalog import SPLITS
-from findna_bench.data.interval_table import IntervalTable, prefix_contigs
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import (
     RawTable,
@@ -170,7 +169,7 @@ def read_tables(candidate: Candidate) -> tuple[dict[str, SequenceTable], set[str
         if pieces:
             table = _read_split(candidate, pieces)
             if table.contig is not None:
-                table = replace(table, contig=prefix_contigs(candidate.card, table.contig, table.labels))
+                table = replace(table, contig=_prefix_contigs(candidate.card, table.contig, table.labels))
             tables[split] = table
     return tables, partial
 
@@ -307,7 +306,7 @@ def _join_raw(raws: list[RawTable]) -> RawTable:
     return RawTable(raws[0].origin, columns)
 
 
-def read_interval_tables(candidate: Candidate) -> dict[str, IntervalTable]:
+def read_interval_tables(candidate: Candidate) -> dict[str, SequenceTable]:
     """Coordinates per split from one file a class, classes in label order.
 
     Raises:
@@ -318,11 +317,11 @@ def read_interval_tables(candidate: Candidate) -> dict[str, IntervalTable]:
         pieces = [piece for piece in candidate.pieces if piece.split == split]
         pieces.sort(key=lambda p: candidate.card.labels.index(p.class_name))
         if pieces:
-            out[split] = IntervalTable.concatenate([_class_intervals(candidate, piece) for piece in pieces])
+            out[split] = SequenceTable.concatenate([_class_intervals(candidate, piece) for piece in pieces])
     return out
 
 
-def _class_intervals(candidate: Candidate, piece: Piece) -> IntervalTable:
+def _class_intervals(candidate: Candidate, piece: Piece) -> SequenceTable:
     raw = _read_raw(candidate.tree, piece.file)
     contig, start, end, strand = coordinates(raw)
     if contig is None or start is None or end is None or strand is None:
@@ -331,4 +330,15 @@ def _class_intervals(candidate: Candidate, piece: Piece) -> IntervalTable:
     labels = np.full(len(raw), label, dtype=np.int64)
     own = row_ids(raw, labels, candidate.card.labels)
     ids = np.array([f"{piece.class_name}/{text}" for text in own.tolist()], dtype=str)
-    return IntervalTable(prefix_contigs(candidate.card, contig, labels), start, end, strand, labels, ids)
+    contig = _prefix_contigs(candidate.card, contig, labels)
+    return SequenceTable([""] * len(raw), labels, ids, contig=contig, start=start, end=end, strand=strand)
+
+
+def _prefix_contigs(card: TaskCard, contig: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Contigs with ``config["contig_prefix"][class]`` before them, where classes come from genomes with equal names."""
+    prefixes: Mapping[str, str] = card.config.get("contig_prefix", {})
+    out = contig.astype(object)
+    for name, prefix in prefixes.items():
+        rows = labels == card.labels.index(name)
+        out[rows] = [f"{prefix}{text}" for text in contig[rows]]
+    return out.astype(str) if prefixes else contig

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from findna_bench.cards import TaskCard
-from findna_bench.data.interval_table import IntervalTable
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.fasta import Fasta
@@ -28,9 +30,9 @@ _FASTA = re.compile(r"\.(fa|fasta|fna)(\.gz)?$", re.IGNORECASE)
 
 
 def cut_sequences(
-    card: TaskCard, tables: Mapping[str, IntervalTable], reference: str | Path, cache_dir: Path
+    card: TaskCard, tables: Mapping[str, SequenceTable], reference: str | Path, cache_dir: Path
 ) -> dict[str, SequenceTable]:
-    """Sequences of all rows, reverse-complemented where the strand is "-", as upstream cuts them.
+    """Sequences of all rows that ``tables`` know by coordinates, reverse-complemented where the strand is "-", as upstream cuts them.
 
     reference: a FASTA, or a folder of them, whose names tell assemblies apart where a task needs several
     (``config["reference"]``: class -> part of a file's name; otherwise the card's assembly). Indexes go to ``cache_dir``.
@@ -52,19 +54,19 @@ def cut_sequences(
 
 def _cut(
     card: TaskCard,
-    table: IntervalTable,
+    table: SequenceTable,
     by_label: list[Fasta],
     unversioned: Mapping[int, Mapping[str, str]],
     prefixes: list[str],
 ) -> SequenceTable:
     sequences = []
     columns = (table.labels, table.contig, table.start, table.end, table.strand)
-    for label, contig, start, end, strand in zip(*(column.tolist() for column in columns), strict=True):
+    for label, contig, start, end, strand in zip(*(np.asarray(column).tolist() for column in columns), strict=True):
         fasta = by_label[label]
         name = contig.removeprefix(prefixes[label])
         name = unversioned[id(fasta)].get(name, name)
         sequences.append(fasta.fetch(name, start, end, strand or "+"))
-    return SequenceTable(sequences, table.labels, table.ids, None, table.contig, table.start, table.end, table.strand)
+    return replace(table, sequences=sequences)
 
 
 def _reference_files(card: TaskCard, reference: Path) -> list[Path]:

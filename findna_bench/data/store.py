@@ -25,7 +25,15 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError, OutputError
 from findna_bench.files import sha256_file, write_json
 
-__all__ = ["IMPORTER_VERSION", "check_files", "content_digest", "count_classes", "read_split", "write_task"]
+__all__ = [
+    "IMPORTER_VERSION",
+    "check_files",
+    "content_digest",
+    "count_classes",
+    "read_intervals",
+    "read_split",
+    "write_task",
+]
 
 IMPORTER_VERSION = 1
 """Raised when equal input would be imported as other rows."""
@@ -231,3 +239,16 @@ def load_manifest(folder: Path) -> dict[str, Any] | None:
     if manifest is not None:
         check_files(folder, manifest)
     return manifest
+
+
+def read_intervals(folder: Path, split: str) -> SequenceTable | None:
+    """Stored coordinates of a split, sequences empty; None where there are none.
+
+    Raises:
+        DataError: the files are not those that were imported.
+    """
+    manifest: Mapping[str, object] | None = read_manifest(folder)
+    if manifest is None or not (folder / f"{split}.parquet").is_file():
+        return None
+    check_files(folder, manifest)
+    return read_split(folder / f"{split}.parquet").coordinates()

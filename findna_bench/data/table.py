@@ -89,6 +89,15 @@ class SequenceTable:
         extra = {name: values[index] for name, values in self.extra.items()}
         return replace(self, sequences=[self.sequences[i] for i in index], extra=extra, **changed)
 
+    def coordinates(self) -> SequenceTable | None:
+        """The same rows by label, id, contig, start, end and strand alone, sequences empty: the form in which coordinates are
+        stored. None where no coordinates are known.
+        """
+        if self.contig is None or self.start is None or self.end is None:
+            return None
+        strand = np.full(len(self), "", dtype="<U1") if self.strand is None else self.strand
+        return replace(self, sequences=[""] * len(self), group=None, strand=strand, place=None, extra={})
+
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(n_classes,) rows per label."""
         return np.bincount(self.labels, minlength=n_classes)

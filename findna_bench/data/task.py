@@ -26,8 +26,7 @@ from findna_bench.data.catalog import (
     task_folder,
 )
 from findna_bench.data.derived import Derived, Remade, Resplit
-from findna_bench.data.interval_table import IntervalTable, read_intervals
-from findna_bench.data.store import content_digest, count_classes, load_manifest, read_split
+from findna_bench.data.store import content_digest, count_classes, load_manifest, read_intervals, read_split
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError
 from findna_bench.files import stable_hash
@@ -184,8 +183,8 @@ class Task:
         order = np.argsort(np.asarray(rows.place), kind="stable")
         return rows.take(order), splits[order]
 
-    def intervals(self, split: str) -> IntervalTable:
-        """Coordinates and labels of a split: the published ones where imported, else those of its rows.
+    def intervals(self, split: str) -> SequenceTable:
+        """Coordinates and labels of a split, with empty sequences: the published ones where imported, else those of its rows.
 
         Raises:
             DataError: no coordinates are known.
@@ -194,7 +193,7 @@ class Task:
             return self._origin.intervals(split)
         found = read_intervals(intervals_folder(self.card.suite, self.card.name, self.data_dir), split)
         if found is None and split in self.splits:
-            found = IntervalTable.of(self.load(split))
+            found = self.load(split).coordinates()
         if found is None:
             raise DataError(f"task {self.name}: no coordinates are known for the {split} split")
         return found

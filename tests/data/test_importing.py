@@ -416,7 +416,6 @@ def test_shared_gue_names_what_is_complete_partial_and_missing(shared: Path, roo
 def test_shared_worm_rows_are_cut_as_published(shared: Path, tmp_path: Path) -> None:
     """Published rows of both strands, cut again from the genome by their coordinates."""
     from findna_bench.data.catalog import resolve_task
-    from findna_bench.data.interval_table import IntervalTable
     from findna_bench.data.reference import cut_sequences
     from findna_bench.sequences.fasta import read_fasta
 
@@ -433,7 +432,7 @@ def test_shared_worm_rows_are_cut_as_published(shared: Path, tmp_path: Path) -> 
     assert table.end is not None
     rows = table.take(np.flatnonzero((table.contig == "worm_I") & (table.end <= len(genome))))
     assert len(rows) > 100
-    intervals = IntervalTable.of(rows)
+    intervals = rows.coordinates()
     ref = resolve_task("demo_human_or_worm")
     assert intervals is not None
     assert ref.card is not None
