@@ -9,12 +9,7 @@ from findna_bench.requests.options import to_words
 
 
 @requested(CompareRequest)
-def compare(
-    request: CompareRequest,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> int:
+def compare(request: CompareRequest, json: options.Json = False) -> int:
     """Compare models on the rows they share: differences with intervals, corrected p-values, ranks across tasks."""
     from findna_bench.comparison.comparing import compare_models
     from findna_bench.comparison.comparison_pages import render_comparison_markdown, render_comparison_screen

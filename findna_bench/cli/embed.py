@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from findna_bench.cli import options, output
+from findna_bench.cli import output
 from findna_bench.cli.requested import requested
 from findna_bench.requests.embed_request import EmbedRequest
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @requested(EmbedRequest)
-def embed(request: EmbedRequest, quiet: options.Quiet = False, verbose: options.Verbose = False) -> None:
+def embed(request: EmbedRequest) -> None:
     """Embed the sequences of a FASTA file, or all rows of a task."""
     from findna_bench import api
     from findna_bench.models.export import check_suffix, embed_to_file, read_fasta_records

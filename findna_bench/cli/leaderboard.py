@@ -11,12 +11,7 @@ from findna_bench.requests.leaderboard_request import LeaderboardRequest
 
 
 @requested(LeaderboardRequest)
-def leaderboard(
-    request: LeaderboardRequest,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> int:
+def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     """Make tables from results; the same results give the same bytes."""
     from findna_bench.files import write_atomic
     from findna_bench.leaderboard import table

@@ -8,12 +8,7 @@ from findna_bench.requests.pretrain_request import PretrainRequest
 
 
 @requested(PretrainRequest)
-def pretrain(
-    request: PretrainRequest,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> None:
+def pretrain(request: PretrainRequest, json: options.Json = False) -> None:
     """Pretrain a network on unlabelled DNA; the same command goes on where it was stopped.
 
     Start it under torchrun to train on several devices.

@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 
 @requested(ProfileRequest)
-def profile(
-    request: ProfileRequest,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> int:
+def profile(request: ProfileRequest, json: options.Json = False) -> int:
     """Measure models at their published sizes; neither weights nor data nor network are needed."""
     from findna_bench.data.catalog import resolve_task
     from findna_bench.profiling.report import tables, to_json, write_profile

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional, TypeVar, get_origin, get_type_hints
 
 import typer
 
+from findna_bench.cli.options import Quiet, Verbose
 from findna_bench.errors import ConfigError, UsageError
 from findna_bench.requests.options import Flag, Option, build, options_of
 
@@ -30,6 +31,7 @@ Config = Annotated[
 
 def requested(request: type[Any]) -> Callable[[Verb], Callable[..., Any]]:
     """Make a verb of a function whose first argument is a request of that class; its other arguments are options of its own.
+    Every such verb has ``--quiet`` and ``--verbose`` as well.
 
     A flag wins over the environment, the environment over the file given with ``--config``, the file over the default.
     """
@@ -51,6 +53,8 @@ def requested(request: type[Any]) -> Callable[[Verb], Callable[..., Any]]:
             *(_parameter(found) for found in options),
             inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config),
             *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own),
+            inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),
+            inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose),
         ]
         command.__name__, command.__doc__, command.__module__ = function.__name__, function.__doc__, function.__module__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -13,9 +13,7 @@ from findna_bench.requests.run_request import RunRequest
 
 
 @requested(RunRequest)
-def run(
-    request: RunRequest, json: options.Json = False, quiet: options.Quiet = False, verbose: options.Verbose = False
-) -> int:
+def run(request: RunRequest, json: options.Json = False) -> int:
     """Run models on tasks; finished cells are skipped, and the table is printed at the end."""
     from findna_bench.cli.progress import matrix_reporter
     from findna_bench.leaderboard.screen import render_screen
