@@ -1,4 +1,4 @@
-"""``findna-bench check MODEL``: does a model behave as the harness needs it to?"""
+"""``findna-bench check NAME``: does what a plugin registers behave as the harness needs it to?"""
 
 from __future__ import annotations
 
@@ -11,25 +11,38 @@ from findna_bench.cli import options, output
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="A model, as --models of `run` takes it.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model or task, as `run` takes them, a suite, backbone, objective, augmentation, metric, protocol, preset, executor or "
+            "file of published figures."
+        ),
+    ],
+    kind: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--kind", help="Which one, where several kinds have the name: models, tasks, suites, ..."),
+    ] = None,
     weights: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--weights", help="File or folder with the weights.", envvar=options.env("weights")),
+        typer.Option("--weights", help="File or folder with a model's weights.", envvar=options.env("weights")),
     ] = None,
+    data_dir: options.DataDir = None,
     device: options.Device = "auto",
     offline: options.Offline = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> int:
-    """Load a model and test it: determinism, padding, batch, strands, lengths, gradients, tokens; exit 1 if a check fails."""
-    from findna_bench.models.spec import parse_model
-    from findna_bench.testing import check_model
+    """Load one thing and test it on a tiny example: what it promises, determinism, batches, shapes; exit 1 if a check fails."""
+    from findna_bench.testing import check as run_checks
+    from findna_bench.testing import kinds_of
 
-    parse_model(model)  # a name that nobody knows is wrong usage, not a check that failed
-    report = check_model(model, weights=weights, device=device, offline=offline)
+    report = run_checks(name, kind, weights=weights, device=device, data_dir=data_dir, offline=offline)
     if json:
         output.print_json(report.to_dict())
-    else:
-        print(report.text())
+        return 0 if report.passed else 1
+    print(report.text())
+    others = [other for other in kinds_of(name) if other.removesuffix("s") != report.kind] if kind is None else []
+    if others and not quiet:
+        output.remark(f"{name} is also among the {' and '.join(others)}: --kind checks that")
     return 0 if report.passed else 1

@@ -307,7 +307,7 @@ class TestExempt(BackboneConformance):
 
 def test_a_failing_conformance_test_says_which_check() -> None:
     case: Any = type("Case", (BackboneConformance,), {"model": "tried@random"})
-    from findna_bench.testing import _Subject
+    from findna_bench.testing.encoder_checks import _Subject
 
     case._subject = _Subject(load(SeesPadding))
     with pytest.raises(AssertionError, match="padding: an embedding depends on the padding"):

@@ -1,16 +1,4 @@
-"""Does a model behave as the harness needs it to? For authors of plugins, and for ``findna-bench check MODEL``.
-
-In a plugin's own tests::
-
-    from findna_bench.testing import BackboneConformance
-
-    class TestMyModel(BackboneConformance):
-        model = "my-model@random"
-
-Every check is one test; :func:`check_model` runs them all and gives a :class:`Report` in words and as a dictionary. A check
-passes, fails, is skipped for a reason, or only measures something that is no fault either way (what the two strands of a
-sequence share, memory).
-"""
+"""Does an encoder behave as the harness needs it to? Determinism, padding, batches, strands, lengths, gradients, tokens."""
 
 from __future__ import annotations
 
@@ -18,41 +6,34 @@ import contextlib
 import ctypes
 import gc
 import threading
-import time
 import unittest
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from findna_bench.data.table import SequenceTable
-from findna_bench.errors import BenchError, DataError, ModelError, UnsupportedError
+from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.consistency import (
     DEPENDS_ON_BATCH,
     DEPENDS_ON_CALL,
     DEPENDS_ON_PADDING,
     TOLERANCE,
-    check_consistent_rows,
     difference,
     exceeds,
     in_words,
 )
 from findna_bench.models.embedding import embed
-from findna_bench.models.estimators import load_estimator
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.pooling import pool, short_rows
 from findna_bench.models.precision import compute_precision
-from findna_bench.models.spec import parse_model
+from findna_bench.testing.check_report import Check, Report, Status
 
-__all__ = ["CHECKS", "BackboneConformance", "Check", "Report", "check_model"]
-
-Status = Literal["passed", "failed", "measured", "skipped"]
+__all__ = ["CHECKS", "BackboneConformance", "check_encoder", "run_check"]
 
 BFLOAT16_TOLERANCE = 0.1
 """Largest relative distance between an embedding in bfloat16 and in float32."""
@@ -60,73 +41,17 @@ LONGEST_RUN = 4096
 """Tokens up to which the maximum length is run; beyond, only tokenizing is checked."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """Outcome of one check. words: one sentence. details: the numbers behind it."""
+def check_encoder(model: LoadedModel, load_seconds: float | None = None, only: Sequence[str] | None = None) -> Report:
+    """Run all checks (or those named in ``only``) on a loaded model; a failing check never stops the others.
 
-    name: str
-    status: Status
-    words: str
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Report:
-    """All checks of one model."""
-
-    model: str
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """No check failed."""
-        return not any(check.status == "failed" for check in self.checks)
-
-    def text(self) -> str:
-        """One line per check and a last one that sums up."""
-        width = max((len(check.name) for check in self.checks), default=0)
-        lines = [f"{check.status:<8}  {check.name:<{width}}  {check.words}" for check in self.checks]
-        counts = {
-            status: sum(c.status == status for c in self.checks)
-            for status in ("passed", "failed", "measured", "skipped")
-        }
-        summary = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-        return "\n".join([*lines, f"{self.model}: {summary}"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: ``model``, ``passed``, ``checks`` (``name``, ``status``, ``words``, ``details``)."""
-        return {"model": self.model, "passed": self.passed, "checks": [asdict(check) for check in self.checks]}
-
-
-def check_model(
-    model: str | LoadedModel,
-    *,
-    weights: str | Path | None = None,
-    device: str | torch.device = "auto",
-    offline: bool = False,
-    only: Sequence[str] | None = None,
-) -> Report:
-    """Run all checks (or those named in ``only``) on a model; a failing check never stops the others.
-
-    A model that cannot be loaded gives a report with the one failed check ``loads``. Models of kind ``features`` and
-    ``classifier`` are fitted to a small table of made-up sequences instead.
+    Args:
+        model: the model.
+        load_seconds: how long loading it took, for the record.
+        only: names of :data:`CHECKS`.
     """
-    if isinstance(model, LoadedModel):
-        return _run(_Subject(model), only)
-    try:
-        spec = parse_model(model)
-        if spec.kind != "encoder":
-            return _check_estimator(spec.display_name, spec)
-        started = time.perf_counter()
-        loaded = load_model(spec, weights=weights, device=device, offline=offline)
-    except BenchError as error:
-        return Report(str(model), (Check("loads", "failed", str(error), {"error": type(error).__name__}),))
-    return _run(_Subject(loaded, time.perf_counter() - started), only)
-
-
-def _run(subject: _Subject, only: Sequence[str] | None) -> Report:
+    subject = _Subject(model, load_seconds)
     names = CHECKS if only is None else [name for name in CHECKS if name in set(only)]
-    return Report(subject.model.name, tuple(run_check(name, subject) for name in names))
+    return Report("model", model.name, tuple(run_check(name, subject) for name in names))
 
 
 def run_check(name: str, subject: _Subject) -> Check:
@@ -606,69 +531,3 @@ def _as_test(name: str) -> Callable[[BackboneConformance], None]:
 
 for _name in CHECKS:
     setattr(BackboneConformance, f"test_{_name.replace('-', '_')}", _as_test(_name))
-
-
-# ---------------------------------------------------------------------------------------------- models that are fitted
-
-
-def _check_estimator(name: str, spec: Any) -> Report:
-    """Fit to a small made-up table twice: the same seed gives the same numbers, all finite, short and lower-case rows too."""
-    checks = []
-    try:
-        first, again = (_fit_and_score(spec) for _ in range(2))
-        checks.append(Check("loads", "passed", f"a model of kind {spec.kind} is made and fitted"))
-    except Exception as error:
-        words = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-        return Report(name, (Check("loads", "failed", words, {"error": type(error).__name__}),))
-    same = first.shape == again.shape and np.array_equal(first, again)
-    checks.append(
-        Check(
-            "deterministic",
-            "passed" if same else "failed",
-            "the same seed gives " + ("the same" if same else "other") + " numbers",
-        )
-    )
-    finite = bool(np.isfinite(first).all())
-    checks.append(
-        Check(
-            "short",
-            "passed" if finite else "failed",
-            "lengths 1 to 7 give " + ("finite numbers" if finite else "NaN or infinity"),
-        )
-    )
-    checks.append(_rows_checked(name, spec))
-    return Report(name, tuple(checks))
-
-
-def _rows_checked(name: str, spec: Any) -> Check:
-    model, cases = _fitted(spec)
-    ask = model.transform if spec.kind == "features" else model.predict_scores
-    try:
-        check_consistent_rows(name, lambda rows: ask(cases.take(rows)), list(map(len, cases.sequences)))
-    except ModelError as error:
-        return Check("batch", "failed", str(error))
-    return Check("batch", "passed", "a row has the same answer alone, among others, and again")
-
-
-def _fit_and_score(spec: Any) -> NDArray[np.float64]:
-    model, cases = _fitted(spec)
-    scores = model.transform(cases) if spec.kind == "features" else model.predict_scores(cases)
-    return np.asarray(scores.todense() if hasattr(scores, "todense") else scores, dtype=np.float64)
-
-
-def _fitted(spec: Any) -> tuple[Any, SequenceTable]:
-    """A model fitted to made-up rows, and rows to ask it for."""
-    rng = np.random.default_rng(7)
-
-    def table(n: int) -> SequenceTable:
-        weights = (np.array([0.4, 0.1, 0.1, 0.4]), np.array([0.1, 0.4, 0.4, 0.1]))
-        labels = np.arange(n) % 2
-        rows = ["".join(rng.choice(list("ACGT"), size=60, p=weights[label])) for label in labels]
-        return SequenceTable(sequences=rows, labels=labels, ids=np.array([str(i) for i in range(n)]))
-
-    train, validation = table(40), table(16)
-    model = load_estimator(spec)
-    model.fit(train, validation, 0, 2)
-    rows = [*validation.sequences, *("ACGTACG"[:length] for length in range(1, 8)), "N" * 9]
-    ids = np.array([str(i) for i in range(len(rows))])
-    return model, SequenceTable(sequences=rows, labels=np.zeros(len(rows), dtype=np.int64), ids=ids)

@@ -1,0 +1,201 @@
+"""Do tasks, suites, presets and files of published figures hold what their cards say?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from findna_bench.cards import RUNNABLE_TASK_KINDS, PresetCard, PublishedCard, SuiteCard, TaskCard
+from findna_bench.data.catalog import TaskRef, check_kind, resolve_task, suite_tasks
+from findna_bench.data.store import content_digest
+from findna_bench.data.table import SequenceTable
+from findna_bench.data.task import Task, open_task
+from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.leaderboard.published import load_published
+from findna_bench.protocols.protocol import resolve_preset
+from findna_bench.registry import Entry, Registry, load_factory
+from findna_bench.testing.check_report import Checklist, Fault, Report
+
+__all__ = ["check_preset", "check_published", "check_suite", "check_task"]
+
+_SEQUENCE = re.compile(r"[ACGTN]+")
+
+
+def check_task(name: str, registry: Registry, *, data_dir: Path | None = None) -> Report:
+    """All checks of a task, by name or path; its rows are not checked where they are not on this machine."""
+    checklist = Checklist("task", name)
+    subject = _TaskSubject(name, registry, data_dir)
+    if checklist.check("loads", subject.loads) and subject.tables:
+        sound = checklist.check("rows", subject.rows) and checklist.check("labels", subject.labels)
+        if sound and checklist.check("opens", subject.opens):
+            checklist.check("counts", subject.counts)
+            if subject.card.factory:
+                checklist.check("deterministic", subject.deterministic)
+        checklist.check("overlap", subject.overlap, status="measured")
+    if subject.tables and subject.card.attainable:
+        checklist.check("attainable", subject.attainable)
+    return checklist.report()
+
+
+class _TaskSubject:
+    def __init__(self, name: str, registry: Registry, data_dir: Path | None) -> None:
+        self.name, self.registry, self.data_dir = name, registry, data_dir
+        self.tables: dict[str, SequenceTable] = {}
+        self.card: TaskCard
+
+    def open(self) -> Task:
+        return open_task(
+            resolve_task(self.name, self.registry), data_dir=self.data_dir, registry=self.registry, offline=True
+        )
+
+    def loads(self) -> str:
+        ref = resolve_task(self.name, self.registry)
+        if ref.card is not None:
+            self.card = ref.card
+            check_kind(ref.card)
+        found = self._generated() if ref.card is not None and ref.card.factory else self._stored(ref)
+        if wrong := [split for split, table in found.items() if not isinstance(table, SequenceTable)]:
+            raise Fault(f"split {wrong[0]} is a {type(found[wrong[0]]).__name__}, not a findna_bench.api.SequenceTable")
+        if absent := {"train", "test"} - set(found):
+            raise Fault(f"there is no split {sorted(absent)[0]}")
+        self.tables = found
+        return ", ".join(f"{split} {len(table):,} rows" for split, table in found.items())
+
+    def _generated(self) -> dict[str, SequenceTable]:
+        """What the factory makes, before anything else looks at it."""
+        found = load_factory(self.card.factory or "", f"task {self.card.full_name}")(self.card.config)
+        if not isinstance(found, Mapping):
+            raise Fault(f"its factory makes a {type(found).__name__}, not tables by split")
+        return dict(found)
+
+    def _stored(self, ref: TaskRef) -> dict[str, SequenceTable]:
+        try:
+            task = self.open()
+            found = {split: task.load(split) for split in task.splits}
+        except DataError as error:
+            if ref.card is not None and not ref.card.embedded:
+                raise UnsupportedError(f"its rows are not on this machine: {error}") from error
+            raise
+        self.card = task.card
+        return found
+
+    def opens(self) -> str:
+        task = self.open()
+        for split in task.splits:
+            task.load(split)
+        return f"a run opens it as {task.status}"
+
+    def rows(self) -> str:
+        for split, table in self.tables.items():
+            wrong = next((row for row, s in enumerate(table.sequences) if not _SEQUENCE.fullmatch(s)), None)
+            if wrong is not None:
+                raise Fault(f"{split} row {table.ids[wrong]}: a sequence is one or more of A, C, G, T, N in upper case")
+            if len(set(table.ids.tolist())) != len(table):
+                raise Fault(f"{split}: ids repeat")
+        return "sequences are upper-case DNA, ids are unique in their split"
+
+    def labels(self) -> str:
+        n = len(self.card.labels)
+        for split, table in self.tables.items():
+            labels = table.labels
+            if labels.dtype != np.int64:
+                raise Fault(f"{split}: labels are {labels.dtype}, not int64")
+            if len(labels) and (labels.min() < 0 or labels.max() >= n):
+                raise Fault(f"{split}: a label lies outside 0 to {n - 1}, the classes of the card")
+        absent = np.flatnonzero(self.tables["train"].class_counts(n) == 0)
+        if len(absent):
+            raise Fault(f"train has no row of class {self.card.labels[absent[0]]!r}")
+        return f"labels are those of the card ({', '.join(self.card.labels)}), train has all of them"
+
+    def counts(self) -> str:
+        if not self.card.counts:
+            raise UnsupportedError("the card names no counts")
+        held = self.open().counts
+        for split, classes in self.card.counts.items():
+            if dict(classes) != dict(held.get(split, {})):
+                raise Fault(f"the card counts {dict(classes)} rows of {split}, there are {dict(held.get(split, {}))}")
+        return "as many rows per class as the card says"
+
+    def deterministic(self) -> str:
+        again = self.open()
+        tables = {split: again.load(split) for split in again.splits}
+        if content_digest(self.card.labels, tables) != content_digest(self.card.labels, self.tables):
+            raise Fault("its factory makes other rows when it is called again: draw from a fixed seed")
+        return "its factory makes the same rows again"
+
+    def overlap(self) -> str:
+        train = set(self.tables["train"].sequences)
+        shared = sum(sequence in train for sequence in self.tables["test"].sequences)
+        return f"{shared} of {len(self.tables['test'])} test rows stand in train letter by letter; `audit` tells more"
+
+    def attainable(self) -> str:
+        value = load_factory(self.card.attainable or "", f"task {self.card.full_name}")(self.card.config)
+        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise Fault(f"attainable gives {value!r}, not a value of {self.card.metric}")
+        return f"the highest attainable {self.card.metric} is {value:.3f}"
+
+
+def check_suite(entry: Entry, registry: Registry) -> Report:
+    """Whether a suite's tasks are registered, and its preset belongs to its protocol."""
+    suite: SuiteCard = entry.card
+    checklist = Checklist("suite", suite.name)
+
+    def tasks() -> str:
+        if not suite.tasks:
+            raise Fault("it has no task")
+        found = suite_tasks(suite, registry)
+        reserved = [ref.name for ref in found if ref.card is not None and ref.card.kind not in RUNNABLE_TASK_KINDS]
+        if reserved:
+            raise Fault(f"task {reserved[0]} is of a kind that does not run yet")
+        return f"{len(found)} tasks, all registered"
+
+    checklist.check("tasks", tasks)
+    if suite.preset:
+        checklist.check("preset", lambda: _built(suite.protocol, suite.preset, suite.tasks, registry))
+    return checklist.report()
+
+
+def check_preset(entry: Entry, registry: Registry) -> Report:
+    """Whether a preset's settings are those of its protocol, for every task that it names."""
+    preset: PresetCard = entry.card
+    checklist = Checklist("preset", preset.name)
+    if checklist.check("settings", lambda: _settings(preset, registry)) and preset.tasks:
+        checklist.check("tasks", lambda: _built(preset.protocol, preset.name, tuple(preset.tasks), registry))
+    return checklist.report()
+
+
+def _settings(preset: PresetCard, registry: Registry) -> str:
+    if preset.protocol == "pretrain":
+        from findna_bench.training.pretrain import PretrainSettings
+
+        settings = PretrainSettings.of(preset.settings, f"preset {preset.name!r}")
+        if settings.objective:
+            registry.resolve("objectives", settings.objective)
+    else:
+        resolve_preset(preset.protocol, preset.name, None, registry)
+    return f"settings of {preset.protocol}: {', '.join(preset.settings) or 'the defaults'}"
+
+
+def _built(protocol: str, name: str, tasks: tuple[str, ...], registry: Registry) -> str:
+    for task in tasks:
+        resolve_task(task, registry)
+        resolve_preset(protocol, name, task, registry)
+    return f"settings for {len(tasks)} tasks, all registered"
+
+
+def check_published(entry: Entry) -> Report:
+    """Whether a file of published figures can be read."""
+    card: PublishedCard = entry.card
+    checklist = Checklist("published", card.name)
+
+    def figures() -> str:
+        (paper,) = load_published([card])
+        if not paper.figures:
+            raise Fault(f"{card.path} holds no figure")
+        return f"{len(paper.figures)} figures on {len({figure.task for figure in paper.figures})} tasks"
+
+    checklist.check("figures", figures)
+    return checklist.report()

@@ -1,0 +1,176 @@
+"""Does a model of kind ``features`` or ``classifier`` keep its contract (:mod:`findna_bench.models.estimators`)?
+
+It is fitted to a small made-up table of three classes, as ``run`` would, and asked for rows of all sorts.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from findna_bench.data.table import SequenceTable
+from findna_bench.errors import UnsupportedError
+from findna_bench.models.consistency import check_consistent_rows
+from findna_bench.models.estimators import device_option, fitted_settings, load_estimator
+from findna_bench.models.spec import ModelSpec
+from findna_bench.protocols.heads import SeedSplit, fit_probe
+from findna_bench.testing.check_report import Checklist, Fault, Report
+
+__all__ = ["check_estimator"]
+
+_BASES = np.array([[0.4, 0.1, 0.1, 0.4], [0.1, 0.4, 0.4, 0.1], [0.25, 0.25, 0.25, 0.25]])
+"""Chances of A, C, G, T in the made-up classes."""
+_N_CLASSES = len(_BASES)
+
+
+def check_estimator(spec: ModelSpec, device: str = "auto") -> Report:
+    """All checks of a model that is fitted to a task; where it cannot be made or fitted, only these."""
+    checklist, subject = Checklist("model", spec.display_name), _Subject(spec, device)
+    if checklist.check("loads", subject.loads) and checklist.check("fits", subject.fits):
+        checklist.check("shape", subject.shape)
+        checklist.check("settings", subject.settings)
+        checklist.check("deterministic", subject.deterministic)
+        checklist.check("seed", subject.seed)
+        if checklist.check("short", subject.short):
+            checklist.check("batch", subject.batch)
+        checklist.check("untouched", subject.untouched)
+        checklist.check("attributes", subject.attributes)
+        if spec.kind == "features":
+            checklist.check("probe", subject.probe)
+    return checklist.report()
+
+
+class _Subject:
+    """A model and the tables it is tried on; every check returns what holds, or raises what does not."""
+
+    def __init__(self, spec: ModelSpec, device: str) -> None:
+        self.spec, self._device = spec, device
+        rng = np.random.default_rng(7)
+        self.train, self.validation = _drawn(rng, 60), _drawn(rng, 24)
+        self.few = _table([*("ACGTACG"[:length] for length in range(1, 8)), "N" * 9])
+
+    def make(self) -> Any:
+        """An unfitted one, as ``run`` makes it."""
+        return load_estimator(self.spec, **device_option(self.spec, self._device))
+
+    def fitted(self, seed: int) -> Any:
+        """A fresh one, fitted."""
+        estimator = self.make()
+        estimator.fit(self.train, self.validation, seed, _N_CLASSES)
+        return estimator
+
+    @cached_property
+    def first(self) -> Any:
+        return self.fitted(0)
+
+    def answer(self, estimator: Any, table: SequenceTable) -> Any:
+        """Vectors or scores, as the model gives them."""
+        return estimator.transform(table) if self.spec.kind == "features" else estimator.predict_scores(table)
+
+    def numbers(self, estimator: Any, table: SequenceTable) -> np.ndarray:
+        """The same as a dense array."""
+        found = self.answer(estimator, table)
+        return np.asarray(found.toarray() if hasattr(found, "toarray") else found, dtype=np.float64)
+
+    # ------------------------------------------------------------------------------------------------- the checks
+
+    def loads(self) -> str:
+        self.make()
+        return f"a model of kind {self.spec.kind} is made, and has what is read before it is fitted"
+
+    def fits(self) -> str:
+        if hasattr(self.first, "align"):
+            raise UnsupportedError("vectors are looked up for the rows of a task, so nothing is fitted")
+        return f"it is fitted to {len(self.train)} made-up rows of {_N_CLASSES} classes"
+
+    def shape(self) -> str:
+        found, other = (self.numbers(self.first, table) for table in (self.validation, self.few))
+        method, n = "transform" if self.spec.kind == "features" else "predict_scores", len(self.validation)
+        if found.ndim != 2 or len(found) != n:
+            raise Fault(
+                f"{method} of {n} rows gives shape {found.shape}, not (n, {'D' if method == 'transform' else 'C'})"
+            )
+        if found.shape[1:] != other.shape[1:]:
+            raise Fault(f"{method} gives {found.shape[1]} columns for one table and {other.shape[1:]} for another")
+        if not np.isfinite(found).all():
+            raise Fault(f"{method} gives NaN or infinity")
+        if method == "transform":
+            return f"every row has {found.shape[1]} finite numbers"
+        if found.shape[1] != _N_CLASSES:
+            raise Fault(f"predict_scores gives {found.shape[1]} columns for {_N_CLASSES} classes")
+        if found.min() < 0 or not np.allclose(found.sum(axis=1), 1, atol=1e-3):
+            raise Fault(
+                "predict_scores gives numbers that are no probabilities: between 0 and 1, adding up to 1 in every row"
+            )
+        return f"every row has {_N_CLASSES} class probabilities"
+
+    def settings(self) -> str:
+        settings = fitted_settings(self.first, self.spec.card.name)
+        return f"settings are JSON: {', '.join(settings) or 'none'}"
+
+    def deterministic(self) -> str:
+        if not np.array_equal(self.numbers(self.first, self.validation), self.numbers(self.fitted(0), self.validation)):
+            raise Fault("two fits with one seed give different numbers: draw from the seed alone")
+        return "two fits with one seed give the same numbers"
+
+    def seed(self) -> str:
+        varies = tuple(self.first.varies)
+        same = np.array_equal(self.numbers(self.first, self.validation), self.numbers(self.fitted(1), self.validation))
+        if not varies and not same:
+            raise Fault(
+                "varies is empty, and another seed gives other numbers: say what a seed changes, or one fit stands for all"
+            )
+        words = "gives the same numbers" if same else "gives other numbers"
+        return f"another seed {words}; varies: {', '.join(varies) or 'nothing'}"
+
+    def batch(self) -> str:
+        table = _table([*self.validation.sequences, *self.few.sequences])
+        lengths = list(map(len, table.sequences))
+        check_consistent_rows(self.spec.display_name, lambda rows: self.answer(self.first, table.take(rows)), lengths)
+        return "a row has the same answer alone, among others, and again"
+
+    def short(self) -> str:
+        found = self.numbers(self.first, self.few)
+        if not np.isfinite(found).all():
+            row = int(np.argmin(np.isfinite(found).all(axis=1)))
+            raise Fault(f"the sequence {self.few.sequences[row]} gives NaN or infinity")
+        return "lengths 1 to 7 and a row of N give finite numbers"
+
+    def untouched(self) -> str:
+        fresh = _Subject(self.spec, self._device)
+        for name in ("train", "validation", "few"):
+            mine, kept = getattr(self, name), getattr(fresh, name)
+            if mine.sequences != kept.sequences or not np.array_equal(mine.labels, kept.labels):
+                raise Fault(f"the {name} table was changed in place: other models see it, too")
+        return "tables are left as they were"
+
+    def attributes(self) -> str:
+        invariant, longest = (getattr(self.first, name, None) for name in ("thread_invariant", "max_length"))
+        if invariant is not None and not isinstance(invariant, bool):
+            raise Fault(f"thread_invariant must be True or False, not {invariant!r}")
+        if longest is not None and (not isinstance(longest, int) or isinstance(longest, bool) or longest < 1):
+            raise Fault(f"max_length must be a number of bases or None, not {longest!r}")
+        return f"thread_invariant {bool(invariant)}, max_length {longest}"
+
+    def probe(self) -> str:
+        features = self.answer(self.first, _table([*self.train.sequences, *self.validation.sequences]))
+        labels = np.concatenate([self.train.labels, self.validation.labels])
+        rows = np.arange(len(labels))
+        split = SeedSplit(0, rows[: len(self.train)], rows[len(self.train) :])
+        (head,) = fit_probe(features, labels, [split], _N_CLASSES)
+        return f"a probe reads them (accuracy {head.validation['accuracy']:.2f} on three classes told apart by their bases)"
+
+
+def _drawn(rng: np.random.Generator, n: int) -> SequenceTable:
+    labels = np.arange(n, dtype=np.int64) % _N_CLASSES
+    lengths = rng.integers(40, 80, size=n)
+    rows = zip(labels, lengths, strict=True)
+    sequences = ["".join(rng.choice(list("ACGT"), size=length, p=_BASES[label])) for label, length in rows]
+    return SequenceTable(sequences, labels, np.array([f"row-{number}" for number in range(n)]))
+
+
+def _table(sequences: list[str]) -> SequenceTable:
+    ids = np.array([f"row-{number}" for number in range(len(sequences))])
+    return SequenceTable(sequences, np.zeros(len(sequences), dtype=np.int64), ids)
