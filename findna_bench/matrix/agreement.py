@@ -13,6 +13,8 @@ from findna_bench.files import canonical_json, stable_hash
 from findna_bench.matrix.identity import config_id, identity
 from findna_bench.matrix.recording import FOLDER_MARK
 from findna_bench.matrix.request import request_id
+from findna_bench.requests.options import options_of
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.flags import DID_NOT_LEARN, FROM_DATA, following_flags
 from findna_bench.results.schema import Request, Result
 
@@ -120,13 +122,23 @@ def _success(result: Result) -> Iterator[str]:
         yield "config_id is not the hash of hashed.config"
     if identity(config, cell) != result.identity:
         yield "identity is not the hash of hashed.config and hashed.cell"
-    yield from _differing("hashed.config", config, CONFIG_FIELDS, result)
+    yield from _differing("hashed.config", config, {**_as_given(config), **CONFIG_FIELDS}, result)
     yield from _differing("hashed.cell", cell, CELL_FIELDS, result)
     yield from _numbers(result)
     if config.get("batch_size") is not None and config["batch_size"] != result.batch.requested:
         yield f"hashed.config.batch_size is {config['batch_size']}, the result says {result.batch.requested}"
     if result.error is not None:
         yield "it is a success and holds an error"
+
+
+def _as_given(config: Mapping[str, Any]) -> dict[str, Shown]:
+    """Options that a configuration holds as they were given -> where a result shows them."""
+    given = {found.field for found in options_of(RunRequest) if found.in_ids == "given"}
+    return {name: _stored_option(name) for name in given & {*config}}
+
+
+def _stored_option(name: str) -> Shown:
+    return lambda result: None if result.request is None else result.request.options.get(name)
 
 
 def _unfinished(result: Result) -> Iterator[str]:
@@ -185,7 +197,8 @@ def _stored_request(result: Result, stored: Request, asked: Mapping[str, Any]) -
     (own_model,), (own_task,) = own["models"], own["tasks"]
     names = {*own["weights"].values()}
     shots = [] if asked.get("shots") is None else [asked["shots"]]
-    hashed = {"search": None, **(asked.get("options") or {}), "shots": shots, "suites": []}
+    not_given = {found.field: found.default for found in options_of(RunRequest) if found.in_ids == "given"}
+    hashed = {**not_given, **(asked.get("options") or {}), "shots": shots, "suites": []}
     if model.get("network"):  # of a run of several networks, each result asks for its own
         hashed["network"] = model["network"]
     if result.selection != "test" or not shots:  # which chooses on other rows, whatever was asked for

@@ -8,6 +8,7 @@ from typing import Any
 
 from findna_bench.files import stable_hash
 from findna_bench.matrix.request import PROTOCOL_VERSION, few_shot_validation
+from findna_bench.requests.options import identity_options
 from findna_bench.requests.run_request import RunRequest
 
 __all__ = ["ModelFacts", "TaskFacts", "cell_settings", "config_id", "config_settings", "identity"]
@@ -62,7 +63,7 @@ def config_settings(
     request: RunRequest, model: ModelFacts, preset: Mapping[str, Any], shots: int | None
 ) -> dict[str, Any]:
     """Everything that makes two rows of a table comparable: all but seed and task data."""
-    config = {
+    return {
         "protocol_version": PROTOCOL_VERSION,
         "model": model.name,
         "kind": model.kind,
@@ -93,8 +94,8 @@ def config_settings(
         "selection": request.selection,
         "split": request.split,
         "limit": request.limit,
+        **identity_options(request),
     }
-    return config if request.search is None else config | {"search": request.search}
 
 
 def config_id(config: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import BenchError, UnknownNameError
 from findna_bench.files import stable_hash
+from findna_bench.matrix.recording import FOLDER_MARK
 from findna_bench.matrix.unit import limited
 from findna_bench.models.spec import MODEL_SCHEMES, parse_model
 from findna_bench.protocols import fitting
@@ -31,10 +32,10 @@ class NotHereError(Exception):
 
 
 class LocalData:
-    """Tasks of this machine, opened once."""
+    """Tasks of this machine, opened once. places: where files and folders lie that results name."""
 
-    def __init__(self, data_dir: Path | None = None) -> None:
-        self._data_dir = data_dir
+    def __init__(self, data_dir: Path | None = None, places: Mapping[str, Path] | None = None) -> None:
+        self._data_dir, self._places = data_dir, places or {}
         self._tasks: dict[tuple[str, str, str | None], Task | str] = {}
         self._tables: dict[tuple[str, str, str, int | None], SequenceTable] = {}
         self._groups: dict[tuple[str, str, int | None], np.ndarray] = {}
@@ -48,6 +49,8 @@ class LocalData:
         task = self._task(result)
         try:
             if task.data_digest != result.task.data_digest:
+                if (name := _file_of(result)) is not None:
+                    raise NotHereError(f"--map {name}: this is another file than the one it was made with")
                 yield f"data_digest is {_short(result.task.data_digest)}, that of the data here is {_short(task.data_digest)}"
                 return
             yield from _described(result, task)
@@ -57,20 +60,34 @@ class LocalData:
         yield from self._rows(result, rows, test)
         if result.schema_version == 1:
             return
-        yield from self._fitted(result, task)
+        try:
+            yield from self._fitted(result, task)
+        except UnknownNameError as error:
+            raise NotHereError("no installed plugin offers its protocol") from error
         yield from _pretraining(result, task.card, test)
 
     def _task(self, result: Result) -> Task:
         asked = (result.hashed.request or {}).get("task", {})
-        key = (result.task_name, result.task.split or "official", asked.get("distribution"))
+        name = _file_of(result)
+        key = (result.task_name if name is None else name, result.task.split or "official", asked.get("distribution"))
         if key not in self._tasks:
-            self._tasks[key] = self._open(*key)
+            self._tasks[key] = self._open(*key) if name is None else self._open_file(name, key[1])
         found = self._tasks[key]
         if isinstance(found, str):
             raise NotHereError(found)
         if (found.status == "partial") != any(flag.startswith("partial") for flag in result.flags):
             raise NotHereError("one of the two copies of its data is partial")
         return found
+
+    def _open_file(self, name: str, split: str) -> Task | str:
+        """A task that was given as a path, where it is known to lie."""
+        if name not in self._places:
+            return f"a task given as a path; say where it lies now, --map {name}=PATH"
+        path = self._places[name].expanduser().absolute()
+        try:
+            return open_task(str(path), data_dir=self._data_dir, split=split)
+        except BenchError as error:
+            return f"its data cannot be read here ({error})"
 
     def _open(self, name: str, split: str, distribution: str | None) -> Task | str:
         """The task, or why it cannot be opened. A name in a file of others is never taken for a path."""
@@ -137,6 +154,12 @@ class LocalData:
         for key, value in held.items():
             if settings.get(key) != value:
                 yield f"{key} is {settings.get(key)}, the data here give {value}"
+
+
+def _file_of(result: Result) -> str | None:
+    """What a result calls the file or folder of its task; None for a registered task, and where it is not known."""
+    tasks = result.request.options.get("tasks") if result.request is not None else None
+    return next((task.removeprefix(FOLDER_MARK) for task in tasks or () if task.startswith(FOLDER_MARK)), None)
 
 
 def _short(digest: str | None) -> str:

@@ -19,6 +19,7 @@ from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.protocols.protocol import Protocol, find_protocol, resolve_preset
 from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry
+from findna_bench.requests.options import request_id_options
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.statistics.metric import metric_card
 
@@ -290,22 +291,4 @@ def _path_digest(path: Path | str | None) -> str | None:
 
 def _options(request: RunRequest) -> dict[str, Any]:
     """Everything that was asked for beside models, tasks and seeds; JSON-serialisable."""
-    options = {
-        "protocol_version": PROTOCOL_VERSION,
-        "network": request.network,
-        "protocol": request.protocol,
-        "preset": request.preset,
-        "pooling": request.pooling,
-        "layer": request.layer,
-        "strand": request.strand,
-        "window": request.window,
-        "split": request.split,
-        "selection": request.selection,
-        "limit": request.limit,
-        "device": request.device,
-        "dtype": request.dtype,
-        "batch_size": request.batch_size,
-        "threads": request.threads,
-    }
-    # Absent where nothing is searched for: results from before there was a search keep their names.
-    return options if request.search is None else options | {"search": request.search}
+    return {"protocol_version": PROTOCOL_VERSION, **request_id_options(request)}

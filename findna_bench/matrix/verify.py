@@ -103,7 +103,7 @@ def verify(
 
 def _verify(root: Path, rerun: int, again: Rerun) -> Verification:
     store = ResultStore(root)
-    examiner = _Examiner(store, LocalData(again.data_dir))
+    examiner = _Examiner(store, LocalData(again.data_dir, again.places))
     paths = list(store.paths())
     for path in paths:
         examiner.examine(path)

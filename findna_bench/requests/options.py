@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from findna_bench.errors import UsageError
 from findna_bench.files import without_home
@@ -38,16 +38,19 @@ __all__ = [
     "Words",
     "build",
     "from_json",
+    "identity_options",
     "option",
     "options_of",
     "quoted",
     "read_fields",
     "recorded",
+    "request_id_options",
     "to_json",
     "to_words",
 ]
 
 Request = TypeVar("Request")
+InIds = Literal["", "always", "given"]
 
 
 class Kind:
@@ -327,6 +330,8 @@ class Option:
         metavar: placeholder in ``--help``.
         environment: whether ``FINDNA_BENCH_<NAME>`` sets it.
         recorded: whether results hold it: what was computed, not where and how.
+        in_ids: ``always``: its value is part of request ids, and what came of it is part of identities; ``given``: it is part of both
+            where it is not the default, so that results from before there was such an option keep their names; empty: of neither.
         default: the field's default; ``...`` where it must be given.
     """
 
@@ -340,6 +345,7 @@ class Option:
     metavar: str | None
     environment: bool
     recorded: bool
+    in_ids: InIds
     default: Any
 
     @property
@@ -374,6 +380,7 @@ def option(
     metavar: str | None = None,
     environment: bool = True,
     recorded: bool = True,
+    in_ids: InIds = "",
 ) -> Any:
     """A field of a request (see :class:`Option`).
 
@@ -387,7 +394,7 @@ def option(
     metadata = {
         "option": {
             "kind": kind, "help": help, "name": name, "flags": tuple(flags), "off": off, "positional": positional,
-            "panel": panel, "metavar": metavar, "environment": environment, "recorded": recorded,
+            "panel": panel, "metavar": metavar, "environment": environment, "recorded": recorded, "in_ids": in_ids,
         }
     }  # fmt: skip
     if default is ...:
@@ -414,7 +421,7 @@ def _option(found: dataclasses.Field[Any]) -> Option:
         default = ...
     return Option(
         found.name, name, said["kind"], said["help"], flags, said["off"], said["panel"], said["metavar"],
-        said["environment"], said["recorded"], default,
+        said["environment"], said["recorded"], said["in_ids"], default,
     )  # fmt: skip
 
 
@@ -458,6 +465,20 @@ def recorded(request: Any) -> dict[str, Any]:
     """Those options that results hold, JSON-serialisable."""
     values = to_json(request)
     return {found.field: values[found.field] for found in options_of(request) if found.recorded}
+
+
+def request_id_options(request: Any) -> dict[str, Any]:
+    """Those options that are part of request ids, JSON-serialisable."""
+    values = to_json(request)
+    always = {found.field: values[found.field] for found in options_of(request) if found.in_ids == "always"}
+    return always | identity_options(request)
+
+
+def identity_options(request: Any) -> dict[str, Any]:
+    """Those options that are part of identities as they were given, JSON-serialisable."""
+    values = to_json(request)
+    given = (found for found in options_of(request) if found.in_ids == "given")
+    return {found.field: values[found.field] for found in given if getattr(request, found.field) != found.default}
 
 
 def from_json(request: Callable[..., Request], values: Mapping[str, Any]) -> Request:

@@ -69,12 +69,14 @@ class RunRequest:
         "probe, finetune (features that do not learn, such as k-mers, are probed), knn, or another of `list protocols`.",
         default="probe",
         panel=_PROTOCOL,
+        in_ids="always",
     )
     preset: str = option(
         Text(),
         "Named settings of the protocol; see `list presets`. Fine-tuning's default chooses the learning rate on validation.",
         default="default",
         panel=_PROTOCOL,
+        in_ids="always",
     )
     seeds: tuple[int, ...] = option(
         Seeds(), "A number (5) or a list (0,1,2).", default=(0, 1, 2, 3, 4), panel=_PROTOCOL
@@ -103,6 +105,7 @@ class RunRequest:
         "teacher or student, where a checkpoint holds both; teacher,student scores both, a row each.",
         default=None,
         panel=_PROTOCOL,
+        in_ids="always",
     )
     pooling: str | None = shared.pooling()
     layer: int = shared.layer()
@@ -111,6 +114,7 @@ class RunRequest:
         "forward, rc-mean, rc-logit-mean or rc-augment.",
         default="forward",
         panel=_PROTOCOL,
+        in_ids="always",
     )
     window: str | None = shared.window()
     split: str = option(
@@ -118,18 +122,21 @@ class RunRequest:
         "official, grouped[:FOLD/K] (relatives stay on one side) or chromosome[:NAME+NAME] (held out for test).",
         default="official",
         panel=_PROTOCOL,
+        in_ids="always",
     )
     selection: str = option(
         Text(SELECTIONS),
         "Choose settings and epochs on validation; last and test exist solely to reproduce papers, and are flagged.",
         default="validation",
         panel=_PROTOCOL,
+        in_ids="always",
     )
     search: int | None = option(
         Whole(1, "at least 1 setting has to be tried"),
         "Fine-tuning: try N settings, the preset's among them and the same ones around every model's learning rate; keep the best on validation.",
         default=None,
         panel=_PROTOCOL,
+        in_ids="given",
     )
     limit: int | None = option(
         Whole(2, "at least 2 rows of each split are needed"),
@@ -137,6 +144,7 @@ class RunRequest:
         default=None,
         flags=("-L", "--limit"),
         panel=_RUNNING,
+        in_ids="always",
     )
     device: str = shared.device()
     dtype: str = shared.dtype()

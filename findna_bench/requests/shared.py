@@ -58,19 +58,19 @@ class DeviceName(Text):
 
 def device() -> Any:
     """``--device``."""
-    return option(DeviceName(), "auto, cpu, cuda or cuda:N.", default="auto", panel=RUNNING)
+    return option(DeviceName(), "auto, cpu, cuda or cuda:N.", default="auto", panel=RUNNING, in_ids="always")
 
 
 def dtype() -> Any:
     """``--dtype``."""
     kind = Text(("auto", "float32", "bfloat16"))
-    return option(kind, "auto, float32 or bfloat16.", default="auto", panel=RUNNING)
+    return option(kind, "auto, float32 or bfloat16.", default="auto", panel=RUNNING, in_ids="always")
 
 
 def threads() -> Any:
     """``--threads``."""
     kind = Whole(1, "at least one thread computes")
-    return option(kind, THREADS_HELP, default=DEFAULT_THREADS, panel=RUNNING)
+    return option(kind, THREADS_HELP, default=DEFAULT_THREADS, panel=RUNNING, in_ids="always")
 
 
 def data_dir() -> Any:
@@ -88,23 +88,23 @@ def offline() -> Any:
 def pooling() -> Any:
     """``--pooling``."""
     words = "mean, mean_all, mean_bases, cls, last or max (default: the card's)."
-    return option(Text(POOLINGS), words, default=None, panel=PROTOCOL)
+    return option(Text(POOLINGS), words, default=None, panel=PROTOCOL, in_ids="always")
 
 
 def layer() -> Any:
     """``--layer``."""
-    return option(Whole(), "Hidden layer to take; -1 is the last.", default=-1, panel=PROTOCOL)
+    return option(Whole(), "Hidden layer to take; -1 is the last.", default=-1, panel=PROTOCOL, in_ids="always")
 
 
 def window() -> Any:
     """``--window``."""
     words = "Sequences too long for a model: truncate, truncate-middle, window or window:STRIDE (default: the card's)."
-    return option(WindowPolicy(), words, default=None, panel=PROTOCOL)
+    return option(WindowPolicy(), words, default=None, panel=PROTOCOL, in_ids="always")
 
 
 def batch_size() -> Any:
     """``--batch-size``."""
-    return option(AutoOrNumber(), "auto or a number.", default="auto", panel=RUNNING)
+    return option(AutoOrNumber(), "auto or a number.", default="auto", panel=RUNNING, in_ids="always")
 
 
 def tasks() -> Any:

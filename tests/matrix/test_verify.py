@@ -320,12 +320,17 @@ def test_fine_tuning_and_a_search_hold(server: Server, tmp_path: Path, log: Path
     assert {check["done"] for check in found["checks"].values()} == {found["results"]} == {8}
 
 
-def test_a_task_given_as_a_path_holds_and_cannot_be_compared_with_data(tmp_path: Path) -> None:
+def test_a_task_given_as_a_path_is_compared_with_data_where_its_place_is_said(tmp_path: Path) -> None:
     task = write_task(tmp_path / "motif.csv", seed=0)
     fb.run(["kmer"], [str(task)], seeds=1, output_dir=tmp_path / "r")
     found = verify(tmp_path / "r")
     assert found.findings == ()
-    assert found.checks["data"].not_done == {"a task given as a path, which results do not hold": 1}
+    assert found.checks["data"].not_done == {"a task given as a path; say where it lies now, --map motif.csv=PATH": 1}
+    found = verify(tmp_path / "r", places={"motif.csv": task})
+    assert (found.findings, found.checks["data"].done) == ((), 1)
+    found = verify(tmp_path / "r", places={"motif.csv": write_task(tmp_path / "other.csv", seed=1)})
+    assert found.findings == ()
+    assert found.checks["data"].not_done == {"--map motif.csv: this is another file than the one it was made with": 1}
 
 
 def test_chromosomes_held_out_hold(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,19 @@ from findna_bench.cli.requested import requested
 from findna_bench.errors import ConfigError, UsageError
 from findna_bench.requests.compare_request import CompareRequest
 from findna_bench.requests.embed_request import EmbedRequest
-from findna_bench.requests.options import Seeds, build, from_json, options_of, to_json, to_words
+from findna_bench.requests.options import (
+    Number,
+    Seeds,
+    build,
+    from_json,
+    identity_options,
+    option,
+    options_of,
+    recorded,
+    request_id_options,
+    to_json,
+    to_words,
+)
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.requests.profile_request import ProfileRequest
 from findna_bench.requests.run_request import RunRequest
@@ -167,6 +180,21 @@ def test_seeds_survive_every_spelling(seeds: tuple[int, ...]) -> None:
     kind = Seeds()
     assert kind.read(kind.words("--seeds", seeds)[1], "--seeds") == seeds
     assert kind.read(kind.write(seeds), "--seeds") == seeds
+
+
+def test_an_option_that_changes_numbers_is_counted_where_it_is_given_and_old_names_stay() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Wider(RunRequest):
+        temperature: float = option(Number(above=0), "How soft scores are.", default=1.0, in_ids="given")
+
+    old, new = RunRequest(models="m", tasks="t"), Wider(models="m", tasks="t")
+    assert request_id_options(new) == request_id_options(old)
+    assert identity_options(new) == identity_options(old) == {}
+    softer = replace(new, temperature=2)
+    assert request_id_options(softer) == request_id_options(old) | {"temperature": 2.0}
+    assert identity_options(softer) == {"temperature": 2.0}
+    assert recorded(softer)["temperature"] == 2.0
+    assert not {"output_dir", "data_dir", "workers"} & {*recorded(softer)}
 
 
 def test_home_folders_are_kept_out_of_commands_for_the_record() -> None:
