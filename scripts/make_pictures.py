@@ -22,10 +22,10 @@ from PIL import Image
 from findna_bench.errors import BenchError, UsageError
 from findna_bench.files import atomic_path
 from findna_bench.leaderboard.audits import read_audits
+from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.costs import read_costs
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.published import load_published
-from findna_bench.leaderboard.table import leaderboard
 from findna_bench.profiling.plots import best_control, pareto_points, plot_pareto
 from findna_bench.profiling.report import read_profile
 from findna_bench.profiling.rows import ProfileRow

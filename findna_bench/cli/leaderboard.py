@@ -14,8 +14,8 @@ from findna_bench.requests.leaderboard_request import LeaderboardRequest
 def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     """Make tables from results; the same results give the same bytes."""
     from findna_bench.files import write_atomic
-    from findna_bench.leaderboard import table
     from findna_bench.leaderboard.audits import read_audits
+    from findna_bench.leaderboard.building import leaderboard as build
     from findna_bench.leaderboard.columns import render_csv
     from findna_bench.leaderboard.costs import read_costs
     from findna_bench.leaderboard.html import render_html
@@ -27,7 +27,7 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
 
     store = ResultStore.existing(request.output_dir)
     results = store.load()
-    board = table.leaderboard(
+    board = build(
         results, include_limited=request.include_limited, predictions=store.predictions, metric=request.metric
     )
     if not (request.markdown or request.html or request.csv):

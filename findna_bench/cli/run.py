@@ -16,8 +16,8 @@ from findna_bench.requests.run_request import RunRequest
 def run(request: RunRequest, json: options.Json = False) -> int:
     """Run models on tasks; finished cells are skipped, and the table is printed at the end."""
     from findna_bench.cli.progress import matrix_reporter
+    from findna_bench.leaderboard.building import leaderboard
     from findna_bench.leaderboard.screen import render_screen
-    from findna_bench.leaderboard.table import leaderboard
     from findna_bench.matrix.run import run as run_matrix
     from findna_bench.results.store import ResultStore
 

@@ -18,7 +18,7 @@ from findna_bench.comparison.contestants import (
     without_limited,
 )
 from findna_bench.errors import UsageError
-from findna_bench.leaderboard.table import on_newest_data, without_superseded_failures
+from findna_bench.leaderboard.selected_results import on_newest_data, without_superseded_failures
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.store import ResultStore
 from findna_bench.statistics.metric import metric_card

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from findna_bench.comparison.comparison_records import Comparison, PairedDifference, Score, TaskComparison
 from findna_bench.comparison.conclusions import ALPHA
 from findna_bench.grid import Grid, escape, print_grid
-from findna_bench.leaderboard.table import Entry
+from findna_bench.leaderboard.score_tables import Entry
 from findna_bench.leaderboard.wording import format_entry, percent, short
 from findna_bench.statistics.metric import metric_label
 from findna_bench.statistics.score_intervals import FEWEST

@@ -17,7 +17,7 @@ from findna_bench.comparison.comparison_records import (
 )
 from findna_bench.comparison.contestants import Contestant
 from findna_bench.errors import OutputError, UsageError
-from findna_bench.leaderboard.table import schema_note
+from findna_bench.leaderboard.selected_results import schema_note
 from findna_bench.registry import Registry
 from findna_bench.results.flags import flags_of, warnings_of
 from findna_bench.statistics.metric import metric_card

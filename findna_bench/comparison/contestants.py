@@ -11,7 +11,7 @@ from pathlib import Path
 from findna_bench.comparison.comparison_records import ComparedModel
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnknownNameError, UsageError
-from findna_bench.leaderboard.table import differing_settings, requested_settings, settings_in_words
+from findna_bench.leaderboard.configurations import differing_settings, requested_settings, settings_in_words
 from findna_bench.registry import Registry
 from findna_bench.results.schema import Result
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from findna_bench.grid import Grid
-from findna_bench.leaderboard.table import Entry, Leaderboard, Row, SuiteTable, TaskColumn, ranked
+from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable, TaskColumn, ranked
 from findna_bench.leaderboard.wording import fits, format_entry, percent, row_label, short
 from findna_bench.statistics.metric import metric_label
 
@@ -32,7 +32,7 @@ class Column:
         task: the task whose entries it holds; None for the columns that every table has.
 
     Example:
-        >>> licence = Column("licence", "licence of weights", lambda row: row.licence)
+        >>> dtype = Column("dtype", "precision", lambda row: row.results[0].dtype if row.results else None)
     """
 
     name: str

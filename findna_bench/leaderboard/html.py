@@ -15,7 +15,7 @@ from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.published_tables import published_tables
 from findna_bench.leaderboard.remarks import fit_warnings
-from findna_bench.leaderboard.table import Entry, Leaderboard, SuiteTable
+from findna_bench.leaderboard.score_tables import Entry, Leaderboard, SuiteTable
 from findna_bench.leaderboard.wording import LEGEND, row_label, short
 from findna_bench.results.flags import flags_of, warnings_of
 

@@ -11,16 +11,9 @@ from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.published_tables import Group, Published, published_tables
+from findna_bench.leaderboard.reference_controls import reference_control, reference_note
 from findna_bench.leaderboard.remarks import fit_warnings
-from findna_bench.leaderboard.table import (
-    Entry,
-    Leaderboard,
-    Row,
-    SuiteTable,
-    TaskColumn,
-    reference_control,
-    reference_note,
-)
+from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable, TaskColumn
 from findna_bench.leaderboard.wording import LEGEND, percent, points, row_label, short
 from findna_bench.statistics.metric import metric_label
 

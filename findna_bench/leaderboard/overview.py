@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from findna_bench.grid import Grid
 from findna_bench.leaderboard.columns import PARAMETERS
+from findna_bench.leaderboard.configurations import settings_in_words
 from findna_bench.leaderboard.costs import Costs
-from findna_bench.leaderboard.table import Leaderboard, Row, SuiteTable, reference_control, settings_in_words
+from findna_bench.leaderboard.reference_controls import reference_control
+from findna_bench.leaderboard.score_tables import Leaderboard, Row, SuiteTable
 from findna_bench.leaderboard.wording import percent, points, row_label
 
 __all__ = ["OVERVIEW_LEGEND", "overview"]
@@ -57,8 +59,7 @@ def _labelled(board: Leaderboard) -> list[tuple[str, int, Row]]:
     found: dict[str, list[tuple[int, Row, dict[str, str]]]] = {}
     for index, table in enumerate(board.tables):
         for row in table.rows:
-            results = [result for entry in row.entries.values() for result in entry.results]
-            words = settings_in_words(results) if results else {}
+            words = settings_in_words(row.results) if row.results else {}
             made = {name: words[name] for name in _OF_THE_MODEL if name in words}
             found.setdefault(row_label(row), []).append((index, row, made))
     labelled = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from findna_bench.grid import Grid
 from findna_bench.leaderboard.published import NOT_STATED, Figure, Paper, differences
-from findna_bench.leaderboard.table import Entry, Row, SuiteTable
+from findna_bench.leaderboard.score_tables import Entry, Row, SuiteTable
 from findna_bench.leaderboard.wording import format_entry, number_range, row_label, short
 from findna_bench.results.schema import Result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from findna_bench.leaderboard.table import Row, SuiteTable
+from findna_bench.leaderboard.score_tables import Row, SuiteTable
 from findna_bench.leaderboard.wording import row_label, short
 from findna_bench.results.flags import warnings_of
 

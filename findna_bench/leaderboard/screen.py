@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from findna_bench.grid import print_grid
 from findna_bench.leaderboard.columns import columns_of, places, score_grid
+from findna_bench.leaderboard.reference_controls import reference_control
 from findna_bench.leaderboard.remarks import fit_warnings, task_flags
-from findna_bench.leaderboard.table import Leaderboard, SuiteTable, reference_control
+from findna_bench.leaderboard.score_tables import Leaderboard, SuiteTable
 from findna_bench.leaderboard.wording import row_label, short
 
 __all__ = ["render_screen"]

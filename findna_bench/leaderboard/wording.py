@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from findna_bench.leaderboard.table import Entry, Row
+from findna_bench.leaderboard.score_tables import Entry, Row
 
 __all__ = ["LEGEND", "fits", "format_entry", "percent", "points", "row_label", "short"]
 

@@ -19,11 +19,13 @@ from findna_bench.cli import main
 from findna_bench.comparison.comparing import compare_models
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard import columns
+from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
+from findna_bench.leaderboard.reference_controls import reference_control
+from findna_bench.leaderboard.score_tables import Leaderboard, Row
 from findna_bench.leaderboard.screen import render_screen
-from findna_bench.leaderboard.table import Leaderboard, Row, leaderboard, reference_control
 from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result
@@ -368,7 +370,7 @@ def test_check_compares_a_page_with_the_results_however_the_command_was_written(
 def test_a_column_of_your_own_is_one_line_and_stands_everywhere(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine = columns.Column("licence", "licence of weights", lambda row: row.licence, str.upper)
+    mine = columns.Column("licence", "licence of weights", lambda row: row.results[0].model.licence, str.upper)
     monkeypatch.setattr(columns, "LAST", (*columns.LAST, mine))
     board = leaderboard([*suite(model={"licence": "mit"}), *suite("other")], registry=registry)
     render_screen(board)

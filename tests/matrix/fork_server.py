@@ -23,7 +23,7 @@ PRELOADED = (
     "findna_bench.matrix.unit",
     "findna_bench.protocols.heads",
     "findna_bench.leaderboard.screen",
-    "findna_bench.leaderboard.table",
+    "findna_bench.leaderboard.building",
     "findna_bench.models.embedding",
     "findna_bench.models.loading",
     "findna_bench.data.adhoc",

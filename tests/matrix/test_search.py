@@ -16,8 +16,8 @@ from test_resume import fits, lasting, stamps
 
 import findna_bench as fb
 from findna_bench.errors import UsageError
+from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.markdown import render_markdown
-from findna_bench.leaderboard.table import leaderboard
 from findna_bench.protocols.settings import FineTuning
 from findna_bench.results.store import ResultStore
 from findna_bench.training.checkpoints import load_checkpoint

@@ -1,157 +1,36 @@
-"""Results -> tables: which rows may be compared, what each number covers, what is missing. Pure data, no text layout."""
+"""Results -> score tables: rows that may be compared, means of complete and equal configurations, intervals."""
 
 from __future__ import annotations
 
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from findna_bench.cards import SuiteCard
-from findna_bench.errors import OutputError, UsageError
+from findna_bench.errors import OutputError
+from findna_bench.leaderboard.configurations import differing_settings, requested_settings, shot_validation
+from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable, TaskColumn
+from findna_bench.leaderboard.selected_results import (
+    Read,
+    on_newest_data,
+    schema_note,
+    with_metric,
+    without_superseded_failures,
+)
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_words, flags_of, share_read
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.metric import metric_card
 
-__all__ = [
-    "Entry",
-    "Leaderboard",
-    "Reference",
-    "Row",
-    "SuiteTable",
-    "TaskColumn",
-    "differing_settings",
-    "leaderboard",
-    "on_newest_data",
-    "reference_control",
-    "reference_note",
-    "requested_settings",
-    "schema_note",
-    "settings_in_words",
-    "without_superseded_failures",
-]
+__all__ = ["leaderboard"]
+
 
 _NAMED_TASKS = 3
 """A flag that more tasks of a row have is shown with their number instead of their names."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model configuration on one task: the mean over its fits.
-
-    value, low, high: fractions; the interval is that of ``compare``: over test rows and, with several fits, over fits. too_few:
-    there is none because there are too few rows of the rarer class.
-    spread: standard deviation over seeds (ddof 1), None for one fit and where all fits agree. n: fits. varies: what differed
-    between them. reason: why there is no number, or why some fits have none.
-    """
-
-    status: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    spread: float | None = None
-    n: int = 0
-    varies: tuple[str, ...] = ()
-    reason: str = ""
-    results: tuple[Result, ...] = ()
-    too_few: bool = False
-    validation: float | None = None
-    """The same metric on validation rows, mean over fits; None where a fit has none, or where its validation rows are the test
-    rows."""
-
-
-@dataclass(frozen=True)
-class TaskColumn:
-    """A task as a column: what was measured on how much."""
-
-    name: str
-    metric: str
-    higher_is_better: bool
-    n_classes: int
-    n_test: int | None
-    chance: float | None
-    """Share of the largest test class."""
-    flags: tuple[str, ...]
-    in_mean: bool
-    why_not: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One configuration of one model."""
-
-    model: str
-    settings: tuple[str, ...]
-    """The settings in which configurations of the same model differ."""
-    config_id: str
-    control: bool
-    n_parameters: int | None
-    flags: tuple[str, ...]
-    licence: str | None
-    entries: Mapping[str, Entry]
-    mean: float | None
-    mean_why_not: str = ""
-
-
-@dataclass(frozen=True)
-class SuiteTable:
-    """All rows of one suite under one protocol on one kind of split: what was scored on the same test rows, after learning from
-    as many. part: ``limit N``, ``N-shot`` or both; empty = all rows."""
-
-    suite: str
-    protocol: str
-    split: str
-    part: str
-    summary: str
-    columns: tuple[TaskColumn, ...]
-    missing: tuple[str, ...]
-    """Tasks of the suite for which there is no number."""
-    rows: tuple[Row, ...]
-
-    @property
-    def name(self) -> str:
-        """Suite and protocol, the split where it is not the authors', and which part of the rows was used."""
-        split = "" if self.split == "official" else f"split {self.split}"
-        return ", ".join(filter(None, (self.suite, self.protocol, split, self.part)))
-
-
-@dataclass(frozen=True)
-class Leaderboard:
-    """Tables by suite and protocol, and what was left out of them."""
-
-    tables: tuple[SuiteTable, ...]
-    notes: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-    environments: tuple[str, ...] = ()
-    models: Mapping[str, Result] = field(default_factory=dict)
-
-    @property
-    def suites(self) -> tuple[tuple[SuiteTable, ...], ...]:
-        """The tables of each suite."""
-        found: dict[str, list[SuiteTable]] = {}
-        for table in self.tables:
-            found.setdefault(table.suite, []).append(table)
-        return tuple(map(tuple, found.values()))
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The control that a task's models are set against: the one that is best on validation rows, and its test value.
-
-    unknown: controls that have a test value, but no validation score to be chosen by.
-    """
-
-    label: str
-    value: float
-    unknown: tuple[str, ...] = ()
-
-
-Read = Callable[[Result], ScoredRows]
 
 
 def leaderboard(
@@ -183,7 +62,7 @@ def leaderboard(
             notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
         kept = [r for r in kept if r.limit is None]
     kept = on_newest_data(without_superseded_failures(kept), notes)
-    kept = _with_metric(kept, metric, predictions, registry, notes)
+    kept = with_metric(kept, metric, predictions, registry, notes)
     groups: dict[tuple[str, str, str, tuple[int, int, str]], list[Result]] = {}
     for r in kept:
         groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
@@ -205,77 +84,9 @@ def _rows_used(r: Result) -> tuple[int, int, str]:
     return r.limit or 0, r.protocol.settings.get("shots") or 0, shot_validation(r)
 
 
-def shot_validation(r: Result) -> str:
-    """``within`` or ``full``; empty where there are no shots. Results from before this was recorded had all validation rows."""
-    settings = r.protocol.settings
-    return str(settings.get("shot_validation") or "full") if settings.get("shots") else ""
-
-
 def _suite_order(registry: Registry, suite: str) -> int:
     names = [card.name for card in registry.cards("suites")]
     return names.index(suite) if suite in names else len(names)
-
-
-def without_superseded_failures(results: Sequence[Result]) -> list[Result]:
-    """A failure is dropped once the same request came to a number."""
-    settled = {r.request_id for r in results if r.status == "success"}
-    return [r for r in results if r.status == "success" or r.request_id not in settled]
-
-
-def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
-    """Where the data of a task changed between runs, only rows of the newest data are comparable."""
-    newest: dict[tuple[str, str | None], tuple[str, str]] = {}
-    for r in results:
-        if r.status == "success":
-            key = r.task_name, r.task.split
-            newest[key] = max(newest.get(key, ("", "")), (r.created, r.task.data_digest or ""))
-    kept = [
-        r
-        for r in results
-        if r.status != "success" or (r.task.data_digest or "") == newest[r.task_name, r.task.split][1]
-    ]
-    if len(kept) < len(results):
-        notes.append(f"{len(results) - len(kept)} results on older data of the same tasks are left out")
-    return kept
-
-
-def _with_metric(
-    results: Sequence[Result], metric: str | None, predictions: Read | None, registry: Registry, notes: list[str]
-) -> list[Result]:
-    """Failures, and the successes with the metric: as stored, else computed from their predictions.
-
-    Raises:
-        UsageError: no plugin registers such a metric, and no result holds it.
-    """
-    if metric is None:
-        return list(results)
-    if not any(metric in r.metrics.all for r in results):
-        metric_card(metric, registry)
-    kept, reasons = [], Counter[str]()
-    for r in results:
-        try:
-            held = r.status != "success" or metric in r.metrics.all
-            kept.append(r if held else _computed(r, metric, predictions))
-        except (OutputError, UsageError) as error:
-            reasons[str(error)] += 1
-    if reasons and not any(r.status == "success" for r in kept):
-        raise UsageError(next(iter(reasons)))
-    notes += [f"{n} results without {metric} are left out: {reason}" for reason, n in reasons.items()]
-    return kept
-
-
-def _computed(r: Result, metric: str, predictions: Read | None) -> Result:
-    """A result with one more metric."""
-    from findna_bench.statistics.classification import compute_metrics
-    from findna_bench.statistics.score_intervals import confidence_intervals
-
-    if predictions is None:
-        raise OutputError("their predictions are not at hand")
-    rows, classes = predictions(r), r.task.labels
-    values = compute_metrics(rows.labels, rows.scores, [metric], classes=classes)
-    intervals = confidence_intervals(rows.labels, rows.scores, rows.groups, [metric], classes=classes)
-    more = {"all": r.metrics.all | values, "intervals": r.metrics.intervals | intervals}
-    return r.model_copy(update={"metrics": r.metrics.model_copy(update=more)})
 
 
 def _environment_line(environment: Mapping[str, Any]) -> str:
@@ -427,13 +238,6 @@ def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequenc
     return rows or [(failure.model.name, "")]
 
 
-def requested_settings(r: Result) -> tuple[object, ...]:
-    """What a cell was asked for with, which a failure knows as well."""
-    settings = r.protocol.settings
-    few = settings.get("shots") or "all", shot_validation(r) or "none"
-    return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", *few
-
-
 def _entry(cells: Sequence[Result], scoring: _Scoring) -> Entry:
     """One cell of a table from the successes and failures of its seeds."""
     good = [r for r in cells if r.status == "success"]
@@ -529,21 +333,6 @@ def _unread_note(unread: Sequence[str]) -> list[str]:
     return [f"no interval for means over several fits whose predictions are not there: {some}"]
 
 
-def schema_note(results: Iterable[Result]) -> list[str]:
-    """Which results are of schema 1, and what that means; empty where none is."""
-    everything = list(results)
-    old = [r for r in everything if r.schema_version == 1]
-    if not old:
-        return []
-    names = sorted({r.model.name for r in old})
-    which = "all" if len(old) == len(everything) else f"{len(old)} of {len(everything)}"
-    return [
-        f"{which} results are of schema 1, computed under protocol {', '.join(map(str, sorted({r.protocol_version for r in old})))} "
-        f"by a version before 0.2 ({', '.join(names)}): their stored intervals are percentiles of a bootstrap that mostly took "
-        "every row as independent and are too narrow for rare classes and related rows; nothing in them says which code made a model"
-    ]
-
-
 def _validation(fits: Sequence[Result], metric: str) -> float | None:
     scores = [_validation_score(r, metric) for r in fits]
     known = [score for score in scores if score is not None]
@@ -591,114 +380,3 @@ def _rank_key(row: Row, columns: Sequence[TaskColumn]) -> tuple[int, float]:
     better_up = {column.name: column.higher_is_better for column in columns}
     values = [e.value if better_up[name] else -e.value for name, e in row.entries.items() if e.value is not None]
     return -len(values), -statistics.fmean(values) if values else 0.0
-
-
-def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> tuple[str, ...]:
-    """In which settings this configuration of a model differs from its other ones."""
-    if len(others) < 2:
-        return ()
-    in_words = {key: settings_in_words(group) for key, group in others.items()}
-    # A row of failures says only what was asked for; it cannot differ in what only a result knows.
-    full = {key: d for key, d in in_words.items() if any(r.status == "success" for r in others[key])}
-
-    def differs(name: str) -> bool:
-        values = {d.get(name) for d in full.values()} | {d[name] for d in in_words.values() if name in d}
-        return len(values) > 1
-
-    labels = {
-        key: tuple(f"{name} {value}" for name, value in d.items() if differs(name)) for key, d in in_words.items()
-    }
-    if list(labels.values()).count(labels[config]) > 1:  # they differ in something that no result shows
-        return (*labels[config], f"configuration {config[:8] or 'unknown'}")
-    return labels[config]
-
-
-_OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "folds", "features", "trials")
-_REQUESTED = ("preset", "selection", "limit", "strand", "search", "shots", "shot_validation")
-
-
-def settings_in_words(group: Sequence[Result]) -> dict[str, str]:
-    """Settings in words, as far as they are the same for all tasks of the group."""
-    r = next((r for r in group if r.status == "success"), group[0])
-    if r.status != "success":
-        return {
-            name: "none" if name == "limit" and value is None else str(value)
-            for name, value in zip(_REQUESTED, requested_settings(r), strict=True)
-        }
-    weights = r.model.weights
-    settings = {name: str(value) for name, value in r.protocol.settings.items() if name not in _OF_THE_RUN}
-    same = {
-        name: value
-        for name, value in settings.items()
-        if all(str(other.protocol.settings.get(name)) == value for other in group if other.status == "success")
-    }
-    facts = {
-        "preset": str(r.preset),
-        "weights": str(weights.digest or weights.source or "-").removeprefix("sha256:")[:12],
-        "network": str(weights.network),
-        "pooling": str(r.model.pooling),
-        "layer": str(r.model.layer),
-        "strand": str(r.strand),
-        "window": str(r.window),
-        "dtype": str(r.dtype),
-        "selection": str(r.selection),
-        "limit": "none" if r.limit is None else str(r.limit),
-        "distribution": str(r.model.distribution),
-        "version": str(r.model.version),
-        "code": str(r.model.code_digest or "-").removeprefix("sha256:")[:12],
-        "tokenizer": str(r.model.tokenizer_digest or "-")[:12],
-        "protocol version": str(r.protocol_version),
-        "device": str(r.environment.get("device")),
-        "threads": str(r.threads),
-        "batch size": str(r.batch.requested) if r.model.kind == "encoder" else "any",
-    }
-    # A preset's pooling or window is None where it leaves them to the card: what was used stands in the facts.
-    rest = {"search": "none", "shots": "all", "shot_validation": "none"} | {
-        name: value for name, value in same.items() if name not in facts
-    }
-    return facts | rest
-
-
-def ranked(rows: Sequence[Row], column: TaskColumn) -> tuple[set[int], set[int]]:
-    """(indices of the best rows, indices of the runners-up) in a column; ties share a place."""
-    values = {i: e.value for i, row in enumerate(rows) if (e := row.entries.get(column.name)) and e.value is not None}
-    order = sorted(set(values.values()), reverse=column.higher_is_better)
-    best = {i for i, v in values.items() if order and v == order[0]}
-    second = {i for i, v in values.items() if len(order) > 1 and v == order[1]}
-    return best, second if len(best) == 1 else set()
-
-
-def reference_control(rows: Sequence[Row], column: TaskColumn) -> Reference | None:
-    """The control of a task that is best on validation rows, ties going to the first by name; None where no control has both a
-    test value and a validation score.
-
-    Never the best on test rows: the maximum over several test scores lies above what any of them is worth.
-    """
-    known, unknown = [], []
-    for row in rows:
-        entry = row.entries.get(column.name) if row.control else None
-        if entry is None or entry.value is None:
-            continue
-        label = row.model + (f" ({', '.join(row.settings)})" if row.settings else "")
-        if entry.validation is None:
-            unknown.append(label)
-        else:
-            known.append((entry.validation * (-1 if column.higher_is_better else 1), label, entry.value))
-    if not known:
-        return None
-    _, label, value = min(known)
-    return Reference(label, value, tuple(sorted(unknown)))
-
-
-def reference_note(rows: Sequence[Row], columns: Sequence[TaskColumn]) -> str:
-    """Which controls could not be chosen as reference, and where; empty where all could."""
-    found: dict[str, list[str]] = {}
-    for column in columns:
-        for row in rows:
-            entry = row.entries.get(column.name) if row.control else None
-            if entry is not None and entry.value is not None and entry.validation is None:
-                found.setdefault(row.model, []).append(column.name.partition("/")[2] or column.name)
-    if not found:
-        return ""
-    where = "; ".join(f"{model} on {', '.join(dict.fromkeys(names))}" for model, names in sorted(found.items()))
-    return f"without a validation score, and so no reference: {where}"

@@ -1,0 +1,94 @@
+"""Which results may stand in one table: the newest data, no failure that was settled since, and the metric that is shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from findna_bench.errors import OutputError, UsageError
+from findna_bench.registry import Registry
+from findna_bench.results.schema import Result
+from findna_bench.results.store import ScoredRows
+from findna_bench.statistics.metric import metric_card
+
+__all__ = ["Read", "on_newest_data", "schema_note", "with_metric", "without_superseded_failures"]
+
+
+Read = Callable[[Result], ScoredRows]
+
+
+def without_superseded_failures(results: Sequence[Result]) -> list[Result]:
+    """A failure is dropped once the same request came to a number."""
+    settled = {r.request_id for r in results if r.status == "success"}
+    return [r for r in results if r.status == "success" or r.request_id not in settled]
+
+
+def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
+    """Where the data of a task changed between runs, only rows of the newest data are comparable."""
+    newest: dict[tuple[str, str | None], tuple[str, str]] = {}
+    for r in results:
+        if r.status == "success":
+            key = r.task_name, r.task.split
+            newest[key] = max(newest.get(key, ("", "")), (r.created, r.task.data_digest or ""))
+    kept = [
+        r
+        for r in results
+        if r.status != "success" or (r.task.data_digest or "") == newest[r.task_name, r.task.split][1]
+    ]
+    if len(kept) < len(results):
+        notes.append(f"{len(results) - len(kept)} results on older data of the same tasks are left out")
+    return kept
+
+
+def with_metric(
+    results: Sequence[Result], metric: str | None, predictions: Read | None, registry: Registry, notes: list[str]
+) -> list[Result]:
+    """Failures, and the successes with the metric: as stored, else computed from their predictions.
+
+    Raises:
+        UsageError: no plugin registers such a metric, and no result holds it.
+    """
+    if metric is None:
+        return list(results)
+    if not any(metric in r.metrics.all for r in results):
+        metric_card(metric, registry)
+    kept, reasons = [], Counter[str]()
+    for r in results:
+        try:
+            held = r.status != "success" or metric in r.metrics.all
+            kept.append(r if held else _computed(r, metric, predictions))
+        except (OutputError, UsageError) as error:
+            reasons[str(error)] += 1
+    if reasons and not any(r.status == "success" for r in kept):
+        raise UsageError(next(iter(reasons)))
+    notes += [f"{n} results without {metric} are left out: {reason}" for reason, n in reasons.items()]
+    return kept
+
+
+def _computed(r: Result, metric: str, predictions: Read | None) -> Result:
+    """A result with one more metric."""
+    from findna_bench.statistics.classification import compute_metrics
+    from findna_bench.statistics.score_intervals import confidence_intervals
+
+    if predictions is None:
+        raise OutputError("their predictions are not at hand")
+    rows, classes = predictions(r), r.task.labels
+    values = compute_metrics(rows.labels, rows.scores, [metric], classes=classes)
+    intervals = confidence_intervals(rows.labels, rows.scores, rows.groups, [metric], classes=classes)
+    more = {"all": r.metrics.all | values, "intervals": r.metrics.intervals | intervals}
+    return r.model_copy(update={"metrics": r.metrics.model_copy(update=more)})
+
+
+def schema_note(results: Iterable[Result]) -> list[str]:
+    """Which results are of schema 1, and what that means; empty where none is."""
+    everything = list(results)
+    old = [r for r in everything if r.schema_version == 1]
+    if not old:
+        return []
+    names = sorted({r.model.name for r in old})
+    which = "all" if len(old) == len(everything) else f"{len(old)} of {len(everything)}"
+    return [
+        f"{which} results are of schema 1, computed under protocol {', '.join(map(str, sorted({r.protocol_version for r in old})))} "
+        f"by a version before 0.2 ({', '.join(names)}): their stored intervals are percentiles of a bootstrap that mostly took "
+        "every row as independent and are too narrow for rare classes and related rows; nothing in them says which code made a model"
+    ]
