@@ -83,9 +83,116 @@ def test_a_strangers_augmentation_trains(installed: Path, tmp_path: Path) -> Non
     assert described["distribution"] == "acme-dna"
 
 
+EVERYTHING = {
+    "models": ("acme@random", "acme-gaps", "acme-bayes"),
+    "tasks": ("acme/poly-a", "acme/poly-a-short"),
+    "suites": ("acme",),
+    "backbones": ("acme-convolution",),
+    "objectives": ("denoise",),
+    "augmentations": ("snp",),
+    "metrics": ("kappa",),
+    "protocols": ("centroid",),
+    "executors": ("acme-pool",),
+    "presets": ("acme-soft", "acme-short"),
+    "published": ("acme-paper",),
+}
+
+CHECK_ALL = """
+import json, sys
+from findna_bench.testing import check
+
+if __name__ == "__main__":
+    names = json.load(sys.stdin)
+    print(json.dumps([check(name, kind).to_dict() for kind in names for name in names[kind]]))
+"""
+
+
 def test_the_example_of_a_plugin_passes_the_checks_its_author_is_told_to_run(installed: Path, tmp_path: Path) -> None:
-    check = findna_bench(installed, "check", "acme@random", cwd=tmp_path)
+    check = findna_bench(installed, "check", "denoise", cwd=tmp_path)
     assert check.returncode == 0, check.stdout
+    assert "objective denoise: 7 passed" in check.stdout
+    (tmp_path / "check_all.py").write_text(CHECK_ALL)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "check_all.py"], input=json.dumps(EVERYTHING), env=env, cwd=tmp_path,
+        capture_output=True, text=True, timeout=500, check=True,
+    )  # fmt: skip
+    reports = json.loads(done.stdout.splitlines()[-1])
+    assert len(reports) == sum(map(len, EVERYTHING.values()))
+    assert [report for report in reports if not report["passed"]] == []
+
+
+def test_it_offers_one_of_everything() -> None:
+    from findna_bench.registry import CARD_TYPES
+
+    assert set(EVERYTHING) == set(CARD_TYPES)
+
+
+def test_a_strangers_suite_models_protocol_preset_metric_and_paper_work_together(
+    installed: Path, tmp_path: Path
+) -> None:
+    words = ["run", "-m", "acme@random,acme-gaps,acme-bayes", "--suite", "acme", "--seeds", "2", "--json"]
+    done = findna_bench(installed, *words, "--protocol", "centroid", "--preset", "acme-soft", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert {result["status"] for result in results} == {"success"}
+    found = {(r["model"]["name"], r["task"]["name"]): r for r in results if r["seed"] == 0}
+    assert len(found) == 6
+    assert found["acme-gaps", "poly-a"]["metrics"]["main"]["value"] > 0.9
+    assert found["acme-bayes", "poly-a"]["validation"]["selected"]["pseudocount"] in (0.1, 1.0, 10.0)
+    assert found["acme-gaps", "poly-a"]["validation"]["selected"]["features"]["gap"] in (0, 1, 2, 5)
+    page = findna_bench(installed, "leaderboard", "--metric", "kappa", "--markdown", "page.md", "-q", cwd=tmp_path)
+    assert page.returncode == 0, page.stderr
+    assert "kappa x100" in (tmp_path / "page.md").read_text()
+    described = findna_bench(installed, "describe", "acme/poly-a", cwd=tmp_path).stdout
+    assert "97.50" in described
+
+
+def test_a_strangers_backbone_is_pretrained_by_its_objective_and_scored(installed: Path, tmp_path: Path) -> None:
+    letters = np.random.default_rng(0).choice(list("ACGT"), size=4000)
+    (tmp_path / "g.fa").write_text(">c\n" + "".join(letters) + "\n")
+    words = [
+        "--windows",
+        "64",
+        "--window-length",
+        "40",
+        "--validation-windows",
+        "4",
+        "--steps",
+        "4",
+        "--device",
+        "cpu",
+        "-q",
+    ]
+    done = findna_bench(installed, "pretrain", "acme", "--fasta", "g.fa", "-o", "out", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["settings"]["objective"] == "denoise"
+    assert record["settings"]["objective_options"] == {"p": 0.2}
+    run = findna_bench(
+        installed, "run", "-m", "path:out", "-t", "acme/poly-a", "--seeds", "1", "--no-sanity", "--json", cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)[0]["metrics"]["main"]["value"] > 0.9
+
+
+@pytest.mark.long
+def test_it_type_checks_under_mypy_strict(installed: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    root = Path(__file__).resolve().parents[2]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        str(root / ".mypy_cache" / "plugins"),
+        "-p",
+        "acme_dna",
+    ]
+    env = os.environ | {"MYPYPATH": os.pathsep.join([str(installed), str(root)])}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 MEETING = """
