@@ -59,6 +59,7 @@ class Rerun:
             places = self._places(stored)
             values = _placed(result, stored, places)
             self._check(values, stored, places)
+            _check_device(values["device"])
             return from_json(RunRequest, values | {"data_dir": self.data_dir and str(self.data_dir)})
         except BenchError as error:
             raise CannotRerunError(str(error)) from error
@@ -116,8 +117,8 @@ class Rerun:
 
 
 def _placed(result: Result, stored: Request, places: Mapping[str, Path]) -> dict[str, Any]:
-    """The stored options with paths in place of names, and with the distribution before a name that others may register. A name
-    in a file of others is never taken for a path.
+    """The stored options with paths in place of names, with the distribution before a name that others may register, and with the
+    kind of device that computed. A name in a file of others is never taken for a path.
     """
     values, hashed = dict(stored.options), result.hashed.request or {}
     (model,), (task,) = values["models"], values["tasks"]
@@ -132,7 +133,16 @@ def _placed(result: Result, stored: Request, places: Mapping[str, Path]) -> dict
         values["tasks"] = [_of_distribution(hashed["task"], task)]
     for weights in values["weights"].values():
         values["weights"] = {placed: str(places[weights])}
-    return values | {"models": [placed]}
+    return values | {"models": [placed], "device": (result.hashed.config or {})["device_type"]}
+
+
+def _check_device(kind: str) -> None:
+    from findna_bench.models.precision import resolve_device
+
+    try:
+        resolve_device(kind)
+    except BenchError as error:
+        raise CannotRerunError(f"computed on {kind}, which is not here") from error
 
 
 def _of_distribution(hashed: Mapping[str, Any], name: str) -> str:

@@ -236,6 +236,25 @@ def test_a_result_from_before_requests_were_held_says_so(tmp_path: Path) -> None
     assert "written before results held their request" in reason
 
 
+def forge(folder: Path, where: tuple[str, ...], value: Any) -> None:
+    """Change the one result of a folder, with a digest that fits."""
+    (path,) = ResultStore(folder).paths()
+    content = json.loads(path.read_text())
+    block = content
+    for key in where[:-1]:
+        block = block[key]
+    block[where[-1]] = value
+    content["digest"] = digest_of(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")
+def test_a_result_of_a_device_that_is_not_here_is_not_compared(tmp_path: Path) -> None:
+    fb.run(["kmer"], [SPECIES], seeds=1, limit=40, output_dir=tmp_path)
+    forge(tmp_path, ("hashed", "config", "device_type"), "cuda")
+    assert list(verify(tmp_path, rerun=1).not_rerun) == ["computed on cuda, which is not here"]
+
+
 @pytest.mark.parametrize(
     ("where", "value"),
     [
@@ -250,14 +269,7 @@ def test_a_request_in_a_file_of_others_names_no_path_and_breaks_nothing(
     tmp_path: Path, where: tuple[str, ...], value: Any
 ) -> None:
     fb.run(["majority"], [SPECIES], seeds=1, limit=40, output_dir=tmp_path)
-    (path,) = ResultStore(tmp_path).paths()
-    content = json.loads(path.read_text())
-    block = content
-    for key in where[:-1]:
-        block = block[key]
-    block[where[-1]] = value
-    content["digest"] = digest_of(content)
-    path.write_text(json.dumps(content))
+    forge(tmp_path, where, value)
     found = verify(tmp_path, rerun=1)
     assert found.rerun == 0
     assert len(found.not_rerun) == 1
