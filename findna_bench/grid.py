@@ -6,6 +6,10 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["Grid", "escape", "left_table", "markdown_table", "print_grid"]
 
@@ -81,16 +85,48 @@ def print_grid(grid: Grid, styles: Mapping[tuple[int, int], str] | None = None) 
 
 
 def _print_rich(grid: Grid, styles: Mapping[tuple[int, int], str]) -> None:
+    """Lines and columns; where the terminal is too narrow for words alone, a block for each row."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console, words_alone = Console(), grid.words == len(grid.header)
+    if words_alone and not _words_fit(grid, console.width):
+        _print_blocks(console, grid)
+        return
     screen = Table(title=Text(_printable(grid.title)), title_justify="left", header_style="bold")
     for number, name in enumerate(grid.header):
-        screen.add_column(Text(_printable(name)), justify="left" if number < grid.words else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if number < grid.words else "right"
+        screen.add_column(Text(_printable(name)), justify=justify, overflow="fold", no_wrap=words_alone and number == 0)
     for i, row in enumerate(grid.rows):
         screen.add_row(*(Text(_printable(cell), style=styles.get((i, j), "")) for j, cell in enumerate(row)))
-    Console().print(screen)
+    console.print(screen)
+
+
+def _words_fit(grid: Grid, width: int) -> bool:
+    """Whether the first column can stand unbroken (a name is there to be copied) and no word of the others is cut."""
+    first = max(len(row[0]) for row in (grid.header, *grid.rows))
+    others = [
+        max(len(word) for cell in column for word in (cell.split() or [""]))
+        for column in zip(grid.header, *grid.rows, strict=True)
+    ][1:]
+    return first + sum(others) + 3 * len(grid.header) + 1 <= width
+
+
+def _print_blocks(console: Console, grid: Grid) -> None:
+    """A name on a line of its own, what is known about it below."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console.print(Text(_printable(grid.title), style="italic"))
+    for name, *cells in grid.rows:
+        console.print(Text(_printable(name), style="bold"))
+        known = {c: cell for c, cell in zip(grid.header[1:], cells, strict=True) if cell not in ("", "-")}
+        summary = known.pop("summary", "")
+        facts = "; ".join(f"{column}: {cell}" for column, cell in known.items())
+        for text, style in ((summary, ""), (facts, "dim")):
+            if text:
+                console.print(Padding(Text(_printable(text), style=style), (0, 0, 0, 4)))
 
 
 def _printable(text: str) -> str:

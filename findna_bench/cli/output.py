@@ -6,10 +6,9 @@ import contextvars
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from findna_bench.grid import Grid, print_grid
 
 _verbosity: contextvars.ContextVar[int] = contextvars.ContextVar("verbosity", default=0)
 
@@ -37,54 +36,7 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
         for note in notes:
             print(f"# {note}")
         return
-    from rich.console import Console
-    from rich.text import Text
-
-    console, rows = Console(), list(rows)
-    if _words_fit(header, rows, console.width):
-        _print_grid(console, title, header, rows)
-    else:
-        _print_blocks(console, title, header, rows)
-    for note in notes:
-        console.print(Text(note, style="dim"))
-
-
-def _words_fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Whether a grid can hold the first column unbroken (a name is there to be copied) and no word of the others is cut."""
-    first = max(len(row[0]) for row in [header, *rows])
-    others = (
-        max(len(word) for cell in column for word in (cell.split() or [""]))
-        for column in zip(header, *rows, strict=True)
-    )
-    next(others)
-    return first + sum(others) + 3 * len(header) + 1 <= width
-
-
-def _print_grid(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for number, column in enumerate(header):
-        table.add_column(column, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
-
-
-def _print_blocks(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A name on a line of its own, what is known about it below."""
-    from rich.padding import Padding
-    from rich.text import Text
-
-    console.print(Text(title, style="italic"))
-    for name, *cells in rows:
-        console.print(Text(name, style="bold"))
-        known = {column: cell for column, cell in zip(header[1:], cells, strict=True) if cell not in ("", "-")}
-        summary = known.pop("summary", "")
-        for text in (summary, "; ".join(f"{column}: {cell}" for column, cell in known.items())):
-            if text:
-                console.print(Padding(Text(text, style="" if text == summary else "dim"), (0, 0, 0, 4)))
+    print_grid(Grid(tuple(header), tuple(map(tuple, rows)), title, tuple(notes), words=len(header)))
 
 
 def remark(text: str) -> None:
