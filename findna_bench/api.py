@@ -180,7 +180,7 @@ _LAZY = {
     "findna_bench.audit.audit_report": ("AuditReport",),
     "findna_bench.data.table": ("SequenceTable",),
     "findna_bench.data.task": ("Task",),
-    "findna_bench.leaderboard.comparison": ("Comparison",),
+    "findna_bench.comparison.comparison_records": ("Comparison",),
     "findna_bench.matrix.events": ("Event", "Note", "Report", "Settled", "UnitProgress", "UnitStarted"),
     "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "run_job"),
     "findna_bench.matrix.plan": ("Plan",),
