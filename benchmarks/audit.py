@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from findna_bench.audit import audit_tables
+from findna_bench.auditing import audit_tables
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
 

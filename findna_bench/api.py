@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from findna_bench.audit.audit_report import AuditReport
+    from findna_bench.auditing.audit_report import AuditReport
     from findna_bench.comparison.comparison_records import Comparison
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.task import Task
@@ -177,7 +177,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "findna_bench.audit.audit_report": ("AuditReport",),
+    "findna_bench.auditing.audit_report": ("AuditReport",),
     "findna_bench.data.table": ("SequenceTable",),
     "findna_bench.data.task": ("Task",),
     "findna_bench.comparison.comparison_records": ("Comparison",),
@@ -511,7 +511,7 @@ def audit(
     Example:
         >>> fb.audit("demo/motif_order").verdict  # doctest: +SKIP
     """
-    from findna_bench.audit import audit_task
+    from findna_bench.auditing import audit_task
 
     return audit_task(str(task), data_dir=None if data_dir is None else Path(data_dir), offline=offline)
 

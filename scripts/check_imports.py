@@ -29,7 +29,7 @@ LEVELS = {
     "relatedness": 7,
     "data": 8,
     "models": 8,
-    "audit": 9,
+    "auditing": 9,
     "training": 9,
     "targets": 9,
     "protocols": 10,

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from findna_bench.audit.audit_pages import write_pages
-from findna_bench.audit.audit_targets import audit_targets
+from findna_bench.auditing.audit_pages import write_pages
+from findna_bench.auditing.audit_targets import audit_targets
 from findna_bench.data.importing import import_suite
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,8 +11,8 @@ from findna_bench.cli import options, output
 from findna_bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from findna_bench.audit.audit_report import AuditReport
-    from findna_bench.audit.audit_targets import Audited
+    from findna_bench.auditing.audit_report import AuditReport
+    from findna_bench.auditing.audit_targets import Audited
 
 
 def audit(
@@ -36,8 +36,8 @@ def audit(
 
     --json prints one object for one task, a list for several tasks or a suite.
     """
-    from findna_bench.audit.audit_pages import write_pages
-    from findna_bench.audit.audit_targets import audit_targets, expand_targets
+    from findna_bench.auditing.audit_pages import write_pages
+    from findna_bench.auditing.audit_targets import audit_targets, expand_targets
 
     names = [*(targets or ()), *options.split_names(tasks), *options.split_names(suite)]
     if not names:
@@ -77,7 +77,7 @@ def _print_overview(audited: list[Audited]) -> None:
 
 
 def _print_report(report: AuditReport) -> None:
-    from findna_bench.audit.audit_pages import report_grids
+    from findna_bench.auditing.audit_pages import report_grids
 
     for grid in report_grids(report.to_dict()):
         output.print_table(f"{report.task} ({report.route}): {grid.title}", grid.header, grid.rows)

@@ -147,7 +147,7 @@ def _find(name: str, known: bool) -> list[tuple[str, Entry]]:
 
 def _data_facts(entry: Entry, data_dir: Path | None) -> dict[str, Any]:
     """State and origin of the data here, and the last audit of it."""
-    from findna_bench.audit.stored_reports import describe_task
+    from findna_bench.auditing.stored_reports import describe_task
     from findna_bench.data.catalog import data_root, read_manifest, task_folder
 
     known = describe_task(entry.card, data_dir)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from findna_bench.audit.audit_pages import read_verdicts
+from findna_bench.auditing.audit_pages import read_verdicts
 from findna_bench.errors import UsageError
 
 __all__ = ["Verdict", "read_audits"]

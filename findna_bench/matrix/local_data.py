@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from findna_bench.audit.pretraining_overlap import pretraining_overlap
+from findna_bench.auditing.pretraining_overlap import pretraining_overlap
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import ADHOC_SUITE, TaskRef
 from findna_bench.data.table import SequenceTable

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.audit.pretraining_overlap import pretraining_overlap
+from findna_bench.auditing.pretraining_overlap import pretraining_overlap
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import data_root, task_status
 from findna_bench.data.table import SequenceTable

@@ -172,7 +172,7 @@ def test_the_recipe_makes_the_committed_manifests(
 
 @pytest.mark.shared
 def test_cleaned_tasks_have_no_overlap_and_no_length_shortcut(shared: Path, tmp_path: Path) -> None:
-    from findna_bench.audit import audit_task
+    from findna_bench.auditing import audit_task
 
     intervals = shared / "data" / "genomic_benchmarks" / "intervals"
     import_suite("genomic_benchmarks", intervals, tmp_path, tasks=["genomic_benchmarks/human_nontata_promoters"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from findna_bench.audit import audit_tables
+from findna_bench.auditing import audit_tables
 from findna_bench.cards import TaskCard
 from findna_bench.data.length_matching import cropped, length_matched
 from findna_bench.data.resplitting import chromosome_split, grouped_split, partition, regrouped, resplit

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from findna_bench.audit import audit_tables
-from findna_bench.audit.audit_pages import write_pages
+from findna_bench.auditing import audit_tables
+from findna_bench.auditing.audit_pages import write_pages
 from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
 from findna_bench.data.table import SequenceTable

@@ -63,3 +63,9 @@ def test_every_public_name_exists_and_is_typed_where_it_is_made() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(fb.__file__).parent / "py.typed").is_file()
+
+
+def test_no_room_hides_a_public_name() -> None:
+    """Importing a module puts it on its package, in the place of whatever is there: ``fb.audit`` was a function only once."""
+    rooms = {path.stem for path in Path(fb.__file__).parent.iterdir()}
+    assert not rooms & set(api.__all__)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from findna_bench.audit import AuditReport, audit_tables
-from findna_bench.audit.audit_pages import read_verdicts, write_pages
+from findna_bench.auditing import AuditReport, audit_tables
+from findna_bench.auditing.audit_pages import read_verdicts, write_pages
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
 from findna_bench.leaderboard.audits import read_audits

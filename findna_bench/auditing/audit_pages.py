@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from findna_bench.audit.audit_plots import plot_report
-from findna_bench.audit.audit_report import AuditReport, outdated
+from findna_bench.auditing.audit_plots import plot_report
+from findna_bench.auditing.audit_report import AuditReport, outdated
 from findna_bench.files import path_segment, write_atomic
 from findna_bench.grid import Grid, left_table
 from findna_bench.relatedness.composition import LEAST_LENGTH

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from findna_bench.audit.audit_report import AuditReport
-from findna_bench.audit.auditing import audit_task
+from findna_bench.auditing.audit_report import AuditReport
+from findna_bench.auditing.auditing import audit_task
 from findna_bench.data.catalog import data_root, resolve_suite, resolve_task, suite_tasks, task_status
 from findna_bench.errors import UnknownNameError
 from findna_bench.registry import Registry, get_registry

@@ -39,7 +39,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.audit.shortcuts import Control
+from findna_bench.auditing.shortcuts import Control
 
 __all__ = [
     "SCHEMA",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from findna_bench.audit.pretraining_overlap import pretraining_overlap
+from findna_bench.auditing.pretraining_overlap import pretraining_overlap
 from findna_bench.cards import Pretraining, TaskCard
 from findna_bench.data.table import SequenceTable
 

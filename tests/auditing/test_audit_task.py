@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from findna_bench.audit import audit_tables
-from findna_bench.audit.audit_pages import read_verdicts, write_pages
-from findna_bench.audit.stored_reports import describe_task
+from findna_bench.auditing import audit_tables
+from findna_bench.auditing.audit_pages import read_verdicts, write_pages
+from findna_bench.auditing.stored_reports import describe_task
 from findna_bench.cards import TaskCard
 from findna_bench.cli import app
 from findna_bench.data.importing import import_suite

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from findna_bench.audit import AuditReport, Rows, audit_rows, audit_tables, rows_from_intervals
+from findna_bench.auditing import AuditReport, Rows, audit_rows, audit_tables, rows_from_intervals
 from findna_bench.cards import TaskCard
 from findna_bench.data.resplitting import regrouped
 from findna_bench.data.table import SequenceTable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from findna_bench.audit.audit_report import Asymmetry, CrossSplit, PerClass, SplitSummary, Verdict
-from findna_bench.audit.shortcuts import Control
+from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, PerClass, SplitSummary, Verdict
+from findna_bench.auditing.shortcuts import Control
 
 __all__ = ["LENGTH_CONTROLS", "NEIGHBOUR_CONTROLS", "THRESHOLDS", "Thresholds", "asymmetries", "judge"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from findna_bench.audit.audit_report import AuditReport, outdated
+from findna_bench.auditing.audit_report import AuditReport, outdated
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import BenchError, OutputError

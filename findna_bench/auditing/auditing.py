@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from findna_bench.audit import shortcuts
-from findna_bench.audit.audit_report import (
+from findna_bench.auditing import shortcuts
+from findna_bench.auditing.audit_report import (
     AuditReport,
     ClassSummary,
     CrossSplit,
@@ -20,7 +20,7 @@ from findna_bench.audit.audit_report import (
     per_class,
     spread,
 )
-from findna_bench.audit.verdict import THRESHOLDS, Thresholds, asymmetries, judge
+from findna_bench.auditing.verdict import THRESHOLDS, Thresholds, asymmetries, judge
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
@@ -52,7 +52,7 @@ def audit_task(name: str, *, data_dir: str | Path | None = None, offline: bool =
     Raises:
         UnknownNameError, DataError: as :func:`findna_bench.data.task.open_task`.
     """
-    from findna_bench.audit.stored_reports import store_report
+    from findna_bench.auditing.stored_reports import store_report
     from findna_bench.data.task import open_task
 
     task = open_task(name, data_dir=data_dir, offline=offline)
