@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=251)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    card = TaskCard(name="made-up", suite="benchmark", kind="binary", labels=("negative", "positive"))
+    card = TaskCard(name="made-up", suite="benchmark", labels=("negative", "positive"))
     made = tables(options.rows, options.length, options.seed)
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()

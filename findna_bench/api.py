@@ -26,6 +26,7 @@ from findna_bench.cards import (
     PublishedCard,
     PublishedFineTuning,
     SuiteCard,
+    TargetCard,
     TaskCard,
     WeightsSource,
     hookimpl,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from findna_bench.sequences.fasta import read_fasta
     from findna_bench.statistics.classification import compute_metrics
     from findna_bench.statistics.metric import Metric
+    from findna_bench.targets.target import Target
     from findna_bench.training.augmentation import Augmentation, MaskingAugmentation, effect_of, make_augmentation
     from findna_bench.training.objective import Objective
     from findna_bench.training.pretrain import PretrainReport
@@ -134,6 +136,8 @@ __all__ = [
     "SequenceTable",
     "Settled",
     "SuiteCard",
+    "Target",
+    "TargetCard",
     "Task",
     "TaskCard",
     "TokenBatch",
@@ -209,6 +213,7 @@ _LAZY = {
     "findna_bench.sequences.fasta": ("read_fasta",),
     "findna_bench.statistics.classification": ("compute_metrics",),
     "findna_bench.statistics.metric": ("Metric",),
+    "findna_bench.targets.target": ("Target",),
     "findna_bench.training.augmentation": ("Augmentation", "MaskingAugmentation", "effect_of", "make_augmentation"),
     "findna_bench.training.objective": ("Objective",),
     "findna_bench.training.pretrain": ("PretrainReport",),

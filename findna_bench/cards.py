@@ -28,6 +28,7 @@ __all__ = [
     "PublishedCard",
     "PublishedFineTuning",
     "SuiteCard",
+    "TargetCard",
     "TaskCard",
     "WeightsSource",
     "hookimpl",
@@ -42,8 +43,6 @@ _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-
 _METRIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(:.+)?")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
-TaskKind = Literal["binary", "multiclass", "multilabel", "regression", "per_base", "pair", "zero_shot"]
-RUNNABLE_TASK_KINDS = ("binary", "multiclass")
 POOLINGS: tuple[str, ...] = ("mean", "mean_all", "mean_bases", "cls", "last", "max")
 
 
@@ -109,6 +108,11 @@ class MetricCard(_FactoryCard):
     higher_is_better: bool = True
     label: str = ""
     """Head of its column in tables, which show every value times 100, e.g. ``MCC x100``; empty = the name with a percent sign."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetCard(_FactoryCard):
+    """What rows of a task are labelled with: its factory is a subclass of :class:`findna_bench.api.Target`, made without arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +285,8 @@ class ModelCard:
     """Networks a checkpoint may hold, default first, e.g. ``("teacher", "student")``."""
     sanity: bool = True
     """Whether masked- or next-token loss on real sequence can prove that the weights are what they should be."""
+    targets: tuple[str, ...] | None = None
+    """What it can be fitted to; ``None`` = classes for a classifier, anything for the others, whose head predicts."""
     control: bool = False
     """A control: shown below the models, and a candidate for "gain over the best control on validation"."""
     version: int = 1
@@ -332,9 +338,10 @@ class TaskCard:
 
     name: str
     suite: str
-    kind: TaskKind
     labels: tuple[str, ...]
-    """Class names in label order: label ``i`` is ``labels[i]``."""
+    """Class names in label order: label ``i`` is ``labels[i]``. Targets without classes: names of what is predicted."""
+    target: str = "classes"
+    """What rows are labelled with; see ``findna-bench list targets``."""
     metric: str = "accuracy"
     """Name of a metric, e.g. ``mcc`` or ``recall:enhancer``; see ``findna-bench list metrics``."""
     summary: str = ""
@@ -372,11 +379,10 @@ class TaskCard:
         _check_name(self.suite, _NAME, "suite")
         if not _METRIC.fullmatch(self.metric):
             raise ValueError(f"task {self.full_name!r}: metric {self.metric!r} is no name of a metric")
-        if self.kind in RUNNABLE_TASK_KINDS:
-            if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
-                raise ValueError(f"task {self.full_name!r}: labels must be two or more different class names")
-            if self.kind == "binary" and len(self.labels) != 2:
-                raise ValueError(f"task {self.full_name!r}: a binary task has two labels")
+        _check_name(self.target, _NAME, f"task {self.full_name!r}: target")
+        fewest = 2 if self.target == "classes" else 1
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) < fewest:
+            raise ValueError(f"task {self.full_name!r}: labels must be {fewest} or more different names")
         if self.factory:
             _check_factory(self.factory, f"task {self.full_name!r}")
         if self.attainable:

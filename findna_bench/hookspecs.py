@@ -16,6 +16,7 @@ from findna_bench.cards import (
     ProtocolCard,
     PublishedCard,
     SuiteCard,
+    TargetCard,
     TaskCard,
 )
 
@@ -60,6 +61,11 @@ def findna_bench_executors() -> list[ExecutorCard]:  # type: ignore[empty-body]
 @hookspec
 def findna_bench_metrics() -> list[MetricCard]:  # type: ignore[empty-body]
     """Scores of a model's outputs."""
+
+
+@hookspec
+def findna_bench_targets() -> list[TargetCard]:  # type: ignore[empty-body]
+    """What rows of a task are labelled with."""
 
 
 @hookspec

@@ -34,6 +34,7 @@ from findna_bench.cards import (
     ProtocolCard,
     PublishedCard,
     SuiteCard,
+    TargetCard,
     TaskCard,
 )
 from findna_bench.errors import ModelError, UnknownNameError, UsageError
@@ -63,6 +64,7 @@ CARD_TYPES: Mapping[str, type] = {
     "models": ModelCard,
     "executors": ExecutorCard,
     "metrics": MetricCard,
+    "targets": TargetCard,
     "protocols": ProtocolCard,
     "presets": PresetCard,
     "published": PublishedCard,

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     backbones = "backbones"
     objectives = "objectives"
     augmentations = "augmentations"
+    targets = "targets"
     protocols = "protocols"
     metrics = "metrics"
     executors = "executors"
@@ -32,7 +33,7 @@ def list_(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """List models, tasks, suites, backbones, objectives, augmentations, protocols, metrics, executors, presets or plugins."""
+    """List models, tasks, suites, backbones, objectives, augmentations, targets, protocols, metrics, executors, presets or plugins."""
     registry = get_registry()
     header, rows = _ROWS[kind](registry, data_dir)
     if json:
@@ -138,6 +139,7 @@ _ROWS = {
     Kind.backbones: _simple("backbones"),
     Kind.objectives: _simple("objectives"),
     Kind.augmentations: _simple("augmentations"),
+    Kind.targets: _simple("targets"),
     Kind.protocols: _simple("protocols"),
     Kind.metrics: _simple("metrics"),
     Kind.executors: _simple("executors"),

@@ -18,6 +18,7 @@ from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
 from findna_bench.statistics.paired_tests import Predictions
+from findna_bench.targets.target import find_target
 
 __all__ = ["AlignedPredictions", "aligned_predictions"]
 
@@ -104,7 +105,8 @@ def aligned_predictions(
         scores = tuple(_in_order(table, ids) for table in tables[label])
         draws = tuple(draw_of(r.model.name) for r in cells) if label in pooled else ()
         seeds, classes = tuple(r.seed or 0 for r in cells), tuple(cells[0].task.labels)
-        predictions[label] = Predictions(labels, scores, groups, seeds, draws, classes)
+        target = find_target(cells[0].task.target)
+        predictions[label] = Predictions(labels, scores, groups, seeds, draws, classes, target)
     n_groups = next(iter(predictions.values())).n_groups
     task = replace(task, n_rows=len(ids), n_groups=n_groups, known_groups=groups is not None, groups=words)
     return AlignedPredictions(task, predictions, sources, reasons, damaged)

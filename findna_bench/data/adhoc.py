@@ -90,7 +90,6 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
     card = TaskCard(
         name=name,
         suite=ADHOC_SUITE,
-        kind="binary" if len(labels) == 2 else "multiclass",
         labels=labels,
         summary=f"{path.name}, given as a path",
         split_policy="test drawn from train (20 %, seed 0)" if drawn else "as given",

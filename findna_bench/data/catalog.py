@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import RUNNABLE_TASK_KINDS, SuiteCard, TaskCard
-from findna_bench.errors import DataError, UnknownNameError, UnsupportedError, UsageError
+from findna_bench.cards import SuiteCard, TaskCard
+from findna_bench.errors import DataError, UnknownNameError, UsageError
 from findna_bench.files import path_segment
 from findna_bench.registry import Registry, get_registry
 
@@ -22,7 +22,6 @@ __all__ = [
     "ADHOC_SUITE",
     "SPLITS",
     "TaskRef",
-    "check_kind",
     "data_root",
     "expected_rows",
     "intervals_folder",
@@ -151,19 +150,6 @@ def suite_tasks(suite: SuiteCard, registry: Registry | None = None, *, extra: bo
     names = (*suite.tasks, *(suite.extra_tasks if extra else ()))
     within = registry.distribution_of("suites", suite)
     return [resolve_task(task, registry, within=within) for task in names]
-
-
-def check_kind(card: TaskCard) -> None:
-    """Refuse kinds that are reserved for later.
-
-    Raises:
-        UnsupportedError: the kind cannot be run yet.
-    """
-    if card.kind not in RUNNABLE_TASK_KINDS:
-        raise UnsupportedError(
-            f"task {card.full_name}: kind {card.kind!r} is reserved and cannot be run yet; "
-            f"runnable kinds are {', '.join(RUNNABLE_TASK_KINDS)}"
-        )
 
 
 def expected_rows(card: TaskCard) -> dict[str, int]:

@@ -12,11 +12,16 @@ __all__ = ["draw_rows", "draw_validation"]
 
 
 def draw_validation(
-    table: SequenceTable, seed: int, fraction: float = 0.1, *, groups: np.ndarray | None = None
+    table: SequenceTable,
+    seed: int,
+    fraction: float = 0.1,
+    *,
+    groups: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split rows into train and validation, stratified by label, whole groups on one side.
 
-    groups: (n,) group ids; by default :func:`row_groups`. Each class gives ``round(fraction * its rows)`` rows, at least
+    strata: (n,) codes; by default the labels. groups: (n,) group ids; by default :func:`row_groups`. Each class gives ``round(fraction * its rows)`` rows, at least
     one, as nearly as its groups allow; a group larger than what is still wanted stays in train.
 
     Returns:
@@ -26,7 +31,7 @@ def draw_validation(
         DataError: no row can be drawn without emptying a class of train.
     """
     groups = row_groups(table) if groups is None else groups
-    drawn = draw_rows(table.labels, groups, np.random.default_rng(seed), fraction)
+    drawn = draw_rows(table.labels if strata is None else strata, groups, np.random.default_rng(seed), fraction)
     if not drawn.any():
         raise DataError(
             f"no validation rows can be drawn from {len(table)} rows in {len(np.unique(groups))} groups of related "

@@ -54,7 +54,7 @@ def content_digest(labels: Sequence[str], tables: Mapping[str, SequenceTable]) -
         table = tables[split]
         add(split, str(len(table)).encode())
         add("sequences", "\n".join(table.sequences).encode())
-        add("label", table.labels.astype("<i8").tobytes())
+        add("label", table.labels.astype("<f8" if table.labels.dtype.kind == "f" else "<i8").tobytes())
         optional = {name: getattr(table, name) for name in ("ids", *_COLUMNS)} | dict(sorted(table.extra.items()))
         for name, values in optional.items():
             if values is not None:
@@ -63,9 +63,11 @@ def content_digest(labels: Sequence[str], tables: Mapping[str, SequenceTable]) -
 
 
 def count_classes(labels: Sequence[str], tables: Mapping[str, SequenceTable]) -> dict[str, dict[str, int]]:
-    """Rows per split and class name."""
+    """Rows per split and class name; of rows without classes their number, as ``rows``."""
     return {
-        split: dict(zip(labels, tables[split].class_counts(len(labels)).tolist(), strict=True))
+        split: {"rows": len(tables[split])}
+        if tables[split].labels.dtype.kind == "f"
+        else dict(zip(labels, tables[split].class_counts(len(labels)).tolist(), strict=True))
         for split in SPLITS
         if split in tables
     }

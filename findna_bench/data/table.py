@@ -37,7 +37,7 @@ class SequenceTable:
     """Rows of one split.
 
     sequences: list of n strings over A, C, G, T, N (validated and upper-cased when imported; may be empty strings never).
-    labels: (n,) int64 indices into the card's ``labels``.
+    labels: (n,) int64 indices into the card's ``labels``; (n, K) float64 where the target has no classes.
     ids: (n,) row ids, unique within the split and stable between runs.
     group: (n,) or None; rows of one group must not be separated by a split and are resampled together.
     contig, start, end, strand: (n,) or None; 0-based half-open coordinates where they are known.

@@ -18,7 +18,6 @@ from findna_bench.data.catalog import (
     MANIFEST,
     SPLITS,
     TaskRef,
-    check_kind,
     data_root,
     expected_rows,
     intervals_folder,
@@ -333,7 +332,6 @@ def open_task(
         return _split_anew(Task(made, rows, data_dir=root), split)
     card = ref.card
     assert card is not None
-    check_kind(card)
     if card.derived_from:
         source = open_task(card.derived_from, data_dir=root, offline=offline, registry=registry)
         origin: Origin = Derived(card, source)

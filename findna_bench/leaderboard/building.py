@@ -23,8 +23,10 @@ from findna_bench.leaderboard.selected_results import (
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_words, flags_of, share_read
 from findna_bench.results.schema import Result
+from findna_bench.results.schema import Task as TaskOfResult
 from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.metric import metric_card
+from findna_bench.targets.target import find_target
 
 __all__ = ["leaderboard"]
 
@@ -307,13 +309,13 @@ class _Scoring:
         try:
             if self.predictions is None:
                 raise OutputError("nothing says where")
-            return _over_fits([self.predictions(r) for r in fits], name, tuple(fits[0].task.labels))
+            return _over_fits([self.predictions(r) for r in fits], name, fits[0].task)
         except OutputError:
             self.unread.append(f"{fits[0].model.name} on {fits[0].task_name}")
             return None
 
 
-def _over_fits(fits: Sequence[ScoredRows], metric: str, classes: tuple[str, ...]) -> tuple[float, float] | None:
+def _over_fits(fits: Sequence[ScoredRows], metric: str, task: TaskOfResult) -> tuple[float, float] | None:
     """Raises OutputError where the fits' rows are not the same ones."""
     from findna_bench.statistics.paired_tests import Predictions, estimate
 
@@ -322,7 +324,8 @@ def _over_fits(fits: Sequence[ScoredRows], metric: str, classes: tuple[str, ...]
         raise OutputError("the fits were scored on different rows")
     groups = next((rows.groups for rows in fits if rows.groups is not None), None)
     scores = tuple(rows.scores for rows in fits)
-    found = estimate(Predictions(first.labels, scores, groups, classes=classes), metric)
+    scored = Predictions(first.labels, scores, groups, classes=tuple(task.labels), target=find_target(task.target))
+    found = estimate(scored, metric)
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 

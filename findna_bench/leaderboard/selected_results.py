@@ -10,6 +10,7 @@ from findna_bench.registry import Registry
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.metric import metric_card
+from findna_bench.targets.target import find_target
 
 __all__ = ["Read", "on_newest_data", "schema_note", "with_metric", "without_superseded_failures"]
 
@@ -67,14 +68,11 @@ def with_metric(
 
 def _computed(r: Result, metric: str, predictions: Read | None) -> Result:
     """A result with one more metric."""
-    from findna_bench.statistics.classification import compute_metrics
-    from findna_bench.statistics.score_intervals import confidence_intervals
-
     if predictions is None:
         raise OutputError("their predictions are not at hand")
-    rows, classes = predictions(r), r.task.labels
-    values = compute_metrics(rows.labels, rows.scores, [metric], classes=classes)
-    intervals = confidence_intervals(rows.labels, rows.scores, rows.groups, [metric], classes=classes)
+    rows = predictions(r)
+    scored = find_target(r.task.target)
+    values, intervals = scored.evaluate(rows.labels, rows.scores, [metric], r.task.labels, rows.groups)
     more = {"all": r.metrics.all | values, "intervals": r.metrics.intervals | intervals}
     return r.model_copy(update={"metrics": r.metrics.model_copy(update=more)})
 

@@ -6,7 +6,7 @@ that nothing else shows; a key that :mod:`findna_bench.matrix.identity` gains ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from findna_bench.files import canonical_json, stable_hash
@@ -240,9 +240,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def wrong_flags(result: Result, classes: int) -> Iterator[str]:
-    """Flags that are missing or do not follow, in words. classes: how many are present among the test rows."""
-    must, has = following_flags(result, classes), result.flags
+def wrong_flags(result: Result, of_rows: Sequence[str]) -> Iterator[str]:
+    """Flags that are missing or do not follow, in words. of_rows: those that the target gives for the test rows."""
+    must, has = following_flags(result, of_rows), result.flags
     if DID_NOT_LEARN in must and result.validation.get("metrics", {}).get("learned") is not False:
         yield f"its warnings say {DID_NOT_LEARN!r}, its validation metrics do not"
     for flag in must:
@@ -286,7 +286,8 @@ def _rows(result: Result, rows: Mapping[str, int]) -> Iterator[str]:
     ):
         yield f"validation_split is {settings.get('validation_split')}, its splits and selection give {'one within the shots' if within else official}"
     if result.task.counts is not None and any(
-        not set(classes) <= set(result.task.labels) for classes in result.task.counts.values()
+        not set(classes) <= {*result.task.labels, *(() if result.task.target == "classes" else ("rows",))}
+        for classes in result.task.counts.values()
     ):
         yield "counts name a class that is no label"
     if settings.get("shots") is None:

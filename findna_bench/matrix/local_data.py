@@ -23,6 +23,7 @@ from findna_bench.registry import get_registry
 from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
+from findna_bench.targets.target import find_target
 
 __all__ = ["LocalData", "NotHereError"]
 
@@ -107,7 +108,7 @@ class LocalData:
     def _table(self, result: Result, task: Task, split: str) -> SequenceTable:
         key = (task.name, result.task.split or "official", split, result.limit)
         if key not in self._tables:
-            self._tables[key] = limited(task.load(split), result.limit)
+            self._tables[key] = limited(task.load(split), result.limit, find_target(task.card.target))
         return self._tables[key]
 
     def _rows(self, result: Result, rows: ScoredRows, test: SequenceTable) -> Iterator[str]:
@@ -132,14 +133,16 @@ class LocalData:
         official = "validation" if "validation" in task.splits else None
         name = "test" if result.selection == "test" else official
         validation = self._table(result, task, name) if name else None
+        target = find_target(task.card.target)
         pool = fitting.pool_rows(
             self._table(result, task, "train"),
             validation,
             [result.seed or 0],
-            len(task.label_names),
+            target.n_outputs(task.label_names),
             settings.get("shots"),
             within_shots=settings.get("shot_validation") == "within",
             choose=result.selection == "validation",
+            target=target,
         )
         rows = pool.splits[0]
         trained = result.model.kind == "encoder" and find_protocol(result.protocol.name, get_registry()).trains_encoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from findna_bench.cards import ExecutorCard, MetricCard, ProtocolCard, hookimpl
+from findna_bench.cards import ExecutorCard, MetricCard, ProtocolCard, TargetCard, hookimpl
 
 
 @hookimpl
@@ -18,6 +18,17 @@ def findna_bench_executors() -> list[ExecutorCard]:
             factory="findna_bench.matrix.executors:process",
             summary="each model in a child process, so that a crash or a hang fails one model x task only",
         ),
+    ]
+
+
+@hookimpl
+def findna_bench_targets() -> list[TargetCard]:
+    return [
+        TargetCard(
+            name="classes",
+            factory="findna_bench.targets.classes:Classes",
+            summary="one of two or more classes per sequence",
+        )
     ]
 
 

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import RUNNABLE_TASK_KINDS, TaskCard
+from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.files import stable_hash
@@ -22,6 +22,7 @@ from findna_bench.registry import Registry
 from findna_bench.requests.options import request_id_options
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.statistics.metric import metric_card
+from findna_bench.targets.target import find_target
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -92,7 +93,7 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     for spec in {(spec.distribution, spec.display_name, spec.network): spec for spec in specs}.values():
         model = _model_settings(request, spec)
         for task, of_task, reason in zip(tasks, of_tasks, uncovered, strict=True):
-            skip = _unsupported(request, protocol, spec, task) or reason
+            skip = _unsupported(request, protocol, spec, task, registry) or reason
             for shots in request.shots or (None,):
                 few = {"shots": shots, "shot_validation": few_shot_validation(request, shots)}
                 asked = {"options": options, "model": model, "task": of_task, **few}
@@ -210,7 +211,9 @@ def _check_weights(request: RunRequest, specs: list[ModelSpec]) -> None:
             )
 
 
-def _unsupported(request: RunRequest, protocol: Protocol, spec: ModelSpec, task: TaskRef) -> str | None:
+def _unsupported(
+    request: RunRequest, protocol: Protocol, spec: ModelSpec, task: TaskRef, registry: Registry
+) -> str | None:
     card = spec.card
     if card.protocols is not None and request.protocol not in card.protocols:
         return f"{card.name} does not run under --protocol {request.protocol} (it allows {', '.join(card.protocols) or 'none'})"
@@ -221,8 +224,12 @@ def _unsupported(request: RunRequest, protocol: Protocol, spec: ModelSpec, task:
         "rc-mean" if card.kind == "features" else "rc-logit-mean",
     ):
         return f"--strand {request.strand} does not apply to {card.name}, a model of kind {card.kind}"
-    if task.card is not None and task.card.kind not in RUNNABLE_TASK_KINDS:
-        return f"tasks of kind {task.card.kind} are not supported yet"
+    name = task.card.target if task.card is not None else "classes"
+    targets = ("classes",) if card.targets is None and card.kind == "classifier" else card.targets
+    if targets is not None and name not in targets:
+        return f"{card.name} predicts {' and '.join(targets)}, not {name}"
+    if not protocol.predicts(find_target(name, registry)):
+        return f"--protocol {request.protocol} does not predict {name}"
     if card.causal and request.pooling == "cls":
         return f"--pooling cls is meaningless for {card.name}, a causal model"
     return None

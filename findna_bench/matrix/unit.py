@@ -50,10 +50,9 @@ from findna_bench.results import schema
 from findna_bench.results.environment import environment
 from findna_bench.results.flags import following_flags
 from findna_bench.results.store import ScoredRows
-from findna_bench.statistics.classification import compute_metrics
-from findna_bench.statistics.metric import metric_card, metric_names
-from findna_bench.statistics.score_intervals import confidence_intervals
+from findna_bench.statistics.metric import metric_card
 from findna_bench.targets.learning import not_learned
+from findna_bench.targets.target import Target, find_target
 
 __all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "metrics_of", "unfinished", "valid_results"]
 
@@ -204,15 +203,16 @@ def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, prese
     return tuple(dict.fromkeys(reasons))
 
 
-def limited(table: SequenceTable, limit: int | None) -> SequenceTable:
+def limited(table: SequenceTable, limit: int | None, target: Target) -> SequenceTable:
     """At most ``limit`` rows, drawn with a fixed seed and stratified by label, in their old order."""
     if limit is None or len(table) <= limit:
         return table
     from sklearn.model_selection import StratifiedShuffleSplit
 
-    classes, counts = np.unique(table.labels, return_counts=True)
+    strata = target.strata(table.labels)
+    classes, counts = np.unique(strata, return_counts=True)
     if counts.min() >= 2 and limit >= len(classes) and len(table) - limit >= len(classes):
-        rows, _ = next(StratifiedShuffleSplit(1, train_size=limit, random_state=0).split(table.labels, table.labels))
+        rows, _ = next(StratifiedShuffleSplit(1, train_size=limit, random_state=0).split(strata, strata))
     else:
         rows = np.random.default_rng(0).permutation(len(table))[:limit]
     return table.take(np.sort(rows))
@@ -242,15 +242,16 @@ def compute(
     for note in model.prove():
         reporter.note(note)
     train, validation = _training_rows(request, task, model)
-    shots = facts.unit.shots
+    shots, target = facts.unit.shots, find_target(task.card.target)
     pool = fitting.pool_rows(
         train,
         validation,
         seeds,
-        len(task.label_names),
+        target.n_outputs(task.label_names),
         shots,
         within_shots=few_shot_validation(request, shots) == "within",
         choose=request.selection == "validation",
+        target=target,
     )
     test: SequenceTable | None = None
     groups = np.zeros(0, dtype=np.int64)
@@ -277,7 +278,9 @@ def compute(
 def _rows(request: RunRequest, task: Task, model: LiveModel, split: str) -> SequenceTable:
     whole = task.load(split)
     model.align(split, task)
-    return limited(whole, request.limit)
+    target = find_target(task.card.target)
+    target.check(whole, task.label_names, f"task {task.name}, {split}")
+    return limited(whole, request.limit, target)
 
 
 def _training_rows(request: RunRequest, task: Task, model: LiveModel) -> tuple[SequenceTable, SequenceTable | None]:
@@ -334,30 +337,34 @@ def _outcome(
         n_effective_seeds=len(facts.cells),
         protocol=schema.Protocol(name=request.protocol, settings=settings),
         batch=model.batch(),
-        metrics=metrics_of(scored, main, related_by(test), facts.task.label_names),
+        metrics=metrics_of(scored, main, related_by(test), facts.task.label_names, card.target),
         validation={"metrics": dict(fit.validation), "selected": dict(fit.selected), "warnings": warnings},
         coverage=model.coverage(pool.table, test, fit.max_length),
         timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=predict_s),
         memory=schema.Memory(peak_bytes=peak_bytes(model)),
         request=stored_request(request, facts.unit, seeds, **digests),
     )
-    following = following_flags(result, len(np.unique(test.labels)))
+    following = following_flags(result, find_target(card.target).flags(test.labels, facts.task.label_names))
     flags = [*facts.flags, *following, *model.doubts, *_pretraining_flag(facts, model, test)]
     result = replace_result(result, flags=list(dict.fromkeys(flags)))
     return Outcome(result, scored, fit.discard)
 
 
 def metrics_of(
-    rows: ScoredRows, main: schema.MainMetric, groups_by: str | None, classes: Sequence[str] = ()
+    rows: ScoredRows,
+    main: schema.MainMetric,
+    groups_by: str | None,
+    labels: Sequence[str] = (),
+    target: str = "classes",
 ) -> schema.Metrics:
     """All metrics and intervals of scored rows: what a result says follows from its predictions by this alone."""
-    names = tuple(dict.fromkeys((*metric_names("classes"), main.name)))
-    values = compute_metrics(rows.labels, rows.scores, names, classes=classes)
+    scored = find_target(target)
+    values, intervals = scored.evaluate(rows.labels, rows.scores, scored.metrics(main.name), labels, rows.groups)
     n_groups = len(rows.labels) if rows.groups is None else len(np.unique(rows.groups))
     return schema.Metrics(
         main=main.model_copy(update={"value": values[main.name]}),
         all=values,
-        intervals=confidence_intervals(rows.labels, rows.scores, rows.groups, names, classes=classes),
+        intervals=intervals,
         interval_unit="rows" if n_groups == len(rows.labels) else "groups",
         n_groups=n_groups,
         groups_by=groups_by,
@@ -428,6 +435,7 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
             suite=task.card.suite,
             name=task.card.name,
             labels=list(task.label_names),
+            target=task.card.target,
             data_digest=task.data_digest,
             counts={split: dict(counts) for split, counts in task.counts.items()},
             published_counts={split: dict(counts) for split, counts in task.published_counts.items()}
@@ -486,6 +494,7 @@ def unfinished(
                 suite=unit.task.suite,
                 name=unit.task.task,
                 labels=list(task.labels) if task else [],
+                target=task.target if task else "classes",
                 split=request.split,
             ),
             strand=request.strand,

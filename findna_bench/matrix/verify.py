@@ -28,6 +28,7 @@ from findna_bench.results.bundle import read_bundle
 from findna_bench.results.schema import ADDED_KEYS, Metrics, Result, digest_of, parse_result
 from findna_bench.results.store import ResultStore, ScoredRows, read_predictions
 from findna_bench.statistics.classification import compute_metrics
+from findna_bench.targets.target import find_target
 
 __all__ = ["CHECKS", "Check", "Finding", "Verification", "verify"]
 
@@ -196,7 +197,7 @@ class _Examiner:
             yield str(error)
             return
         if result.schema_version != 1:
-            yield from wrong_flags(result, len(np.unique(rows.labels)))
+            yield from wrong_flags(result, find_target(result.task.target).flags(rows.labels, result.task.labels))
         yield from self._scores(rows, result)
         yield from self._against_data(rows, result)
 
@@ -222,7 +223,7 @@ class _Examiner:
             OutputError: there are none, or they are others.
         """
         file = path.with_suffix(".predictions.parquet")
-        rows = read_predictions(file, len(result.task.labels))
+        rows = read_predictions(file, result.task.labels, result.task.target)
         if result.schema_version == 1:
             self._not_done["predictions"][_NO_DIGEST] += 1
             return rows
@@ -242,7 +243,7 @@ class _Examiner:
         else:
             self._done["intervals"] += 1
             try:
-                again = metrics_of(rows, stored.main, stored.groups_by, result.task.labels)
+                again = metrics_of(rows, stored.main, stored.groups_by, result.task.labels, result.task.target)
             except (BenchError, ValueError) as error:
                 yield f"its metrics cannot be computed from its predictions ({error})"
                 return
@@ -251,11 +252,9 @@ class _Examiner:
             yield f"the main metric {stored.main.name} is not the one in the list of all"
         held = (result.task.counts or {}).get("test", {})
         if result.limit is None and result.task.counts is not None:
-            counted = np.bincount(rows.labels, minlength=len(result.task.labels)).tolist()
-            if {name: n for name, n in zip(result.task.labels, counted, strict=True) if n} != {
-                name: n for name, n in held.items() if n
-            }:
-                yield f"its predictions are of {sum(counted)} test rows, the classes of which are not those of its counts"
+            counted = find_target(result.task.target).counts(rows.labels, result.task.labels)
+            if {name: n for name, n in counted.items() if n} != {name: n for name, n in held.items() if n}:
+                yield f"its predictions are of {len(rows.ids)} test rows, the classes of which are not those of its counts"
         elif result.limit is not None and held and len(rows.ids) != min(result.limit, sum(held.values())):
             yield f"{len(rows.ids)} predictions under a limit of {result.limit} of {sum(held.values())} test rows"
 

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from findna_bench.data.store import content_digest
 from findna_bench.data.table import SequenceTable
@@ -35,7 +34,6 @@ from findna_bench.models.pooling import check_pooling
 from findna_bench.models.precision import compute_precision
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
-from findna_bench.protocols.seed_splits import mean_logit_scores, softmax
 from findna_bench.protocols.settings import (
     FINETUNE_PRESETS,
     FineTuning,
@@ -44,8 +42,8 @@ from findna_bench.protocols.settings import (
 )
 from findna_bench.requests.run_request import SELECTIONS, STRANDS
 from findna_bench.sequences.batches import length_batches
-from findna_bench.statistics.classification import compute_metrics
-from findna_bench.targets.learning import against_prior
+from findna_bench.targets.classes import Classes
+from findna_bench.targets.target import Target
 from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
 
@@ -76,6 +74,7 @@ class _Options:
     metric: str
     selection: str
     batch_size: int | str
+    target: Target
 
 
 @dataclass
@@ -99,9 +98,10 @@ class FineTuned:
     def predict_scores(self, table: SequenceTable | Sequence[str]) -> np.ndarray:
         """(n, C) float64 class probabilities."""
         sequences = table.sequences if isinstance(table, SequenceTable) else list(table)
+        target = self.options.target
         if self.options.strand == "rc-logit-mean":
-            return mean_logit_scores(*(softmax(self._logits(sequences, strand)) for strand in ("forward", "reverse")))
-        return softmax(self._logits(sequences, "rc-mean" if self.options.strand == "rc-mean" else "forward"))
+            return target.average([target.outputs(self._logits(sequences, s)) for s in ("forward", "reverse")])
+        return target.outputs(self._logits(sequences, "rc-mean" if self.options.strand == "rc-mean" else "forward"))
 
     def discard_checkpoint(self) -> None:
         """Remove the checkpoints of the finished run; called when its result is safe."""
@@ -134,6 +134,7 @@ def fine_tune(
     reload: Callable[[Mapping[str, Any]], LoadedModel] | None = None,
     counted: Counted | None = None,
     progress: Callable[[int, int], None] | None = None,
+    target: Target | None = None,
 ) -> FineTuned:
     """Train a copy of ``model`` with a new head on ``train``; ``model`` itself is left as it is.
 
@@ -166,6 +167,7 @@ def fine_tune(
         "batch_size": batch_size,
         "checkpoint": checkpoint,
         "reload": reload,
+        "target": target,
     }
     data = model, train, validation, n_classes
     if len(wanted.rates) > 1 and selection == "validation":
@@ -212,6 +214,7 @@ def _begin(
     batch_size: int | str = "auto",
     checkpoint: Path | None = None,
     reload: Callable[[Mapping[str, Any]], LoadedModel] | None = None,
+    target: Target | None = None,
 ) -> _Run:
     """A run with its own copy of the model, nothing trained yet; arguments as :func:`fine_tune`, one rate."""
     _check(train, validation, selection, strand, test)
@@ -228,6 +231,7 @@ def _begin(
         metric,
         selection,
         batch_size,
+        target or Classes(),
     )
     return _Run(_copy(model, preset, seed), train, validation, n_classes, preset, seed, options, test, checkpoint)
 
@@ -480,7 +484,8 @@ class _Run:
     def _key(self) -> str:
         """What a checkpoint must have been written for to be continued."""
         rows = content_digest((), {"train": self.train, "validation": self.chosen_on})
-        settings = [preset_settings(self.preset), asdict(self.options), self.seed, self.n_classes]
+        options = asdict(self.options) | {"target": self.options.target.name}
+        settings = [preset_settings(self.preset), options, self.seed, self.n_classes]
         weights = [self.model.weights_digest, self.model.code_digest, self.model.dtype_name, self.model.device.type]
         return stable_hash([settings, weights, torch.get_num_threads(), rows])
 
@@ -526,7 +531,7 @@ class _Run:
     def _step(self, rows: np.ndarray, flipped: np.ndarray) -> None:
         sequences = [self.train.sequences[row] for row in rows]
         sequences = [self.reading.other_strand(s) if flip else s for s, flip in zip(sequences, flipped, strict=True)]
-        labels = torch.from_numpy(self.train.labels[rows].astype(np.int64)).to(self.model.device)
+        labels = torch.from_numpy(self.train.labels[rows]).to(self.model.device)
         while (done := self._accumulate(sequences, labels)) is None:
             self._halve(sequences)
         loss, hits = done
@@ -591,9 +596,10 @@ class _Run:
                 torch.from_numpy(pieces.share).to(device),
                 pieces.n_rows,
             )
-        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        loss = self.options.target.loss(logits, labels)
         (loss / step_rows).backward()
-        return float(loss.detach()), int((logits.detach().argmax(1) == labels).sum())
+        right = int((logits.detach().argmax(1) == labels).sum()) if self._has_classes else 0
+        return float(loss.detach()), right
 
     def _portions(self, sequences: list[str]) -> list[np.ndarray]:
         """Rows that are read at once: of similar length, within what memory has proved to hold."""
@@ -645,6 +651,10 @@ class _Run:
                 f"{self.model.name}: {what} take no part in its forward pass, so they cannot be trained"
             )
 
+    @property
+    def _has_classes(self) -> bool:
+        return self.options.target.name == "classes"
+
     # ----------------------------------------------------------------------------------------------------- validation
 
     def _validate(self) -> None:
@@ -654,7 +664,7 @@ class _Run:
             "epoch": at.step / self.epoch_steps,
             "lr": self.lr * self._rate_factor(at.step - 1),
             "train_loss": at.loss_sum / max(at.rows, 1),
-            "train_accuracy": at.hits / max(at.rows, 1),
+            "train_accuracy": at.hits / max(at.rows, 1) if self._has_classes else None,
         }
         at.loss_sum, at.hits, at.rows = 0.0, 0, 0
         if not len(truth):  # the last weights are kept, so there need be nothing to choose on
@@ -667,12 +677,12 @@ class _Run:
                 f"{self.model.name}: outputs on the validation rows are not finite after step {at.step}; use a lower learning "
                 "rate or --dtype float32"
             )
-        scores = softmax(logits)
-        loss = float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-300)).mean())
-        metrics = compute_metrics(truth, scores)
-        classes = len(np.unique(scores.argmax(axis=1)))
-        prior = against_prior(truth, scores, self.train.labels)
-        at.path.append({**so_far, "loss": loss, "predicted_classes": classes, **metrics, **prior})
+        target = self.options.target
+        outputs = target.outputs(logits)
+        loss = float(target.loss(torch.from_numpy(logits), torch.from_numpy(truth))) / len(truth)
+        metrics = target.judge(truth, outputs, self.train.labels)
+        classes = len(np.unique(outputs.argmax(axis=1))) if self._has_classes else None
+        at.path.append({**so_far, "loss": loss, "predicted_classes": classes, **metrics})
         value = self._monitored(loss, metrics)
         if value < at.best_value or self.best is None:
             at.best_value, at.best_step, at.stale = value, at.step, 0
@@ -811,7 +821,7 @@ class _Run:
 
     def _warnings(self, chosen: Mapping[str, Any]) -> list[str]:
         warnings = []
-        if chosen["predicted_classes"] == 1 and len(np.unique(self.chosen_on.labels)) > 1:
+        if self._has_classes and chosen["predicted_classes"] == 1 and len(np.unique(self.chosen_on.labels)) > 1:
             warnings.append("collapsed: one and the same class is predicted for every validation row")
         if self.at.skipped:
             warnings.append(f"{self.at.skipped} steps were skipped because their gradient was not finite")

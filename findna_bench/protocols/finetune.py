@@ -10,6 +10,7 @@ from findna_bench.errors import UsageError
 from findna_bench.protocols.probe import Probe
 from findna_bench.protocols.protocol import FitOptions, Fitted, ModelToFit, Pool, Protocol
 from findna_bench.protocols.settings import FINETUNE_PRESETS, PROBE_PRESETS, FineTuning, Preset
+from findna_bench.targets.target import Target
 
 __all__ = ["FineTune"]
 
@@ -41,12 +42,15 @@ class FineTune(Protocol):
             "one of them out"
         )
 
+    def predicts(self, target: Target) -> bool:
+        return target.can_be_trained
+
     def settings_for(self, kind: str) -> Preset | None:
         return PROBE_PRESETS["default"] if kind == "features" else None
 
     def fit(self, model: ModelToFit, pool: Pool, preset: Preset, options: FitOptions) -> list[Fitted]:
         if not isinstance(preset, FineTuning):
-            return Probe().fit(model, pool, preset, options)
+            return _probe().fit(model, pool, preset, options)
         from findna_bench.protocols import fine_tuning
 
         fitted: list[Fitted] = []
@@ -66,6 +70,7 @@ class FineTune(Protocol):
                 "window": options.window,
                 "pooling": options.pooling,
                 "batch_size": options.batch_size,
+                "target": pool.target,
             }
             if options.search is not None and len(validation):
                 tuned = fine_tuning.search(*data, preset.variations(options.search), split.seed, **common)
@@ -86,3 +91,9 @@ class FineTune(Protocol):
                 )
             )
         return fitted
+
+
+def _probe() -> Probe:
+    probe = Probe()
+    probe.name = "probe"
+    return probe

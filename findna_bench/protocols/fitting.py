@@ -18,14 +18,13 @@ from findna_bench.protocols.seed_splits import (
     SeedSplit,
     few_shot_rows,
     few_shot_split,
-    mean_logit_scores,
     with_reverse_strand,
 )
 from findna_bench.protocols.settings import Preset, preset_settings
 from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.alphabet import reverse_complement
-from findna_bench.statistics.classification import compute_metrics
-from findna_bench.targets.learning import against_prior
+from findna_bench.targets.classes import Classes
+from findna_bench.targets.target import Target
 
 if TYPE_CHECKING:
     from findna_bench.protocols.heads import FittedHead
@@ -49,30 +48,32 @@ def pool_rows(
     *,
     within_shots: bool = False,
     choose: bool = True,
+    target: Target | None = None,
 ) -> Pool:
     """The pool and its divisions: the official validation split, or 10 % of train drawn anew per seed.
 
     shots: train rows per class. within_shots: settings are chosen on these rows alone (``choose`` False: none are chosen), and
     validation rows are left alone. This is the one place where rows are divided: whatever chooses, chooses by these splits.
     """
+    target = target or Classes()
     if shots is not None and within_shots:
-        rows, groups = np.arange(len(train)), row_groups(train)
-        shot_splits = [few_shot_split(train.labels, rows, groups, shots, seed, choose=choose) for seed in seeds]
-        return Pool(train, tuple(shot_splits), n_classes, official_validation=False, within_shots=True)
+        rows, groups, strata = np.arange(len(train)), row_groups(train), target.strata(train.labels)
+        shot_splits = [few_shot_split(strata, rows, groups, shots, seed, choose=choose) for seed in seeds]
+        return Pool(train, tuple(shot_splits), n_classes, False, within_shots=True, target=target)
     if validation is not None:
         pool = SequenceTable.concatenate([train, validation])
         rows = np.arange(len(pool))
         splits = [SeedSplit(seed, rows[: len(train)], rows[len(train) :]) for seed in seeds]
     else:
         pool = train
-        groups = row_groups(train)
-        splits = [SeedSplit(seed, *draw_validation(train, seed, groups=groups)) for seed in seeds]
+        groups, strata = row_groups(train), target.strata(train.labels)
+        splits = [SeedSplit(seed, *draw_validation(train, seed, groups=groups, strata=strata)) for seed in seeds]
     if shots is not None:
+        strata = target.strata(pool.labels)
         splits = [
-            replace(split, train=split.train[few_shot_rows(pool.labels[split.train], shots, split.seed)])
-            for split in splits
+            replace(split, train=split.train[few_shot_rows(strata[split.train], shots, split.seed)]) for split in splits
         ]
-    return Pool(pool, tuple(splits), n_classes, validation is not None)
+    return Pool(pool, tuple(splits), n_classes, validation is not None, target=target)
 
 
 def reverse_complemented(table: SequenceTable) -> SequenceTable:
@@ -117,13 +118,14 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
     if embedder.strand == "rc-augment":
         features, labels, splits = with_reverse_strand(features, embedder.reverse(pool.table), labels, splits)
     started = time.perf_counter()
-    fitted = protocol.fit_heads(features, labels, splits, pool.n_classes, preset, device)
+    fit = pool.target.heads.get(protocol.name, protocol.fit_heads)
+    fitted = fit(features, labels, splits, pool.n_classes, preset, device)
     seconds = (time.perf_counter() - started) / max(len(fitted), 1)
     return [
         Fitted(
             head.seed,
-            _head_scores(head, embedder),
-            head.validation or _head_validation(head, features, labels, split),
+            _head_scores(head, embedder, pool.target),
+            head.validation or _head_validation(head, features, labels, split, pool.target),
             preset_settings(preset) | head.settings,
             tuple(head.warnings),
             seconds,
@@ -132,20 +134,22 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
     ]
 
 
-def _head_validation(head: FittedHead, features: Any, labels: np.ndarray, rows: SeedSplit) -> dict[str, Any]:
+def _head_validation(
+    head: FittedHead, features: Any, labels: np.ndarray, rows: SeedSplit, target: Target
+) -> dict[str, Any]:
     """Scores of a head that brings none, where there are rows that it was not fitted on."""
     held = rows.validation
     if not len(held):
         return {"rows": 0, "loss": None}
-    judged = _judged(labels[rows.train], labels[held], head.predict_scores(features[held]))
-    return {"rows": len(held), "loss": judged["log_loss"]} | judged
+    judged = target.judge(labels[held], head.predict_scores(features[held]), labels[rows.train])
+    return {"rows": len(held), "loss": judged.get("log_loss")} | judged
 
 
-def _head_scores(head: FittedHead, embedder: Embedder) -> PredictScores:
+def _head_scores(head: FittedHead, embedder: Embedder, target: Target) -> PredictScores:
     def predict(table: SequenceTable) -> np.ndarray:
         scores = head.predict_scores(embedder.forward(table))
         if embedder.strand == "rc-logit-mean":
-            scores = mean_logit_scores(scores, head.predict_scores(embedder.reverse(table)))
+            scores = target.average([scores, head.predict_scores(embedder.reverse(table))])
         return scores
 
     return predict
@@ -210,20 +214,17 @@ def fit_classifier(pool: Pool, model: ModelToFit, strand: str) -> list[Fitted]:
         def predict(table: SequenceTable, estimator: Any = estimator) -> np.ndarray:
             scores = estimator.predict_scores(table)
             if strand == "rc-logit-mean":
-                scores = mean_logit_scores(scores, estimator.predict_scores(reverse_complemented(table)))
+                scores = pool.target.average([scores, estimator.predict_scores(reverse_complemented(table))])
             return scores
 
         seconds = time.perf_counter() - started
         validation = pool.table.take(rows.validation)
         judged = (
-            _judged(pool.table.labels[rows.train], validation.labels, predict(validation)) if len(validation) else {}
+            pool.target.judge(validation.labels, predict(validation), pool.table.labels[rows.train])
+            if len(validation)
+            else {}
         )
         longest = getattr(estimator, "max_length", None)
         settings = fitted_settings(estimator, model.name)
         fitted.append(Fitted(split.seed, predict, judged, settings, (), seconds, rows=rows, max_length=longest))
     return fitted
-
-
-def _judged(train_labels: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-    """Metrics of a classifier's validation scores, and whether it learned anything."""
-    return compute_metrics(labels, scores) | against_prior(labels, np.asarray(scores, dtype=np.float64), train_labels)

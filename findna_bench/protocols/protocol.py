@@ -22,6 +22,8 @@ from findna_bench.errors import ConfigError, ModelError, UnsupportedError, Usage
 from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry, load_factory, normalise
+from findna_bench.targets.classes import Classes
+from findna_bench.targets.target import Target
 
 if TYPE_CHECKING:
     from findna_bench.models.loading import LoadedModel
@@ -77,6 +79,8 @@ class Pool:
     official_validation: bool
     within_shots: bool = False
     """Few-shot: no labelled row beside the shots is seen."""
+    target: Target = field(default_factory=Classes)
+    """What the rows are labelled with."""
 
     def chosen_on(self, rows: SeedSplit) -> str:
         """How settings were chosen that were fitted on ``rows``, for the record."""
@@ -153,7 +157,9 @@ class Protocol(ABC):
     kinds: ClassVar[tuple[str, ...]] = ("encoder", "features", "classifier")
     """Kinds of models it can score."""
     targets: ClassVar[tuple[str, ...]] = ("classes",)
-    """What it can predict."""
+    """What it can predict; a target may bring a head of its own for more."""
+    name: str = ""
+    """As it is registered; set when it is made."""
     trains_encoder: ClassVar[bool] = False
     """Whether the encoder itself is trained: each seed is then a fit of its own, and settings may be searched for."""
 
@@ -167,6 +173,10 @@ class Protocol(ABC):
             raise UsageError(
                 f"--search is for --protocol finetune; {request.protocol} has no settings to choose on validation"
             )
+
+    def predicts(self, target: Target) -> bool:
+        """Whether it can be fitted to rows with such labels."""
+        return target.name in self.targets or self.name in target.heads
 
     def settings_for(self, kind: str) -> Preset | None:
         """Settings that take the place of the preset for models of a kind; None = none do."""
@@ -200,9 +210,9 @@ class HeadProtocol(Protocol):
 
         Args:
             features: (n, D) float32, dense or scipy CSR.
-            labels: (n,) int64 in 0..n_classes-1.
+            labels: (n,) int64 in 0..n_classes-1, or what else the target predicts.
             splits: rows that each seed trains and chooses on.
-            n_classes: C.
+            n_classes: C, the size of a head.
             preset: one of :attr:`settings`.
             device: of the encoder, where heads that are large may be computed.
         """
@@ -232,6 +242,7 @@ def _made(card: ProtocolCard) -> Protocol:
         raise ModelError(
             f"protocol {card.name!r}: {card.factory} makes a {type(made).__name__}, no findna_bench.api.Protocol"
         )
+    made.name = card.name
     return made
 
 

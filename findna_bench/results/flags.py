@@ -80,10 +80,10 @@ def few_shot_words(shots: int, validation: str | None) -> str:
     return f"{shots}-shot" + (", full validation" if validation == "full" else "")
 
 
-def following_flags(result: Result, classes: int) -> list[str]:
+def following_flags(result: Result, of_rows: Sequence[str]) -> list[str]:
     """The flags that a successful result carries because of its own fields: written with it, and found again by ``verify``.
 
-    classes: how many of the task's classes are present among the test rows.
+    of_rows: those that the target gives for the test rows.
     """
     settings = result.protocol.settings
     shots, search, selection = settings.get("shots"), settings.get("search"), result.selection
@@ -104,8 +104,7 @@ def following_flags(result: Result, classes: int) -> list[str]:
     if search is not None:
         searched = result.model.kind == "encoder" and not (within and shots == 1)  # one shot leaves none to choose on
         flags.append(f"best of {search} settings on validation" if searched else "own budget, not searched")
-    if (missing := class_flag(classes, len(result.task.labels))) is not None:
-        flags.append(missing)
+    flags += of_rows
     if (cut := truncation_flag(result.coverage)) is not None:
         flags.append(cut)
     if any(text.startswith(DID_NOT_LEARN) for text in result.validation.get("warnings") or ()):

@@ -54,6 +54,8 @@ class Task(_Part):
     suite: str
     name: str
     labels: list[str]
+    target: str = "classes"
+    """What rows are labelled with."""
     data_digest: str | None = None
     counts: dict[str, dict[str, int]] | None = None
     published_counts: dict[str, dict[str, int]] | None = None

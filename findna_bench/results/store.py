@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
+from findna_bench.registry import get_registry, load_factory
 from findna_bench.results.schema import Result, read_result, sealed
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _STALE_S = 86_400.0
 class ScoredRows:
     """What the metrics and intervals of a result were computed from, and all that is needed to compute them again.
 
-    ids: (n,) str. labels: (n,) int64. scores: (n, C) float64. groups: (n,) int64, rows of one group being related (equal
+    ids: (n,) str. labels: (n,) int64 classes, or what else the target predicts. scores: (n, C) float64. groups: (n,) int64, rows of one group being related (equal
     sequences, overlapping coordinates, or a group of the data set); None where nobody looked (results of schema 1).
     """
 
@@ -135,7 +136,7 @@ class ResultStore:
         beside = path.with_suffix(".predictions.parquet")
         try:
             if predictions is not None:
-                write_predictions(beside, predictions)
+                write_predictions(beside, predictions, result.task.target)
             digest = sha256_file(beside) if predictions is not None else None
             write_json(path, sealed(result, digest).to_dict())
         except OutputError as error:
@@ -151,7 +152,7 @@ class ResultStore:
             OutputError: they are missing, or not what belongs to this result.
         """
         path = self.path_of(result).with_suffix(".predictions.parquet")
-        return read_predictions(path, len(result.task.labels))
+        return read_predictions(path, result.task.labels, result.task.target)
 
     def paths(self) -> Iterator[Path]:
         """All result files, in a fixed order; claims and other hidden files are left out."""
@@ -188,30 +189,32 @@ class ResultStore:
         return found
 
 
-def write_predictions(path: Path, rows: ScoredRows) -> None:
-    """Parquet with columns ``row_id, label, score_0 .. score_{C-1}`` (float64, every bit that the metrics were computed from) and,
-    where they are known, ``group`` (int64)."""
+def _target(name: str) -> Any:
+    """What knows the columns of a predictions file."""
+    return load_factory(get_registry().resolve("targets", name).card.factory, f"target {name!r}")()
+
+
+def write_predictions(path: Path, rows: ScoredRows, target: str = "classes") -> None:
+    """Parquet with ``row_id``, the columns of the target (classes: ``label, score_0 .. score_{C-1}``, float64, every bit that the
+    metrics were computed from) and, where they are known, ``group`` (int64)."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {
-        "row_id": pa.array([str(r) for r in rows.ids]),
-        "label": pa.array(np.asarray(rows.labels, dtype=np.int64)),
-    }
-    scores = np.asarray(rows.scores, dtype=np.float64)
-    columns |= {f"score_{c}": pa.array(scores[:, c]) for c in range(scores.shape[1])}
+    columns = {"row_id": pa.array([str(r) for r in rows.ids])}
+    columns |= {name: pa.array(values) for name, values in _target(target).to_columns(rows.labels, rows.scores).items()}
     if rows.groups is not None:
         columns["group"] = pa.array(np.asarray(rows.groups, dtype=np.int64))
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
 
 
-def read_predictions(path: Path, n_classes: int) -> ScoredRows:
+def read_predictions(path: Path, labels: Sequence[str], target: str = "classes") -> ScoredRows:
     """What :func:`write_predictions` wrote; files of schema 1 have scores rounded to float32, and no groups.
 
     Raises:
-        OutputError: the file is missing, unreadable, empty, or holds other columns; row ids are not unique; a score is not finite.
+        OutputError: the file is missing, unreadable, empty, or holds other columns; row ids are not unique; a score is not finite; no
+            plugin registers the target.
     """
     import numpy as np
     import pyarrow as pa
@@ -225,20 +228,22 @@ def read_predictions(path: Path, n_classes: int) -> ScoredRows:
         ) from None
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"its predictions cannot be read ({error})") from error
-    names = [f"score_{c}" for c in range(n_classes)]
-    if table.column_names not in (["row_id", "label", *names], ["row_id", "label", *names, "group"]):
+    columns = {name: table[name] for name in table.column_names}
+    named = columns.pop("row_id", None)
+    groups = columns.pop("group", None)
+    if named is None:
         raise OutputError(f"its predictions have columns {', '.join(table.column_names)}")
-    try:
-        labels = np.asarray(table["label"].to_numpy(), dtype=np.int64)
-        scores = np.stack([np.asarray(table[name].to_numpy(), dtype=np.float64) for name in names], axis=1)
-        groups = np.asarray(table["group"].to_numpy(), dtype=np.int64) if "group" in table.column_names else None
-    except (ValueError, TypeError) as error:
-        raise OutputError(f"its predictions hold something that is no number ({error})") from error
-    ids = np.asarray(table["row_id"].to_pylist(), dtype=object)
-    if not len(ids):
+    if not len(named):
         raise OutputError("its predictions hold no row")
+    try:
+        arrays = {name: np.asarray(column.to_numpy(), dtype=np.float64) for name, column in columns.items()}
+        truth, scores = _target(target).from_columns(arrays, labels)
+        group = None if groups is None else np.asarray(groups.to_numpy(), dtype=np.int64)
+    except UsageError as error:
+        raise OutputError(f"its predictions cannot be read: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise OutputError(f"its predictions are not those of target {target}: {error}") from error
+    ids = np.asarray(named.to_pylist(), dtype=object)
     if len(set(ids.tolist())) != len(ids):
         raise OutputError("its predictions name a row twice")
-    if not np.isfinite(scores).all() or labels.min(initial=0) < 0 or labels.max(initial=0) >= n_classes:
-        raise OutputError("its predictions hold a score that is not finite, or a label outside the task's")
-    return ScoredRows(ids, labels, scores, groups)
+    return ScoredRows(ids, truth, scores, group)

@@ -188,22 +188,27 @@ def metric_label(name: str, registry: Registry | None = None) -> str:
     return f"{label} ({of_class})" if card.per_class else label
 
 
-def make_metric(name: str, classes: Sequence[str] = (), registry: Registry | None = None) -> Metric:
+def make_metric(
+    name: str, classes: Sequence[str] = (), registry: Registry | None = None, *, target: str = "classes"
+) -> Metric:
     """The metric called ``name``.
 
     Args:
         name: as registered, e.g. ``mcc``, or ``recall:enhancer`` for one that is about a single class.
         classes: class names of the task, in label order.
         registry: where it is registered.
+        target: what it is to score.
 
     Raises:
-        UsageError: there is no such metric, or no such class.
+        UsageError: there is no such metric, or no such class; or it does not score this target.
 
     Example:
         >>> make_metric("recall:enhancer", ["background", "enhancer"]).of_class
         1
     """
     card = metric_card(name, registry)
+    if target not in card.targets:
+        raise UsageError(f"metric {name!r} scores {' and '.join(card.targets)}, not {target}")
     if not card.per_class:
         return _made(card.factory, name, None)
     label = name.partition(":")[2]

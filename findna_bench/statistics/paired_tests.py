@@ -24,6 +24,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy import special, stats
@@ -52,6 +53,26 @@ __all__ = [
 ]
 
 
+class Scorable(Protocol):
+    """What tests need of a target (:class:`findna_bench.targets.target.Target`)."""
+
+    name: str
+
+    def prepare(self, truth: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def design(self, truth: np.ndarray, outputs: np.ndarray, groups: np.ndarray | None) -> Design: ...
+
+
+class _Classes:
+    name = "classes"
+
+    def prepare(self, truth: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return check_scores(truth, outputs)
+
+    def design(self, truth: np.ndarray, outputs: np.ndarray, groups: np.ndarray | None) -> Design:
+        return Design(truth, groups, outputs.shape[1])
+
+
 @dataclass(frozen=True)
 class Predictions:
     """A model's scores of a test split.
@@ -68,6 +89,8 @@ class Predictions:
     draws: tuple[int, ...] = ()
     classes: tuple[str, ...] = ()
     """Names of the classes, for metrics that are about one of them."""
+    target: Scorable | None = None
+    """What was predicted; None = classes."""
 
     def __post_init__(self) -> None:
         if self.draws and len(self.draws) != len(self.scores):
@@ -222,6 +245,8 @@ def _difference(
         pairs = zip(first.scores, second.scores, strict=True)
     elif 1 in (len(first.scores), len(second.scores)):
         pairs = itertools.product(first.scores, second.scores)
+    if first.target is not None and first.target.name != "classes":
+        pairs = ()  # McNemar's test is of right and wrong rows
     views = tuple(mcnemar(first.labels, one.argmax(axis=1), other.argmax(axis=1)) for one, other in pairs)
     if scored.too_few(np.where(a.mean.rows != 0, a.mean.rows, b.mean.rows)):
         return Difference(value, None, None, spread.se, None, None, views)
@@ -329,13 +354,13 @@ class _Scored:
         some = next(iter(models.values()))
         if any(not np.array_equal(model.labels, some.labels) for model in models.values()):
             raise ValueError("models can be compared only on the same rows in the same order")
-        metric = made = make_metric(name, some.classes)
-        labels, first = check_scores(some.labels, some.scores[0])
-        n_classes = first.shape[1]
+        target = some.target or _Classes()
+        metric = made = make_metric(name, some.classes, target=target.name)
+        labels, first = target.prepare(some.labels, some.scores[0])
+        design = target.design(labels, first, some.groups)
         if made.of_class is not None:
             metric, labels, _ = one_against_rest(made, labels, first)
-            n_classes = 2
-        design = Design(labels, some.groups, n_classes)
+            design = Design(labels, some.groups, 2)
         if design.n_groups < 2:
             raise ValueError("one group of related rows says nothing about others")
         found = {}
@@ -348,7 +373,7 @@ class _Scored:
                 values.append(evaluate(metric, Sample(labels, scores), slopes=False).value)
                 if np.isnan(values[-1]):
                     raise ValueError(f"{name} is undefined on these rows")
-                slopes.append(design.slopes(metric, design.with_added_data(scores)))
+                slopes.append(design.slopes(metric, design.with_added_data(scores, labels)))
             found[model] = _Fits.of(values, slopes, predictions.draws)
         return cls(metric, design, found)
 

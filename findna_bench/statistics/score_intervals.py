@@ -30,10 +30,12 @@ from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric
 
 __all__ = [
     "FEWEST",
+    "AddedData",
     "Design",
     "RowVariance",
     "Slopes",
     "confidence_intervals",
+    "interval_of",
     "one_against_rest",
     "score_interval",
 ]
@@ -67,18 +69,16 @@ def confidence_intervals(
         ValueError, ModelError: see :func:`findna_bench.statistics.classification.compute_metrics`.
     """
     labels, scores = check_scores(labels, scores)
-    design, found = Design(labels, groups, scores.shape[1]), {}
-    samples = Sample(labels, scores), design.with_added_data(scores)
-    for name in metric_names("classes") if metrics is None else metrics:
-        metric = make_metric(name, classes)
-        found[name] = _interval(metric, design, samples, level)
-    return found
+    design, sample = Design(labels, groups, scores.shape[1]), Sample(labels, scores)
+    added = design.with_added_data(scores)
+    names = metric_names("classes") if metrics is None else metrics
+    return {name: interval_of(make_metric(name, classes), design, sample, added, level) for name in names}
 
 
-def _interval(
-    metric: Metric, design: Design, samples: tuple[Sample, _AddedData], level: float
+def interval_of(
+    metric: Metric, design: Design, sample: Sample, added: AddedData, level: float = 0.95
 ) -> tuple[float, float] | None:
-    sample, added = samples
+    """Of one metric on rows whose design is known; see :func:`confidence_intervals`."""
     if metric.of_class is not None:
         metric, labels, scores = one_against_rest(metric, sample.truth, sample.outputs)
         design = Design(labels, design.groups, 2)
@@ -166,20 +166,29 @@ class Slopes:
         return Slopes(float(np.mean([fit.value for fit in fits])), rows, right, wrong)
 
 
-class _AddedData:
-    """Rows with a little data added: what metrics share that add the same amount of it."""
+class AddedData:
+    """Rows, and the same with a little data added: what metrics share that add the same amount of it."""
 
-    def __init__(self, plain: Sample, labels: np.ndarray, scores: np.ndarray, present: np.ndarray) -> None:
-        self.plain, self.present = plain, present
-        self._labels, self._scores = labels, scores
+    def __init__(self, design: Design, truth: np.ndarray, outputs: np.ndarray) -> None:
+        self.plain = Sample(truth, outputs, groups=design.groups)
+        self._design = design
         self._samples: dict[float, Sample] = {}
 
-    def weighted(self, amount: float, added: np.ndarray) -> Sample:
-        """added: (C,) weights of the added rows, the same for one ``amount``."""
+    def weighted(self, amount: float) -> Sample:
+        """The rows, followed by a right one and then a wrong one of each class that is present, ``amount`` of either in all."""
         if amount not in self._samples:
-            weights = np.concatenate([np.ones(len(self.plain)), np.tile(added[self.present], 2)])
-            self._samples[amount] = Sample(self._labels, self._scores, weights)
+            labels, scores = self._extended
+            added = np.tile(self._design.added(amount)[self._design.present], 2)
+            self._samples[amount] = Sample(labels, scores, np.concatenate([np.ones(len(self.plain)), added]))
         return self._samples[amount]
+
+    @cached_property
+    def _extended(self) -> tuple[np.ndarray, np.ndarray]:
+        design, scores = self._design, self.plain.outputs
+        present, other = design.present, design.mistaken_for
+        extra = np.full((2 * len(present), design.n_classes), scores.min() - 1.0)
+        extra[np.arange(len(extra)), np.concatenate([present, other])] = scores.max() + 1.0
+        return np.concatenate([design.labels, present, present]), np.concatenate([scores, extra])
 
 
 class Design:
@@ -217,38 +226,38 @@ class Design:
         """(C,) rows of a class in a group that has any."""
         return np.divide(self._rows, self._groups_of_class, out=np.zeros(self.n_classes), where=self._rows > 0)
 
-    def _added(self, metric: Metric) -> np.ndarray:
+    @cached_property
+    def present(self) -> np.ndarray:
+        """Classes that have a row."""
+        return np.flatnonzero(self._rows)
+
+    @property
+    def mistaken_for(self) -> np.ndarray:
+        """The class that a wrong row of each present class is taken for: the largest other one."""
+        rows = self._rows.copy()
+        rows[self._largest] = -1
+        return np.where(self.present == self._largest, int(rows.argmax()), self._largest)
+
+    def added(self, amount: float) -> np.ndarray:
         """(C,) weight of the right row that is added to each class; the wrong one has as much."""
-        return metric.prior_rows / np.count_nonzero(self._rows) * self._per_group
+        return amount / np.count_nonzero(self._rows) * self._per_group
 
-    def with_added_data(self, scores: np.ndarray) -> _AddedData:
-        """The rows, followed by a right and a wrong one of each class that is present. scores: (n, C)."""
-        present = np.flatnonzero(self._rows)
-        other = np.where(present == self._largest, self._second_largest(), self._largest)
-        bottom, top = scores.min() - 1.0, scores.max() + 1.0
-        extra = np.full((2 * len(present), self.n_classes), bottom)
-        extra[np.arange(len(extra)), np.concatenate([present, other])] = top
-        labels = np.concatenate([self.labels, present, present])
-        plain = Sample(self.labels, scores, groups=self.groups)
-        return _AddedData(plain, labels, np.concatenate([scores, extra]), present)
+    def with_added_data(self, outputs: np.ndarray, truth: np.ndarray | None = None) -> AddedData:
+        """outputs: (n, C) scores. truth: (n, ...) where the target has no classes."""
+        return AddedData(self, self.labels if truth is None else truth, outputs)
 
-    def slopes(self, metric: Metric, data: _AddedData) -> Slopes:
+    def slopes(self, metric: Metric, data: AddedData) -> Slopes:
         """Derivatives of a metric that is defined on the rows."""
         right, wrong = np.zeros(self.n_classes), np.zeros(self.n_classes)
         if not metric.prior_rows:
             plain = evaluate(metric, data.plain)
             assert plain.slope is not None
             return Slopes(plain.value, plain.slope, right, wrong)
-        found = evaluate(metric, data.weighted(metric.prior_rows, self._added(metric)))
+        found = evaluate(metric, data.weighted(metric.prior_rows))
         assert found.slope is not None
-        n, k = len(self.labels), len(data.present)
-        right[data.present], wrong[data.present] = found.slope[n : n + k], found.slope[n + k :]
+        n, k = len(self.labels), len(self.present)
+        right[self.present], wrong[self.present] = found.slope[n : n + k], found.slope[n + k :]
         return Slopes(found.value, found.slope[:n], right, wrong)
-
-    def _second_largest(self) -> int:
-        rows = self._rows.copy()
-        rows[self._largest] = -1
-        return int(rows.argmax())
 
     # -------------------------------------------------------------------------------------------------- variance
 
@@ -257,7 +266,9 @@ class Design:
         strata = self._one_stratum if metric.support == "rows" else self._strata_of_classes
         total = float((np.bincount(self.groups, rows) ** 2).sum())
         # A unit of added data is a group: its rows vary together.
-        added = np.bincount(strata.of_class, 2 * self._added(metric) * self._per_group * of_added, minlength=strata.n)
+        added = np.bincount(
+            strata.of_class, 2 * self.added(metric.prior_rows) * self._per_group * of_added, minlength=strata.n
+        )
         within, effective = strata.within(rows)
         spare = np.maximum(effective - 1, 1.0)
         within = within + added

@@ -24,6 +24,7 @@ from findna_bench.testing.executor_checks import check_executor
 from findna_bench.testing.metric_checks import check_metric
 from findna_bench.testing.objective_checks import check_objective
 from findna_bench.testing.protocol_checks import check_protocol
+from findna_bench.testing.target_checks import check_target
 
 __all__ = ["KINDS", "check", "check_model", "kinds_of"]
 
@@ -88,7 +89,7 @@ def check(
     """Check one thing that a plugin registers: does its factory load, and does it keep its contract on a tiny example?
 
     Args:
-        name: as the verbs take it: a model, task, suite, backbone, objective, augmentation, metric, protocol, preset or executor.
+        name: as the verbs take it: a model, task, suite, backbone, objective, augmentation, metric, target, protocol, preset or executor.
         kind: plural, as ``objectives``; where several kinds have the name, the first of :data:`KINDS` by default.
         weights: of a model.
         device: where models are run.
@@ -135,6 +136,8 @@ def _check_entry(kind: str, entry: Entry, registry: Registry, device: str) -> Re
         return check_augmentation(name, registry)
     if kind == "metrics":
         return check_metric(entry.card, registry)
+    if kind == "targets":
+        return check_target(entry.card, registry)
     if kind == "protocols":
         return check_protocol(name, registry)
     if kind == "executors":
@@ -163,6 +166,7 @@ KINDS = (
     "objectives",
     "augmentations",
     "metrics",
+    "targets",
     "protocols",
     "executors",
     "presets",

@@ -6,10 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from findna_bench.cards import RUNNABLE_TASK_KINDS, PresetCard, PublishedCard, SuiteCard, TaskCard
-from findna_bench.data.catalog import TaskRef, check_kind, resolve_task, suite_tasks
+from findna_bench.cards import PresetCard, PublishedCard, SuiteCard, TaskCard
+from findna_bench.data.catalog import TaskRef, resolve_task, suite_tasks
 from findna_bench.data.store import content_digest
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
@@ -17,6 +15,7 @@ from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.leaderboard.published import load_published
 from findna_bench.protocols.protocol import resolve_preset
 from findna_bench.registry import Entry, Registry, load_factory
+from findna_bench.targets.target import find_target
 from findna_bench.testing.check_report import Checklist, Fault, Report
 
 __all__ = ["check_preset", "check_published", "check_suite", "check_task"]
@@ -55,7 +54,6 @@ class _TaskSubject:
         ref = resolve_task(self.name, self.registry)
         if ref.card is not None:
             self.card = ref.card
-            check_kind(ref.card)
         found = self._generated() if ref.card is not None and ref.card.factory else self._stored(ref)
         if wrong := [split for split, table in found.items() if not isinstance(table, SequenceTable)]:
             raise Fault(f"split {wrong[0]} is a {type(found[wrong[0]]).__name__}, not a findna_bench.api.SequenceTable")
@@ -98,16 +96,16 @@ class _TaskSubject:
         return "sequences are upper-case DNA, ids are unique in their split"
 
     def labels(self) -> str:
-        n = len(self.card.labels)
+        target = find_target(self.card.target)
         for split, table in self.tables.items():
-            labels = table.labels
-            if labels.dtype != np.int64:
-                raise Fault(f"{split}: labels are {labels.dtype}, not int64")
-            if len(labels) and (labels.min() < 0 or labels.max() >= n):
-                raise Fault(f"{split}: a label lies outside 0 to {n - 1}, the classes of the card")
-        absent = np.flatnonzero(self.tables["train"].class_counts(n) == 0)
-        if len(absent):
-            raise Fault(f"train has no row of class {self.card.labels[absent[0]]!r}")
+            try:
+                target.check(table, self.card.labels, split)
+            except DataError as error:
+                raise Fault(str(error)) from error
+        held = target.counts(self.tables["train"].labels, self.card.labels)
+        absent = [name for name, n in held.items() if not n]
+        if absent:
+            raise Fault(f"train has no row of class {absent[0]!r}")
         return f"labels are those of the card ({', '.join(self.card.labels)}), train has all of them"
 
     def counts(self) -> str:
@@ -147,9 +145,9 @@ def check_suite(entry: Entry, registry: Registry) -> Report:
         if not suite.tasks:
             raise Fault("it has no task")
         found = suite_tasks(suite, registry)
-        reserved = [ref.name for ref in found if ref.card is not None and ref.card.kind not in RUNNABLE_TASK_KINDS]
-        if reserved:
-            raise Fault(f"task {reserved[0]} is of a kind that does not run yet")
+        for ref in found:
+            if ref.card is not None:
+                find_target(ref.card.target, registry)
         return f"{len(found)} tasks, all registered"
 
     checklist.check("tasks", tasks)

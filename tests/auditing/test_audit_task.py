@@ -20,7 +20,7 @@ from findna_bench.data.importing import import_suite
 from findna_bench.data.table import SequenceTable
 from findna_bench.registry import get_registry
 
-CARD = TaskCard(name="a-task", suite="made-up", kind="binary", labels=("no|yes", "b"))
+CARD = TaskCard(name="a-task", suite="made-up", labels=("no|yes", "b"))
 
 
 def tables(n: int = 120, seed: int = 0) -> dict[str, SequenceTable]:
@@ -55,7 +55,7 @@ def test_equal_reports_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_the_index_is_made_from_every_report_in_the_folder(tmp_path: Path) -> None:
     write_pages([audit_tables(tables(), CARD)], tmp_path)
-    other = TaskCard(name="other", suite="made-up", kind="binary", labels=CARD.labels)
+    other = TaskCard(name="other", suite="made-up", labels=CARD.labels)
     write_pages([audit_tables({**tables(), "test": tables()["train"]}, other)], tmp_path)
     assert [(v["task"], v["level"]) for v in read_verdicts(tmp_path)] == [
         ("made-up/a-task", "clean"),

@@ -17,7 +17,7 @@ from findna_bench.errors import DataError
 from findna_bench.relatedness.overlaps import largest_overlaps, overlapping_pairs
 from findna_bench.sequences.alphabet import reverse_complement
 
-CARD = TaskCard(name="planted", suite="made-up", kind="binary", labels=("negative", "positive"))
+CARD = TaskCard(name="planted", suite="made-up", labels=("negative", "positive"))
 MEASURES = ("exact", "reverse_complement", "near", "near_reverse", "similar", "conflicting", "near_conflicting")
 
 

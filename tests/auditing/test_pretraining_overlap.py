@@ -11,7 +11,7 @@ from findna_bench.data.table import SequenceTable
 
 
 def card(assembly: str) -> TaskCard:
-    return TaskCard(name="t", suite="s", kind="binary", labels=("0", "1"), assembly=assembly)
+    return TaskCard(name="t", suite="s", labels=("0", "1"), assembly=assembly)
 
 
 def rows(*places: tuple[str, int, int]) -> SequenceTable:

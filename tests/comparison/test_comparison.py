@@ -51,7 +51,7 @@ class Toy:
     def findna_bench_tasks(self) -> list[TaskCard]:
         def task(name: str, **more: Any) -> TaskCard:
             origin = {} if "derived_from" in more else {"factory": f"{__name__}:rows"}
-            return TaskCard(name=name, suite="toy", kind="binary", labels=("a", "b"), **(origin | more))
+            return TaskCard(name=name, suite="toy", labels=("a", "b"), **(origin | more))
 
         derived = task("two-clean", derived_from="toy/two", rows="no:where.parquet")
         return [task("one"), task("two"), derived, *(task(mark, locus_group="marks") for mark in MARKS)]

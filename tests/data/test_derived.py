@@ -25,12 +25,11 @@ from findna_bench.registry import Plugin, Registry, get_registry
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = ("negative", "positive")
 SOURCE = TaskCard(
-    name="source", suite="made-up", kind="binary", labels=LABELS, counts={"train": {"negative": 40, "positive": 40}, "test": {"negative": 10, "positive": 10}}
+    name="source", suite="made-up", labels=LABELS, counts={"train": {"negative": 40, "positive": 40}, "test": {"negative": 10, "positive": 10}}
 )  # fmt: skip
 DERIVED = TaskCard(
     name="derived",
     suite="made-up-clean",
-    kind="binary",
     labels=LABELS,
     derived_from="made-up/source",
     rows="made_up_rows:folder/rows.parquet",

@@ -16,7 +16,7 @@ from findna_bench.errors import DataError
 from findna_bench.relatedness.components import components
 from findna_bench.sequences.alphabet import reverse_complement
 
-CARD = TaskCard(name="planted", suite="made-up", kind="binary", labels=("negative", "positive"))
+CARD = TaskCard(name="planted", suite="made-up", labels=("negative", "positive"))
 
 
 def genome(size: int, seed: int) -> str:

@@ -72,7 +72,7 @@ class Toy:
     @hookimpl
     def findna_bench_tasks(self) -> list[TaskCard]:
         return [
-            TaskCard(name=t, suite=s, kind="binary", labels=("a", "b"), factory="no:where")
+            TaskCard(name=t, suite=s, labels=("a", "b"), factory="no:where")
             for s in ("toy", "other")
             for t in ("one", "two")
         ]
@@ -249,7 +249,7 @@ def test_pages_show_what_an_audit_wrote(tmp_path: Path, monkeypatch: pytest.Monk
     ResultStore(Path("results")).write(result("m", "toy/one", 0.8))
     bases = np.random.default_rng(0).choice(list("ACGT"), (40, 80))
     rows = SequenceTable(["".join(row) for row in bases], np.arange(40) % 2, np.arange(40))
-    card = TaskCard(name="one", suite="toy", kind="binary", labels=("a", "b"))
+    card = TaskCard(name="one", suite="toy", labels=("a", "b"))
     write_pages([audit_tables({"train": rows, "test": rows}, card)], Path("audits"))
     assert bench("leaderboard", "--audits", "audits") == 2  # shown on pages only
     words = ("leaderboard", "--markdown", "page.md", "--audits", "audits", "--costs", str(profile(tmp_path)))

@@ -47,7 +47,7 @@ class Toy:
     def findna_bench_tasks(self) -> list[TaskCard]:
         return [
             TaskCard(
-                name=name, suite="toy", kind="binary", labels=("a", "b"), factory="no:where",
+                name=name, suite="toy", labels=("a", "b"), factory="no:where",
                 known_shortcuts=("length",) if name == "three" else (),
             )
             for name in TASKS

@@ -34,7 +34,7 @@ def run(model: str, out: Path, task: str = "demo/species4", **options: Any) -> t
     result = fb.run([model], [task], output_dir=out, **options)[0]
     assert result.status == "success", result.error
     path = ResultStore(out).path_of(result).with_suffix(".predictions.parquet")
-    return result, read_predictions(path, len(result.task.labels)).scores
+    return result, read_predictions(path, result.task.labels).scores
 
 
 def test_the_machines_threads_change_neither_a_network_nor_its_identity(

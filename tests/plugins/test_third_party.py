@@ -342,7 +342,7 @@ def findna_bench_models():
 @hookimpl
 def findna_bench_tasks():
     return [
-        TaskCard(name=name, suite="demo", kind="binary", labels=("a", "b"), metric="accuracy", factory="nowhere:rows")
+        TaskCard(name=name, suite="demo", labels=("a", "b"), metric="accuracy", factory="nowhere:rows")
         for name in ("species4", "motif_order")
     ]
 """

@@ -17,7 +17,7 @@ from findna_bench.leaderboard.audits import read_audits
 from findna_bench.relatedness.components import components
 from findna_bench.sequences.alphabet import reverse_complement
 
-CARD = TaskCard(name="rows", suite="made-up", kind="binary", labels=("a", "b"))
+CARD = TaskCard(name="rows", suite="made-up", labels=("a", "b"))
 LETTERS = np.array(list("ACGT"))
 
 

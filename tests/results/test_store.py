@@ -26,7 +26,7 @@ def close_scores(n: int = 400) -> ScoredRows:
 def test_metrics_and_groups_come_back_exactly(tmp_path: Path) -> None:
     rows = close_scores()
     write_predictions(tmp_path / "p.parquet", rows)
-    again = read_predictions(tmp_path / "p.parquet", 2)
+    again = read_predictions(tmp_path / "p.parquet", ("a", "b"))
     assert compute_metrics(again.labels, again.scores) == compute_metrics(rows.labels, rows.scores)
     assert compute_metrics(again.labels, again.scores)["auroc"] == 1.0  # 0.5 where scores are rounded to float32
     np.testing.assert_array_equal(again.groups, rows.groups)
@@ -37,7 +37,7 @@ def test_files_of_schema_1_have_no_groups_and_are_read(tmp_path: Path) -> None:
     old = {"row_id": ["a", "b"], "label": [0, 1]}
     scores = {f"score_{c}": pa.array(np.array([0.25, 0.75], np.float32)) for c in range(2)}
     pq.write_table(pa.table(old | scores), tmp_path / "old.parquet")
-    assert read_predictions(tmp_path / "old.parquet", 2).groups is None
+    assert read_predictions(tmp_path / "old.parquet", ("a", "b")).groups is None
     pq.write_table(pa.table(old | scores | {"more": [1, 2]}), tmp_path / "other.parquet")
     with pytest.raises(OutputError, match="columns"):
-        read_predictions(tmp_path / "other.parquet", 2)
+        read_predictions(tmp_path / "other.parquet", ("a", "b"))

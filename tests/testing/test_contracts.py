@@ -27,6 +27,7 @@ from findna_bench.cards import (
     ProtocolCard,
     PublishedCard,
     SuiteCard,
+    TargetCard,
     TaskCard,
     hookimpl,
 )
@@ -719,6 +720,24 @@ def test_what_the_harness_itself_registers_passes(kind: str) -> None:
     for entry in get_registry().entries(kind):
         report = check(entry.card.name, kind)
         assert report.passed, report.text()
+
+
+class WithoutLoss(fb.api.Target):
+    default_metric = "accuracy"
+    can_be_trained = True
+
+    def check(self, table: Any, labels: Any, where: str) -> None: ...
+
+    def learned(self, truth: Any, outputs: Any, train_truth: Any) -> dict[str, Any]:
+        return {}
+
+
+def test_a_targets_faults_are_found() -> None:
+    registry = registered("targets", TargetCard(name="tried", factory=here(WithoutLoss)))
+    found = {one.name: one for one in check("tried", "targets", registry=registry).checks}
+    assert "name tried in its card" in found["metric"].words
+    assert found["loss"].words == "can_be_trained is True, and there is no loss"
+    assert check("classes", "targets").passed
 
 
 def test_every_kind_of_hook_can_be_checked() -> None:

@@ -23,6 +23,7 @@ _KMER = ModelCard(
     aliases=("k-mer", "kmers"),
     summary="k-mer counts or frequencies, k = 1 to 6, of one strand or both, chosen on validation",
     factory=f"{_PACKAGE}.kmer:KmerFeatures",
+    targets=("classes",),  # k is chosen by a classifier
     control=True,
     licence_code="Apache-2.0",
 )

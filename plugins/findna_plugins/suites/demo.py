@@ -25,7 +25,6 @@ TASKS = (
     TaskCard(
         name="human_vs_shuffled",
         suite="demo",
-        kind="binary",
         labels=_REAL_OR_SHUFFLED,
         summary=(
             "500 bp windows of human chromosome 20 against a shuffle of each that keeps all dinucleotide counts; base and "
@@ -42,7 +41,6 @@ TASKS = (
     TaskCard(
         name="motif_order",
         suite="demo",
-        kind="binary",
         labels=_ORDERS,
         summary=(
             "two planted motifs in one order or the other, in both orders on each 150 bp window of human chromosome 20; counts of "
@@ -60,7 +58,6 @@ TASKS = (
     TaskCard(
         name="species4",
         suite="demo",
-        kind="multiclass",
         labels=_SPECIES,
         summary=(
             "which of four genomes (human chromosome 20, Drosophila 2R, E. coli, P. falciparum) a window of 100 to 400 bp is "

@@ -40,7 +40,6 @@ def _task(
     return TaskCard(
         name=name,
         suite=SUITE,
-        kind="binary" if len(labels) == 2 else "multiclass",
         labels=labels,
         metric="accuracy",
         summary=summary,

@@ -27,7 +27,6 @@ def _task(source: TaskCard) -> TaskCard:
     return TaskCard(
         name=f"{source.name}-clean",  # so that the bare names of both suites stay unique
         suite=SUITE,
-        kind=source.kind,
         labels=source.labels,
         metric=source.metric,
         summary=f"{source.summary}; split by locus" + (f", middle {crop} bp" if crop else ""),

@@ -46,7 +46,6 @@ def _task(
     return TaskCard(
         name=name,
         suite=SUITE,
-        kind="binary" if classes == 2 else "multiclass",
         labels=labels,
         metric=metric,
         summary=summary,

@@ -45,7 +45,6 @@ def _task(length: int, split: str) -> TaskCard:
     return TaskCard(
         name=name,
         suite=SUITE,
-        kind="binary",
         labels=LABELS,
         metric="accuracy",
         summary=f"Mouse or turtle: first {length} bases of long transcripts, "

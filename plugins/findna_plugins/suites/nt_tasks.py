@@ -67,7 +67,6 @@ def _task(suite: str, repository: str, name: str, classes: int, length: int, row
     return TaskCard(
         name=name,
         suite=suite,
-        kind="binary" if classes == 2 else "multiclass",
         labels=tuple(str(i) for i in range(classes)),
         metric="mcc",
         summary=f"{_NT} {name}, about {length} bp",

@@ -32,7 +32,6 @@ def _task(
     return TaskCard(
         name=name,
         suite="synthetic",
-        kind="binary",
         labels=labels,
         summary=summary,
         split_policy="official",

@@ -16,6 +16,7 @@ from findna_bench.cards import (
     ProtocolCard,
     PublishedCard,
     SuiteCard,
+    TargetCard,
     TaskCard,
     hookimpl,
 )
@@ -78,7 +79,6 @@ def findna_bench_tasks() -> list[TaskCard]:
         TaskCard(
             name=name,
             suite="acme",
-            kind="binary",
             labels=("without", "with"),
             metric="accuracy",
             factory="acme_dna.tasks:poly_a",
@@ -86,12 +86,28 @@ def findna_bench_tasks() -> list[TaskCard]:
             summary=f"does the sequence hold a run of {run} A?",
         )
         for name, run in (("poly-a", 20), ("poly-a-short", 8))
+    ] + [
+        TaskCard(
+            name="composition",
+            suite="acme",
+            target="values",
+            labels=("GC", "A"),
+            metric="r2",
+            factory="acme_dna.tasks:composition",
+            config={"rows": 160},
+            summary="what shares of the sequence are G or C, and A?",
+        )
     ]
 
 
 @hookimpl
 def findna_bench_suites() -> list[SuiteCard]:
     return [SuiteCard(name="acme", tasks=("acme/poly-a", "acme/poly-a-short"), summary="runs of A, long and short")]
+
+
+@hookimpl
+def findna_bench_targets() -> list[TargetCard]:
+    return [TargetCard(name="values", factory="acme_dna.values:Values", summary="numbers instead of classes")]
 
 
 @hookimpl
@@ -102,7 +118,14 @@ def findna_bench_metrics() -> list[MetricCard]:
             factory="acme_dna.kappa:CohensKappa",
             label="kappa x100",
             summary="agreement beyond that of the class shares",
-        )
+        ),
+        MetricCard(
+            name="r2",
+            factory="acme_dna.values:R2",
+            targets=("values",),
+            label="R2 x100",
+            summary="share of the variance that is explained",
+        ),
     ]
 
 

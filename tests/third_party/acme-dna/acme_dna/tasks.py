@@ -1,4 +1,4 @@
-"""A generated task."""
+"""Generated tasks."""
 
 from __future__ import annotations
 
@@ -25,4 +25,17 @@ def poly_a(config: Mapping[str, Any]) -> dict[str, SequenceTable]:
                 letters[start : start + run] = "A"
             sequences.append("".join(letters))
         tables[split] = SequenceTable(sequences, labels, np.array([f"{split}-{i}" for i in range(n)]))
+    return tables
+
+
+def composition(config: Mapping[str, Any]) -> dict[str, SequenceTable]:
+    """``rows`` train rows and half as many test rows, each with its shares of G and C, and of A."""
+    generator = np.random.default_rng(1)
+    tables = {}
+    for split, n in (("train", config["rows"]), ("test", config["rows"] // 2)):
+        rows = [generator.choice(list("ACGT"), size=80, p=generator.dirichlet([4, 4, 4, 4])) for _ in range(n)]
+        values = np.array([[np.isin(row, ["G", "C"]).mean(), (row == "A").mean()] for row in rows])
+        tables[split] = SequenceTable(
+            ["".join(row) for row in rows], values, np.array([f"{split}-{i}" for i in range(n)])
+        )
     return tables

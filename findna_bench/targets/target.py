@@ -1,0 +1,191 @@
+"""What a target is: what the rows of a task are labelled with, and all that follows from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from findna_bench.cards import TargetCard
+from findna_bench.errors import ModelError
+from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.statistics.metric import Sample, evaluate, make_metric, metric_names
+from findna_bench.statistics.score_intervals import Design, interval_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from findna_bench.data.table import SequenceTable
+
+__all__ = ["Evaluation", "Target", "find_target"]
+
+Interval = tuple[float, float] | None
+Evaluation = tuple[dict[str, float | None], dict[str, Interval]]
+"""Values and intervals of metrics, by name."""
+
+
+class Target(ABC):
+    """What is predicted of a row; plugins register theirs with a :class:`~findna_bench.cards.TargetCard`.
+
+    A target holds no data and no settings. ``truth`` stands for the labels of rows, (n,) or (n, K); ``outputs`` for what a fitted
+    head says of them, (n, K), as it is stored and scored. Class names are called ``labels``, after :attr:`TaskCard.labels
+    <findna_bench.cards.TaskCard.labels>`; a target without classes may use them as names of its K outputs.
+
+    Example:
+        ``tests/third_party/acme-dna/acme_dna/values.py`` is a target for regression, with a ridge head for the probe.
+    """
+
+    name: str = ""
+    """As it is registered; set when it is made."""
+    default_metric: ClassVar[str]
+    """Of tasks that name none."""
+    heads: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    """Name of a protocol -> how it fits heads for this target: called as :meth:`HeadProtocol.fit_heads
+    <findna_bench.protocols.protocol.HeadProtocol.fit_heads>`."""
+    can_be_trained: ClassVar[bool] = False
+    """Whether :meth:`loss` is there, so that a network can be fine-tuned."""
+
+    # ------------------------------------------------------------------------------------------------------------ rows
+
+    @abstractmethod
+    def check(self, table: SequenceTable, labels: Sequence[str], where: str) -> None:
+        """Whether rows are labelled as the target has it.
+
+        Raises:
+            DataError: a row is not; ``where`` is named, and the row.
+        """
+
+    def n_outputs(self, labels: Sequence[str]) -> int:
+        """Size of a head."""
+        return len(labels)
+
+    def strata(self, truth: np.ndarray) -> np.ndarray:
+        """(n,) int64 codes by which rows are stratified when some are drawn (validation, few shots, ``--limit``)."""
+        return np.zeros(len(truth), dtype=np.int64)
+
+    def counts(self, truth: np.ndarray, labels: Sequence[str]) -> dict[str, int]:
+        """Rows of a split, by class where there are any."""
+        return {"rows": len(truth)}
+
+    def flags(self, truth: np.ndarray, labels: Sequence[str]) -> list[str]:
+        """What tables must say beside scores on such test rows."""
+        return []
+
+    # -------------------------------------------------------------------------------------------------------- training
+
+    def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Of a batch, summed over its rows. logits: (n, K) float32. Needed where :attr:`can_be_trained`."""
+        raise NotImplementedError
+
+    def outputs(self, logits: np.ndarray) -> np.ndarray:
+        """(n, K) float64 outputs of a head's raw ones."""
+        return np.asarray(logits, dtype=np.float64)
+
+    def average(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, K) from the outputs of both strands (``--strand rc-logit-mean``)."""
+        mean: np.ndarray = np.mean(outputs, axis=0)
+        return mean
+
+    # --------------------------------------------------------------------------------------------------------- scoring
+
+    @abstractmethod
+    def learned(self, truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray) -> dict[str, Any]:
+        """``prior_loss``, the loss of the best prediction that looks at no sequence, and whether a fit ``learned`` more than that.
+
+        Args:
+            truth, outputs: of validation rows, n > 0.
+            train_truth: of the rows that were trained on.
+        """
+
+    def prepare(self, truth: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Truth and outputs as metrics take them.
+
+        Raises:
+            ModelError: an output is not a finite number.
+        """
+        outputs = np.asarray(outputs, dtype=np.float64)
+        if not np.isfinite(outputs).all():
+            row = int(np.argmin(np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)))
+            raise ModelError(f"the model's score for test row {row} is not a finite number")
+        return np.asarray(truth), outputs
+
+    def design(self, truth: np.ndarray, outputs: np.ndarray, groups: np.ndarray | None) -> Design:
+        """How rows are stratified and grouped where intervals are computed."""
+        return Design(np.zeros(len(truth), dtype=np.int64), groups, 1)
+
+    def metrics(self, main: str | None = None) -> tuple[str, ...]:
+        """Those that every result holds, and the task's main one."""
+        return tuple(dict.fromkeys((*metric_names(self.name), *((main,) if main else ()))))
+
+    def evaluate(
+        self,
+        truth: np.ndarray,
+        outputs: np.ndarray,
+        metrics: Sequence[str],
+        labels: Sequence[str] = (),
+        groups: np.ndarray | None = None,
+        *,
+        intervals: bool = True,
+    ) -> Evaluation:
+        """Values and 95 % intervals of metrics; None where one is undefined, or there are too few groups.
+
+        Raises:
+            UsageError: there is no such metric, or it does not score this target.
+        """
+        truth, outputs = self.prepare(truth, outputs)
+        sample, design = Sample(truth, outputs), self.design(truth, outputs, groups)
+        added = design.with_added_data(outputs, truth)
+        values: dict[str, float | None] = {}
+        found: dict[str, Interval] = {}
+        for name in metrics:
+            metric = make_metric(name, labels, target=self.name)
+            value = evaluate(metric, sample, slopes=False).value
+            values[name] = None if np.isnan(value) else value
+            if intervals:
+                found[name] = interval_of(metric, design, sample, added)
+        return values, found
+
+    def judge(self, truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray) -> dict[str, Any]:
+        """Metrics on validation rows, and whether anything was learned."""
+        values, _ = self.evaluate(truth, outputs, self.metrics(), intervals=False)
+        return values | self.learned(*self.prepare(truth, outputs), train_truth)
+
+    # ----------------------------------------------------------------------------------------------------- predictions
+
+    def to_columns(self, truth: np.ndarray, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Columns of the predictions file, beside row ids and groups."""
+        truth = np.asarray(truth, dtype=np.float64).reshape(len(truth), -1)
+        columns = {f"value_{k}": truth[:, k] for k in range(truth.shape[1])}
+        return columns | {f"score_{k}": np.asarray(outputs, dtype=np.float64)[:, k] for k in range(outputs.shape[1])}
+
+    def from_columns(self, columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(truth, outputs) of what :meth:`to_columns` made.
+
+        Raises:
+            ValueError: they are not its columns, or hold what cannot be.
+        """
+        n = self.n_outputs(labels)
+        if sorted(columns) != sorted([f"value_{k}" for k in range(n)] + [f"score_{k}" for k in range(n)]):
+            raise ValueError(f"they have columns {', '.join(columns)}")
+        truth, outputs = (np.stack([columns[f"{of}_{k}"] for k in range(n)], axis=1) for of in ("value", "score"))
+        if not (np.isfinite(truth).all() and np.isfinite(outputs).all()):
+            raise ValueError("they hold a number that is not finite")
+        return truth, outputs
+
+
+def find_target(name: str, registry: Registry | None = None) -> Target:
+    """The target called ``name``.
+
+    Raises:
+        UnknownNameError: there is none.
+        ModelError: its factory makes something else.
+    """
+    registry = registry or get_registry()
+    card: TargetCard = registry.resolve("targets", name).card
+    made = load_factory(card.factory, f"target {name!r}")()
+    if not isinstance(made, Target):
+        raise ModelError(f"target {name!r}: {card.factory} makes a {type(made).__name__}, no findna_bench.api.Target")
+    made.name = card.name
+    return made

@@ -1,0 +1,113 @@
+"""Targets are objects behind a hook: a stranger's, with numbers for classes, runs through everything that classes run through."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import findna_bench as fb
+from findna_bench.comparison.comparing import compare_models
+from findna_bench.errors import UsageError
+from findna_bench.leaderboard.table import leaderboard
+from findna_bench.matrix.verify import verify
+from findna_bench.registry import Plugin, Registry, get_registry
+from findna_bench.results.store import ResultStore
+
+ACME = Path(__file__).resolve().parents[1] / "third_party" / "acme-dna"
+
+
+@pytest.fixture(scope="module")
+def acme() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(ACME))
+    import acme_dna
+
+    yield acme_dna
+    sys.path.remove(str(ACME))
+
+
+@pytest.fixture
+def registry(acme: ModuleType) -> Iterator[Registry]:
+    get_registry.cache_clear()
+    registry = get_registry()
+    registry.add(acme, Plugin("acme", "acme_dna", "acme-dna", "1"))
+    yield registry
+    get_registry.cache_clear()
+
+
+def test_a_target_of_a_stranger_runs_through_everything(registry: Registry, tmp_path: Path) -> None:
+    asked = {"tasks": ["acme/composition"], "seeds": 2, "output_dir": tmp_path}
+    found = {(r.model.name, r.seed): r for r in fb.run(["acme@random", "hyenadna@random", "kmer", "majority"], **asked)}
+    assert found["majority", 0].status == "skipped"
+    assert found["majority", 0].error.message == "majority predicts classes, not values"
+    assert found["kmer", 0].error.message == "kmer predicts classes, not values"
+    scored_models = [name for name, _ in found if name not in ("kmer", "majority")]
+    assert len(scored_models) == 4
+    for name in scored_models:
+        for seed in (0, 1):
+            r = found[name, seed]
+            assert (r.status, r.task.target, r.metrics.main.name) == ("success", "values", "r2")
+            assert set(r.metrics.all) == {"r2"}
+            scored = ResultStore(tmp_path).predictions(r)
+            assert scored.labels.shape == scored.scores.shape == (80, 2)
+            residual = ((scored.labels - scored.scores) ** 2).mean(axis=0) / scored.labels.var(axis=0)
+            assert r.metrics.main.value == pytest.approx(float((1 - residual).mean()))
+            low, high = r.metrics.intervals["r2"]
+            assert low < r.metrics.main.value < high <= 1.0
+            assert r.validation["metrics"]["learned"] is True
+            assert r.task.counts == {"train": {"rows": 160}, "test": {"rows": 80}}
+    assert found["acme@random", 0].metrics.main.value > 0.8
+    assert not verify(tmp_path).findings
+    store = ResultStore(tmp_path)
+    (table,) = leaderboard(store.load(), predictions=store.predictions).tables
+    assert table.columns[0].metric == "r2"
+    assert table.rows[0].entries["acme/composition"].low is not None
+    compared = compare_models(tmp_path, sorted(set(scored_models)))
+    (task,) = compared.tasks
+    assert task.differences[0].p_value is not None
+    assert task.differences[0].mcnemar == ()
+    path = next(path for path in store.paths() if path.parts[-5].startswith("acme"))
+    content = json.loads(path.read_text())
+    content["task"]["target"] = "classes"
+    path.write_text(json.dumps(content))
+    assert any("not those of target classes" in finding.problem for finding in verify(tmp_path).findings)
+
+
+def test_a_target_that_has_a_loss_is_fine_tuned(registry: Registry, tmp_path: Path) -> None:
+    (tuned,) = fb.run(["acme@random"], ["acme/composition"], protocol="finetune", seeds=1, output_dir=tmp_path)
+    assert tuned.status == "success", tuned.error
+    assert tuned.metrics.main.value > 0.5
+    assert tuned.validation["metrics"]["path"][0]["predicted_classes"] is None
+    assert not verify(tmp_path).findings
+
+
+def test_what_does_not_go_together_is_said(registry: Registry, tmp_path: Path) -> None:
+    (skipped,) = fb.run(["acme@random"], ["acme/composition"], protocol="knn", seeds=1, output_dir=tmp_path)
+    assert (skipped.status, skipped.error.message) == ("skipped", "--protocol knn does not predict values")
+    fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path)
+    store = ResultStore(tmp_path)
+    with pytest.raises(UsageError, match="metric 'mcc' scores classes, not values"):
+        leaderboard(store.load(), predictions=store.predictions, metric="mcc")
+
+
+def test_rows_that_are_not_what_the_target_says_are_named(
+    registry: Registry, acme: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from acme_dna import tasks
+
+    whole = tasks.composition
+
+    def with_a_gap(config: dict[str, int]) -> dict[str, fb.api.SequenceTable]:
+        tables = whole(config)
+        tables["train"].labels[7, 1] = np.nan
+        return tables
+
+    monkeypatch.setattr(tasks, "composition", with_a_gap)
+    (failed,) = fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path)
+    assert failed.status == "error"
+    assert failed.error.message == "task acme/composition, train: the values of row 7 are not finite"
