@@ -487,9 +487,7 @@ TASKS = {
 
 
 def task(factory: Callable[..., Any], **changes: Any) -> TaskCard:
-    return TaskCard(
-        name="tried", suite="tried", kind="binary", labels=("without", "with"), factory=here(factory), **changes
-    )
+    return TaskCard(name="tried", suite="tried", labels=("without", "with"), factory=here(factory), **changes)
 
 
 @pytest.mark.parametrize("factory", TASKS, ids=lambda factory: factory.__name__)
