@@ -1,5 +1,6 @@
-"""The public names, for scripts and plugin authors. Everything is imported when first used (PEP 562), so that importing
-this module costs nothing; no module of the core imports it.
+"""The public names, for scripts and plugin authors.
+
+Everything is imported when first used (PEP 562), so that importing this module costs nothing; no module of the core imports it.
 """
 
 from __future__ import annotations
@@ -243,12 +244,25 @@ def load_model(
 ) -> LoadedModel:
     """Load an encoder and prove that its weights were loaded.
 
-    name: as ``--models`` takes it. weights: None for the card's source, ``"random"``, or a file or folder (a ``config.json``
-    in the folder overrides the card's sizes). dtype: ``auto`` is float32. network: ``teacher`` or ``student`` where a
-    checkpoint holds both.
+    Args:
+        name: as ``--models`` takes it.
+        weights: None for the card's source, ``"random"``, or a file or folder (a ``config.json`` in the folder overrides the card's
+            sizes).
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        dtype: ``auto`` (float32), ``float32`` or ``bfloat16``.
+        network: ``teacher`` or ``student``, where a checkpoint holds both.
+        offline: never reach for the network.
+
+    Returns:
+        The model, in evaluation mode.
 
     Raises:
-        UnknownNameError: no plugin registers the name. WeightsError: a checkpoint is missing, unsafe, or does not fit.
+        UnknownNameError: no plugin registers the name.
+        WeightsError: a checkpoint is missing, unsafe, or does not fit.
+
+    Example:
+        >>> fb.load_model("findna-tiny", device="cpu").n_parameters
+        298176
     """
     from findna_bench.models.loading import load_model as load
     from findna_bench.models.spec import parse_model
@@ -269,13 +283,29 @@ def embed(
     strand: str = "forward",
     window: str | None = None,
 ) -> np.ndarray:
-    """One vector per sequence: float32 (n, D).
+    """One vector per sequence, which depends on neither batch size nor the other sequences.
 
-    pooling: None for the card's default. layer: hidden layer, -1 the last. Sequences may hold lower case, U and IUPAC
-    letters. The vectors depend on neither batch size nor the other sequences.
+    Args:
+        model: a loaded model, or a name.
+        sequences: may hold lower case, U and IUPAC letters.
+        pooling: None for the card's default.
+        layer: number of the hidden layer, 0 the embedding, -1 the last.
+        batch_size: sequences at a time; ``auto`` fits them to the memory.
+        strand: ``forward``, ``reverse`` or ``rc-mean`` (the mean over both).
+        window: ``truncate`` or ``window``, for sequences longer than the model takes; None for the card's default.
+
+    Returns:
+        (n, D) float32.
+
+    Raises:
+        DataError: a sequence is empty, or holds a letter that is none of DNA's.
 
     Warns:
         TruncationWarning: sequences are longer than the model takes and were cut; ``window="window"`` reads all of them.
+
+    Example:
+        >>> fb.embed("findna-tiny", ["ACGTACGT", "GATTACA"]).shape
+        (2, 96)
     """
     from findna_bench.errors import TruncationWarning
     from findna_bench.models.embedding import embed as embed_sequences
@@ -292,10 +322,24 @@ def embed(
 
 
 def encode(model: LoadedModel | str, sequences: Sequence[str]) -> list[np.ndarray]:
-    """Last hidden states per sequence, float32 (T_i, D) each: all non-padding tokens, special ones included.
+    """Last hidden states of every sequence.
+
+    Args:
+        model: a loaded model, or a name.
+        sequences: may hold lower case, U and IUPAC letters.
+
+    Returns:
+        (T_i, D) float32 for each sequence: all tokens but padding, special ones included.
+
+    Raises:
+        DataError: a sequence is empty, or holds a letter that is none of DNA's.
 
     Warns:
         TruncationWarning: sequences are longer than the model takes and were cut at their end.
+
+    Example:
+        >>> [states.shape for states in fb.encode("findna-tiny", ["ACGTACGT", "GATTACA"])]
+        [(8, 96), (7, 96)]
     """
     from findna_bench.models.embedding import encode as encode_sequences
     from findna_bench.sequences.alphabet import normalise_all
@@ -305,10 +349,22 @@ def encode(model: LoadedModel | str, sequences: Sequence[str]) -> list[np.ndarra
 
 
 def load_task(name: str | PathLike[str], *, data_dir: str | PathLike[str] | None = None) -> Task:
-    """A task by name (``suite/task``, or the bare name if unique) or path; ``.load("train")`` gives its rows.
+    """Open a task; ``.load("train")`` gives its rows.
+
+    Args:
+        name: ``suite/task``, the bare name if it is unique, or a path.
+        data_dir: data root; None for the user's.
+
+    Returns:
+        The task, of which nothing but a manifest is read yet.
 
     Raises:
-        UnknownNameError: no such task. DataError: its data is not on this machine, or damaged.
+        UnknownNameError: no such task.
+        DataError: its data are not on this machine, or damaged.
+
+    Example:
+        >>> fb.load_task("demo/species4").load("test").class_counts(4).tolist()
+        [150, 150, 150, 150]
     """
     from findna_bench.data.task import open_task
 
@@ -329,8 +385,10 @@ def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:
         OutputError: a file in it is no result.
 
     Example:
-        >>> table = fb.load_results("results")  # doctest: +SKIP
-        >>> table.groupby(["model.name", "task.name"])["metrics.main.value"].mean()  # doctest: +SKIP
+        >>> _ = fb.run(["majority", "kmer"], ["demo/species4"], seeds=1, limit=40, output_dir="results")
+        >>> table = fb.load_results("results")
+        >>> table.groupby(["model.name", "task.name"])["metrics.main.value"].mean().loc["majority"].tolist()
+        [0.25]
     """
     from findna_bench.results.export import to_frame
     from findna_bench.results.store import ResultStore
@@ -361,7 +419,9 @@ def run(
         UsageError: a name or an option is wrong; before any work.
 
     Example:
-        >>> fb.run(["findna-tiny", "kmer"], ["demo/species4"], seeds=2, output_dir="results")  # doctest: +SKIP
+        >>> (result,) = fb.run(["majority"], ["demo/species4"], seeds=1, output_dir="results")
+        >>> result.metrics.main.name, result.metrics.main.value
+        ('accuracy', 0.25)
     """
     from findna_bench.matrix.run import run as run_matrix
     from findna_bench.requests.options import build
@@ -377,7 +437,24 @@ def plan(
     suite: str | Sequence[str] = (),
     **options: Any,
 ) -> Plan:
-    """What :func:`run` with the same arguments would do; opens no data and no weights."""
+    """What :func:`run` with the same arguments would do; opens no data and no weights.
+
+    Args:
+        models: names, as ``--models`` takes them.
+        tasks: names or paths.
+        suite: named lists of tasks.
+        options: as for :func:`run`.
+
+    Returns:
+        Cells by what a run would do with them.
+
+    Raises:
+        UsageError: a name or an option is wrong.
+
+    Example:
+        >>> fb.plan(["findna-tiny", "kmer"], suite="demo", seeds=5).cells
+        30
+    """
     from findna_bench.matrix.plan import plan as make_plan
     from findna_bench.requests.options import build
     from findna_bench.requests.run_request import RunRequest
@@ -393,6 +470,15 @@ def make_jobs(
     **options: Any,
 ) -> list[Job]:
     """What :func:`run` with the same arguments hands to an executor: one job per model, to be run by :func:`run_job` anywhere.
+
+    Args:
+        models: names, as ``--models`` takes them.
+        tasks: names or paths.
+        suite: named lists of tasks.
+        options: as for :func:`run`.
+
+    Returns:
+        One job per model (and network).
 
     Raises:
         UsageError: a name or an option is wrong.
@@ -427,13 +513,32 @@ def compare(
     output_dir: str | PathLike[str] = "results",
     data_dir: str | PathLike[str] | None = None,
 ) -> Comparison:
-    """What finished results say of the order of models, as ``findna-bench compare``: per task paired differences with intervals
-    and corrected p-values, across tasks ranks and signed-rank tests.
+    """What finished results say of the order of models, as ``findna-bench compare``.
 
-    models: as the leaderboard names its rows; ``NAME@random:*`` for all untrained draws. tasks, suite: none = all that there are.
+    Per task paired differences with intervals and corrected p-values, across tasks ranks and signed-rank tests.
+
+    Args:
+        models: as the leaderboard names its rows; ``NAME@random:*`` for all untrained draws.
+        tasks: names; none = all that there are.
+        suite: named lists of tasks; None = all that there are.
+        protocol: of the results, where they have several.
+        split: of the results, where they have several.
+        metric: in place of each task's own.
+        output_dir: the results folder.
+        data_dir: data root; None for the user's.
+
+    Returns:
+        The comparison: one entry per task, and the tests across tasks.
 
     Raises:
-        UsageError: unknown or ambiguous names. OutputError: nothing can be compared.
+        UsageError: unknown or ambiguous names.
+        OutputError: nothing can be compared.
+
+    Example:
+        >>> _ = fb.run(["majority", "trivial"], ["demo/species4"], seeds=2, output_dir="results")
+        >>> (task,) = fb.compare(["trivial", "majority"], output_dir="results").tasks
+        >>> task.task
+        'demo/species4'
     """
     from findna_bench.comparison.comparing import compare_models
 
@@ -466,11 +571,16 @@ def pretrain(
         on: in place of ``fasta``: continue on this task's train rows, labels unused.
         options: the other fields of :class:`~findna_bench.requests.pretrain_request.PretrainRequest`.
 
+    Returns:
+        Steps, losses and where the model lies.
+
     Raises:
-        UsageError: an option is wrong, or the folder holds another run. DataError, WeightsError: files do not fit.
+        UsageError: an option is wrong, or the folder holds another run.
+        DataError, WeightsError: files do not fit.
 
     Example:
-        >>> fb.pretrain("findna-tiny", "my-model", fasta="genome.fa", steps=100)  # doctest: +SKIP
+        >>> fb.pretrain("findna-tiny", "my-model", on="demo/species4", steps=2, batch_size=4, device="cpu").steps
+        2
     """
     from findna_bench.requests.options import build
     from findna_bench.requests.pretrain_request import PretrainRequest
@@ -489,6 +599,12 @@ def profile(models: str | Sequence[str] = (), task: str = "mtcdna-1024", **optio
 
     Returns:
         Two rows per model and length: as published, and in the best formulation here.
+
+    Raises:
+        UsageError: a name or an option is wrong.
+
+    Example:
+        >>> rows = fb.profile("findna-tiny", lengths="64", device="cpu", mode="forward", repeats=1)  # doctest: +SKIP
     """
     from findna_bench.profiling.run import profile_models
     from findna_bench.requests.options import build
@@ -514,7 +630,8 @@ def audit(
         UnknownNameError: no such task. DataError: its data are not on this machine, or damaged.
 
     Example:
-        >>> fb.audit("demo/motif_order").verdict  # doctest: +SKIP
+        >>> fb.audit("demo/motif_order").verdict.level
+        'note'
     """
     from findna_bench.auditing import audit_task
 

@@ -76,17 +76,32 @@ class _FactoryCard:
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneCard(_FactoryCard):
-    """An architecture: its factory is a subclass of :class:`findna_bench.api.Backbone`."""
+    """An architecture: its factory is a subclass of :class:`findna_bench.api.Backbone`.
+
+    Example:
+        >>> BackboneCard(name="my-convolution", factory="my_package.network:Convolution").name
+        'my-convolution'
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveCard(_FactoryCard):
-    """A pretraining objective: its factory is a subclass of :class:`findna_bench.api.Objective`."""
+    """A pretraining objective: its factory is a subclass of :class:`findna_bench.api.Objective`, made with a backbone and options.
+
+    Example:
+        >>> ObjectiveCard(name="denoise", factory="my_package.objective:Denoise").name
+        'denoise'
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationCard(_FactoryCard):
-    """An augmentation: its factory makes a :class:`findna_bench.api.Augmentation` from keyword arguments."""
+    """An augmentation: its factory makes a :class:`findna_bench.api.Augmentation` from keyword arguments, all of them with defaults.
+
+    Example:
+        >>> AugmentationCard(name="snp", factory="my_package.augmentation:SNP", aliases=("S",)).aliases
+        ('S',)
+    """
 
     aliases: tuple[str, ...] = ()
     """Other names, such as the letter that papers write in a recipe."""
@@ -94,12 +109,22 @@ class AugmentationCard(_FactoryCard):
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorCard(_FactoryCard):
-    """A way to run jobs: its factory is a :class:`findna_bench.api.Executor`, a function of all jobs of a run."""
+    """A way to run jobs: its factory is a :class:`findna_bench.api.Executor`, a function of all jobs of a run.
+
+    Example:
+        >>> ExecutorCard(name="cluster", factory="my_package.cluster:submit").factory
+        'my_package.cluster:submit'
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricCard(_FactoryCard):
-    """A score of a model's outputs: its factory is a subclass of :class:`findna_bench.api.Metric`, made without arguments."""
+    """A score of a model's outputs: its factory is a subclass of :class:`findna_bench.api.Metric`, made without arguments.
+
+    Example:
+        >>> MetricCard(name="error_rate", factory="my_package.metrics:ErrorRate", higher_is_better=False).targets
+        ('classes',)
+    """
 
     targets: tuple[str, ...] = ("classes",)
     """What it can score: names of targets."""
@@ -117,7 +142,12 @@ class TargetCard(_FactoryCard):
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolCard(_FactoryCard):
-    """A way to score models: its factory is a subclass of :class:`findna_bench.api.Protocol`, made without arguments."""
+    """A way to score models: its factory is a subclass of :class:`findna_bench.api.Protocol`, made without arguments.
+
+    Example:
+        >>> ProtocolCard(name="centroid", factory="my_package.centroid:NearestCentroid").name
+        'centroid'
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +224,9 @@ class Pretraining:
         return cls(**given)
 
     def followed_by(self, later: Pretraining) -> Pretraining:
-        """What a model has read that was trained further on ``later``; on the safe side where the two are of other kinds, and
-        unknown (no assemblies) where one of them is.
+        """What a model has read that was trained further on ``later``.
+
+        On the safe side where the two are of other kinds, and unknown (no assemblies) where one of them is.
         """
         first, second = self.chromosomes, later.chromosomes
         named = self.assemblies and later.assemblies
@@ -247,6 +278,13 @@ class ModelCard:
     ``kind`` ``encoder``: ``backbone`` names a :class:`BackboneCard` and ``config`` its sizes.
     ``kind`` ``features``: ``factory``, called with ``config``, makes a :class:`findna_bench.api.Features`, which turns rows into vectors.
     ``kind`` ``classifier``: ``factory`` makes a :class:`findna_bench.api.Classifier`, which gives class probabilities itself.
+
+    Raises:
+        ValueError: fields contradict each other.
+
+    Example:
+        >>> ModelCard(name="gaps", kind="features", factory="my_package.gaps:GappedPairs", config={"gaps": (0, 1)}).pooling
+        'mean'
     """
 
     name: str
@@ -334,6 +372,13 @@ class TaskCard:
     Exactly one of three origins: ``sources`` and files imported under the data root; ``embedded`` (``"package:folder"``
     with ``train|validation|test.parquet``); ``factory`` (``"package.module:function"`` called with ``config``, returning
     ``{split: SequenceTable}``).
+
+    Raises:
+        ValueError: fields contradict each other.
+
+    Example:
+        >>> TaskCard(name="mine", suite="lab", kind="binary", labels=("no", "yes"), factory="my_package.rows:make").full_name
+        'lab/mine'
     """
 
     name: str
@@ -400,7 +445,12 @@ class TaskCard:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteCard:
-    """A named list of tasks with the authors' protocol."""
+    """A named list of tasks with the authors' protocol.
+
+    Example:
+        >>> SuiteCard(name="lab", tasks=("lab/mine", "demo/species4")).tasks
+        ('lab/mine', 'demo/species4')
+    """
 
     name: str
     tasks: tuple[str, ...]
@@ -428,6 +478,13 @@ class PresetCard:
     ``protocol`` is the name of a protocol, or ``pretrain``. ``settings`` are field names and values of its settings dataclass
     (:mod:`findna_bench.protocols.settings`), ``method`` saying which where it has several; ``tasks``
     maps canonical task names to settings that replace them for that task.
+
+    Raises:
+        ValueError: a name is none, or ``listed_only`` is given without tasks.
+
+    Example:
+        >>> PresetCard(name="lab", protocol="finetune", settings={"lr": 1e-3}, tasks={"demo/species4": {"lr": 1e-4}}).protocol
+        'finetune'
     """
 
     name: str
@@ -450,7 +507,12 @@ class PresetCard:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedCard:
-    """A TOML file with figures from one paper: ``path`` is ``"package:folder/file.toml"``."""
+    """A TOML file with figures from one paper: ``path`` is ``"package:folder/file.toml"``.
+
+    Example:
+        >>> PublishedCard(name="my-paper", path="my_package:paper.toml").name
+        'my-paper'
+    """
 
     name: str
     path: str

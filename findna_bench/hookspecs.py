@@ -1,5 +1,16 @@
-"""The whole extension surface. A plugin is a module with functions of these names, marked ``@hookimpl``, and an entry point
-in the group ``findna_bench``. Each returns a list of cards (:mod:`findna_bench.cards`)."""
+"""The whole extension surface: one hook per kind of thing that a plugin can offer.
+
+A plugin is a module with functions of these names, marked ``@hookimpl``, and an entry point in the group ``findna_bench``. Each returns
+a list of cards (:mod:`findna_bench.cards`). ``findna-bench check NAME`` tests what is registered.
+
+Example:
+    >>> from findna_bench.cards import TaskCard, hookimpl
+    >>> @hookimpl
+    ... def findna_bench_tasks():
+    ...     return [TaskCard(name="mine", suite="lab", kind="binary", labels=("no", "yes"), factory="my_package.rows:make")]
+    >>> [card.full_name for card in findna_bench_tasks()]
+    ['lab/mine']
+"""
 
 from __future__ import annotations
 

@@ -98,6 +98,29 @@ class Backbone(nn.Module):
     A subclass sets ``embed_dim`` (D), ``n_layers`` and ``max_length`` (bases, None = no limit) in ``__init__``, whose keyword
     arguments are the entries of a card's ``config``. It may be constructed on the meta device, so ``__init__`` must
     not compute with values; :meth:`reset_buffers` recomputes what is not in a checkpoint.
+
+    Example:
+        >>> class Letters(fb.Backbone):
+        ...     def __init__(self, width: int = 8) -> None:
+        ...         super().__init__()
+        ...         self.embed_dim, self.n_layers, self.max_length = width, 0, None
+        ...         self.embedding = torch.nn.Embedding(6, width)
+        ...
+        ...     def tokenizer_digest(self):
+        ...         return "one token per base"
+        ...
+        ...     def tokenize(self, sequences):
+        ...         codes = torch.from_numpy(fb.encode_padded(sequences)).long()
+        ...         lengths = torch.tensor([len(sequence) for sequence in sequences])
+        ...         mask = torch.arange(codes.shape[1])[None] < lengths[:, None]
+        ...         return fb.TokenBatch(codes, mask, torch.zeros_like(mask), mask.long(), lengths)
+        ...
+        ...     def forward(self, batch, *, layers=None):
+        ...         hidden = self.embedding(batch.inputs)
+        ...         return fb.Encoding(hidden, layers=None if layers is None else {0: hidden})
+        >>> network = Letters()
+        >>> network(network.tokenize(["ACGT", "GATTACA"])).tokens.shape
+        torch.Size([2, 7, 8])
     """
 
     causal: ClassVar[bool] = False

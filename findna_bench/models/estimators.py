@@ -39,8 +39,10 @@ class Estimator(Protocol):
 
     @property
     def varies(self) -> tuple[str, ...]:
-        """What a seed changes, in words, e.g. ``("initialisation", "row order")``; empty where every seed gives the same fit, which
-        is then computed once and stands for all."""
+        """What a seed changes, in words, e.g. ``("initialisation", "row order")``.
+
+        Empty where every seed gives the same fit, which is then computed once and stands for all.
+        """
         ...
 
     @property
@@ -71,6 +73,8 @@ class Features(Estimator, Protocol):
         ...
         ...     def transform(self, table):
         ...         return np.array([[len(sequence)] for sequence in table.sequences], dtype=np.float32)
+        >>> Length().transform(fb.load_task("demo/species4").load("test")).shape
+        (600, 1)
     """
 
     def transform(self, table: SequenceTable, /) -> FeatureMatrix:
@@ -86,8 +90,9 @@ class Features(Estimator, Protocol):
 
 
 class AlignedFeatures(Features, Protocol):
-    """Features that are looked up instead of computed. A factory with a method ``align`` is taken for one: it is shown every split
-    of the task first, and never fitted.
+    """Features that are looked up instead of computed.
+
+    A factory with a method ``align`` is taken for one: it is shown every split of the task first, and never fitted.
     """
 
     def align(self, rows: RowOrigins, order: RowOrder, split_name: Callable[[str], str | None], /) -> None:
@@ -115,6 +120,10 @@ class Classifier(Estimator, Protocol):
         ...
         ...     def predict_scores(self, table):
         ...         return np.tile(self.shares, (len(table), 1))
+        >>> model, train = Shares(), fb.load_task("demo/species4").load("train")
+        >>> model.fit(train, train, 0, 4)
+        >>> model.predict_scores(train.take([0])).tolist()
+        [[0.25, 0.25, 0.25, 0.25]]
     """
 
     def predict_scores(self, table: SequenceTable, /) -> NDArray[Any]:

@@ -77,6 +77,7 @@ def make_augmentation(name: str, *, registry: Registry | None = None, **options:
 
     Example:
         >>> noise = fb.make_augmentation("noise", std=0.2)
+        >>> codes = torch.randint(0, 4, (8, 256), dtype=torch.uint8)
         >>> noise(fb.one_hot(codes), torch.Generator().manual_seed(0)).shape
         torch.Size([8, 256, 5])
     """

@@ -16,6 +16,9 @@ class Objective(nn.Module):
 
     The loop calls ``training_step``, steps the optimiser over ``trainable_parameters()``, then calls ``after_step``.
     All state that must survive a restart is in ``state_dict()``.
+
+    Example:
+        A worked one is ``acme_dna/objective.py`` in ``tests/third_party/acme-dna``; ``findna-bench check NAME`` tests any.
     """
 
     def trainable_parameters(self) -> list[nn.Parameter]:
