@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from findna_bench.models.cache import EmbeddingCache, sequence_digests
 from findna_bench.models.embedding import embed
+from findna_bench.models.embedding_cache import EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.sequences.batches import length_batches
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import findna_bench as fb
 from findna_bench.files import path_segment
-from findna_bench.matrix.plan import Plan
+from findna_bench.matrix.planning import Plan
 from findna_bench.registry import get_registry
 
 SEEDS = 5

@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from findna_bench.data.task import Task
     from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
     from findna_bench.matrix.jobs import Executor, Job, fail_job, run_job
-    from findna_bench.matrix.plan import Plan
+    from findna_bench.matrix.planning import Plan
     from findna_bench.models.backbone import Adapted, Backbone, Checkpoint, Encoding, TokenBatch
     from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
     from findna_bench.models.loading import LoadedModel
-    from findna_bench.profiling.rows import ProfileRow
+    from findna_bench.profiling.profile_rows import ProfileRow
     from findna_bench.protocols.heads import FittedHead, SeedSplit, fit_probe
     from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, Protocol
     from findna_bench.protocols.settings import LogisticProbe, Preset
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from findna_bench.targets.target import Target
     from findna_bench.training.augmentation import Augmentation, MaskingAugmentation, effect_of, make_augmentation
     from findna_bench.training.objective import Objective
-    from findna_bench.training.pretrain import PretrainReport
+    from findna_bench.training.pretraining import PretrainReport
 
 __all__ = [
     "BASES",
@@ -188,11 +188,11 @@ _LAZY = {
     "findna_bench.comparison.comparison_records": ("Comparison",),
     "findna_bench.matrix.events": ("Event", "Note", "Report", "Settled", "UnitProgress", "UnitStarted"),
     "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "run_job"),
-    "findna_bench.matrix.plan": ("Plan",),
+    "findna_bench.matrix.planning": ("Plan",),
     "findna_bench.models.backbone": ("Adapted", "Backbone", "Checkpoint", "Encoding", "TokenBatch"),
     "findna_bench.models.estimators": ("AlignedFeatures", "Classifier", "Features"),
     "findna_bench.models.loading": ("LoadedModel",),
-    "findna_bench.profiling.rows": ("ProfileRow",),
+    "findna_bench.profiling.profile_rows": ("ProfileRow",),
     "findna_bench.protocols.heads": ("FittedHead", "SeedSplit", "fit_probe"),
     "findna_bench.protocols.protocol": ("FitOptions", "Fitted", "HeadProtocol", "ModelToFit", "Pool", "Protocol"),
     "findna_bench.protocols.settings": ("LogisticProbe", "Preset"),
@@ -217,7 +217,7 @@ _LAZY = {
     "findna_bench.targets.target": ("Target",),
     "findna_bench.training.augmentation": ("Augmentation", "MaskingAugmentation", "effect_of", "make_augmentation"),
     "findna_bench.training.objective": ("Objective",),
-    "findna_bench.training.pretrain": ("PretrainReport",),
+    "findna_bench.training.pretraining": ("PretrainReport",),
 }
 """Names that are imported when first used, by their module; type checkers see them above."""
 _RENAMED = {"encode_bases": "encode"}
@@ -423,8 +423,8 @@ def run(
         >>> result.metrics.main.name, result.metrics.main.value
         ('accuracy', 0.25)
     """
-    from findna_bench.matrix.run import run as run_matrix
-    from findna_bench.requests.options import build
+    from findna_bench.matrix.runner import run as run_matrix
+    from findna_bench.requests.declarations import build
     from findna_bench.requests.run_request import RunRequest
 
     return run_matrix(build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options}))
@@ -455,8 +455,8 @@ def plan(
         >>> fb.plan(["findna-tiny", "kmer"], suite="demo", seeds=5).cells
         30
     """
-    from findna_bench.matrix.plan import plan as make_plan
-    from findna_bench.requests.options import build
+    from findna_bench.matrix.planning import plan as make_plan
+    from findna_bench.requests.declarations import build
     from findna_bench.requests.run_request import RunRequest
 
     return make_plan(build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options}))
@@ -491,7 +491,7 @@ def make_jobs(
     from findna_bench.matrix.jobs import make_jobs as make
     from findna_bench.matrix.request import expand
     from findna_bench.registry import get_registry
-    from findna_bench.requests.options import build
+    from findna_bench.requests.declarations import build
     from findna_bench.requests.run_request import RunRequest
 
     request = build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options})
@@ -582,7 +582,7 @@ def pretrain(
         >>> fb.pretrain("findna-tiny", "my-model", on="demo/species4", steps=2, batch_size=4, device="cpu").steps
         2
     """
-    from findna_bench.requests.options import build
+    from findna_bench.requests.declarations import build
     from findna_bench.requests.pretrain_request import PretrainRequest
     from findna_bench.training.launch import pretrain as launch
 
@@ -606,8 +606,8 @@ def profile(models: str | Sequence[str] = (), task: str = "mtcdna-1024", **optio
     Example:
         >>> rows = fb.profile("findna-tiny", lengths="64", device="cpu", mode="forward", repeats=1)  # doctest: +SKIP
     """
-    from findna_bench.profiling.run import profile_models
-    from findna_bench.requests.options import build
+    from findna_bench.profiling.model_profiles import profile_models
+    from findna_bench.requests.declarations import build
     from findna_bench.requests.profile_request import ProfileRequest
 
     return profile_models(build(ProfileRequest, {"models": models, "tasks": task, **options}))

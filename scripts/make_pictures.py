@@ -22,13 +22,13 @@ from PIL import Image
 from findna_bench.errors import BenchError, UsageError
 from findna_bench.files import atomic_path
 from findna_bench.leaderboard.audits import read_audits
-from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.costs import read_costs
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.published import load_published
+from findna_bench.leaderboard.table_building import leaderboard
+from findna_bench.profiling.cost_tables import read_profile
 from findna_bench.profiling.plots import best_control, pareto_points, plot_pareto
-from findna_bench.profiling.report import read_profile
-from findna_bench.profiling.rows import ProfileRow
+from findna_bench.profiling.profile_rows import ProfileRow
 from findna_bench.registry import get_registry
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from findna_bench.cli import options, output
 from findna_bench.cli.requested import requested
 from findna_bench.requests.compare_request import CompareRequest
-from findna_bench.requests.options import to_words
+from findna_bench.requests.declarations import to_words
 
 
 @requested(CompareRequest)

@@ -10,14 +10,14 @@ from findna_bench.cli.requested import requested
 from findna_bench.requests.embed_request import EmbedRequest
 
 if TYPE_CHECKING:
-    from findna_bench.models.export import NamedSequences
+    from findna_bench.models.embedding_export import NamedSequences
 
 
 @requested(EmbedRequest)
 def embed(request: EmbedRequest) -> None:
     """Embed the sequences of a FASTA file, or all rows of a task."""
     from findna_bench import api
-    from findna_bench.models.export import check_suffix, embed_to_file, read_fasta_records
+    from findna_bench.models.embedding_export import check_suffix, embed_to_file, read_fasta_records
 
     check_suffix(request.out)
     fasta = request.fasta
@@ -50,7 +50,7 @@ def embed(request: EmbedRequest) -> None:
 def _rows_of(name: str, data_dir: Path | None) -> NamedSequences:
     """All rows of a task in its order, named as ``embeddings:`` looks them up."""
     from findna_bench import api
-    from findna_bench.models.export import NamedSequences
+    from findna_bench.models.embedding_export import NamedSequences
 
     task = api.load_task(name, data_dir=data_dir)
     table, splits = task.in_order()

@@ -119,8 +119,8 @@ def _suite(
 
 
 def _model(name: str, offline: bool) -> Any:
-    from findna_bench.models.fetching import fetch_model
     from findna_bench.models.spec import parse_model
+    from findna_bench.models.weights_fetching import fetch_model
 
     return fetch_model(parse_model(name), offline=offline)
 

@@ -15,13 +15,13 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     """Make tables from results; the same results give the same bytes."""
     from findna_bench.files import write_atomic
     from findna_bench.leaderboard.audits import read_audits
-    from findna_bench.leaderboard.building import leaderboard as build
     from findna_bench.leaderboard.columns import render_csv
     from findna_bench.leaderboard.costs import read_costs
     from findna_bench.leaderboard.html import render_html
     from findna_bench.leaderboard.markdown import render_markdown
     from findna_bench.leaderboard.published import load_published
     from findna_bench.leaderboard.screen import render_screen
+    from findna_bench.leaderboard.table_building import leaderboard as build
     from findna_bench.registry import get_registry
     from findna_bench.results.store import ResultStore
 

@@ -12,7 +12,7 @@ from findna_bench.requests.run_request import RunRequest
 @requested(RunRequest)
 def plan(request: RunRequest, json: options.Json = False) -> None:
     """Show the cells of a run, what is finished, and the time the rest may take; opens no data and no weights."""
-    from findna_bench.matrix.plan import plan as make_plan
+    from findna_bench.matrix.planning import plan as make_plan
 
     made = make_plan(request)
     rows: list[dict[str, Any]] = [

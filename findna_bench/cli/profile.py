@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from findna_bench.cli import options, output
 from findna_bench.cli.requested import requested
 from findna_bench.errors import UnknownNameError, UsageError
-from findna_bench.requests.options import to_words
+from findna_bench.requests.declarations import to_words
 from findna_bench.requests.profile_request import ProfileRequest
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def profile(request: ProfileRequest, json: options.Json = False) -> int:
     """Measure models at their published sizes; neither weights nor data nor network are needed."""
     from findna_bench.data.catalog import resolve_task
-    from findna_bench.profiling.report import tables, to_json, write_profile
-    from findna_bench.profiling.run import profile_models, profile_objectives
+    from findna_bench.profiling.cost_tables import tables, to_json, write_profile
+    from findna_bench.profiling.model_profiles import profile_models, profile_objectives
     from findna_bench.results.environment import environment
 
     figures = _published_costs(resolve_task(request.task).name)

@@ -11,7 +11,7 @@ import typer
 
 from findna_bench.cli.options import Quiet, Verbose
 from findna_bench.errors import ConfigError, UsageError
-from findna_bench.requests.options import Flag, Option, build, options_of
+from findna_bench.requests.declarations import Flag, Option, build, options_of
 
 __all__ = ["requested"]
 

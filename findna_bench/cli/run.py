@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from findna_bench.cli import options, output
 from findna_bench.cli.requested import requested
-from findna_bench.requests.options import to_words
+from findna_bench.requests.declarations import to_words
 from findna_bench.requests.run_request import RunRequest
 
 
@@ -16,9 +16,9 @@ from findna_bench.requests.run_request import RunRequest
 def run(request: RunRequest, json: options.Json = False) -> int:
     """Run models on tasks; finished cells are skipped, and the table is printed at the end."""
     from findna_bench.cli.progress import matrix_reporter
-    from findna_bench.leaderboard.building import leaderboard
     from findna_bench.leaderboard.screen import render_screen
-    from findna_bench.matrix.run import run as run_matrix
+    from findna_bench.leaderboard.table_building import leaderboard
+    from findna_bench.matrix.runner import run as run_matrix
     from findna_bench.results.store import ResultStore
 
     request = replace(request, command=to_words(request, "run"))

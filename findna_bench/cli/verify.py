@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from findna_bench.cli import options, output
-from findna_bench.requests.options import Pairs
+from findna_bench.requests.declarations import Pairs
 
 if TYPE_CHECKING:
-    from findna_bench.matrix.verify import Verification
+    from findna_bench.matrix.verification import Verification
 
 _LIMITS = (
     "someone who made everything anew, consistently, is found only by --rerun, which computes cells again, or by a signature, which "
@@ -46,7 +46,7 @@ def verify(
     Exit 1 if something does not hold, or if there is no result. What was changed in one place shows; someone who made everything
     anew, consistently, is found only by --rerun, which computes cells again, or by a signature, which results do not carry.
     """
-    from findna_bench.matrix.verify import verify as check
+    from findna_bench.matrix.verification import verify as check
 
     mapped = {name: Path(path) for name, path in Pairs("--map my.csv=PATH").read(places or (), "--map").items()}
     found = check(results, rerun=rerun, tolerance=tolerance, places=mapped, data_dir=data_dir)

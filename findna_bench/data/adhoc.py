@@ -15,7 +15,6 @@ from findna_bench.data.archives import FolderTree
 from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
 from findna_bench.data.layouts import fasta_records, split_name
 from findna_bench.data.splits import draw_rows
-from findna_bench.data.store import content_digest, count_classes
 from findna_bench.data.table import RowOrder, SequenceTable
 from findna_bench.data.tabular import (
     LABEL_COLUMNS,
@@ -27,6 +26,7 @@ from findna_bench.data.tabular import (
     rows_to_table,
     table_suffix,
 )
+from findna_bench.data.task_store import content_digest, count_classes
 from findna_bench.errors import DataError
 from findna_bench.files import stable_hash
 from findna_bench.relatedness.components import row_groups

@@ -26,12 +26,12 @@ from findna_bench.data.resplitting import (
     pooled_rows,
     resplit,
 )
-from findna_bench.data.store import count_classes
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
+from findna_bench.data.task_store import count_classes
 from findna_bench.errors import DataError, OutputError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash, write_atomic
 from findna_bench.relatedness.components import GROUPING_VERSION, components
-from findna_bench.requests.splits import parse_split
+from findna_bench.requests.split_choice import parse_split
 
 __all__ = ["Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "write_row_manifest"]
 

@@ -19,7 +19,7 @@ from typing import Any
 from findna_bench.cards import DataSource, TaskCard
 from findna_bench.data.catalog import SPLITS, expected_rows, resolve_suite
 from findna_bench.data.importing import ImportReport, Progress, TaskImport, import_staged, present, stored_cards
-from findna_bench.data.store import locked
+from findna_bench.data.task_store import locked
 from findna_bench.download import digest_file, download
 from findna_bench.errors import BenchError, DataError
 from findna_bench.files import write_json

@@ -25,8 +25,8 @@ from findna_bench.data.catalog import (
 )
 from findna_bench.data.layouts import Candidate, find_candidates, read_interval_tables, read_tables
 from findna_bench.data.reference import cut_sequences
-from findna_bench.data.store import content_digest, count_classes, write_task
 from findna_bench.data.table import SequenceTable
+from findna_bench.data.task_store import content_digest, count_classes, write_task
 from findna_bench.data.transcripts import Transcripts, build_transcripts, is_transcript_card, read_transcripts
 from findna_bench.errors import BenchError, DataError, UsageError
 from findna_bench.registry import Registry

@@ -14,7 +14,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import contig_name
 from findna_bench.errors import DataError
 from findna_bench.relatedness.components import components
-from findna_bench.requests.splits import parse_split
+from findna_bench.requests.split_choice import parse_split
 
 __all__ = [
     "LEAST_GROUPS",
@@ -219,7 +219,7 @@ def resplit(
     *,
     groups: np.ndarray | None = None,
 ) -> NewSplits:
-    """The splits that ``--split`` names (see :func:`~findna_bench.requests.splits.parse_split`), made from all rows. groups: as :func:`regrouped` takes them.
+    """The splits that ``--split`` names (see :func:`~findna_bench.requests.split_choice.parse_split`), made from all rows. groups: as :func:`regrouped` takes them.
 
     Raises:
         ValueError: the text is not a split. DataError: as the splits themselves.

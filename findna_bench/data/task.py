@@ -25,8 +25,8 @@ from findna_bench.data.catalog import (
     task_folder,
 )
 from findna_bench.data.derived import Derived, Remade, Resplit
-from findna_bench.data.store import content_digest, count_classes, load_manifest, read_intervals, read_split
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
+from findna_bench.data.task_store import content_digest, count_classes, load_manifest, read_intervals, read_split
 from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError
 from findna_bench.files import stable_hash
 from findna_bench.registry import Registry, load_factory
@@ -315,7 +315,7 @@ def open_task(
     """Open a task by name, path or reference. Nothing is read but a manifest; a path is read whole.
 
     offline: only changes the message about missing data; opening never asks the network. split: ``official``, or another
-    split of all its rows, see :func:`findna_bench.requests.splits.parse_split`.
+    split of all its rows, see :func:`findna_bench.requests.split_choice.parse_split`.
 
     Raises:
         UnknownNameError, UsageError: no such task or path.

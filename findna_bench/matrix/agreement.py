@@ -13,7 +13,7 @@ from findna_bench.files import canonical_json, stable_hash
 from findna_bench.matrix.identity import config_id, identity
 from findna_bench.matrix.recording import FOLDER_MARK
 from findna_bench.matrix.request import request_id
-from findna_bench.requests.options import options_of
+from findna_bench.requests.declarations import options_of
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.flags import DID_NOT_LEARN, FROM_DATA, following_flags
 from findna_bench.results.schema import Request, Result

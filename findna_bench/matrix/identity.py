@@ -8,7 +8,7 @@ from typing import Any
 
 from findna_bench.files import stable_hash
 from findna_bench.matrix.request import PROTOCOL_VERSION, few_shot_validation
-from findna_bench.requests.options import identity_options
+from findna_bench.requests.declarations import identity_options
 from findna_bench.requests.run_request import RunRequest
 
 __all__ = ["ModelFacts", "TaskFacts", "cell_settings", "config_id", "config_settings", "identity"]

@@ -14,7 +14,7 @@ from findna_bench.matrix.group_runner import GroupRunner, cells_left, successes
 from findna_bench.matrix.request import Unit, expand, names_of
 from findna_bench.matrix.unit import unfinished
 from findna_bench.registry import Registry, get_registry
-from findna_bench.requests.options import from_json, to_json
+from findna_bench.requests.declarations import from_json, to_json
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.claims import Claims
 from findna_bench.results.schema import read_result

@@ -327,7 +327,7 @@ class LiveModel:
 
     def _embedding_cache(self) -> Any:
         if self._cache is None:
-            from findna_bench.models.cache import EmbeddingCache
+            from findna_bench.models.embedding_cache import EmbeddingCache
 
             self._cache = EmbeddingCache(fresh=self._request.overwrite == "always")
         return self._cache

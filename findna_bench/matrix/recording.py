@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from findna_bench.matrix.request import Unit, network_of, weights_of
-from findna_bench.requests.options import recorded
+from findna_bench.requests.declarations import recorded
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 

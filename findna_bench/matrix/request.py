@@ -19,7 +19,7 @@ from findna_bench.models.spec import ModelSpec, parse_model
 from findna_bench.protocols.protocol import Protocol, find_protocol, resolve_preset
 from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry
-from findna_bench.requests.options import request_id_options
+from findna_bench.requests.declarations import request_id_options
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.statistics.metric import metric_card
 from findna_bench.targets.target import find_target

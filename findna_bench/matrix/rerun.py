@@ -13,9 +13,9 @@ from findna_bench.data.task import open_task
 from findna_bench.errors import BenchError
 from findna_bench.files import canonical_json
 from findna_bench.matrix.recording import FOLDER_MARK
-from findna_bench.matrix.run import run
+from findna_bench.matrix.runner import run
 from findna_bench.models.spec import MODEL_SCHEMES, parse_model
-from findna_bench.requests.options import from_json
+from findna_bench.requests.declarations import from_json
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Request, Result
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from findna_bench.errors import ModelError, NotFiniteError, TruncationWarning, UsageError, is_out_of_memory
 from findna_bench.models.backbone import Encoding, TokenBatch
-from findna_bench.models.cache import EmbeddingCache, sequence_digests
+from findna_bench.models.embedding_cache import EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling, pool, short_rows
 from findna_bench.models.precision import compute_precision

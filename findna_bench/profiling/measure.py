@@ -16,7 +16,7 @@ from findna_bench.models.backbone import Backbone, TokenBatch
 from findna_bench.models.loading import count_parameters
 from findna_bench.profiling.building import build_backbone, make_batch
 from findna_bench.profiling.flops import FlopCount, count_flops
-from findna_bench.profiling.rows import Formulation
+from findna_bench.profiling.profile_rows import Formulation
 from findna_bench.profiling.timing import Start, Steps, autocast, measure_steps
 
 __all__ = ["FineTuning", "count_model", "measure_model"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from findna_bench.errors import UsageError
 from findna_bench.files import atomic_path
-from findna_bench.profiling.rows import ProfileRow
+from findna_bench.profiling.profile_rows import ProfileRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

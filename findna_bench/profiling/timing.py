@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from findna_bench.profiling.rows import Formulation
+from findna_bench.profiling.profile_rows import Formulation
 
 __all__ = ["DTYPES", "Start", "Steps", "attention", "autocast", "captured", "ceiling", "device_name", "measure_steps"]
 

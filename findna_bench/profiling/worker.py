@@ -62,7 +62,7 @@ def _count_one(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def _measure(job: Mapping[str, Any]) -> dict[str, Any]:
     from findna_bench.profiling.measure import measure_model
-    from findna_bench.profiling.rows import Formulation
+    from findna_bench.profiling.profile_rows import Formulation
     from findna_bench.profiling.timing import Steps
 
     return measure_model(
@@ -76,14 +76,14 @@ def _measure(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count_objective(job: Mapping[str, Any]) -> dict[str, Any]:
-    from findna_bench.profiling.pretraining import count_objective
+    from findna_bench.profiling.pretraining_steps import count_objective
 
     return count_objective(job["model"], job["objective"], job["batch_size"], job["length"])
 
 
 def _measure_objective(job: Mapping[str, Any]) -> dict[str, Any]:
-    from findna_bench.profiling.pretraining import measure_objective
-    from findna_bench.profiling.rows import Formulation
+    from findna_bench.profiling.pretraining_steps import measure_objective
+    from findna_bench.profiling.profile_rows import Formulation
     from findna_bench.profiling.timing import Steps
 
     return measure_objective(

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from findna_bench.data.store import content_digest
 from findna_bench.data.table import SequenceTable
+from findna_bench.data.task_store import content_digest
 from findna_bench.errors import ModelError, NotFiniteError, OutputError, UnsupportedError, UsageError, is_out_of_memory
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import TokenBatch
@@ -44,8 +44,8 @@ from findna_bench.requests.run_request import SELECTIONS, STRANDS
 from findna_bench.sequences.batches import length_batches
 from findna_bench.targets.classes import Classes
 from findna_bench.targets.target import Target
-from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
+from findna_bench.training.training_checkpoints import load_checkpoint, save_checkpoint
 
 __all__ = ["FINETUNE_PRESETS", "FineTuned", "FineTuning", "fine_tune", "search"]
 

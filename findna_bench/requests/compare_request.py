@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from findna_bench.requests import shared
-from findna_bench.requests.options import PathName, Text, Words, option, read_fields
+from findna_bench.requests.declarations import PathName, Text, Words, option, read_fields
 
 __all__ = ["CompareRequest"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
-from findna_bench.requests.options import PathName, Text, option, read_fields
+from findna_bench.requests.declarations import PathName, Text, option, read_fields
 
 __all__ = ["EmbedRequest"]
 

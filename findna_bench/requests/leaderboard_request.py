@@ -7,7 +7,7 @@ from pathlib import Path
 
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
-from findna_bench.requests.options import Flag, PathName, Text, option, read_fields, to_words
+from findna_bench.requests.declarations import Flag, PathName, Text, option, read_fields, to_words
 
 __all__ = ["LeaderboardRequest"]
 

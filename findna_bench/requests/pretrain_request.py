@@ -10,7 +10,7 @@ from typing import Any
 
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
-from findna_bench.requests.options import (
+from findna_bench.requests.declarations import (
     Flag,
     Names,
     Number,

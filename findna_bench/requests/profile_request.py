@@ -7,7 +7,17 @@ from pathlib import Path
 
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
-from findna_bench.requests.options import AutoOrNumber, Flag, Names, Numbers, PathName, Text, Whole, option, read_fields
+from findna_bench.requests.declarations import (
+    AutoOrNumber,
+    Flag,
+    Names,
+    Numbers,
+    PathName,
+    Text,
+    Whole,
+    option,
+    read_fields,
+)
 
 __all__ = ["ProfileRequest"]
 

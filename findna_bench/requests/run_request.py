@@ -9,7 +9,7 @@ from typing import Any
 
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
-from findna_bench.requests.options import (
+from findna_bench.requests.declarations import (
     Flag,
     Names,
     Number,
@@ -21,7 +21,7 @@ from findna_bench.requests.options import (
     option,
     read_fields,
 )
-from findna_bench.requests.splits import parse_split
+from findna_bench.requests.split_choice import parse_split
 
 __all__ = ["SELECTIONS", "SHOT_VALIDATIONS", "STRANDS", "RunRequest"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from findna_bench.cards import POOLINGS
 from findna_bench.errors import UsageError
-from findna_bench.requests.options import AutoOrNumber, Flag, Names, PathName, Text, Whole, option
+from findna_bench.requests.declarations import AutoOrNumber, Flag, Names, PathName, Text, Whole, option
 from findna_bench.threads import DEFAULT_THREADS
 
 __all__ = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from findna_bench.cards import PresetCard, PublishedCard, SuiteCard, TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_task, suite_tasks
-from findna_bench.data.store import content_digest
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
+from findna_bench.data.task_store import content_digest
 from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.leaderboard.published import load_published
 from findna_bench.protocols.protocol import resolve_preset
@@ -167,7 +167,7 @@ def check_preset(entry: Entry, registry: Registry) -> Report:
 
 def _settings(preset: PresetCard, registry: Registry) -> str:
     if preset.protocol == "pretrain":
-        from findna_bench.training.pretrain import PretrainSettings
+        from findna_bench.training.pretraining import PretrainSettings
 
         settings = PretrainSettings.of(preset.settings, f"preset {preset.name!r}")
         if settings.objective:

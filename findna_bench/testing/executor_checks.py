@@ -15,7 +15,7 @@ from findna_bench.matrix.events import Settled
 from findna_bench.matrix.jobs import Executor, Job, make_jobs
 from findna_bench.matrix.request import expand
 from findna_bench.registry import Registry, load_factory
-from findna_bench.requests.options import build
+from findna_bench.requests.declarations import build
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.store import ResultStore
 from findna_bench.testing.check_report import Checklist, Fault, Report

@@ -26,7 +26,7 @@ from findna_bench.sequences.genome import Genome, WindowManifest, read_bed
 from findna_bench.threads import compute_threads
 from findna_bench.training.corpus import Corpus, GenomeWindows, SequenceRows
 from findna_bench.training.objective import Objective
-from findna_bench.training.pretrain import (
+from findna_bench.training.pretraining import (
     ModelFolder,
     Pretraining,
     PretrainReport,

@@ -11,33 +11,33 @@ from findna_bench.cards import (
     TaskCard,
     hookimpl,
 )
-from findna_plugins import cards, presets, suites
+from findna_plugins import findna_cards, paper_presets, suites
 from findna_plugins.published_cards import PUBLISHED
 
 
 @hookimpl
 def findna_bench_backbones() -> list[BackboneCard]:
-    return [*cards.BACKBONES]
+    return [*findna_cards.BACKBONES]
 
 
 @hookimpl
 def findna_bench_objectives() -> list[ObjectiveCard]:
-    return [*cards.OBJECTIVES]
+    return [*findna_cards.OBJECTIVES]
 
 
 @hookimpl
 def findna_bench_augmentations() -> list[AugmentationCard]:
-    return [*cards.AUGMENTATIONS]
+    return [*findna_cards.AUGMENTATIONS]
 
 
 @hookimpl
 def findna_bench_models() -> list[ModelCard]:
-    return [*cards.MODELS]
+    return [*findna_cards.MODELS]
 
 
 @hookimpl
 def findna_bench_presets() -> list[PresetCard]:
-    return [*cards.PRETRAINING_PRESETS, *presets.PRESETS]
+    return [*findna_cards.PRETRAINING_PRESETS, *paper_presets.PRESETS]
 
 
 @hookimpl

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from findna_bench.cli import main
-from findna_bench.models.cache import EmbeddingCache, sequence_digests
+from findna_bench.models.embedding_cache import EmbeddingCache, sequence_digests
 
 
 def bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

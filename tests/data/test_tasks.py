@@ -15,9 +15,9 @@ from toy import LABELS, card, rows
 import findna_bench as fb
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import TaskRef, data_root, resolve_suite, resolve_task, suite_tasks, task_status
-from findna_bench.data.store import write_split
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import open_task
+from findna_bench.data.task_store import write_split
 from findna_bench.errors import DataError, UnknownNameError, UnsupportedError, UsageError
 
 

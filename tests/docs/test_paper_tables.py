@@ -23,7 +23,7 @@ from findna_bench.models.spec import parse_model
 from findna_bench.registry import get_registry
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.training import launch
-from findna_bench.training.pretrain import PretrainReport
+from findna_bench.training.pretraining import PretrainReport
 from findna_plugins import view_divergence
 
 ROOT = Path(__file__).parents[2]

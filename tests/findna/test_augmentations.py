@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import findna_bench as fb
 from findna_bench.api import Augmentation, ModelError, one_hot
-from findna_plugins import cards, view_divergence
+from findna_plugins import findna_cards, view_divergence
 from findna_plugins.augmentations import (
     Deletion,
     Insertion,
@@ -97,7 +97,7 @@ def test_translocation_of_evoaug_is_a_roll_of_at_most_twenty(batch: tuple[int, i
 
 def test_the_papers_preset_breaks_anywhere_and_the_released_codes_near_an_end() -> None:
     reach = {}
-    for card in cards.PRETRAINING_PRESETS:
+    for card in findna_cards.PRETRAINING_PRESETS:
         options = dict(card.settings.get("objective_options", {}))
         network = ChordMixer(channels=22, track_size=2, hidden=8, layers=1)
         objective = OBJECTIVES[card.settings["objective"]](network, **options)

@@ -8,14 +8,14 @@ from importlib import resources
 import pytest
 
 from findna_bench import api as fb
-from findna_plugins import cards
+from findna_plugins import findna_cards
 
 FOLDER = resources.files("findna_plugins") / "weights" / "findna-tiny"
 
 
 def test_the_packaged_network_loads_as_the_card_says() -> None:
     model = fb.load_model("findna-tiny")
-    card = next(card for card in cards.MODELS if card.name == "findna-tiny")
+    card = next(card for card in findna_cards.MODELS if card.name == "findna-tiny")
     assert model.trained
     assert 250_000 < model.n_parameters < 350_000
     assert {key: model.config[key] for key in card.config} == dict(card.config)
@@ -32,7 +32,7 @@ def test_its_files_are_small_and_say_how_they_were_made() -> None:
     assert not any("chr20" in name for name in names)  # held out: demo and test rows come from it
     assert "/tmp" not in text
     assert "/home" not in text
-    preset = next(card for card in cards.PRETRAINING_PRESETS if card.name == "findna-tiny")
+    preset = next(card for card in findna_cards.PRETRAINING_PRESETS if card.name == "findna-tiny")
     # The option came later; what it is set to is all that there was when these weights were made.
     record["settings"]["objective_options"]["translocation_maximum"] = 20
     for name, value in preset.settings.items():

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from findna_bench.leaderboard.audits import Verdict
-from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.costs import Cost, Costs
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.published import Figure, Paper
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
 

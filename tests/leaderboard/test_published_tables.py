@@ -18,13 +18,13 @@ from findna_bench.cli import main
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard.audits import read_audits
-from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.costs import read_costs
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
 from findna_bench.leaderboard.published import read_published
 from findna_bench.leaderboard.published_tables import Published, published_tables
 from findna_bench.leaderboard.score_tables import Leaderboard
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result

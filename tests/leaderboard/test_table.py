@@ -19,13 +19,13 @@ from findna_bench.cli import main
 from findna_bench.comparison.comparing import compare_models
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard import columns
-from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
 from findna_bench.leaderboard.reference_controls import reference_control
 from findna_bench.leaderboard.score_tables import Leaderboard, Row
 from findna_bench.leaderboard.screen import render_screen
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
 from findna_bench.results.schema import Result

@@ -18,12 +18,12 @@ from typing import Any
 
 PRELOADED = (
     "findna_bench.cli.run",
-    "findna_bench.matrix.run",
+    "findna_bench.matrix.runner",
     "findna_bench.matrix.executors",
     "findna_bench.matrix.unit",
     "findna_bench.protocols.heads",
     "findna_bench.leaderboard.screen",
-    "findna_bench.leaderboard.building",
+    "findna_bench.leaderboard.table_building",
     "findna_bench.models.embedding",
     "findna_bench.models.loading",
     "findna_bench.data.adhoc",

@@ -8,7 +8,7 @@ import numpy as np
 from unruly import MARK
 
 from findna_bench.data.adhoc import open_path
-from findna_bench.data.store import write_task as store_task
+from findna_bench.data.task_store import write_task as store_task
 
 __all__ = ["IMPORTED", "import_motif_task", "write_task"]
 

@@ -20,10 +20,10 @@ from motif_tasks import IMPORTED, import_motif_task, write_task
 import findna_bench as fb
 from findna_bench.errors import OutputError
 from findna_bench.files import write_atomic
-from findna_bench.models import cache as embedding_cache
+from findna_bench.models import embedding_cache
 from findna_bench.results.schema import read_result
 from findna_bench.results.store import ResultStore
-from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
+from findna_bench.training.training_checkpoints import load_checkpoint, save_checkpoint
 
 
 class SmallDisk:

@@ -11,7 +11,7 @@ import pytest
 
 import findna_bench as fb
 from findna_bench.errors import UsageError
-from findna_bench.leaderboard.building import leaderboard
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.protocols.heads import AdamWProbe, LogisticProbe, SeedSplit, fit_probe, with_reverse_strand
 from findna_bench.protocols.seed_splits import few_shot_split
 from findna_bench.protocols.settings import FINETUNE_PRESETS, FineTuning

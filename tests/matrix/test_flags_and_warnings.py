@@ -13,10 +13,10 @@ from findna_bench.api import SequenceTable
 from findna_bench.cli.progress import remarks
 from findna_bench.comparison.comparison_pages import render_comparison_markdown
 from findna_bench.errors import TruncationWarning
-from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.screen import render_screen
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.protocols.fine_tuning import FINETUNE_PRESETS, fine_tune
 from findna_bench.results.schema import Result
 

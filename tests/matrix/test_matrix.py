@@ -15,7 +15,7 @@ from motif_tasks import write_task
 import findna_bench as fb
 from findna_bench.data.task import Task
 from findna_bench.errors import UnknownNameError, UsageError
-from findna_bench.leaderboard.building import leaderboard
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.models.folders import save_model_folder
 from findna_bench.results.store import ResultStore
 from findna_bench.statistics.classification import compute_metrics
@@ -105,7 +105,7 @@ def test_changed_data_gives_a_new_identity_and_the_old_result_leaves_the_table(t
     task.write_text(task.read_text() + "ACGTACGTACGTACGT,with,test\n")
     second = run(task, out, ["majority"], seeds=1)[0]
     assert second.identity != first.identity
-    from findna_bench.leaderboard.building import leaderboard
+    from findna_bench.leaderboard.table_building import leaderboard
 
     board = leaderboard(ResultStore(out).load())
     assert board.tables[0].rows[0].entries["adhoc/motif"].n == 1

@@ -22,7 +22,7 @@ import findna_bench as fb
 from findna_bench.cli import main
 from findna_bench.errors import UsageError
 from findna_bench.matrix.unit import metrics_of, replace_result
-from findna_bench.matrix.verify import verify
+from findna_bench.matrix.verification import verify
 from findna_bench.results.schema import digest_of
 from findna_bench.results.store import ResultStore, ScoredRows
 

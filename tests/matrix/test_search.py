@@ -16,11 +16,11 @@ from test_resume import fits, lasting, stamps
 
 import findna_bench as fb
 from findna_bench.errors import UsageError
-from findna_bench.leaderboard.building import leaderboard
 from findna_bench.leaderboard.markdown import render_markdown
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.protocols.settings import FineTuning
 from findna_bench.results.store import ResultStore
-from findna_bench.training.checkpoints import load_checkpoint
+from findna_bench.training.training_checkpoints import load_checkpoint
 
 BRIEF = FineTuning(lr=0.01, batch_size=8, epochs=2)
 """The preset of this name of the unruly plugin."""

@@ -23,7 +23,7 @@ from motif_tasks import IMPORTED, import_motif_task, write_task
 
 import findna_bench as fb
 from findna_bench.errors import OutputError, UsageError
-from findna_bench.matrix.verify import verify
+from findna_bench.matrix.verification import verify
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.bundle import read_bundle, write_bundle
 from findna_bench.results.export import export
@@ -193,7 +193,7 @@ def test_every_field_is_covered_by_the_digest_and_all_but_a_few_by_something_els
         value = known.all.get(main.name)
         return known.model_copy(update={"main": main.model_copy(update={"value": value}), "groups_by": groups_by})
 
-    monkeypatch.setattr("findna_bench.matrix.verify.metrics_of", computed_once)
+    monkeypatch.setattr("findna_bench.matrix.verification.metrics_of", computed_once)
     unseen = []
     for where in leaves(whole):
         if where == ("digest",):

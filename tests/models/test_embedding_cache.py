@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from tiny_backbone import CrampedBackbone
 
 from findna_bench.errors import OutputError
-from findna_bench.models import cache as cache_module
-from findna_bench.models.cache import CacheSpace, EmbeddingCache, sequence_digests
+from findna_bench.models import embedding_cache as cache_module
 from findna_bench.models.cache_folder import cache_info, clear_cache
 from findna_bench.models.embedding import Embeddings, embed
+from findna_bench.models.embedding_cache import CacheSpace, EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
 
 Load = Callable[..., LoadedModel]

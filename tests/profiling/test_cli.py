@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from findna_bench.cli import app
 from findna_bench.errors import UsageError
-from findna_bench.profiling import run
-from findna_bench.profiling.rows import ProfileRow, spread_of
+from findna_bench.profiling import model_profiles
+from findna_bench.profiling.profile_rows import ProfileRow, spread_of
 from findna_bench.requests.profile_request import ProfileRequest
 
 ROW = ProfileRow(
@@ -41,8 +41,8 @@ class Profiler:
 @pytest.fixture
 def profiler(monkeypatch: pytest.MonkeyPatch) -> Profiler:
     made = Profiler()
-    monkeypatch.setattr(run, "profile_models", made)
-    monkeypatch.setattr(run, "profile_objectives", made)
+    monkeypatch.setattr(model_profiles, "profile_models", made)
+    monkeypatch.setattr(model_profiles, "profile_objectives", made)
     return made
 
 

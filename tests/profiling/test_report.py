@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from findna_bench.errors import UsageError
+from findna_bench.profiling.cost_tables import ratios, read_profile, render_page, tables, to_json, write_profile
 from findna_bench.profiling.plots import (
     Point,
     best_control,
@@ -20,8 +21,7 @@ from findna_bench.profiling.plots import (
     pareto_points,
     plot_pareto,
 )
-from findna_bench.profiling.report import ratios, read_profile, render_page, tables, to_json, write_profile
-from findna_bench.profiling.rows import ProfileRow, spread_of
+from findna_bench.profiling.profile_rows import ProfileRow, spread_of
 
 BASE = ProfileRow(
     model="first", task="s/t", mode="train", formulation="published", length=1000, batch_size=2, tokens=1000,

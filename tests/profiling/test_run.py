@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from findna_bench.errors import UnknownNameError, UsageError
-from findna_bench.profiling import run
-from findna_bench.profiling.run import formulations, profile_models, profile_objectives, run_job
+from findna_bench.profiling import model_profiles
+from findna_bench.profiling.model_profiles import formulations, profile_models, profile_objectives, run_job
 from findna_bench.profiling.worker import answer
 from findna_bench.requests.profile_request import ProfileRequest
 
@@ -66,7 +66,7 @@ class Workers:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
     made = Workers()
-    monkeypatch.setattr(run, "run_job", made)
+    monkeypatch.setattr(model_profiles, "run_job", made)
     return made
 
 
@@ -102,7 +102,7 @@ def test_only_the_best_formulation_gets_the_allocator_and_the_fused_optimiser(wo
 
 def test_a_model_that_runs_out_of_memory_is_a_row_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Workers(dnabert2=lambda job: {"status": "oom", "reason": "not enough memory"})
-    monkeypatch.setattr(run, "run_job", failing)
+    monkeypatch.setattr(model_profiles, "run_job", failing)
     rows = profile_models(
         ProfileRequest(models=["dnabert2", "hyenadna"], tasks=TASK, batch_size=1, repeats=2, device="cpu")
     )
@@ -126,7 +126,7 @@ def test_a_step_that_no_cuda_graph_can_hold_is_measured_without(monkeypatch: pyt
         return made.measured(job)
 
     made = Workers(hyenadna=refuse)
-    monkeypatch.setattr(run, "run_job", made)
+    monkeypatch.setattr(model_profiles, "run_job", made)
     rows = profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, batch_size=1, repeats=3, device="cuda"))
     assert [row.status for row in rows] == ["ok", "ok"]
     assert any("capturing" in note for note in rows[1].notes)

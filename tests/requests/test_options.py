@@ -17,8 +17,7 @@ from typer.testing import CliRunner
 from findna_bench.cli.requested import requested
 from findna_bench.errors import ConfigError, UsageError
 from findna_bench.requests.compare_request import CompareRequest
-from findna_bench.requests.embed_request import EmbedRequest
-from findna_bench.requests.options import (
+from findna_bench.requests.declarations import (
     Number,
     Seeds,
     build,
@@ -31,6 +30,7 @@ from findna_bench.requests.options import (
     to_json,
     to_words,
 )
+from findna_bench.requests.embed_request import EmbedRequest
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.requests.profile_request import ProfileRequest
 from findna_bench.requests.run_request import RunRequest

@@ -14,8 +14,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from findna_bench.data.store import read_split
 from findna_bench.data.table import SequenceTable
+from findna_bench.data.task_store import read_split
 from findna_bench.files import sha256_file
 from findna_plugins.suites.demo import TASKS
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from findna_bench.cards import TaskCard
 from findna_bench.registry import load_factory
 from findna_bench.sequences.alphabet import reverse_complement
-from findna_plugins.suites.synthetic import TASKS
+from findna_plugins.suites.synthetic_suite import TASKS
 from findna_plugins.synthetic import bayes_posterior, generate
 
 CARDS = {card.name: card for card in TASKS}

@@ -14,8 +14,8 @@ import pytest
 import findna_bench as fb
 from findna_bench.comparison.comparing import compare_models
 from findna_bench.errors import UsageError
-from findna_bench.leaderboard.building import leaderboard
-from findna_bench.matrix.verify import verify
+from findna_bench.leaderboard.table_building import leaderboard
+from findna_bench.matrix.verification import verify
 from findna_bench.registry import Plugin, Registry, get_registry
 from findna_bench.results.store import ResultStore
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from findna_bench.errors import OutputError
-from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.corpus import SequenceRows
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
+from findna_bench.training.training_checkpoints import load_checkpoint, save_checkpoint
 
 
 def test_the_cosine_is_that_of_timm() -> None:

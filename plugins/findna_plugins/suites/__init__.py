@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from findna_bench.cards import SuiteCard, TaskCard
-from findna_plugins.suites import demo, genomic_benchmarks, genomic_benchmarks_clean, gue, mtcdna, nt_tasks, synthetic
+from findna_plugins.suites import (
+    demo,
+    genomic_benchmarks,
+    genomic_benchmarks_clean,
+    gue,
+    mtcdna,
+    nt_tasks,
+    synthetic_suite,
+)
 
-MODULES = (demo, genomic_benchmarks, genomic_benchmarks_clean, gue, mtcdna, nt_tasks, synthetic)
+MODULES = (demo, genomic_benchmarks, genomic_benchmarks_clean, gue, mtcdna, nt_tasks, synthetic_suite)
 
 TASKS: tuple[TaskCard, ...] = tuple(task for module in MODULES for task in module.TASKS)
 SUITES: tuple[SuiteCard, ...] = tuple(suite for module in MODULES for suite in module.SUITES)

@@ -27,12 +27,12 @@ from findna_bench.files import stable_hash, write_json
 from findna_bench.models.folders import save_model_folder
 from findna_bench.models.precision import compute_precision
 from findna_bench.results.environment import environment
-from findna_bench.training.checkpoints import load_checkpoint, save_checkpoint
 from findna_bench.training.corpus import Corpus
 from findna_bench.training.log import TrainingLog, draw_curves
 from findna_bench.training.objective import Objective
 from findna_bench.training.ranks import Ranks
 from findna_bench.training.schedules import learning_rate_factor, parameter_groups, set_learning_rate
+from findna_bench.training.training_checkpoints import load_checkpoint, save_checkpoint
 
 __all__ = ["ModelFolder", "PretrainReport", "PretrainSettings", "Pretraining", "Reporter", "SilentReporter"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from findna_bench.models.loading import count_parameters
 from findna_bench.profiling.building import build_backbone
 from findna_bench.profiling.flops import count_flops
-from findna_bench.profiling.rows import Formulation
+from findna_bench.profiling.profile_rows import Formulation
 from findna_bench.profiling.timing import Start, Steps, autocast, measure_steps
 from findna_bench.registry import get_registry, load_factory
 from findna_bench.training.objective import Objective

@@ -17,7 +17,7 @@ from typing import Any
 from findna_bench.data.catalog import TaskRef, data_root, resolve_task
 from findna_bench.errors import BenchError, ModelError, UsageError
 from findna_bench.models.spec import ModelSpec, parse_model
-from findna_bench.profiling.rows import Formulation, ProfileRow, spread_of
+from findna_bench.profiling.profile_rows import Formulation, ProfileRow, spread_of
 from findna_bench.registry import get_registry
 from findna_bench.requests.profile_request import ProfileRequest
 

@@ -11,7 +11,7 @@ from typing import Any
 from findna_bench.errors import UsageError
 from findna_bench.files import write_atomic, write_json
 from findna_bench.grid import Grid, left_table
-from findna_bench.profiling.rows import ProfileRow, Spread
+from findna_bench.profiling.profile_rows import ProfileRow, Spread
 
 __all__ = [
     "PROFILE_SCHEMA",
