@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ KINDS: dict[str, Callable[[Path], Asked]] = {
     "--split": with_options(split="grouped"),
     "--shots": with_options(shots=(5,)),
     "--shot-validation": with_options(shots=(5,), shot_validation="full"),
-    "--threads": with_options(threads=2),
+    "--threads": lambda tmp_path: replace(vectors(tmp_path), options={"threads": 2}),
     "file": a_file,
     "folder": a_folder_of_files,
     "embeddings:": vectors,
