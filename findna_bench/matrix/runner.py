@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 
 from findna_bench.errors import ModelError
 from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
@@ -42,13 +43,15 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
         reporter.note(note)
     reporter.started(len(units), sum(len(unit.cells) for unit in units), finished_cells(store, request, units))
     results: dict[str, list[Result]] = {}
-    for settled in _settled(executor, request.executor, make_jobs(request, units), _teller(reporter)):
-        results[settled.unit] = [read_result(store.root / name) for name in settled.results]
-        reporter.unit_finished(settled.label, results[settled.unit], settled.seconds)
+    answers = _settled(executor, request.executor, make_jobs(request, units), _teller(reporter))
+    with contextlib.closing(answers):  # an interruption here is one of the executor, which stops what it has started
+        for settled in answers:
+            results[settled.unit] = [read_result(store.root / name) for name in settled.results]
+            reporter.unit_finished(settled.label, results[settled.unit], settled.seconds)
     return [result for unit in units for result in results[unit.key]]
 
 
-def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report) -> Iterator[Settled]:
+def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report) -> Generator[Settled]:
     """Every unit of the jobs, once; those that the executor forgets have failed.
 
     Raises:
@@ -61,7 +64,7 @@ def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report)
             if not isinstance(answer, Settled) or open_units.pop(answer.unit, None) is None:
                 raise ModelError(f"executor {name!r} yields {answer!r}, which is no unit that is still to be settled")
             yield answer
-    finally:  # also where the consumer was interrupted: an executor stops what it has started
+    finally:
         if (close := getattr(answers, "close", None)) is not None:
             close()
     for key, job in open_units.items():

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,22 @@ def test_the_first_failure_stops_the_other_workers_where_that_is_asked(
     assert job.wait() == 1
     assert "raises on adhoc/t: RuntimeError: no idea" in job.stderr
     assert not any(alive(pid) for pid in pids(log))
+
+
+def test_an_interruption_of_the_watcher_stops_the_executor(tmp_path: Path) -> None:
+    from findna_bench.matrix.report import Silent
+    from findna_bench.matrix.run import run
+    from findna_bench.requests.run_request import RunRequest
+
+    class Interrupted(Silent):
+        def unit_finished(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    tasks = tuple(str(write_task(tmp_path / f"t{i}.csv", seed=i, rows=60)) for i in range(2))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(RunRequest(models=("majority",), tasks=tasks, seeds=(0,), output_dir=tmp_path / "r"), Interrupted())
+    assert caught.traceback, "whoever holds the traceback holds no claims"
+    assert "claims-heartbeat" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_job_is_json_that_another_process_runs(tmp_path: Path) -> None:
