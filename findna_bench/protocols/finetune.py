@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from findna_bench.errors import UsageError
 from findna_bench.protocols.probe import Probe
 from findna_bench.protocols.protocol import FitOptions, Fitted, ModelToFit, Pool, Protocol
 from findna_bench.protocols.settings import FINETUNE_PRESETS, PROBE_PRESETS, FineTuning, Preset
-from findna_bench.targets.target import Target
+
+if TYPE_CHECKING:
+    from findna_bench.targets.target import Target
 
 __all__ = ["FineTune"]
 

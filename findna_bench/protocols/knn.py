@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from findna_bench.protocols.protocol import HeadProtocol
-from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import KNN_PRESETS, KNearest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from findna_bench.protocols.heads import FittedHead
+    from findna_bench.protocols.seed_splits import SeedSplit
 
 __all__ = ["NearestNeighbours"]
 

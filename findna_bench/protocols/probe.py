@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from findna_bench.errors import UsageError
 from findna_bench.protocols.protocol import HeadProtocol
-from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import PROBE_PRESETS, AdamWProbe, LogisticProbe
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from findna_bench.protocols.heads import FittedHead
+    from findna_bench.protocols.seed_splits import SeedSplit
 
 __all__ = ["Probe"]
 

@@ -14,20 +14,19 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from findna_bench.cards import PresetCard, ProtocolCard
-from findna_bench.data.table import SequenceTable
 from findna_bench.errors import ConfigError, ModelError, UnsupportedError, UsageError
-from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry, load_factory, normalise
-from findna_bench.targets.classes import Classes
-from findna_bench.targets.target import Target
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `list presets` asks protocols, and starts without NumPy
+    import numpy as np
+
+    from findna_bench.data.table import SequenceTable
     from findna_bench.models.loading import LoadedModel
     from findna_bench.protocols.heads import FittedHead
+    from findna_bench.protocols.seed_splits import SeedSplit
+    from findna_bench.targets.target import Target
 
 __all__ = [
     "FitOptions",
@@ -42,7 +41,14 @@ __all__ = [
     "resolve_preset",
 ]
 
-PredictScores = Callable[[SequenceTable], np.ndarray]
+
+PredictScores = Callable[["SequenceTable"], "np.ndarray"]
+
+
+def _classes() -> Target:
+    from findna_bench.targets.classes import Classes
+
+    return Classes()
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Pool:
     official_validation: bool
     within_shots: bool = False
     """Few-shot: no labelled row beside the shots is seen."""
-    target: Target = field(default_factory=Classes)
+    target: Target = field(default_factory=_classes)
     """What the rows are labelled with."""
 
     def chosen_on(self, rows: SeedSplit) -> str:
