@@ -137,7 +137,12 @@ class MetricCard(_FactoryCard):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetCard(_FactoryCard):
-    """What rows of a task are labelled with: its factory is a subclass of :class:`findna_bench.api.Target`, made without arguments."""
+    """What rows of a task are labelled with: its factory is a subclass of :class:`findna_bench.api.Target`, made without arguments.
+
+    Example:
+        >>> TargetCard(name="values", factory="my_package.values:Values").name
+        'values'
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,7 +382,7 @@ class TaskCard:
         ValueError: fields contradict each other.
 
     Example:
-        >>> TaskCard(name="mine", suite="lab", kind="binary", labels=("no", "yes"), factory="my_package.rows:make").full_name
+        >>> TaskCard(name="mine", suite="lab", labels=("no", "yes"), factory="my_package.rows:make").full_name
         'lab/mine'
     """
 

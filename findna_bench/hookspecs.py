@@ -7,7 +7,7 @@ Example:
     >>> from findna_bench.cards import TaskCard, hookimpl
     >>> @hookimpl
     ... def findna_bench_tasks():
-    ...     return [TaskCard(name="mine", suite="lab", kind="binary", labels=("no", "yes"), factory="my_package.rows:make")]
+    ...     return [TaskCard(name="mine", suite="lab", labels=("no", "yes"), factory="my_package.rows:make")]
     >>> [card.full_name for card in findna_bench_tasks()]
     ['lab/mine']
 """

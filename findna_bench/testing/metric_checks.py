@@ -19,9 +19,11 @@ _TOLERANCE = 1e-9
 
 
 def check_metric(card: MetricCard, registry: Registry) -> Report:
-    """All checks of a metric of classes, on made-up rows of two and of three classes."""
+    """All checks of a metric, on made-up rows of two and of three classes; one of other targets is only made."""
     checklist, subject = Checklist("metric", card.name), _Subject(card, registry)
     if checklist.check("loads", subject.loads) and checklist.check("value", subject.value):
+        if "classes" not in card.targets:
+            return checklist.report()
         checklist.check("weights", subject.weights)
         checklist.check("order", subject.order)
         checklist.check("direction", subject.direction)
@@ -39,20 +41,23 @@ class _Subject:
     @cached_property
     def metric(self) -> Metric:
         name = f"{self.card.name}:{_CLASSES[1]}" if self.card.per_class else self.card.name
-        return make_metric(name, _CLASSES, self.registry)
+        target = next(iter(self.card.targets), "classes")
+        return make_metric(
+            name, _CLASSES, self.registry, target="classes" if "classes" in self.card.targets else target
+        )
 
     def of(self, truth: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> float:
         return evaluate(self.metric, Sample(truth, outputs, weights), slopes=False).value
 
     def loads(self) -> str:
-        if "classes" not in self.card.targets:
-            raise UnsupportedError(f"it scores {', '.join(self.card.targets)}, of which there are no made-up rows here")
         low, high = self.metric.bounds
         if not low < high:
             raise Fault(f"bounds must be the lowest and the highest value, not {self.metric.bounds}")
         return f"it is made; values lie between {low:g} and {high:g}"
 
     def value(self) -> str:
+        if "classes" not in self.card.targets:
+            raise UnsupportedError(f"it scores {', '.join(self.card.targets)}, of which there are no made-up rows here")
         found = []
         for truth, outputs in self.samples:
             value = self.of(truth, outputs, np.ones(len(truth)))

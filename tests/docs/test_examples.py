@@ -33,7 +33,7 @@ MODULES = (
     "findna_bench.training.objective",
 )
 CONTRACTS = (
-    fb.Backbone, fb.Objective, fb.Augmentation, fb.Features, fb.Classifier, fb.Metric, fb.HeadProtocol, fb.Preset, fb.Executor
+    fb.Backbone, fb.Objective, fb.Augmentation, fb.Features, fb.Classifier, fb.Metric, fb.Target, fb.HeadProtocol, fb.Preset, fb.Executor
 )  # fmt: skip
 
 

@@ -85,12 +85,13 @@ def test_a_strangers_augmentation_trains(installed: Path, tmp_path: Path) -> Non
 
 EVERYTHING = {
     "models": ("acme@random", "acme-gaps", "acme-bayes"),
-    "tasks": ("acme/poly-a", "acme/poly-a-short"),
+    "tasks": ("acme/poly-a", "acme/poly-a-short", "acme/composition"),
     "suites": ("acme",),
     "backbones": ("acme-convolution",),
     "objectives": ("denoise",),
     "augmentations": ("snp",),
-    "metrics": ("kappa",),
+    "metrics": ("kappa", "r2"),
+    "targets": ("values",),
     "protocols": ("centroid",),
     "executors": ("acme-pool",),
     "presets": ("acme-soft", "acme-short"),
