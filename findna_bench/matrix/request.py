@@ -203,11 +203,21 @@ def _uncovered(request: RunRequest, task: TaskRef, registry: Registry) -> str | 
 
 
 def _check_weights(request: RunRequest, specs: list[ModelSpec]) -> None:
-    known = {name for spec in specs for name in names_of(spec)}
-    for name in request.weights:
-        if name not in known:
+    """Every ``--weights`` belongs to a model of the request that has weights.
+
+    Raises:
+        UsageError: one does not, and would be ignored.
+    """
+    by_name = {name: spec for spec in specs for name in names_of(spec)}
+    for name, path in request.weights.items():
+        if name not in by_name:
             raise UsageError(
                 f"--weights {name}=...: {name!r} is not among the models asked for ({', '.join(request.models)})"
+            )
+        if by_name[name].kind != "encoder":
+            raise UsageError(
+                f"--weights {name}={path}: {name} is a model of kind {by_name[name].kind}, which is fitted and has no weights; leave "
+                "it out"
             )
 
 

@@ -219,6 +219,14 @@ def test_a_few_shot_cell_that_fails_says_how_few(task: Path, tmp_path: Path) -> 
     assert [entry.status for row in few.rows for entry in row.entries.values()] == ["skipped"]
 
 
+@pytest.mark.parametrize("model", ["kmer", "majority"])
+def test_weights_for_a_model_that_is_fitted_are_refused_before_any_work(task: Path, tmp_path: Path, model: str) -> None:
+    """They were ignored without a word."""
+    with pytest.raises(UsageError, match=f"--weights {model}=model.pt: {model} is a model of kind .*has no weights"):
+        run(task, tmp_path / "out", ["hyenadna@random", model], weights={model: "model.pt"})
+    assert not list((tmp_path / "out").rglob("*.json"))
+
+
 def test_weights_of_a_model_are_not_those_of_its_untrained_twin(task: Path, tmp_path: Path) -> None:
     tiny = files("findna_plugins") / "weights" / "findna-tiny"
     models = ["findna-tiny", "findna-tiny@random"]
