@@ -42,7 +42,16 @@ def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> t
     return labels[config]
 
 
-_OF_THE_RUN = ("seed_varies", "train_rows", "validation_rows", "validation_split", "folds", "features", "trials")
+_OF_THE_RUN = (
+    "seed_varies",
+    "train_rows",
+    "validation_rows",
+    "validation_split",
+    "folds",
+    "features",
+    "trials",
+    "candidates",
+)
 _REQUESTED = ("preset", "selection", "limit", "strand", "search", "shots", "shot_validation")
 
 
@@ -65,8 +74,8 @@ def settings_in_words(group: Sequence[Result]) -> dict[str, str]:
         "preset": str(r.preset),
         "weights": str(weights.digest or weights.source or "-").removeprefix("sha256:")[:12],
         "network": str(weights.network),
-        "pooling": str(r.model.pooling),
-        "layer": str(r.model.layer),
+        "pooling": _best_of(r, "pooling", r.model.pooling),
+        "layer": _best_of(r, "layer", r.model.layer),
         "strand": str(r.strand),
         "window": str(r.window),
         "dtype": str(r.dtype),
@@ -86,3 +95,9 @@ def settings_in_words(group: Sequence[Result]) -> dict[str, str]:
         name: value for name, value in same.items() if name not in facts
     }
     return facts | rest
+
+
+def _best_of(r: Result, name: str, value: str | int | None) -> str:
+    """A layer or pooling, or those that validation has chosen among: seeds may differ in the one they use."""
+    candidates = r.protocol.settings.get("candidates", {}).get(name)
+    return str(value) if candidates is None else f"of {'/'.join(map(str, candidates))}"

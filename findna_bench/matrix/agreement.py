@@ -36,8 +36,8 @@ CONFIG_FIELDS: Mapping[str, Shown] = {
     "network": lambda r: r.model.weights.network,
     "trained": lambda r: r.model.weights.trained,
     "n_parameters": lambda r: r.model.n_parameters,
-    "pooling": lambda r: r.model.pooling,
-    "layer": lambda r: r.model.layer,
+    "pooling": lambda r: _candidates(r).get("pooling", r.model.pooling),
+    "layer": lambda r: _candidates(r).get("layer", r.model.layer),
     "window": lambda r: r.window,
     "strand": lambda r: r.strand,
     "dtype": lambda r: r.dtype,
@@ -81,13 +81,18 @@ _OPTIONS: Mapping[str, Shown] = {
 }
 """Options of a request that are shown as they were asked for."""
 
-_RESOLVED: Mapping[str, Shown] = {"pooling": lambda r: r.model.pooling, "window": lambda r: r.window}
+_RESOLVED: Mapping[str, Shown] = {"pooling": CONFIG_FIELDS["pooling"], "window": lambda r: r.window}
 """Options of a request that, where they are given, are what an encoder used."""
 
 _MEASURED = frozenset(
-    {"train_rows", "validation_rows", "validation_split", "shots", "shot_validation", "folds", "trials"}
+    {"train_rows", "validation_rows", "validation_split", "shots", "shot_validation", "folds", "trials", "candidates"}
 )
 """Keys of ``protocol.settings`` that are known after a fit only, or stand elsewhere in what is hashed."""
+
+
+def _candidates(result: Result) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = result.protocol.settings.get("candidates", {})
+    return found
 
 
 def _task_settings(result: Result) -> dict[str, Any]:
@@ -125,6 +130,7 @@ def _success(result: Result) -> Iterator[str]:
     yield from _differing("hashed.config", config, {**_as_given(config), **CONFIG_FIELDS}, result)
     yield from _differing("hashed.cell", cell, CELL_FIELDS, result)
     yield from _numbers(result)
+    yield from _choice(result)
     if config.get("batch_size") is not None and config["batch_size"] != result.batch.requested:
         yield f"hashed.config.batch_size is {config['batch_size']}, the result says {result.batch.requested}"
     if result.error is not None:
@@ -139,6 +145,24 @@ def _as_given(config: Mapping[str, Any]) -> dict[str, Shown]:
 
 def _stored_option(name: str) -> Shown:
     return lambda result: None if result.request is None else result.request.options.get(name)
+
+
+def _choice(result: Result) -> Iterator[str]:
+    """Of layer and pooling, where they were chosen."""
+    candidates, selected = _candidates(result), result.validation.get("selected", {})
+    if not candidates:
+        return
+    used = {"layer": result.model.layer, "pooling": result.model.pooling}
+    for name, value in used.items():
+        if value not in candidates.get(name, [value]) or selected.get(name) != value:
+            yield f"model.{name} is {value}, which was not chosen, or is none of its candidates"
+    trials = result.protocol.settings.get("trials")
+    tried = {name: candidates.get(name, [value]) for name, value in used.items()}
+    expected = [{"layer": layer, "pooling": pooling} for layer in tried["layer"] for pooling in tried["pooling"]]
+    if trials is not None and [trial["settings"] for trial in trials] != expected:
+        yield "protocol.settings.trials are not of its candidates"
+    elif trials is not None and trials[selected.get("chosen_trial", 0)]["settings"] != used:
+        yield "validation.selected.chosen_trial is not the trial of its layer and pooling"
 
 
 def _unfinished(result: Result) -> Iterator[str]:
@@ -159,7 +183,7 @@ def _request(result: Result, asked: Mapping[str, Any]) -> Iterator[str]:
     options, model, task = (asked.get(part) or {} for part in ("options", "model", "task"))
     success = result.status == "success"
     used = _RESOLVED if result.model.kind == "encoder" and success else {}
-    given = {key: shown for key, shown in used.items() if options.get(key) is not None}
+    given = {key: shown for key, shown in used.items() if options.get(key) not in (None, "auto")}
     yield from _differing("hashed.request.options", options, {**_OPTIONS, **given}, result, partly=True)
     shown_model: dict[str, Shown] = {
         "name": lambda r: r.model.name,

@@ -34,8 +34,9 @@ class ModelFacts:
     network: str | None = None
     trained: bool | None = None
     n_parameters: int | None = None
-    pooling: str | None = None
-    layer: int | None = None
+    pooling: str | list[str] | None = None
+    layer: int | list[int] | None = None
+    """Of an encoder; those that validation is to choose among, where it is to."""
     window: str | None = None
     licence: str | None = None
     dtype: str = "float32"

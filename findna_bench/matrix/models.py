@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from findna_bench.cards import ModelCard
 from findna_bench.code import file_settings
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import network_of, weights_of
+from findna_bench.models.representations import Representation, candidate_layers, candidate_poolings
 from findna_bench.models.spec import ModelSpec, model_code
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import FitOptions, Fitted, Pool, find_protocol
@@ -48,6 +50,9 @@ class LiveModel:
         self._coverage: dict[str, int] = {}
         self._aligned: tuple[Task, Any] | None = None
         self._batch: Mapping[str, Any] = {}
+        self._counted: list[SequenceTable] = []
+        self._pool: SequenceTable | None = None
+        """Rows that are fitted and chosen on."""
 
     @property
     def kind(self) -> str:
@@ -98,7 +103,8 @@ class LiveModel:
 
     def close(self) -> None:
         """Let go of the weights."""
-        self._loaded = self._aligned = None
+        self._loaded = self._aligned = self._pool = None
+        self._counted = []
 
     def notes(self) -> list[str]:
         """What the user should know about this model, once."""
@@ -138,8 +144,27 @@ class LiveModel:
             return
         from findna_bench.models.consistency import check_consistent_embeddings
 
-        check_consistent_embeddings(self._load(), pooling=self._request.pooling, layer=self._request.layer)
+        layers = {one.layer: one for one in reversed(self.representations())}
+        for layer, one in layers.items():  # poolings are the harness's own; layers are the model's
+            check_consistent_embeddings(self._load(), pooling=one.pooling, layer=layer)
         self._consistent = True
+
+    def representations(self) -> tuple[Representation, ...]:
+        """Layers and poolings of an encoder that were asked for, in order; one, unless validation is to choose.
+
+        Raises:
+            UsageError: it has no such layer.
+        """
+        loaded, request = self._load(), self._request
+        layers, poolings = candidate_layers(loaded, request.layer), candidate_poolings(loaded, request.pooling)
+        return tuple(Representation(layer, pooling) for layer in layers for pooling in poolings)
+
+    def candidates(self) -> dict[str, list[Any]]:
+        """``layer`` and ``pooling`` -> what validation is to choose among, where that was asked for and the model is an encoder."""
+        if self.kind != "encoder":
+            return {}
+        found = self.representations()
+        return {name: list(dict.fromkeys(getattr(one, name) for one in found)) for name in self._request.choices}
 
     def reset_counters(self, reporter: Reporter) -> None:
         """Begin the accounting of a unit."""
@@ -147,6 +172,7 @@ class LiveModel:
         self.embed_s = 0.0
         self._coverage = dict.fromkeys(_COUNTED, 0)
         self._batch = {}
+        self._counted = []
 
     def facts(self) -> ModelFacts:
         """What the model is, weights loaded and proven.
@@ -156,10 +182,9 @@ class LiveModel:
         """
         if self.kind != "encoder":
             return self._control_facts()
-        from findna_bench.models.embedding import resolve_layer
-
         loaded = self._load()
         request = self._request
+        first, candidates = self.representations()[0], self.candidates()
         return ModelFacts(
             name=self.spec.display_name,
             kind=self.kind,
@@ -175,8 +200,8 @@ class LiveModel:
             network=loaded.network,
             trained=loaded.trained,
             n_parameters=loaded.n_parameters,
-            pooling=request.pooling or self.card.pooling,
-            layer=resolve_layer(loaded, request.layer),
+            pooling=candidates.get("pooling", first.pooling),
+            layer=candidates.get("layer", first.layer),
             window=request.window or self.card.window,
             licence=self.card.licence_weights or None,
             dtype=str(loaded.dtype).removeprefix("torch."),
@@ -244,6 +269,7 @@ class LiveModel:
     def fit(self, pool: Pool, preset: Preset, metric: str, checkpoint_of: Callable[[int], Path]) -> list[Fitted]:
         """Fit all seeds of a pool on train and validation rows. checkpoint_of: seed -> file for a fit that takes long."""
         request = self._request
+        self._pool = pool.table
         if self.kind == "classifier":
             return fitting.fit_classifier(pool, self, request.strand)
         options = FitOptions(
@@ -252,7 +278,8 @@ class LiveModel:
             search=request.search,
             strand=request.strand,
             window=request.window,
-            pooling=request.pooling,
+            pooling=None if "pooling" in request.choices else cast("str | None", request.pooling),
+            candidates=self.representations() if request.choices and self.kind == "encoder" else (),
             batch_size=request.batch_size,
             checkpoint_of=checkpoint_of,
             progress=self._reporter.progress,
@@ -269,11 +296,12 @@ class LiveModel:
     def device(self) -> str:
         return str(self._load().device) if self.kind == "encoder" else "cpu"
 
-    def frozen_features(self) -> Callable[[SequenceTable, str], Any] | None:
+    def frozen_features(
+        self, representation: Representation | None = None
+    ) -> Callable[[SequenceTable, str], Any] | None:
         """Of an encoder, or looked up; None for a feature map that is fitted first."""
         if self.kind == "encoder":
-            self._load()
-            return self._vectors
+            return partial(self._vectors, representation or self.representations()[0])
         if self._aligned is not None and self._looks_up:
             return fitting.features_of(self._aligned[1], self._request.strand)
         return None
@@ -304,24 +332,29 @@ class LiveModel:
             registry=self._registry,
         )
 
-    def _vectors(self, table: SequenceTable, direction: str) -> Any:
+    def _vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
         from findna_bench.models.embedding import embed
 
         started = time.perf_counter()
         request = self._request
+        # What is chosen among is embedded in the forward passes of the first; of test rows, what was chosen, alone.
+        every = self.representations() if table is self._pool else ()
         embedded = embed(
             self._load(),
             table.sequences,
-            pooling=request.pooling,
-            layer=request.layer,
+            pooling=representation.pooling,
+            layer=representation.layer,
             batch_size=request.batch_size,
             strand="rc-mean" if request.strand == "rc-mean" else direction,
             window=request.window,
             cache=self._embedding_cache(),
+            also=every[1:] if every and representation == every[0] else (),
             progress=lambda done, total: self._reporter.progress(done, total, "sequences embedded"),
         )
         self.embed_s += time.perf_counter() - started
-        if direction == "forward":  # the other strand is read of the same bases: a base counts once
+        # The other strand, and other layers and poolings, are read of the same bases: a base counts once.
+        if direction == "forward" and not any(known is table for known in self._counted):
+            self._counted.append(table)
             self.count(embedded.coverage, embedded.batch)
         return embedded.vectors
 

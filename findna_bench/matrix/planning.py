@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -139,12 +140,20 @@ def _planned(
 
 
 def _tried(request: RunRequest, unit: Unit, registry: Registry) -> tuple[int, int]:
-    """(settings of a search, learning rates of the preset) that a fit tries, 1 where nothing is chosen."""
+    """(settings of a search or a choice, learning rates of the preset) that a fit tries, 1 where nothing is chosen."""
     protocol = find_protocol(request.protocol, registry)
-    if unit.model.kind != "encoder" or not protocol.trains_encoder or unit.skip is not None:
+    if unit.model.kind != "encoder" or unit.skip is not None:
         return 1, 1
+    if not protocol.trains_encoder:
+        return (_candidates(request) if can_choose(request, unit) else 1), 1
     preset = unit_preset(request, unit, unit.task.name, registry)
     return (request.search if can_choose(request, unit) else None) or 1, len(getattr(preset, "rates", (1.0,)))
+
+
+def _candidates(request: RunRequest) -> int:
+    """Pairs of layer and pooling that a fit tries; at most, as ``auto`` depends on the model."""
+    asked = request.layer, request.pooling
+    return prod(4 if value == "auto" else len(value) if isinstance(value, tuple) else 1 for value in asked)
 
 
 def _seconds(unit: Unit, left: int, settings: int, rates: int, costs: Mapping[str, _Cost]) -> float | None:
@@ -196,7 +205,7 @@ def _mean(costs: Sequence[_Cost]) -> _Cost:
 
 
 def _whole_runs(settings: Mapping[str, Any]) -> float:
-    """How many whole runs the trials of a fit come to: all of a search, fewer where trials were short."""
+    """How many whole runs the trials of a fit come to: all of a search or a choice, fewer where trials were short."""
     trials = settings.get("trials") or [{}]
     steps = [trial.get("steps", 1) for trial in trials]
     return len(trials) if settings.get("search") else sum(steps) / max(steps)

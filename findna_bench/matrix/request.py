@@ -83,6 +83,7 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     _check_weights(request, specs)
     protocol = find_protocol(request.protocol, registry)
     protocol.check(request)
+    _check_choices(request, protocol)
     chosen_preset(request, None, registry)
     tasks = _tasks(request, registry)
     uncovered = [_uncovered(request, task, registry) for task in tasks]
@@ -194,6 +195,18 @@ def can_choose(request: RunRequest, unit: Unit) -> bool:
     return not (few_shot_validation(request, unit.shots) == "within" and unit.shots == 1)
 
 
+def _check_choices(request: RunRequest, protocol: Protocol) -> None:
+    if not request.choices:
+        return
+    options = " and ".join(f"--{name}" for name in request.choices)
+    if not protocol.chooses_representation:
+        raise UsageError(
+            f"{options}: several are tried by heads on a model that is not changed; --protocol {request.protocol} takes one"
+        )
+    if request.selection == "last":
+        raise UsageError(f"{options}: validation chooses among several; --selection last looks at none, so name one")
+
+
 def _uncovered(request: RunRequest, task: TaskRef, registry: Registry) -> str | None:
     try:
         chosen_preset(request, task.name, registry)
@@ -240,7 +253,7 @@ def _unsupported(
         return f"{card.name} predicts {' and '.join(targets)}, not {name}"
     if not protocol.predicts(find_target(name, registry)):
         return f"--protocol {request.protocol} does not predict {name}"
-    if card.causal and request.pooling == "cls":
+    if card.causal and "cls" in (request.pooling if isinstance(request.pooling, tuple) else (request.pooling,)):
         return f"--pooling cls is meaningless for {card.name}, a causal model"
     return None
 

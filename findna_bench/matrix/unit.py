@@ -19,7 +19,7 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import data_root, task_status
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
-from findna_bench.errors import DataError, UnknownNameError
+from findna_bench.errors import DataError, ModelError, UnknownNameError
 from findna_bench.files import without_home
 from findna_bench.matrix.identity import (
     ModelFacts,
@@ -195,7 +195,7 @@ def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, prese
         every_row = request.limit is None and set(task.counts["train"].values()) == {unit.shots}
         if not every_row:
             reasons.append("few-shot draw")
-        elif within and request.selection == "validation" and unit.shots > 1 and preset.chooses:
+        elif within and request.selection == "validation" and unit.shots > 1 and (preset.chooses or request.choices):
             reasons.append("folds")
     reasons.extend(model.varies)
     if model.kind != "classifier":
@@ -327,12 +327,16 @@ def _outcome(
     settings |= _few_shot_settings(request, facts.unit)
     if fit.trials:
         settings["trials"] = [dict(trial) for trial in fit.trials]
+    skeleton = _skeleton(request, facts, cell)
+    if candidates := model.candidates():
+        settings["candidates"] = candidates
+        skeleton = replace_result(skeleton, model=_with_representation(skeleton.model, fit, request.protocol))
     unlearned = _unlearned(model, fit)
     seeds = [cell.seed] if model.fits_seeds_alone else [other.seed for other in facts.cells]
     digests = {"weights_digest": facts.model.weights_digest, "data_digest": facts.task.data_digest}
     warnings = [*([unlearned] if unlearned else []), *fit.warnings]
     result = replace_result(
-        _skeleton(request, facts, cell),
+        skeleton,
         status="success",
         n_effective_seeds=len(facts.cells),
         protocol=schema.Protocol(name=request.protocol, settings=settings),
@@ -382,6 +386,13 @@ def _unlearned(model: LiveModel, fit: Fitted) -> str | None:
     return None if model.card.control and not model.varies else not_learned(fit.validation)
 
 
+def _with_representation(model: schema.Model, fit: Fitted, protocol: str) -> schema.Model:
+    """The model with the layer and pooling that a fit has chosen."""
+    if (chosen := fit.representation) is None:
+        raise ModelError(f"--protocol {protocol} did not say which layer and pooling it has chosen")
+    return model.model_copy(update={"layer": chosen.layer, "pooling": chosen.pooling})
+
+
 def _few_shot_settings(request: RunRequest, unit: Unit) -> dict[str, Any]:
     if unit.shots is None:
         return {}
@@ -427,8 +438,8 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
             ),
             tokenizer_digest=model.tokenizer_digest,
             code_digest=model.code_digest,
-            pooling=model.pooling,
-            layer=model.layer,
+            pooling=model.pooling if isinstance(model.pooling, str) else None,
+            layer=model.layer if isinstance(model.layer, int) else None,
             licence=model.licence,
         ),
         task=schema.Task(

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from findna_bench.errors import ModelError, NotFiniteError, TruncationWarning, UsageError, is_out_of_memory
 from findna_bench.models.backbone import Encoding, TokenBatch
-from findna_bench.models.embedding_cache import EmbeddingCache, sequence_digests
+from findna_bench.models.embedding_cache import CacheSpace, EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling, pool, short_rows
 from findna_bench.models.precision import compute_precision
+from findna_bench.models.representations import Representation, resolve_layer
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.results.flags import truncation_note
 from findna_bench.results.schema import Coverage
@@ -36,7 +37,6 @@ __all__ = [
     "Embeddings",
     "embed",
     "encode",
-    "resolve_layer",
     "run_batches",
     "token_budget",
 ]
@@ -127,6 +127,7 @@ def embed(
     strand: str = "forward",
     window: str | None = None,
     cache: EmbeddingCache | None = None,
+    also: Sequence[Representation] = (),
     progress: Progress | None = None,
 ) -> Embeddings:
     """One vector per sequence, in the order given; a vector depends neither on the batch nor on the other sequences.
@@ -134,14 +135,16 @@ def embed(
     pooling, window: None = the card's. layer: -1 or ``n_layers`` = last hidden states, 0 = embedding output, other negative
     ones count from the end. batch_size: rows, or ``"auto"``: as many tokens as the device is good for. Either is halved when
     memory runs out. strand: one of :data:`EMBED_STRANDS`; ``rc-mean`` averages the vectors of both. cache: where vectors are
-    kept; not used for a model whose code cannot be hashed. progress: called with (sequences done, of all).
+    kept; not used for a model whose code cannot be hashed. also: further layers and poolings, whose vectors the same forward
+    passes put into the cache. progress: called with (sequences done, of all).
 
     Raises:
         DataError: a sequence is empty or no DNA (its number is named). UsageError, UnsupportedError: an option is wrong.
         torch.OutOfMemoryError: a single sequence does not fit. ModelError: the model gives NaN.
     """
     how = check_pooling(pooling or model.card.pooling, causal=model.backbone.causal)
-    policy, depth = WindowPolicy.parse(window or model.card.window), resolve_layer(model, layer)
+    policy = WindowPolicy.parse(window or model.card.window)
+    wanted = dict.fromkeys((Representation(resolve_layer(model, layer), how), *also))
     if strand not in EMBED_STRANDS:
         raise UsageError(f"strand {strand!r}: embed knows {', '.join(EMBED_STRANDS)}")
     batching = _batching(model, batch_size)
@@ -149,7 +152,7 @@ def embed(
     unique, inverse = _unique(normal)
     strands = ("forward", "reverse") if strand == "rc-mean" else (strand,)
     report = _shared_progress(progress, len(unique), len(strands), len(normal))
-    parts = [_embed_strand(model, unique, how, depth, policy, s, batching, cache, report) for s in strands]
+    parts = [_embed_strand(model, unique, [*wanted], policy, s, batching, cache, report) for s in strands]
     vectors: NDArray[np.float32] = parts[0][0] if len(parts) == 1 else (parts[0][0] + parts[1][0]) / np.float32(2)
     counts = parts[0][1]
     return Embeddings(
@@ -186,19 +189,6 @@ def encode(
             states[row] = values[real].cpu().numpy()
             _refuse_nan(model, states[row].reshape(1, -1), [int(row)])
     return states
-
-
-def resolve_layer(model: LoadedModel, layer: int) -> int:
-    """``layer`` counted from the embedding output (0) to ``n_layers``.
-
-    Raises:
-        UsageError: there is no such layer.
-    """
-    last = model.backbone.n_layers
-    number = layer if layer >= 0 else last + 1 + layer
-    if not 0 <= number <= last:
-        raise UsageError(f"--layer {layer}: {model.name} has layers 0 (embedding) to {last}; -1 is the last")
-    return number
 
 
 def token_budget(model: LoadedModel) -> int:
@@ -257,42 +247,51 @@ def _coverage(sequences: Sequence[str], counts: _Counts, inverse: NDArray[np.int
 def _embed_strand(
     model: LoadedModel,
     sequences: list[str],
-    how: str,
-    layer: int,
+    wanted: Sequence[Representation],
     policy: WindowPolicy,
     strand: str,
     batching: _Batching,
     cache: EmbeddingCache | None,
     report: Callable[[float], None],
 ) -> tuple[NDArray[np.float32], _Counts]:
+    """Vectors of the first of ``wanted``; those of the others go into the cache, where there is one."""
     n, dim = len(sequences), model.backbone.embed_dim
     vectors, counts = np.zeros((n, dim), np.float32), _Counts.zeros(n)
-    space = None
+    spaces: list[CacheSpace] = []
     if cache is not None and n and model.code_digest is not None:
-        space = cache.space(_cache_key(model, how, layer, policy, strand, batching), dim)
-    digests = sequence_digests(sequences) if space is not None else np.zeros(n, "V16")
-    if space is not None:
+        spaces = [cache.space(_cache_key(model, one, policy, strand, batching), dim) for one in wanted]
+    digests = sequence_digests(sequences) if spaces else np.zeros(n, "V16")
+    found = np.zeros((max(1, len(spaces)), n), dtype=bool)
+    for number, space in reversed([*enumerate(spaces)]):
         hits = space.lookup(digests)
+        found[number] = hits.found
         vectors, counts = hits.vectors, _Counts(hits.bases, hits.windows, hits.short, hits.found.copy())
-    missing = np.flatnonzero(~counts.found)
-    report(n - len(missing))
+    complete: NDArray[np.bool_] = np.asarray(found.all(axis=0))
+    report(int(complete.sum()))
     # Shards of a bounded size: what was computed before a crash is kept. Portions and batch sizes follow from all rows,
     # cached or not, so that a run that was interrupted records and computes what an uninterrupted one does.
     for portion in _portions(np.arange(n), sequences, dim):
         batching.plan(model, [stop - start for row in portion for start, stop in _cut(model, policy, sequences[row])])
-        rows = portion[~counts.found[portion]]
+        rows = portion[~complete[portion]]
         if not len(rows):
             continue
-        _embed_rows(model, sequences, rows, how, layer, policy, strand, batching, vectors, counts, report)
-        if space is not None:
-            space.store(digests[rows], vectors[rows], counts.bases[rows], counts.windows[rows], counts.short[rows])
-    if space is not None and len(missing):
-        space.merge()
+        computed = _embed_rows(model, sequences, rows, wanted[: len(found)], policy, strand, batching, counts, report)
+        for number, values in enumerate(computed):
+            lacking = ~found[number, rows]
+            new = rows[lacking]
+            if number == 0:
+                vectors[new] = values[lacking]
+            if spaces:
+                counted = counts.bases[new], counts.windows[new], counts.short[new]
+                spaces[number].store(digests[new], values[lacking], *counted)
+    for number, space in enumerate(spaces):
+        if not found[number].all():
+            space.merge()
     return vectors, counts
 
 
 def _cache_key(
-    model: LoadedModel, how: str, layer: int, policy: WindowPolicy, strand: str, batching: _Batching
+    model: LoadedModel, wanted: Representation, policy: WindowPolicy, strand: str, batching: _Batching
 ) -> dict[str, Any]:
     return {
         "embedding_version": EMBEDDING_VERSION,
@@ -303,8 +302,8 @@ def _cache_key(
         "weights": model.weights_digest,
         "network": model.network,
         "tokenizer": model.tokenizer_digest,
-        "pooling": how,
-        "layer": layer,
+        "pooling": wanted.pooling,
+        "layer": wanted.layer,
         "window": str(policy),
         "max_length": model.max_length,
         "strand": strand,
@@ -329,32 +328,31 @@ def _embed_rows(
     model: LoadedModel,
     sequences: list[str],
     rows: NDArray[np.int64],
-    how: str,
-    layer: int,
+    wanted: Sequence[Representation],
     policy: WindowPolicy,
     strand: str,
     batching: _Batching,
-    vectors: NDArray[np.float32],
     counts: _Counts,
     report: Callable[[float], None],
-) -> None:
-    """Compute ``vectors[rows]`` and their counts: means over windows, weighted by the bases each has read."""
+) -> list[NDArray[np.float32]]:
+    """(rows, D) vectors for each of ``wanted``: means over windows, weighted by the bases each has read. ``counts`` are filled in."""
     cuts = [_cut(model, policy, sequences[row]) for row in rows]
     sizes = np.array([len(cut) for cut in cuts], dtype=np.int64)
     owner = np.repeat(np.arange(len(rows)), sizes)
     pieces = [sequences[row][start:stop] for row, cut in zip(rows, cuts, strict=True) for start, stop in cut]
     if strand == "reverse":
         pieces = [reverse_complement(piece) for piece in pieces]
-    pooled = np.empty((len(pieces), vectors.shape[1]), np.float32)
+    pooled = np.empty((len(wanted), len(pieces), model.backbone.embed_dim), np.float32)
     seen, short = np.empty(len(pieces), np.int64), np.empty(len(pieces), bool)
 
     def compute(batch: TokenBatch) -> tuple[Tensor, Tensor, Tensor]:
-        states = _hidden_states(model, batch, layer)
-        return pool(states, batch, how, causal=model.backbone.causal), batch.spans.sum(dim=1), short_rows(batch)
+        states, causal = _hidden_states(model, batch, {one.layer for one in wanted}), model.backbone.causal
+        values = torch.stack([pool(states[one.layer], batch, one.pooling, causal=causal) for one in wanted])
+        return values, batch.spans.sum(dim=1), short_rows(batch)
 
     for some, (values, spans, no_token) in run_batches(model, pieces, batching, compute):
-        pooled[some] = values.cpu().numpy()
-        _refuse_nan(model, pooled[some], rows[owner[some]])
+        pooled[:, some] = values.cpu().numpy()
+        _refuse_nan(model, pooled[:, some].transpose(1, 0, 2), rows[owner[some]])
         seen[some] = np.minimum(spans.cpu().numpy(), [len(pieces[piece]) for piece in some])
         short[some] = no_token.cpu().numpy()
         report(float((1 / sizes[owner[some]]).sum()))
@@ -365,7 +363,7 @@ def _embed_rows(
     counts.bases[rows] = [
         _bases_read(cut, seen[start : start + len(cut)]) for cut, start in zip(cuts, first, strict=True)
     ]
-    vectors[rows] = _mean_of_windows(pooled, np.where(short, 0, seen), owner, first)
+    return [_mean_of_windows(values, np.where(short, 0, seen), owner, first) for values in pooled]
 
 
 def _cut(model: LoadedModel, policy: WindowPolicy, sequence: str) -> list[tuple[int, int]]:
@@ -392,13 +390,17 @@ def _bases_read(cut: list[tuple[int, int]], seen: NDArray[np.int64]) -> int:
     return total
 
 
-def _hidden_states(model: LoadedModel, batch: TokenBatch, layer: int) -> Tensor:
-    if layer == model.backbone.n_layers:
-        return _tokens(model, batch, model.backbone(batch))
-    encoding = model.backbone(batch, layers=(layer,))
-    if encoding.layers is None or layer not in encoding.layers:
-        raise ModelError(f"{model.name}: its backbone gives no hidden states of layer {layer}, only the last ones")
-    return encoding.layers[layer]
+def _hidden_states(model: LoadedModel, batch: TokenBatch, layers: set[int]) -> dict[int, Tensor]:
+    """(B, T, D) states of each of the layers, in one forward pass."""
+    last = model.backbone.n_layers
+    inner = sorted(layers - {last})
+    if not inner:
+        return {last: _tokens(model, batch, model.backbone(batch))}
+    encoding = model.backbone(batch, layers=tuple(inner))
+    if missing := [layer for layer in inner if encoding.layers is None or layer not in encoding.layers]:
+        raise ModelError(f"{model.name}: its backbone gives no hidden states of layer {missing[0]}, only the last ones")
+    states = {layer: encoding.layers[layer] for layer in inner}
+    return states | {last: _tokens(model, batch, encoding)} if last in layers else states
 
 
 def _tokens(model: LoadedModel, batch: TokenBatch, encoding: Any) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from findna_bench.data.splits import draw_validation
 from findna_bench.data.table import SequenceTable
+from findna_bench.errors import ModelError
 from findna_bench.models.consistency import check_consistent_rows
 from findna_bench.models.estimators import fitted_settings
-from findna_bench.protocols.protocol import Fitted, HeadProtocol, ModelToFit, Pool, PredictScores
+from findna_bench.models.representations import Representation
+from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, PredictScores
 from findna_bench.protocols.seed_splits import (
     SeedSplit,
     few_shot_rows,
@@ -23,6 +26,7 @@ from findna_bench.protocols.seed_splits import (
 from findna_bench.protocols.settings import Preset, preset_settings
 from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.alphabet import reverse_complement
+from findna_bench.statistics.metric import metric_card
 from findna_bench.targets.classes import Classes
 from findna_bench.targets.target import Target
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Embedder",
     "features_of",
+    "fit_best_representation",
     "fit_classifier",
     "fit_features",
     "fit_heads",
@@ -132,6 +137,64 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
         )
         for head, split in zip(fitted, splits, strict=True)
     ]
+
+
+def fit_best_representation(
+    protocol: HeadProtocol, pool: Pool, model: ModelToFit, preset: Preset, options: FitOptions
+) -> list[Fitted]:
+    """Heads on every candidate, one after the other, of which each seed keeps the best on its validation rows.
+
+    Raises:
+        ModelError: heads have a validation score neither as a loss nor in the task's main metric.
+    """
+    nothing_held = all(not len(split.validation) and not split.folds for split in pool.splits)
+    candidates = options.candidates[:1] if nothing_held else options.candidates
+    best: list[tuple[float, Fitted]] = []
+    trials: list[list[dict[str, Any]]] = [[] for _ in pool.splits]
+    seconds = 0.0
+    for number, candidate in enumerate(candidates):
+        options.progress(number, len(candidates), "layers and poolings")
+        vectors = model.frozen_features(candidate)
+        assert vectors is not None  # only encoders have candidates
+        fitted = fit_heads(protocol, pool, Embedder(vectors, options.strand), preset, model.device)
+        seconds += fitted[0].fit_s
+        settings = {"layer": candidate.layer, "pooling": candidate.pooling}
+        for tried, fit in zip(trials, fitted, strict=True):
+            scores = {name: value for name, value in fit.validation.items() if name != "path"}
+            tried.append({"settings": settings, "validation": scores})
+        chosen = [
+            replace(fit, selected={**fit.selected, **settings, "chosen_trial": number}, representation=candidate)
+            for fit in fitted
+        ]
+        scored = [(_worth(fit.validation, options.metric), fit) for fit in chosen]
+        best = [max(pair, key=lambda one: one[0]) for pair in zip(best, scored, strict=True)] if best else scored
+    return [
+        replace(fit, fit_s=seconds, trials=tuple(tried))
+        if worth > -math.inf
+        else _first_of(fit, options.candidates, seconds)
+        for (worth, fit), tried in zip(best, trials, strict=True)
+    ]
+
+
+def _worth(validation: Mapping[str, Any], metric: str) -> float:
+    """What the best candidate has most of; minus infinity without a row to choose on."""
+    if not validation.get("rows"):
+        return -math.inf
+    if (loss := validation.get("loss")) is not None:
+        return -float(loss) if math.isfinite(loss) else -math.inf
+    if metric not in validation:
+        raise ModelError(f"a layer or pooling cannot be chosen: the head gives no validation loss and no {metric}")
+    value = validation[metric]
+    return -math.inf if value is None else float(value) * (1 if metric_card(metric).higher_is_better else -1)
+
+
+def _first_of(fit: Fitted, candidates: Sequence[Representation], seconds: float) -> Fitted:
+    """The fit of a seed that nothing could be chosen for."""
+    selected = {name: value for name, value in fit.selected.items() if name != "chosen_trial"}
+    words = (
+        f"{fit.representation}, is the first of {len(candidates)} candidates: there is no validation score to choose by"
+    )
+    return replace(fit, selected=selected, warnings=(*fit.warnings, words), fit_s=seconds)
 
 
 def _head_validation(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # `list presets` asks protocols, and starts without NumPy
 
     from findna_bench.data.table import SequenceTable
     from findna_bench.models.loading import LoadedModel
+    from findna_bench.models.representations import Representation
     from findna_bench.protocols.heads import FittedHead
     from findna_bench.protocols.seed_splits import SeedSplit
     from findna_bench.targets.target import Target
@@ -73,6 +74,8 @@ class Fitted:
     """Called when the result is safe on disk: a checkpoint of the fit is not needed any more."""
     rows: SeedSplit | None = None
     """The rows it was fitted and chosen on, where they are not the seed's split as it stands."""
+    representation: Representation | None = None
+    """Layer and pooling of the encoder that it reads, where there were several to choose among."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,9 @@ class FitOptions:
     """What was asked for beside the preset.
 
     metric: the task's main one. selection: ``validation``, ``last`` or ``test``. search: settings to try for each seed, None = the
-    preset's alone. strand, window, pooling, batch_size: of the request. checkpoint_of: seed -> file for a fit that takes long.
-    progress: called with (done, of all, what).
+    preset's alone. strand, window, pooling, batch_size: of the request. candidates: layers and poolings of an encoder
+    to choose among, empty where there is no choice. checkpoint_of: seed -> file for a fit that takes long. progress: called with
+    (done, of all, what).
     """
 
     metric: str
@@ -114,6 +118,7 @@ class FitOptions:
     strand: str
     window: str | None
     pooling: str | None
+    candidates: tuple[Representation, ...]
     batch_size: int | str
     checkpoint_of: Callable[[int], Path]
     progress: Callable[[int, int, str], None]
@@ -129,8 +134,14 @@ class ModelToFit(typing.Protocol):
     def kind(self) -> str:
         """``encoder`` or ``features``; classifiers bring their own fit."""
 
-    def frozen_features(self) -> Callable[[SequenceTable, str], Any] | None:
-        """(table, ``forward`` or ``reverse``) -> features (n, D) that no fit changes; None for a feature map that is fitted first."""
+    def frozen_features(
+        self, representation: Representation | None = None
+    ) -> Callable[[SequenceTable, str], Any] | None:
+        """(table, ``forward`` or ``reverse``) -> features (n, D) that no fit changes; None for a feature map that is fitted first.
+
+        Args:
+            representation: one of :attr:`FitOptions.candidates`; None where there are none.
+        """
 
     def estimator(self) -> Any:
         """A feature map, not fitted yet."""
@@ -168,6 +179,8 @@ class Protocol(ABC):
     """As it is registered; set when it is made."""
     trains_encoder: ClassVar[bool] = False
     """Whether the encoder itself is trained: each seed is then a fit of its own, and settings may be searched for."""
+    chooses_representation: ClassVar[bool] = False
+    """Whether ``--layer`` and ``--pooling`` may name several candidates; :attr:`FitOptions.candidates` are then to be tried."""
 
     def check(self, request: Any) -> None:
         """Options of a :class:`~findna_bench.requests.run_request.RunRequest` that this protocol contradicts.
@@ -203,10 +216,16 @@ class Protocol(ABC):
 class HeadProtocol(Protocol):
     """A head on features that it does not change: the heads of all seeds may be fitted in one computation.
 
+    Of several layers and poolings each is given heads, and every seed keeps the one of the lowest validation loss; of heads that have
+    no loss, the one with the best main metric of the task. The first of equals is kept, and the first of all where a fit has no
+    validation score (one shot).
+
     Example:
         A nearest-centroid protocol is :meth:`fit_heads` and a :class:`~findna_bench.protocols.heads.FittedHead`; see
         ``tests/third_party/acme-dna``.
     """
+
+    chooses_representation = True
 
     @abstractmethod
     def fit_heads(
@@ -226,6 +245,8 @@ class HeadProtocol(Protocol):
     def fit(self, model: ModelToFit, pool: Pool, preset: Preset, options: FitOptions) -> list[Fitted]:
         from findna_bench.protocols import fitting
 
+        if options.candidates:
+            return fitting.fit_best_representation(self, pool, model, preset, options)
         vectors = model.frozen_features()
         if vectors is None:
             return fitting.fit_features(self, pool, model, preset, options.strand)

@@ -23,6 +23,7 @@ from findna_bench.files import without_home
 
 __all__ = [
     "AutoOrNumber",
+    "Candidates",
     "Flag",
     "Kind",
     "Names",
@@ -307,6 +308,37 @@ class AutoOrNumber(Kind):
         if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
             raise UsageError(f"{where} {text!r}: give auto or a positive number")
         return int(text)
+
+
+@dataclass(frozen=True)
+class Candidates(Kind):
+    """One value of the kind ``one``; several of them, separated by commas in a text, or ``auto``, among which validation chooses."""
+
+    one: Kind
+
+    def read(self, value: Any, where: str) -> Any:
+        if value == "auto":
+            return value
+        parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+        values = dict.fromkeys(self.one.read(self._typed(part), where) for part in _sequence(parts, where))
+        if not values:
+            raise UsageError(f"{where}: name at least one value")
+        return tuple(values) if len(values) > 1 else next(iter(values))
+
+    def _typed(self, part: Any) -> Any:
+        """A piece of text as the value that a shell would read it as; what is none is left to the message of ``one``."""
+        if not isinstance(part, str):
+            return part
+        try:
+            return self.one.shell_type(part.strip())
+        except ValueError:
+            return part
+
+    def write(self, value: Any) -> Any:
+        return list(value) if isinstance(value, tuple) else value
+
+    def words(self, flag: str, value: Any) -> list[str]:
+        return [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
 def _sequence(value: Any, where: str) -> Sequence[Any]:

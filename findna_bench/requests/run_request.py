@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from findna_bench.cards import POOLINGS
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
 from findna_bench.requests.declarations import (
+    Candidates,
     Flag,
     Names,
     Number,
@@ -107,8 +109,22 @@ class RunRequest:
         panel=_PROTOCOL,
         in_ids="always",
     )
-    pooling: str | None = shared.pooling()
-    layer: int = shared.layer()
+    pooling: str | tuple[str, ...] | None = option(
+        Candidates(Text(POOLINGS)),
+        "mean, mean_all, mean_bases, cls, last or max (default: the card's). Validation chooses among several (mean,max), or auto: the "
+        "card's, mean, max and, where there is one, cls.",
+        default=None,
+        panel=_PROTOCOL,
+        in_ids="always",
+    )
+    layer: int | str | tuple[int, ...] = option(
+        Candidates(Whole()),
+        "Hidden layer to take; -1 is the last. Validation chooses among several (1,2,-1), or auto: the last and those at three quarters, "
+        "half and a quarter of the depth.",
+        default=-1,
+        panel=_PROTOCOL,
+        in_ids="always",
+    )
     strand: str = option(
         Text(STRANDS),
         "forward, rc-mean, rc-logit-mean or rc-augment.",
@@ -189,6 +205,15 @@ class RunRequest:
 
     command: str | None = None
     """How the request was worded, for the record."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Those of ``layer`` and ``pooling`` that validation is to choose."""
+        return tuple(
+            name
+            for name in ("layer", "pooling")
+            if (value := getattr(self, name)) == "auto" or isinstance(value, tuple)
+        )
 
     def __post_init__(self) -> None:
         read_fields(self)

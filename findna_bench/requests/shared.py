@@ -88,12 +88,12 @@ def offline() -> Any:
 def pooling() -> Any:
     """``--pooling``."""
     words = "mean, mean_all, mean_bases, cls, last or max (default: the card's)."
-    return option(Text(POOLINGS), words, default=None, panel=PROTOCOL, in_ids="always")
+    return option(Text(POOLINGS), words, default=None, panel=PROTOCOL)
 
 
 def layer() -> Any:
     """``--layer``."""
-    return option(Whole(), "Hidden layer to take; -1 is the last.", default=-1, panel=PROTOCOL, in_ids="always")
+    return option(Whole(), "Hidden layer to take; -1 is the last.", default=-1, panel=PROTOCOL)
 
 
 def window() -> Any:

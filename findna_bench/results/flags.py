@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from findna_bench.results.schema import Coverage, Result
 
@@ -15,6 +16,7 @@ __all__ = [
     "OF_CELLS",
     "OF_TASKS",
     "bases_read",
+    "choice_words",
     "class_flag",
     "few_shot_words",
     "flags_of",
@@ -80,6 +82,15 @@ def few_shot_words(shots: int, validation: str | None) -> str:
     return f"{shots}-shot" + (", full validation" if validation == "full" else "")
 
 
+def choice_words(settings: Mapping[str, Any]) -> str | None:
+    """``best of 4 layers on validation``, where a layer or a pooling was to be chosen; ``first of`` them, where nothing could be."""
+    counts = {name: len(values) for name, values in settings.get("candidates", {}).items()}
+    words = " x ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items())
+    if not words:
+        return None
+    return f"best of {words} on validation" if "trials" in settings else f"first of {words}, none chosen"
+
+
 def following_flags(result: Result, of_rows: Sequence[str]) -> list[str]:
     """The flags that a successful result carries because of its own fields: written with it, and found again by ``verify``.
 
@@ -104,6 +115,8 @@ def following_flags(result: Result, of_rows: Sequence[str]) -> list[str]:
     if search is not None:
         searched = result.model.kind == "encoder" and not (within and shots == 1)  # one shot leaves none to choose on
         flags.append(f"best of {search} settings on validation" if searched else "own budget, not searched")
+    if (chosen := choice_words(settings)) is not None:
+        flags.append(chosen)
     flags += of_rows
     if (cut := truncation_flag(result.coverage)) is not None:
         flags.append(cut)

@@ -101,7 +101,7 @@ def test_always_computes_from_nothing(task: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(
         embedding,
         "_embed_rows",
-        lambda model, s, which, *rest: (embedded.append(len(which)), rows(model, s, which, *rest)),
+        lambda model, s, which, *rest: (embedded.append(len(which)), rows(model, s, which, *rest))[1],
     )
     asked: dict[str, Any] = {"models": ["hyenadna@random"], "tasks": [str(task)], "seeds": 1}
 
@@ -188,7 +188,7 @@ def test_code_that_cannot_be_hashed_is_flagged_and_nothing_of_it_is_kept(
     )
     embedded: list[int] = []
     rows = embedding._embed_rows
-    monkeypatch.setattr(embedding, "_embed_rows", lambda *arguments: (embedded.append(1), rows(*arguments)))
+    monkeypatch.setattr(embedding, "_embed_rows", lambda *arguments: (embedded.append(1), rows(*arguments))[1])
     for _ in range(2):
         embedded.clear()
         result = in_notebook(hidden)

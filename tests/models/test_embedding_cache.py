@@ -22,6 +22,7 @@ from findna_bench.models.cache_folder import cache_info, clear_cache
 from findna_bench.models.embedding import Embeddings, embed
 from findna_bench.models.embedding_cache import CacheSpace, EmbeddingCache, sequence_digests
 from findna_bench.models.loading import LoadedModel
+from findna_bench.models.representations import Representation
 
 Load = Callable[..., LoadedModel]
 SEQUENCES = dna(12, 5, 30)
@@ -72,6 +73,23 @@ def test_whatever_decides_a_vector_has_a_space_of_its_own(model: LoadedModel, lo
         assert n == len(SEQUENCES), f"{options} was served from another space"
         np.testing.assert_array_equal(got.vectors, computed(other, None, **options)[0].vectors)
     assert computed(model, cache, strand="rc-mean")[1] == 0, "both strands were there already"
+
+
+def test_one_pass_keeps_all_layers_and_poolings_that_are_wanted(model: LoadedModel, tmp_path: Path) -> None:
+    others = [Representation(layer, pooling) for layer in (0, 1, 2) for pooling in ("mean", "max")]
+    cache = EmbeddingCache(tmp_path)
+    assert computed(model, cache, SEQUENCES[:5], layer=1, pooling="max")[1] == 5
+    first, n = computed(model, cache, also=others)
+    assert n == len(SEQUENCES)
+    np.testing.assert_array_equal(first.vectors, computed(model, None)[0].vectors)
+    for one in others:
+        alone = computed(model, None, layer=one.layer, pooling=one.pooling)[0]
+        kept, n = computed(model, EmbeddingCache(tmp_path), layer=one.layer, pooling=one.pooling)
+        assert (n, kept.coverage) == (0, alone.coverage)
+        np.testing.assert_allclose(kept.vectors, alone.vectors, rtol=1e-6, atol=1e-7)
+    assert computed(model, None, also=others)[0].coverage == first.coverage, (
+        "without a cache they are computed when wanted"
+    )
 
 
 @pytest.mark.parametrize("place", ["magic", "header", "index", "vector", "end"])

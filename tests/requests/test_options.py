@@ -48,10 +48,12 @@ RUN: dict[str, Any] = {
     "shots": (1, 10), "weights": {"findna-tiny": "a b.pt"}, "layer": -2, "window": "window:100", "split": "chromosome:20+22",
     "sanity": False, "fail_fast": True, "executor": "process", "workers": 3, "timeout_s": 2.5, "batch_size": 4, "output_dir": Path("out"),
 }  # fmt: skip
+CHOICE: dict[str, Any] = {"models": ("findna-tiny",), "tasks": ("./my.csv",), "layer": (1, 2, -1), "pooling": "auto"}
 EMBED: dict[str, Any] = {"model": "findna-tiny", "out": Path("v.npy"), "task": "./my.csv", "layer": 2, "pooling": "max"}
 COMPARE: dict[str, Any] = {"models": ("a (pooling max, layer 3)", "b@random:*"), "metric": "mcc", "title": "My page"}
 ALL = [
     (RunRequest, RUN),
+    (RunRequest, CHOICE),
     (PretrainRequest, PRETRAIN),
     (ProfileRequest, PROFILE),
     (EmbedRequest, EMBED),
