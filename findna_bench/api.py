@@ -275,7 +275,7 @@ def load_model(
 
 def embed(
     model: LoadedModel | str,
-    sequences: Sequence[str],
+    sequences: str | Sequence[str],
     *,
     pooling: str | None = None,
     layer: int = -1,
@@ -287,7 +287,7 @@ def embed(
 
     Args:
         model: a loaded model, or a name.
-        sequences: may hold lower case, U and IUPAC letters.
+        sequences: one, or several; may hold lower case, U and IUPAC letters.
         pooling: None for the card's default.
         layer: number of the hidden layer, 0 the embedding, -1 the last.
         batch_size: sequences at a time; ``auto`` fits them to the memory.
@@ -312,7 +312,7 @@ def embed(
     from findna_bench.sequences.alphabet import normalise_all
 
     live = load_model(model) if isinstance(model, str) else model
-    clean = normalise_all(sequences, lambda row: f"sequence {row}")
+    clean = normalise_all(_texts(sequences), lambda row: f"sequence {row}")
     found = embed_sequences(
         live, clean, pooling=pooling, layer=layer, batch_size=batch_size, strand=strand, window=window
     )
@@ -321,12 +321,12 @@ def embed(
     return found.vectors
 
 
-def encode(model: LoadedModel | str, sequences: Sequence[str]) -> list[np.ndarray]:
+def encode(model: LoadedModel | str, sequences: str | Sequence[str]) -> list[np.ndarray]:
     """Last hidden states of every sequence.
 
     Args:
         model: a loaded model, or a name.
-        sequences: may hold lower case, U and IUPAC letters.
+        sequences: one, or several; may hold lower case, U and IUPAC letters.
 
     Returns:
         (T_i, D) float32 for each sequence: all tokens but padding, special ones included.
@@ -345,7 +345,16 @@ def encode(model: LoadedModel | str, sequences: Sequence[str]) -> list[np.ndarra
     from findna_bench.sequences.alphabet import normalise_all
 
     live = load_model(model) if isinstance(model, str) else model
-    return encode_sequences(live, normalise_all(sequences, lambda row: f"sequence {row}"))
+    return encode_sequences(live, normalise_all(_texts(sequences), lambda row: f"sequence {row}"))
+
+
+def _texts(sequences: str | Sequence[str]) -> list[str]:
+    """One sequence is a list of one."""
+    texts = [sequences] if isinstance(sequences, str) else list(sequences)
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"sequence {row} is {text!r}, a {type(text).__name__}; give text over A, C, G, T, N")
+    return texts
 
 
 def load_task(name: str | PathLike[str], *, data_dir: str | PathLike[str] | None = None) -> Task:
@@ -367,8 +376,10 @@ def load_task(name: str | PathLike[str], *, data_dir: str | PathLike[str] | None
         [150, 150, 150, 150]
     """
     from findna_bench.data.task import open_task
+    from findna_bench.requests.declarations import Names
 
-    return open_task(str(name), data_dir=Path(data_dir) if data_dir is not None else None)
+    text = name if isinstance(name, str) else Names().read([name], "task")[0]
+    return open_task(text, data_dir=Path(data_dir) if data_dir is not None else None)
 
 
 def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:

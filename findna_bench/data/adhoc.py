@@ -1,4 +1,4 @@
-"""Tasks given as a path: one table, a folder with a file per split, or a folder with one FASTA per class."""
+"""Tasks given as a path: one table, a folder with a file (or shards) per split, or a folder with one FASTA per class."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ import numpy as np
 from findna_bench.cards import TaskCard
 from findna_bench.data.archives import FolderTree
 from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
-from findna_bench.data.layouts import fasta_records, split_name
+from findna_bench.data.layouts import fasta_records, read_labelled_fasta, split_name, split_of_file
 from findna_bench.data.splits import draw_rows
 from findna_bench.data.table import RowOrder, SequenceTable
 from findna_bench.data.tabular import (
     LABEL_COLUMNS,
     RawTable,
+    is_number,
     label_text,
-    no_column,
+    label_texts,
     read_table,
     row_ids,
     rows_to_table,
     table_suffix,
+    without_compression,
 )
 from findna_bench.data.task_store import content_digest, count_classes
 from findna_bench.errors import DataError
 from findna_bench.files import stable_hash
 from findna_bench.relatedness.components import row_groups
+from findna_bench.sequences.fasta import FASTA_SUFFIX
 
 __all__ = ["PathOrigin", "open_path"]
 
@@ -38,7 +41,6 @@ TEST_SEED = 0
 MAX_CLASSES = 1000
 WHOLE = "whole"
 """Name of the one table that splits are made from."""
-_FASTA = re.compile(r"\.(fa|fasta|fna)(\.gz)?$", re.IGNORECASE)
 
 
 class PathOrigin:
@@ -47,10 +49,31 @@ class PathOrigin:
     status = "adhoc"
 
     def __init__(
-        self, path: Path, labels: tuple[str, ...], tables: Mapping[str, SequenceTable], drawn: bool, row_order: RowOrder
+        self,
+        path: Path,
+        labels: tuple[str, ...],
+        tables: Mapping[str, SequenceTable],
+        drawn: bool,
+        row_order: RowOrder,
+        notes: Sequence[str] = (),
     ) -> None:
         self.path, self.labels, self.tables, self.drawn, self.row_order = path, labels, tables, drawn, row_order
+        self.notes = (self._in_words(), *notes)
         self.splits = tuple(split for split in SPLITS if split in tables)
+
+    def _in_words(self) -> str:
+        """What was read, in a line."""
+        counts, total = count_classes(self.labels, self.tables), sum(map(len, self.tables.values()))
+        classes = {name: sum(held[name] for held in counts.values()) for name in self.labels}
+        shown = ", ".join(f"{name} ({n:,})" for name, n in list(classes.items())[:10])
+        more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
+        splits = ", ".join(
+            f"{split} {len(table):,}{' (drawn)' if self.drawn and split == 'test' else ''}"
+            for split, table in self.tables.items()
+        )
+        lengths = [len(sequence) for table in self.tables.values() for sequence in table.sequences]
+        spread = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
+        return f"{self.path.name}: {total:,} rows, classes {shown}{more}; {splits}; {spread} bp"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -76,7 +99,8 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
     Raises:
         DataError: no table or FASTA, no rows, fewer than two classes, or a row that is not labelled DNA.
     """
-    files = _read(path)
+    notes: list[str] = []
+    files = _read(path, notes)
     labels = _infer_labels(files)
     tables = _placed({name: rows_to_table(raw, labels) for name, raw in files.items()})
     order = _row_order(path, tables)
@@ -95,13 +119,16 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
         split_policy="test drawn from train (20 %, seed 0)" if drawn else "as given",
         length=(min(lengths), max(lengths)),
     )
-    return card, PathOrigin(path, labels, tables, drawn, order)
+    notes += [note for raw in files.values() for note in raw.notes]
+    return card, PathOrigin(path, labels, tables, drawn, order, notes)
 
 
-def _read(path: Path) -> dict[str, RawTable]:
+def _read(path: Path, notes: list[str]) -> dict[str, RawTable]:
     """Raw tables: a file, or the classes of a folder, as :data:`WHOLE`; else the files of a folder by split."""
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, notes)
+    if not path.is_file():
+        raise DataError(f"{path} is neither a file nor a folder; give a csv, tsv or parquet file, or a folder")
     if table_suffix(path.name) is None:
         raise DataError(f"{path} is no csv, tsv or parquet file; give one of these, or a folder")
     return {WHOLE: _read_file(path)}
@@ -150,24 +177,80 @@ def _by_split(raw: RawTable, table: SequenceTable, labels: Sequence[str]) -> dic
     return {split: table.take([i for i, n in enumerate(names) if n == split]) for split in SPLITS if split in names}
 
 
-def _read_folder(path: Path) -> dict[str, RawTable]:
+def _read_folder(path: Path, notes: list[str]) -> dict[str, RawTable]:
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    tables: dict[str, RawTable] = {}
-    for file in files:
-        split = split_name(file.name.partition(".")[0])
-        if split is None or table_suffix(file.name) is None:
-            continue
-        if split in tables:
-            raise DataError(f"{path}: two files for the {split} split ({tables[split].origin} and {file}); leave one")
-        tables[split] = _read_file(file)
-    if tables:
-        return tables
-    classes = [file for file in files if _FASTA.search(file.name)]
+    if not files and (path / "data").is_dir():  # as the hub lays out a data set
+        return _read_folder(path / "data", notes)
+    readable = [file for file in files if table_suffix(file.name) is not None or FASTA_SUFFIX.search(file.name)]
+    by_split: dict[str, list[tuple[tuple[int, int] | None, Path]]] = {}
+    for file in readable:
+        if (named := split_of_file(_stem(file))) is not None:
+            by_split.setdefault(named[0], []).append((named[1], file))
+    if "train" in by_split:
+        used = [file for shards in by_split.values() for _, file in shards]
+        notes += _left_out(path, [file for file in files if file not in used])
+        return {split: _read_split(path, split, by_split[split]) for split in SPLITS if split in by_split}
+    classes = [file for file in readable if FASTA_SUFFIX.search(file.name)]
     if len(classes) >= 2:
+        notes += _left_out(path, [file for file in files if file not in classes])
         return {WHOLE: _read_classes(path, classes)}
+    there = f" (there are {', '.join(file.name for file in files[:5])})" if files else " (it is empty)"
     raise DataError(
-        f"{path} holds neither train, dev or test files (csv, tsv, parquet) nor one FASTA per class (two or more)"
+        f"{path} holds neither train, dev or test files (csv, tsv, parquet, or FASTA with >name|label) nor one FASTA per class "
+        f"(two or more){there}"
     )
+
+
+def _stem(file: Path) -> str:
+    """The name without suffixes of format and compression."""
+    plain = without_compression(file.name)
+    return FASTA_SUFFIX.sub("", plain) if FASTA_SUFFIX.search(plain) else plain.rpartition(".")[0]
+
+
+def _left_out(path: Path, files: Sequence[Path]) -> list[str]:
+    """A note that names files which were not read; words about the data are no data."""
+    names = [file.name for file in files if not _DESCRIPTION.match(file.name)]
+    if not names:
+        return []
+    some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return [
+        f"{path.name}: {some} {'is' if len(names) == 1 else 'are'} left out: named like no split or class, or no csv, tsv, parquet or FASTA"
+    ]
+
+
+_DESCRIPTION = re.compile(
+    r"readme|licen[sc]e|citation|dataset_infos?|dataset_dict|md5|sha256|.*\.(md|txt|pdf|yaml|yml|json|cfg)$",
+    re.IGNORECASE,
+)
+
+
+def _read_split(path: Path, split: str, shards: Sequence[tuple[tuple[int, int] | None, Path]]) -> RawTable:
+    """The file of a split, or its shards one after another.
+
+    Raises:
+        DataError: two files claim to be the whole of it, or a shard is missing.
+    """
+    names = [file.name for _, file in shards]
+    if len(shards) > 1 and any(number is None for number, _ in shards):
+        raise DataError(f"{path}: two files for the {split} split ({' and '.join(names[:2])}); leave one")
+    numbers = [number for number, _ in shards if number is not None]
+    if numbers:
+        total = numbers[0][1]
+        missing = sorted(set(range(total)) - {number for number, _ in numbers})
+        if missing or len(numbers) != total or {of for _, of in numbers} != {total}:
+            what = (
+                f"shard {missing[0]} of {total} is missing"
+                if missing
+                else f"its shards do not fit ({', '.join(names[:4])})"
+            )
+            raise DataError(f"{path}: {split}: {what}; get it again")
+    raws = [
+        read_labelled_fasta(FolderTree(path, [file.name]), file.name)
+        if FASTA_SUFFIX.search(file.name)
+        else _read_file(file)
+        for _, file in sorted(shards, key=lambda shard: shard[0] or (0, 0))
+    ]
+    return RawTable.joined(raws)
 
 
 def _read_classes(path: Path, files: Sequence[Path]) -> RawTable:
@@ -179,7 +262,7 @@ def _read_classes(path: Path, files: Sequence[Path]) -> RawTable:
         before = len(places)
         for number, (header, sequence) in enumerate(fasta_records(tree, file.name), start=1):
             columns["sequence"].append(sequence)
-            columns["class"].append(_FASTA.sub("", file.name))
+            columns["class"].append(_stem(file))
             columns["id"].append(header.split()[0] if header.split() else str(number))
             places.append(f"{file}, record {number}")
         if len(places) == before:
@@ -190,39 +273,34 @@ def _read_classes(path: Path, files: Sequence[Path]) -> RawTable:
 
 
 def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:
-    """Class names in label order. Names win over numbers where a file has both columns.
+    """Class names in label order: numbers by size (by the names another column gives them, if it does), names by the alphabet.
 
     Raises:
         DataError: no label column, a missing label, one class only, or labels that look like measurements.
     """
     seen: set[str] = set()
+    names: dict[str, set[str]] = {}
+    named = True
     for raw in raws.values():
-        columns = [name for name in LABEL_COLUMNS if name in raw.columns]
-        if not columns:
-            raise no_column(raw, "label or class")
-        texts = [[label_text(value) for value in raw.columns[name]] for name in columns]
-        for name, values in zip(columns, texts, strict=True):
-            if "" in values:
-                raise DataError(f"{raw.where(values.index(''))}: the row has no {name}")
-        named = [values for values in texts if not all(map(_is_number, values))]
-        seen |= set((named or texts)[0])
-        own = raw.class_names.get(columns[0])
-        if own and not named:
-            seen = set(own)
+        texts, of_numbers = label_texts(raw)
+        own = raw.class_names.get(next(name for name in LABEL_COLUMNS if name in raw.columns))
+        seen |= set(own) if own and all(map(is_number, texts)) else set(texts)
+        named = named and of_numbers is not None
+        for number, name in (of_numbers or {}).items():
+            names.setdefault(number, set()).add(name)
     place = next(iter(raws.values())).origin
-    fractions = sorted(text for text in seen if _is_number(text) and not re.fullmatch(r"-?\d+", text))
+    fractions = sorted(text for text in seen if is_number(text) and not re.fullmatch(r"-?\d+", text))
     if fractions or len(seen) > MAX_CLASSES:
         what = f"label {fractions[0]} is no class" if fractions else f"{len(seen)} different labels are no classes"
         raise DataError(f"{place}: {what}; regression is not supported, give classes")
     if len(seen) < 2:
         raise DataError(f"{place}: all rows have label {next(iter(seen), 'none')!r}; two classes or more are needed")
-    if all(map(_is_number, seen)):
-        return tuple(sorted(seen, key=int))
+    if all(map(is_number, seen)):
+        ordered = sorted(seen, key=int)
+        alike = named and all(len(names.get(number, ())) == 1 for number in ordered)
+        labels = tuple(next(iter(names[number])) for number in ordered) if alike else tuple(ordered)
+        return labels if len(set(labels)) == len(ordered) else tuple(ordered)
     return tuple(sorted(seen))
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text) is not None
 
 
 def _check_training(path: Path, tables: Mapping[str, SequenceTable], labels: Sequence[str]) -> None:

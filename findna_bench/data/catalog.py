@@ -15,7 +15,7 @@ from typing import Any
 
 from findna_bench.cards import SuiteCard, TaskCard
 from findna_bench.errors import DataError, UnknownNameError, UsageError
-from findna_bench.files import path_segment
+from findna_bench.files import path_segment, stable_hash
 from findna_bench.registry import Registry, get_registry
 
 __all__ = [
@@ -118,14 +118,15 @@ def adhoc_name(path: Path) -> str:
     if stem.lower() in _GENERIC_NAMES and path.absolute().parent.name:
         stem = f"{path.absolute().parent.name}-{stem}"
     cleaned = re.sub(r"[^A-Za-z0-9._+-]+", "-", stem).strip("-._+")
-    return cleaned or "task"
+    lost = not stem.isascii()  # names in other scripts would all come to the same few letters
+    return "-".join(part for part in (cleaned, stable_hash(stem)[:8] if lost else "") if part) or "task"
 
 
 def _stem(path: Path) -> str:
     stem = path.name
     if path.is_file():
-        for suffix in (".gz", ".csv", ".tsv", ".txt", ".parquet"):
-            stem = stem.removesuffix(suffix)
+        stem = re.sub(r"\.(gz|bgz|bgzf)$", "", stem, flags=re.IGNORECASE)
+        stem = re.sub(r"\.(csv|tsv|txt|parquet)$", "", stem, flags=re.IGNORECASE)
     return stem or path.absolute().name
 
 

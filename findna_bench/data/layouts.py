@@ -25,16 +25,31 @@ from findna_bench.data.archives import Tree
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import (
+    LABEL_COLUMNS,
     RawTable,
     coordinates,
+    decompressed,
+    label_text,
     read_table,
     row_ids,
     rows_to_table,
     table_suffix,
+    without_compression,
 )
 from findna_bench.errors import DataError
+from findna_bench.sequences.fasta import FASTA_SUFFIX
 
-__all__ = ["Candidate", "Piece", "find_candidates", "read_interval_tables", "read_tables", "split_name"]
+__all__ = [
+    "Candidate",
+    "Piece",
+    "fasta_records",
+    "find_candidates",
+    "read_interval_tables",
+    "read_labelled_fasta",
+    "read_tables",
+    "split_name",
+    "split_of_file",
+]
 
 SPLIT_NAMES = {
     "train": "train",
@@ -50,7 +65,6 @@ _SPLIT = "|".join(sorted(SPLIT_NAMES, key=len, reverse=True))
 _WHOLE = re.compile(rf"({_SPLIT})(_partial)?(-\d+-of-\d+(-\w+)?)?", re.IGNORECASE)
 _SUFFIXED = re.compile(rf"(.+?)[_.-]({_SPLIT})(_partial)?", re.IGNORECASE)
 _VERSION = re.compile(r"_v\d+$")
-_FASTA = (".fa", ".fasta", ".fna")
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,18 @@ class Candidate:
 def split_name(text: str) -> str | None:
     """``train``, ``validation`` or ``test`` for any usual spelling; None for anything else."""
     return SPLIT_NAMES.get(text.strip().lower())
+
+
+def split_of_file(stem: str) -> tuple[str, tuple[int, int] | None] | None:
+    """(split, (number, of how many) of a shard) of a file name without suffixes: ``train``, ``test_set``, ``my-dev``,
+    ``train-00000-of-00002``; None where no word of it, or more than one, names a split.
+    """
+    shard = re.fullmatch(r"(.+?)-(\d+)-of-(\d+)(-\w+)?", stem)
+    words = re.split(r"[\s_.-]+", shard[1] if shard else stem)
+    found = {SPLIT_NAMES[word.lower()] for word in words if word.lower() in SPLIT_NAMES}
+    if len(found) != 1:
+        return None
+    return found.pop(), (int(shard[2]), int(shard[3])) if shard else None
 
 
 def find_candidates(tree: Tree, cards: Sequence[TaskCard]) -> list[Candidate]:
@@ -132,9 +158,9 @@ def _match(key: tuple[str, ...], aliases: Mapping[tuple[str, ...], TaskCard]) ->
 def _read_name(prefix: tuple[str, ...], file: str) -> Piece | None:
     parts = (*prefix, *file.split("/"))
     name = parts[-1]
-    plain = name.removesuffix(".gz")
+    plain = without_compression(name)
     suffix = table_suffix(name)
-    is_fasta = plain.lower().endswith(_FASTA)
+    is_fasta = FASTA_SUFFIX.search(plain) is not None
     if plain.lower().endswith(".txt"):
         split = split_name(parts[-3]) if len(parts) > 3 else None
         return Piece(parts[:-3], split, "text", file, class_name=parts[-2]) if split else None
@@ -183,15 +209,37 @@ def _read_split(candidate: Candidate, pieces: list[Piece]) -> SequenceTable:
     if kind == "text":
         return _read_texts(candidate, pieces)
     if kind == "fasta":
-        raw = _join_raw([_read_labelled_fasta(candidate.tree, piece.file) for piece in pieces])
+        raw = RawTable.joined([read_labelled_fasta(candidate.tree, piece.file) for piece in pieces])
     else:
         if len(pieces) > 1 and not all(_is_shard(piece) for piece in pieces):
             files = ", ".join(sorted(piece.file for piece in pieces)[:3])
             raise DataError(f"{candidate.place}: several files for one split ({files}); leave one")
         raws = [_read_raw(candidate.tree, piece.file) for piece in sorted(pieces, key=lambda p: p.file)]
-        tables = [rows_to_table(_own_task(raw, candidate.card), candidate.card.labels) for raw in raws]
+        tables = [_published_rows(_own_task(raw, candidate.card), candidate.card) for raw in raws]
         return _with_unique_ids(SequenceTable.concatenate(tables))
-    return rows_to_table(raw, candidate.card.labels)
+    return _published_rows(raw, candidate.card)
+
+
+def _published_rows(raw: RawTable, card: TaskCard) -> SequenceTable:
+    """Rows as the card has them; of published data nothing is ignored.
+
+    Raises:
+        DataError: coordinates make no sense, or a column with names of classes disagrees with the labels.
+    """
+    table = rows_to_table(raw, card.labels)
+    for column in (name for name in LABEL_COLUMNS if name in raw.columns):
+        names = [label_text(value) for value in raw.columns[column]]
+        if set(names) <= set(card.labels):
+            other = np.array([card.labels.index(name) for name in names])
+            if len(rows := np.flatnonzero(other != table.labels)):
+                row = int(rows[0])
+                raise DataError(
+                    f"{raw.where(row)}: {column} says {names[row]!r} and the label {card.labels[table.labels[row]]!r}; labels are "
+                    f"numbered in the order {', '.join(card.labels)}"
+                )
+    if raw.notes:
+        raise DataError(raw.notes[0].replace(" and are ignored", ""))
+    return table
 
 
 def _with_unique_ids(table: SequenceTable) -> SequenceTable:
@@ -250,7 +298,7 @@ def _natural(text: str) -> list[tuple[int, str | int]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text)]
 
 
-def _read_labelled_fasta(tree: Tree, file: str) -> RawTable:
+def read_labelled_fasta(tree: Tree, file: str) -> RawTable:
     """Records whose header ends in ``|label``; header text before it is the id."""
     names: list[str] = []
     labels: list[str] = []
@@ -259,8 +307,8 @@ def _read_labelled_fasta(tree: Tree, file: str) -> RawTable:
         name, bar, label = header.rpartition("|")
         if not bar:
             raise DataError(f"{tree.origin(file)}, record {len(names) + 1}: header {header!r} does not end in |label")
-        names.append(name)
-        labels.append(label)
+        names.append(name.strip())
+        labels.append(label.strip())
         sequences.append(sequence)
     if not names:
         raise DataError(f"{tree.origin(file)} is empty")
@@ -280,11 +328,11 @@ def fasta_records(tree: Tree, file: str) -> Iterator[tuple[str, str]]:
 
     origin = tree.origin(file)
     with tree.open(file) as stream:
-        source = gzip.open(stream) if file.endswith(".gz") else stream  # noqa: SIM115 - closed with the stream
+        source = decompressed(stream)
         header: str | None = None
         lines: list[str] = []
         try:
-            for line in io.TextIOWrapper(source, encoding="utf-8", errors="replace"):
+            for line in io.TextIOWrapper(source, encoding="utf-8-sig", errors="replace"):
                 if line.startswith(">"):
                     if header is not None:
                         yield header, "".join(lines)
@@ -297,13 +345,6 @@ def fasta_records(tree: Tree, file: str) -> Iterator[tuple[str, str]]:
             raise DataError(f"{origin} is damaged or truncated ({error}); get it again") from error
         if header is not None:
             yield header, "".join(lines)
-
-
-def _join_raw(raws: list[RawTable]) -> RawTable:
-    if len(raws) == 1:
-        return raws[0]
-    columns = {name: [v for raw in raws for v in raw.columns[name]] for name in raws[0].columns}
-    return RawTable(raws[0].origin, columns)
 
 
 def read_interval_tables(candidate: Candidate) -> dict[str, SequenceTable]:
@@ -324,6 +365,8 @@ def read_interval_tables(candidate: Candidate) -> dict[str, SequenceTable]:
 def _class_intervals(candidate: Candidate, piece: Piece) -> SequenceTable:
     raw = _read_raw(candidate.tree, piece.file)
     contig, start, end, strand = coordinates(raw)
+    if raw.notes:
+        raise DataError(raw.notes[0].replace(" and are ignored", ""))
     if contig is None or start is None or end is None or strand is None:
         raise DataError(f"{raw.origin}: no columns region, start and end among {', '.join(raw.columns)}")
     label = candidate.card.labels.index(piece.class_name)

@@ -10,9 +10,9 @@ import math
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -20,15 +20,34 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import normalise_all
 
-__all__ = ["RawTable", "contig_name", "label_indices", "no_column", "read_table", "row_ids", "rows_to_table"]
+__all__ = [
+    "MISSING",
+    "RawTable",
+    "contig_name",
+    "decompressed",
+    "is_number",
+    "label_indices",
+    "label_texts",
+    "no_column",
+    "read_table",
+    "row_ids",
+    "rows_to_table",
+    "without_compression",
+]
 
 SEQUENCE_COLUMNS = ("sequence", "seq", "text", "sequences")
-LABEL_COLUMNS = ("class", "label", "labels", "target")
+LABEL_COLUMNS = ("label", "labels", "class", "target")
+"""The first of these decides; see :func:`label_texts`."""
 ID_COLUMNS = ("id", "row_id", "seq_id", "name")
 CONTIG_COLUMN = re.compile(r"contig|chrom|chromosome|chr|region(_\w+)?")
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
-_WHOLE_NUMBER = re.compile(r"-?\d+\.0+")
-_NOT_A_NUMBER = frozenset({"nan", "NaN", "NAN"})
+_COMPRESSED = re.compile(r"\.(gz|bgz|bgzf)$", re.IGNORECASE)
+_GZIP_MAGIC = b"\x1f\x8b"
+_WHOLE_NUMBER = re.compile(r"([-+]?\d+)(\.0*)?")
+MISSING = frozenset(
+    ("", "#N/A", "#NA", "-nan", "-NaN", "<NA>", "N/A", "NA", "NAN", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
+)
+"""What stands for a missing value, in any column: what pandas reads as missing, and what it, R and spreadsheets write for it."""
 
 
 @dataclass
@@ -42,6 +61,8 @@ class RawTable:
     """Number of the first data row as ``where`` counts."""
     class_names: dict[str, list[str]] = field(default_factory=dict)
     """Names of numbered label columns, where the file itself carries them."""
+    notes: list[str] = field(default_factory=list)
+    """What was read and ignored, in words."""
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -51,14 +72,48 @@ class RawTable:
         counted = "the header is row 1" if self.first_row == 2 else "counted from 1"
         return f"{self.origin}, row {row + self.first_row} ({counted})"
 
+    @classmethod
+    def joined(cls, parts: Sequence[RawTable]) -> RawTable:
+        """Rows of several files one after another.
+
+        Raises:
+            DataError: their columns differ.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        for part in parts[1:]:
+            if part.columns.keys() != first.columns.keys():
+                differing = sorted(part.columns.keys() ^ first.columns.keys())
+                raise DataError(
+                    f"{part.origin}: not the columns of {first.origin} ({differing[0]} is in one of them only)"
+                )
+        columns = {name: [value for part in parts for value in part.columns[name]] for name in first.columns}
+        raw = cls(first.origin, columns, first.first_row, first.class_names, [n for part in parts for n in part.notes])
+        places = [(part, row) for part in parts for row in range(len(part))]
+        raw.where = lambda row: places[row][0].where(places[row][1])  # type: ignore[method-assign]
+        return raw
+
     def first_of(self, names: Sequence[str]) -> str | None:
         return next((name for name in names if name in self.columns), None)
 
 
 def table_suffix(name: str) -> str | None:
     """``.csv``, ``.tsv`` or ``.parquet`` of a file name, also before ``.gz``; None for anything else."""
-    plain = name.lower().removesuffix(".gz")
+    plain = without_compression(name).lower()
     return next((suffix for suffix in TABLE_SUFFIXES if plain.endswith(suffix)), None)
+
+
+def without_compression(name: str) -> str:
+    """A file name without ``.gz``, ``.bgz`` or ``.bgzf``, in upper or lower case."""
+    return _COMPRESSED.sub("", name)
+
+
+def decompressed(stream: IO[bytes]) -> IO[bytes]:
+    """What a stream holds, whether it is gzip or not: its first bytes say so, not its name."""
+    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
+    found: Any = gzip.open(buffered) if buffered.peek(2)[:2] == _GZIP_MAGIC else buffered
+    return cast("IO[bytes]", found)
 
 
 def read_table(stream: IO[bytes], name: str, origin: str) -> RawTable:
@@ -69,8 +124,7 @@ def read_table(stream: IO[bytes], name: str, origin: str) -> RawTable:
     """
     suffix = table_suffix(name)
     try:
-        if name.lower().endswith(".gz"):
-            stream = gzip.open(stream)  # type: ignore[assignment]  # noqa: SIM115 - closed with the stream
+        stream = decompressed(stream)
         if suffix == ".parquet":
             return _read_parquet(stream, origin)
         return _read_csv(stream, origin, "\t" if suffix == ".tsv" else ",")
@@ -100,10 +154,14 @@ def _read_csv(stream: IO[bytes], origin: str, delimiter: str) -> RawTable:
 def _csv_columns(reader: Iterator[list[str]], header: list[str], origin: str) -> dict[str, list[Any]]:
     rows: list[list[str]] = []
     width = len(header)
+    blank: int | None = None
     for number, row in enumerate(reader, start=2):
+        if not any(cell.strip() for cell in row):
+            blank = number if blank is None else blank  # nothing, unless a row follows
+            continue
+        if blank is not None:
+            raise DataError(f"{origin}, row {blank} (the header is row 1): the row is empty; remove it")
         if len(row) != width:
-            if not any(cell.strip() for cell in row):
-                raise DataError(f"{origin}, row {number} (the header is row 1): the row is empty; remove it")
             raise DataError(
                 f"{origin}, row {number} (the header is row 1): {len(row)} fields where the header has {width}"
             )
@@ -150,6 +208,8 @@ def rows_to_table(raw: RawTable, labels: Sequence[str]) -> SequenceTable:
         raise DataError(f"{raw.origin} has a header and no rows")
     indices = label_indices(raw, labels)
     texts = ["" if value is None else str(value).strip() for value in raw.columns[column]]
+    if missing := [row for row, text in enumerate(texts) if text in MISSING]:
+        raise DataError(f"{raw.where(missing[0])}: the row has no {column}")
     sequences = normalise_all(texts, raw.where)
     contig, start, end, strand = coordinates(raw)
     return SequenceTable(
@@ -181,30 +241,54 @@ def no_column(raw: RawTable, wanted: str) -> DataError:
     return DataError(f"{what}; rename one")
 
 
-def label_indices(raw: RawTable, labels: Sequence[str]) -> np.ndarray:
-    """(n,) int64 indices into ``labels``, from names or numbers; where a file has both they must agree.
+def label_texts(raw: RawTable) -> tuple[list[str], dict[str, str] | None]:
+    """The labels (n,) of a table as text, and the names of numbered ones where another column gives them.
+
+    The first of :data:`LABEL_COLUMNS` decides. Another one is carried along and means nothing, unless the first holds numbers and
+    the other maps to them one to one: then it names them (``label 0, class promoter``).
+
+    Returns:
+        (labels, number -> name or None).
 
     Raises:
-        DataError: no label column, a missing label, a label that is not among ``labels``, or columns that disagree.
+        DataError: no such column, or a row without a label.
     """
     columns = [name for name in LABEL_COLUMNS if name in raw.columns]
     if not columns:
         raise no_column(raw, "label or class")
-    found = [_resolve(raw, name, labels) for name in columns]
-    for name, other in zip(columns[1:], found[1:], strict=True):
-        if not np.array_equal(found[0], other):
-            row = int(np.flatnonzero(found[0] != other)[0])
-            raise DataError(
-                f"{raw.where(row)}: {columns[0]} says {labels[found[0][row]]!r} and {name} says {labels[other[row]]!r}; "
-                f"labels are numbered in the order {', '.join(labels)}"
-            )
-    return found[0]
+    texts = [label_text(value) for value in raw.columns[columns[0]]]
+    if "" in texts:
+        raise DataError(f"{raw.where(texts.index(''))}: the row has no {columns[0]}")
+    if not all(map(is_number, texts)):
+        return texts, None
+    for name in columns[1:]:
+        others = [label_text(value) for value in raw.columns[name]]
+        pairs = set(zip(texts, others, strict=True))
+        one_to_one = len(pairs) == len({number for number, _ in pairs}) == len({other for _, other in pairs})
+        if one_to_one and "" not in others and not any(map(is_number, others)):
+            return texts, dict(pairs)
+    return texts, None
 
 
-def _resolve(raw: RawTable, column: str, labels: Sequence[str]) -> np.ndarray:
-    values = [label_text(value) for value in raw.columns[column]]
-    if "" in values:
-        raise DataError(f"{raw.where(values.index(''))}: the row has no {column}")
+def is_number(text: str) -> bool:
+    """Whether a label is a number, whole or not."""
+    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text) is not None
+
+
+def label_indices(raw: RawTable, labels: Sequence[str]) -> np.ndarray:
+    """(n,) int64 indices into ``labels``, from names or numbers (see :func:`label_texts`).
+
+    Raises:
+        DataError: no label column, a missing label, or a label that is not among ``labels``.
+    """
+    texts, names = label_texts(raw)
+    if names is not None and set(names.values()) <= set(labels):
+        texts = [names[text] for text in texts]
+    column = next(name for name in LABEL_COLUMNS if name in raw.columns)
+    return _resolve(raw, column, texts, labels)
+
+
+def _resolve(raw: RawTable, column: str, values: Sequence[str], labels: Sequence[str]) -> np.ndarray:
     by_name = {name: i for i, name in enumerate(labels)}
     by_number = {str(i): i for i in range(len(labels))}
     own = raw.class_names.get(column)
@@ -229,9 +313,10 @@ def label_text(value: Any) -> str:
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     text = str(value).strip()
-    if "." in text and _WHOLE_NUMBER.fullmatch(text):
-        return text.partition(".")[0]
-    return "" if text in _NOT_A_NUMBER else text
+    if text[:1] == "+" or "." in text:
+        whole = _WHOLE_NUMBER.fullmatch(text)
+        return whole[1].removeprefix("+") if whole else text
+    return "" if text in MISSING else text
 
 
 def row_ids(
@@ -262,34 +347,40 @@ def contig_name(name: str) -> str:
 def coordinates(
     raw: RawTable,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """(contig, start, end, strand) arrays, or Nones where the file has no coordinates; strand "" where not given.
+    """(contig, start, end, strand) arrays, or Nones where no row has coordinates; strand "" where not given.
 
-    Raises:
-        DataError: a start or end is no whole number, or the end lies before the start.
+    Rows whose coordinates make no sense (a start or end that is missing or no whole number, an end not after its start, a strand that
+    is none) have none (contig ""), and ``raw.notes`` counts them.
     """
     column = next((name for name in raw.columns if CONTIG_COLUMN.fullmatch(name)), None)
     if column is None or "start" not in raw.columns or "end" not in raw.columns:
         return None, None, None, None
     names: dict[str, str] = {}
     texts = [label_text(value) for value in raw.columns[column]]
-    contig = np.array([names.setdefault(text, contig_name(text)) for text in texts], dtype=str)
-    start = _whole_numbers(raw, "start")
-    end = _whole_numbers(raw, "end")
-    if len(raw) and (end <= start).any():
-        row = int(np.flatnonzero(end <= start)[0])
-        raise DataError(f"{raw.where(row)}: the interval ends at {end[row]}, not after its start {start[row]}")
+    contig = np.array([names.setdefault(text, contig_name(text)) for text in texts], dtype=object)
+    start, end = _whole_numbers(raw, "start"), _whole_numbers(raw, "end")
     strands = [label_text(value) for value in raw.columns["strand"]] if "strand" in raw.columns else [""] * len(raw)
-    wrong: Callable[[str], bool] = lambda s: s not in ("+", "-", "", ".")  # noqa: E731
-    if any(map(wrong, set(strands))):
-        row = next(i for i, s in enumerate(strands) if wrong(s))
-        raise DataError(f"{raw.where(row)}: strand {strands[row]!r} is none of +, - and empty")
-    return contig, start, end, np.array([s.replace(".", "") for s in strands], dtype="<U1")
+    known = np.array([strand in _STRANDS for strand in strands], dtype=bool)
+    sensible = (contig != "") & (start >= 0) & (end > start) & known
+    given = np.array([bool(text) or bool(label_text(s)) for text, s in zip(texts, raw.columns["start"], strict=True)])
+    if ignored := int((given & ~sensible).sum()):
+        raw.notes.append(
+            f"{raw.origin}: coordinates of {ignored:,} of {len(raw):,} rows make no sense and are ignored (first: "
+            f"{raw.where(int(np.flatnonzero(given & ~sensible)[0])).removeprefix(raw.origin + ', ')})"
+        )
+    if not sensible.any():
+        return None, None, None, None
+    contig[~sensible] = ""
+    start[~sensible] = end[~sensible] = 0
+    plain = [_STRANDS.get(strand, "") if fine else "" for strand, fine in zip(strands, sensible, strict=True)]
+    return contig.astype(str), start, end, np.array(plain, dtype="<U1")
+
+
+_STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-", "": "", ".": "", "*": ""}
+"""``*`` is either strand, as Bioconductor writes it."""
 
 
 def _whole_numbers(raw: RawTable, column: str) -> np.ndarray:
+    """(n,) int64; -1 for what is no whole number."""
     texts = [label_text(value) for value in raw.columns[column]]
-    try:
-        return np.array([int(text) for text in texts], dtype=np.int64)
-    except ValueError:
-        row = next(i for i, text in enumerate(texts) if not re.fullmatch(r"-?\d+", text))
-        raise DataError(f"{raw.where(row)}: {column} {texts[row]!r} is not a whole number") from None
+    return np.array([int(text) if re.fullmatch(r"\d{1,15}", text) else -1 for text in texts], dtype=np.int64)

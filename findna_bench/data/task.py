@@ -112,6 +112,11 @@ class Task:
         return self._origin.source
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was read of a file of the user's, and what was left out, in words; empty for a task that has a card."""
+        return tuple(getattr(self._origin, "notes", ()))
+
+    @property
     def flags(self) -> tuple[str, ...]:
         flags = []
         if self.status == "partial":

@@ -11,6 +11,7 @@ Nothing but the standard library is imported: ``--help`` reads every request.
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -178,6 +179,12 @@ class PathNames(Kind):
         return [word for part in value for word in (flag, str(part))]
 
 
+def _path_as_name(path: PathLike[str]) -> str:
+    """A path as it is written where names stand as well: ``x.csv`` is ``./x.csv``."""
+    text = fspath(path)
+    return text if text.startswith(("/", "./", "../", "~")) else f".{os.sep}{text}"
+
+
 @dataclass(frozen=True)
 class Names(Kind):
     """Names, each counted once; text separates them by commas, and a shell may repeat the option."""
@@ -188,7 +195,10 @@ class Names(Kind):
         return ",".join(value)
 
     def read(self, value: Any, where: str) -> Any:
+        if isinstance(value, PathLike):
+            value = [value]
         names = value.split(",") if isinstance(value, str) else _sequence(value, where)
+        names = [_path_as_name(name) if isinstance(name, PathLike) else name for name in names]
         if not all(isinstance(name, str) for name in names):
             raise UsageError(f"{where}: names are expected, not {value!r}")
         return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))

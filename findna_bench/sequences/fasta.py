@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -25,9 +26,22 @@ from findna_bench.errors import DataError
 from findna_bench.files import atomic_path, write_atomic
 from findna_bench.sequences.alphabet import normalise, reverse_complement
 
-__all__ = ["Fasta", "Window", "content_digest", "match_contig", "plain_fasta", "read_blocks", "read_fasta", "windows"]
+__all__ = [
+    "FASTA_SUFFIX",
+    "Fasta",
+    "Window",
+    "content_digest",
+    "match_contig",
+    "plain_fasta",
+    "read_blocks",
+    "read_fasta",
+    "windows",
+]
 
+FASTA_SUFFIX = re.compile(r"\.(fa|fasta|fna|fas|ffn|frn)(\.(gz|bgz|bgzf))?$", re.IGNORECASE)
+"""What FASTA files of DNA are called."""
 _GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLOCK = 1 << 22
 _MITOCHONDRION = {"M": "MT", "MT": "M", "chrM": "MT", "chrMT": "M"}
 
@@ -133,6 +147,7 @@ def _parse_blocks(blocks: Iterator[bytes], path: Path) -> Iterator[tuple[str | N
     for block in blocks:
         position = 0
         if not started:
+            block = block.removeprefix(_BYTE_ORDER_MARK)
             position = len(block) - len(block.lstrip(b"\r\n"))
             if position == len(block):
                 continue

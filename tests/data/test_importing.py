@@ -133,7 +133,7 @@ BAD_ROWS = {
         "sequence,label\nACGT,0\nACGT,1\nACJT,1\n",
         "row 4 (the header is row 1): position 3 is 'J'",
     ),
-    "an empty sequence": ("sequence,label\n,0\n", "row 2 (the header is row 1): the sequence is empty"),
+    "an empty sequence": ("sequence,label\n,0\n", "row 2 (the header is row 1): the row has no sequence"),
     "a label not in the card": (
         "sequence,label\nACGT,2\n",
         "row 2 (the header is row 1): label '2' is not in the card's labels",

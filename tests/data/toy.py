@@ -21,7 +21,6 @@ def card(name: str = "toy_enhancers", sources: Sequence[DataSource] = (), **chan
     settings: dict[str, object] = {
         "name": name,
         "suite": "toys",
-        "kind": "binary",
         "labels": LABELS,
         "counts": {split: dict.fromkeys(LABELS, n // 2) for split, n in N.items()},
         "sources": tuple(sources),
