@@ -112,7 +112,7 @@ def without_compression(name: str) -> str:
 def decompressed(stream: IO[bytes]) -> IO[bytes]:
     """What a stream holds, whether it is gzip or not: its first bytes say so, not its name."""
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
-    found: Any = gzip.open(buffered) if buffered.peek(2)[:2] == _GZIP_MAGIC else buffered
+    found: Any = gzip.open(buffered) if buffered.peek(2)[:2] == _GZIP_MAGIC else buffered  # noqa: SIM115 - closed with the stream
     return cast("IO[bytes]", found)
 
 
