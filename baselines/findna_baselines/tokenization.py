@@ -380,6 +380,7 @@ class PublishedTokenizer:
         vocabulary = self._tokenizer.get_vocab()
         self._lower = "a" in vocabulary and "A" not in vocabulary
         self.size = max(vocabulary.values()) + 1
+        self.largest_id = max(number for token, number in vocabulary.items() if set(token.upper()) <= set("ACGTN"))
         named = {token: vocabulary[token] for token in ("[PAD]", "<pad>") if token in vocabulary}
         if not named:
             raise WeightsError(f"{path}: no padding token ([PAD] or <pad>) in the vocabulary")

@@ -6,7 +6,8 @@ The class is looked up by ``model_type`` in a list of known encoders; ``auto_map
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,6 +109,7 @@ class TransformersEncoder(Encoder):
         )
         self.embed_dim, self.n_layers = hf_config.hidden_size, hf_config.num_hidden_layers
         self.tokenizer = self.build_tokenizer(published, files or {}, _most_tokens(hf_config))
+        _check_vocabulary(self.tokenizer, hf_config)
         limit = getattr(self.tokenizer, "max_length", None)
         self.mask_token = getattr(self.tokenizer, "mask", None)
         self.max_length = limit if max_length is None else min(max_length, limit or max_length)
@@ -126,12 +128,15 @@ class TransformersEncoder(Encoder):
     @classmethod
     def adapt_checkpoint(cls, checkpoint: Checkpoint, config: Mapping[str, Any], network: str | None = None) -> Adapted:
         published = _published(config.get("published", {}), checkpoint.config)
-        keys, source = checkpoint.tensors.keys(), checkpoint.source or "checkpoint"
         settings = {**config, "published": published}
         hf_config = _configuration(published)
         with torch.device("cpu"), _ParametersOnMeta():
             whole = _build(hf_config, with_head=True)
         prefix = f"{whole.base_model_prefix}."
+        wrapper = _wrapper(checkpoint.tensors, {name.removeprefix(prefix) for name in whole.state_dict()}, prefix)
+        bare = {key.removeprefix(wrapper): tensor for key, tensor in checkpoint.tensors.items()}
+        checkpoint = replace(checkpoint, tensors=bare)
+        keys, source = checkpoint.tensors.keys(), checkpoint.source or "checkpoint"
         head = [name for name in whole.state_dict() if not name.startswith(prefix)]
         shared = _shared(whole)
 
@@ -157,8 +162,14 @@ class TransformersEncoder(Encoder):
             first = stored(name)
             repeated |= {other: first for other in others if first and other in keys and other != first}
         if not any(key in keys for key in names.values()):
-            raise WeightsError(f"{source}: holds no tensor of a {published.get('model_type')} encoder")
-        return translate(cls, settings, checkpoint, names, computed=computed, ignored=_ignored(prefix), tied=repeated)
+            some = ", ".join(sorted(keys)[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            raise WeightsError(
+                f"{source}: holds no tensor of a {published.get('model_type')} encoder (it has {some}); rename its tensors, or "
+                "save the encoder alone"
+            )
+        made = translate(cls, settings, checkpoint, names, computed=computed, ignored=_ignored(prefix), tied=repeated)
+        ignored = {wrapper + key: reason for key, reason in made.ignored.items()}
+        return replace(made, used=frozenset(wrapper + key for key in made.used), ignored=ignored)
 
     def reset_buffers(self) -> None:
         self.model.tie_weights()
@@ -299,6 +310,38 @@ def _ignored(prefix: str) -> dict[str, str]:
         r"(lm_head|classifier|predictions|generator_predictions|generator_lm_head|discriminator_predictions|head|decoder"
         r"|vocab_transform|vocab_layer_norm|vocab_projector|qa_outputs|score)\..*": head,
     }
+
+
+def _check_vocabulary(tokenizer: Any, hf_config: Any) -> None:
+    """Whether every token that DNA can become has a row of the embedding.
+
+    Raises:
+        WeightsError: one has none.
+    """
+    largest = getattr(tokenizer, "largest_id", None)
+    if largest is None and hasattr(tokenizer, "vocabulary"):
+        largest = len(tokenizer.vocabulary) - 1
+    if largest is not None and largest >= hf_config.vocab_size:
+        raise WeightsError(
+            f"the vocabulary has tokens up to number {largest}, the embedding {hf_config.vocab_size} rows (vocab_size in "
+            "config.json); give the vocabulary that the model was trained with"
+        )
+
+
+def _wrapper(keys: Iterable[str], names: set[str], prefix: str) -> str:
+    """What a training script put before all names (``net.``, ``model.``, ``encoder.net.``): empty unless some names are the
+    encoder's (``names``, bare of ``prefix``) without it, and none is with it.
+    """
+    bare, wrapper = list(keys), ""
+    for _ in range(3):
+        if any(key.removeprefix(prefix) in names for key in bare):
+            return wrapper
+        first = {key.partition(".")[0] for key in bare}
+        if len(first) != 1 or not all("." in key for key in bare):
+            break
+        wrapper += f"{first.pop()}."
+        bare = [key.partition(".")[2] for key in bare]
+    return ""
 
 
 def _kmer_tokenizer(published: Mapping[str, Any], files: Mapping[str, Path], max_tokens: int) -> Tokenizer:

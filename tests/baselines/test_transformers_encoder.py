@@ -113,6 +113,39 @@ def _pooler(model: Any, parameter: Any) -> bool:
     return pooler is not None and any(parameter is p for p in pooler.parameters())
 
 
+@pytest.mark.parametrize("head", [True, False], ids=["with head", "bare"])
+@pytest.mark.parametrize("wrapper", ["net.", "model.", "module.", "_orig_mod.", "encoder.net.", "module.model."])
+def test_a_wrapper_s_name_before_every_tensor_is_taken_away(wrapper: str, head: bool, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    write(tmp_path, "bert", head=head)
+    plain = embed(load_model(f"path:{tmp_path}"), SEQUENCES).vectors
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    save_file({wrapper + key: value.clone() for key, value in tensors.items()}, file)
+    wrapped = load_model(f"path:{tmp_path}")
+    np.testing.assert_array_equal(embed(wrapped, SEQUENCES).vectors, plain)
+    save_file({f"other.{i}": value.clone() for i, value in enumerate(tensors.values())}, file)
+    with pytest.raises(WeightsError, match=r"holds no tensor of a bert encoder \(it has other\.0, other\.1"):
+        load_model(f"path:{tmp_path}")
+
+
+def test_a_vocabulary_beyond_the_embedding_is_found_at_load(tmp_path: Path) -> None:
+    write(tmp_path, "bert")
+    tokens = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *(a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT"),
+    ]
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens))
+    with pytest.raises(WeightsError, match="tokens up to number 68, the embedding 14 rows"):
+        load_model(f"path:{tmp_path}")
+
+
 def test_short_sequences_and_lower_case_embed(tmp_path: Path) -> None:
     write(tmp_path, "bert")
     model = load_model(f"path:{tmp_path}")
