@@ -106,7 +106,7 @@ def aligned_predictions(
         draws = tuple(draw_of(r.model.name) for r in cells) if label in pooled else ()
         seeds, classes = tuple(r.seed or 0 for r in cells), tuple(cells[0].task.labels)
         target = find_target(cells[0].task.target)
-        predictions[label] = Predictions(labels, scores, groups, seeds, draws, classes, target)
+        predictions[label] = Predictions(labels, scores, groups, seeds, draws, classes, target, first.folds)
     n_groups = next(iter(predictions.values())).n_groups
     task = replace(task, n_rows=len(ids), n_groups=n_groups, known_groups=groups is not None, groups=words)
     return AlignedPredictions(task, predictions, sources, reasons, damaged)

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import importlib.resources
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from findna_bench.data.catalog import SPLITS
 from findna_bench.data.length_matching import cropped
 from findna_bench.data.resplitting import (
     RESPLIT_VERSION,
+    evaluable_contigs,
     pooled_rows,
     resplit,
 )
@@ -33,7 +34,7 @@ from findna_bench.files import stable_hash, write_atomic
 from findna_bench.relatedness.components import GROUPING_VERSION, components
 from findna_bench.requests.split_choice import parse_split
 
-__all__ = ["Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "write_row_manifest"]
+__all__ = ["AllFolds", "Derived", "Remade", "Resplit", "manifest_key", "read_row_manifest", "write_row_manifest"]
 
 Counts = dict[str, dict[str, int]]
 
@@ -176,6 +177,41 @@ class Resplit(Remade):
         with contextlib.suppress(OutputError):  # a data root that cannot be written keeps none
             write_atomic(path, content.getvalue())
         return groups
+
+
+class AllFolds(Resplit):
+    """A task's rows in the test splits of all folds, in the order of the folds; a row of no fold's test split is in none.
+
+    open_fold: opens the task in the split of one fold.
+    """
+
+    def __init__(self, source: Source, split: str, open_fold: Callable[[str], Any]) -> None:
+        super().__init__(source, split)
+        self._open_fold = open_fold
+
+    @functools.cached_property
+    def _contigs(self) -> tuple[list[str], dict[str, str]]:
+        tables = {split: self.task.load(split) for split in self.task.splits}
+        return evaluable_contigs(tables, self.card.labels)
+
+    @functools.cached_property
+    def folds(self) -> tuple[Any, ...]:
+        """The task in each of the folds."""
+        choice = parse_split(self.split)
+        if choice.how == "grouped":
+            names = [f"grouped:{fold}/{choice.k}" for fold in range(choice.k or 0)]
+        else:
+            names = [f"chromosome:{contig}" for contig in self._contigs[0]]
+        return tuple(self._open_fold(name) for name in names)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Chromosomes that are no fold -> why."""
+        return self._contigs[1] if parse_split(self.split).how == "chromosome" else {}
+
+    @functools.cached_property
+    def tables(self) -> dict[str, SequenceTable]:
+        return {"test": SequenceTable.concatenate([fold.load("test") for fold in self.folds])}
 
 
 class Derived(Remade):

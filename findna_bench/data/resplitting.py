@@ -21,6 +21,7 @@ __all__ = [
     "RESPLIT_VERSION",
     "NewSplits",
     "chromosome_split",
+    "evaluable_contigs",
     "grouped_split",
     "independent_groups",
     "not_evaluable",
@@ -191,6 +192,32 @@ def chromosome_split(
     if not rows["train"].any():
         raise DataError(f"all rows lie on {', '.join(sorted(set(test) | set(validation)))}: none is left to train on")
     return _new_splits({split: pooled.take(np.flatnonzero(mask)) for split, mask in rows.items() if mask.any()}, names)
+
+
+def evaluable_contigs(tables: Mapping[str, SequenceTable], names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Contigs that can be a test split of their own, and the others with the reason: a class with fewer than :data:`LEAST_GROUPS`
+    independent groups on them.
+
+    Raises:
+        DataError: rows without coordinates, or fewer than two such contigs.
+    """
+    pooled = pooled_rows(tables)
+    if pooled.contig is None or (pooled.contig == "").any():
+        raise DataError("a split by chromosome needs the coordinates of every row; this copy has none for some")
+    groups = components(pooled, similar=False)
+    kept, left_out = [], {}
+    for contig in sorted(set(pooled.contig.tolist())):
+        rows = pooled.contig == contig
+        reason = not_evaluable(independent_groups(pooled.labels[rows], groups[rows], len(names)), names)
+        if reason:
+            left_out[contig] = reason
+        else:
+            kept.append(contig)
+    if len(kept) < 2:
+        raise DataError(
+            f"{len(kept)} chromosomes have {LEAST_GROUPS} independent groups of every class; all folds by chromosome need two"
+        )
+    return kept, left_out
 
 
 def _drawn_contigs(contig: np.ndarray, share: float, seed: int) -> list[str]:

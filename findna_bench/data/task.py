@@ -24,12 +24,13 @@ from findna_bench.data.catalog import (
     resolve_task,
     task_folder,
 )
-from findna_bench.data.derived import Derived, Remade, Resplit
+from findna_bench.data.derived import AllFolds, Derived, Remade, Resplit
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.data.task_store import content_digest, count_classes, load_manifest, read_intervals, read_split
-from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError
+from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash
 from findna_bench.registry import Registry, load_factory
+from findna_bench.requests.split_choice import parse_split
 
 __all__ = ["Task", "open_task"]
 
@@ -86,6 +87,21 @@ class Task:
     @property
     def splits(self) -> tuple[str, ...]:
         return self._origin.splits
+
+    @property
+    def folds(self) -> tuple[Task, ...]:
+        """The task in each of its folds, where all of them are scored as one (``grouped:*/5``, ``chromosome:*``); else empty."""
+        return self._origin.folds if isinstance(self._origin, AllFolds) else ()
+
+    @property
+    def split_name(self) -> str:
+        """As ``--split`` names it."""
+        return self._origin.split if isinstance(self._origin, Resplit) else "official"
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Chromosomes that are not among the folds, with the reason."""
+        return self._origin.left_out if isinstance(self._origin, AllFolds) else {}
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -353,9 +369,12 @@ def _split_anew(task: Task, split: str) -> Task:
     """
     if split == "official":
         return task
-    return Task(
-        task.card, Resplit(task, split), data_dir=task.data_dir, distribution=task.distribution, version=task.version
-    )
+    try:
+        every = parse_split(split).every
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    origin = AllFolds(task, split, lambda fold: _split_anew(task, fold)) if every else Resplit(task, split)
+    return Task(task.card, origin, data_dir=task.data_dir, distribution=task.distribution, version=task.version)
 
 
 def _origin(card: TaskCard, root: Path, offline: bool) -> Origin:

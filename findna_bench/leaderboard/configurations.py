@@ -51,6 +51,8 @@ _OF_THE_RUN = (
     "features",
     "trials",
     "candidates",
+    "cross_validation",
+    "left_out",
 )
 _REQUESTED = ("preset", "selection", "limit", "strand", "search", "shots", "shot_validation")
 

@@ -72,7 +72,9 @@ def _computed(r: Result, metric: str, predictions: Read | None) -> Result:
         raise OutputError("their predictions are not at hand")
     rows = predictions(r)
     scored = find_target(r.task.target)
-    values, intervals = scored.evaluate(rows.labels, rows.scores, [metric], r.task.labels, rows.groups)
+    values, intervals = scored.evaluate(
+        rows.labels, rows.scores, [metric], r.task.labels, rows.groups, folds=rows.folds
+    )
     more = {"all": r.metrics.all | values, "intervals": r.metrics.intervals | intervals}
     return r.model_copy(update={"metrics": r.metrics.model_copy(update=more)})
 

@@ -324,7 +324,8 @@ def _over_fits(fits: Sequence[ScoredRows], metric: str, task: TaskOfResult) -> t
         raise OutputError("the fits were scored on different rows")
     groups = next((rows.groups for rows in fits if rows.groups is not None), None)
     scores = tuple(rows.scores for rows in fits)
-    scored = Predictions(first.labels, scores, groups, classes=tuple(task.labels), target=find_target(task.target))
+    classes, target = tuple(task.labels), find_target(task.target)
+    scored = Predictions(first.labels, scores, groups, classes=classes, target=target, folds=first.folds)
     found = estimate(scored, metric)
     return None if found.low is None or found.high is None else (found.low, found.high)
 

@@ -85,7 +85,18 @@ _RESOLVED: Mapping[str, Shown] = {"pooling": CONFIG_FIELDS["pooling"], "window":
 """Options of a request that, where they are given, are what an encoder used."""
 
 _MEASURED = frozenset(
-    {"train_rows", "validation_rows", "validation_split", "shots", "shot_validation", "folds", "trials", "candidates"}
+    {
+        "train_rows",
+        "validation_rows",
+        "validation_split",
+        "shots",
+        "shot_validation",
+        "folds",
+        "trials",
+        "candidates",
+        "cross_validation",
+        "left_out",
+    }
 )
 """Keys of ``protocol.settings`` that are known after a fit only, or stand elsewhere in what is hashed."""
 
@@ -314,7 +325,13 @@ def _rows(result: Result, rows: Mapping[str, int]) -> Iterator[str]:
         for classes in result.task.counts.values()
     ):
         yield "counts name a class that is no label"
-    if settings.get("shots") is None:
+    if (folds := settings.get("cross_validation")) is not None:
+        for name in ("train_rows", "validation_rows"):
+            if sum(fold[name] for fold in folds) != settings.get(name):
+                yield f"{name} is {settings.get(name)}, which is not the sum over its folds"
+        if sum(fold["test_rows"] for fold in folds) != rows.get("test"):
+            yield f"test rows of its folds are not the {rows.get('test')} of its counts"
+    elif settings.get("shots") is None:
         validation = {"test": "test", "official": "validation"}.get(official)
         held = [min(rows.get(split, 0), result.limit or rows.get(split, 0)) for split in ("train", validation) if split]
         fitted = [settings.get("train_rows"), settings.get("validation_rows")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class LocalData:
             return "its data are not here"
 
     def _table(self, result: Result, task: Task, split: str) -> SequenceTable:
-        key = (task.name, result.task.split or "official", split, result.limit)
+        key = (task.name, task.split_name, split, result.limit)
         if key not in self._tables:
             self._tables[key] = limited(task.load(split), result.limit, find_target(task.card.target))
         return self._tables[key]
@@ -128,8 +129,22 @@ class LocalData:
             yield f"groups_by is {result.metrics.groups_by!r}, the data here give {related_by(test)!r}"
 
     def _fitted(self, result: Result, task: Task) -> Iterator[str]:
-        """Rows fitted on, by the code that divided them."""
+        """Rows fitted on, by the code that divided them, in each fold where there are several."""
         settings = result.protocol.settings
+        if not task.folds:
+            yield from self._divided(result, task, settings)
+            return
+        if dict(task.left_out) != settings.get("left_out", {}):
+            yield "left_out is not what the data here give"
+        stored = settings.get("cross_validation", [])
+        if [fold["split"] for fold in stored] != [fold.split_name for fold in task.folds]:
+            yield f"its folds are {', '.join(fold['split'] for fold in stored) or 'none'}, not those of the data here"
+            return
+        for fold, of_fold in zip(task.folds, stored, strict=True):
+            for problem in self._divided(result, fold, of_fold):
+                yield f"{fold.split_name}: {problem}"
+
+    def _divided(self, result: Result, task: Task, settings: Mapping[str, Any]) -> Iterator[str]:
         official = "validation" if "validation" in task.splits else None
         name = "test" if result.selection == "test" else official
         validation = self._table(result, task, name) if name else None
@@ -139,8 +154,8 @@ class LocalData:
             validation,
             [result.seed or 0],
             target.n_outputs(task.label_names),
-            settings.get("shots"),
-            within_shots=settings.get("shot_validation") == "within",
+            result.protocol.settings.get("shots"),
+            within_shots=result.protocol.settings.get("shot_validation") == "within",
             choose=result.selection == "validation",
             target=target,
         )

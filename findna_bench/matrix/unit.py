@@ -192,7 +192,7 @@ def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, prese
     if drawn and request.selection != "test":
         reasons.append("validation draw")
     if unit.shots is not None:
-        every_row = request.limit is None and set(task.counts["train"].values()) == {unit.shots}
+        every_row = request.limit is None and set(task.counts.get("train", {}).values()) == {unit.shots}
         if not every_row:
             reasons.append("few-shot draw")
         elif within and request.selection == "validation" and unit.shots > 1 and (preset.chooses or request.choices):
@@ -226,21 +226,66 @@ def compute(
     Seeds that are fitted one by one are finished one by one, so that an interruption costs one fit. Seeds that are fitted
     together are always all fitted, so that a cell has the same bits whether or not an earlier run wrote some of them.
     """
-    task = facts.task
     alone = model.fits_seeds_alone
     seeds = [cell.seed for cell in (pending if alone else facts.cells)]
     wanted = {cell.seed: cell for cell in pending}
+    model.check_consistency()
+    for note in model.prove():
+        reporter.note(note)
+    if not facts.task.folds:
+        for scored in _scored(request, facts, facts.task, model, seeds, wanted, reporter):
+            yield _outcome(request, facts, model, wanted[scored.fit.seed], scored)
+        return
+    for some in [[seed] for seed in seeds] if alone else [seeds]:
+        parts: dict[int, list[_Scored]] = {seed: [] for seed in some if seed in wanted}
+        embed_s = 0.0
+        for fold in facts.task.folds:
+            for scored in _scored(request, facts, fold, model, some, wanted, reporter):
+                parts[scored.fit.seed].append(scored)
+            embed_s += model.embed_s
+        model.embed_s = embed_s
+        for seed, folds in parts.items():
+            yield _outcome(request, facts, model, wanted[seed], _joined_folds(facts.task, folds))
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A fit with the test rows that it has scored; ``folds`` (n,) where they are those of several fits."""
+
+    fit: Fitted
+    pool: Pool
+    test: SequenceTable
+    scores: np.ndarray
+    predict_s: float
+    settings: Mapping[str, Any]
+    folds: np.ndarray | None = None
+
+    @property
+    def last_test(self) -> SequenceTable:
+        """Test rows of the fit, or of the last fold, which with its other rows are all that there are."""
+        return self.test if self.folds is None else self.test.take(np.flatnonzero(self.folds == self.folds.max()))
+
+
+def _scored(
+    request: RunRequest,
+    facts: UnitFacts,
+    task: Task,
+    model: LiveModel,
+    seeds: Sequence[int],
+    wanted: Mapping[int, CellKeys],
+    reporter: Reporter,
+) -> Iterator[_Scored]:
+    """Fit the seeds on one split of the task, and score its test rows. task: that of the unit, or one of its folds."""
+    alone = model.fits_seeds_alone
+    fold = "" if task is facts.task else f".{task.split_name.partition(':')[2].replace('/', '-')}"
 
     def checkpoint_of(seed: int) -> Path:
-        path = request.output_dir / ".checkpoints" / f"{wanted[seed].identity[:32]}.pt"
+        path = request.output_dir / ".checkpoints" / f"{wanted[seed].identity[:32]}{fold}.pt"
         if request.overwrite == "always":  # from nothing
             for left in path.parent.glob(f"{path.stem}*"):
                 left.unlink(missing_ok=True)
         return path
 
-    model.check_consistency()
-    for note in model.prove():
-        reporter.note(note)
     train, validation = _training_rows(request, task, model)
     shots, target = facts.unit.shots, find_target(task.card.target)
     pool = fitting.pool_rows(
@@ -254,7 +299,6 @@ def compute(
         target=target,
     )
     test: SequenceTable | None = None
-    groups = np.zeros(0, dtype=np.int64)
     for number, splits in enumerate([(split,) for split in pool.splits] if alone else [pool.splits]):
         model.reset_counters(reporter)
         if alone and len(seeds) > 1:
@@ -267,12 +311,74 @@ def compute(
         # Everything about these cells has been chosen: only now is the test split opened.
         if test is None:
             test = _test_rows(request, task, model)
-            groups = row_groups(test)
         for fit in fitted:
             started = time.perf_counter()
             scores = np.asarray(fit.predict(test), dtype=np.float64)
             seconds = time.perf_counter() - started
-            yield _outcome(request, facts, model, pool, wanted[fit.seed], fit, test, groups, scores, seconds)
+            yield _Scored(fit, pool, test, scores, seconds, _rows_of(request, pool, fit))
+
+
+def _rows_of(request: RunRequest, pool: Pool, fit: Fitted) -> dict[str, Any]:
+    """How many rows a fit saw, what it chose on, and all that it tried."""
+    rows = fit.rows or next(s for s in pool.splits if s.seed == fit.seed)
+    settings: dict[str, Any] = {
+        "train_rows": len(rows.train),
+        "validation_rows": len(rows.validation),
+        "validation_split": "test" if request.selection == "test" else pool.chosen_on(rows),
+    }
+    if rows.folds:
+        settings["folds"] = len(rows.folds)
+    if fit.trials:
+        settings["trials"] = [dict(trial) for trial in fit.trials]
+    return settings
+
+
+def _joined_folds(task: Task, parts: Sequence[_Scored]) -> _Scored:
+    """The fits of all folds of a task as one: test rows in the order of the folds, validation scores averaged, rows summed."""
+    fits, last = [part.fit for part in parts], parts[-1]
+    names = [fold.split_name for fold in task.folds]
+    settings: dict[str, Any] = {
+        "train_rows": sum(part.settings["train_rows"] for part in parts),
+        "validation_rows": sum(part.settings["validation_rows"] for part in parts),
+        "validation_split": last.settings["validation_split"],
+        "cross_validation": [
+            {"split": name, **part.settings, "test_rows": len(part.test)}
+            for name, part in zip(names, parts, strict=True)
+        ],
+    }
+    if task.left_out:
+        settings["left_out"] = dict(task.left_out)
+
+    def discard() -> None:
+        for fit in fits:
+            fit.discard()
+
+    fit = replace(
+        last.fit,
+        validation=_mean_validation([fit.validation for fit in fits]),
+        selected={"folds": [dict(fit.selected) for fit in fits]},
+        warnings=tuple(f"{name}: {text}" for name, fit in zip(names, fits, strict=True) for text in fit.warnings),
+        fit_s=sum(fit.fit_s for fit in fits),
+        trials=(),
+        discard=discard,
+    )
+    scores = np.concatenate([part.scores for part in parts])
+    folds = np.repeat(np.arange(len(parts)), [len(part.test) for part in parts])
+    return _Scored(fit, last.pool, task.load("test"), scores, sum(p.predict_s for p in parts), settings, folds)
+
+
+def _mean_validation(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over folds of what all of them have; rows are summed, and not learned in one is not learned."""
+    mean: dict[str, Any] = {}
+    for name in [name for name in folds[0] if all(name in fold for fold in folds)]:
+        values = [fold[name] for fold in folds]
+        if name == "learned":
+            mean[name] = False if False in values else None if None in values else True
+        elif name == "rows":
+            mean[name] = sum(values)
+        elif all(value is None or isinstance(value, int | float) for value in values):
+            mean[name] = None if None in values else float(np.mean(values))
+    return mean
 
 
 def _rows(request: RunRequest, task: Task, model: LiveModel, split: str) -> SequenceTable:
@@ -304,29 +410,14 @@ def _outcome(
     request: RunRequest,
     facts: UnitFacts,
     model: LiveModel,
-    pool: Pool,
     cell: CellKeys,
-    fit: Fitted,
-    test: SequenceTable,
-    groups: np.ndarray,
-    scores: np.ndarray,
-    predict_s: float,
+    found: _Scored,
 ) -> Outcome:
-    card = facts.task.card
-    scored = ScoredRows(test.ids, test.labels, scores, groups)
+    card, fit, test = facts.task.card, found.fit, found.test
+    scored = ScoredRows(test.ids, test.labels, found.scores, row_groups(test), found.folds)
     main = _main_metric(card)
-    rows = fit.rows or next(s for s in pool.splits if s.seed == cell.seed)
-    settings = _settings(request, facts.preset) | {
-        "seed_varies": list(facts.varies),
-        "train_rows": len(rows.train),
-        "validation_rows": len(rows.validation),
-        "validation_split": "test" if request.selection == "test" else pool.chosen_on(rows),
-    }
-    if rows.folds:
-        settings["folds"] = len(rows.folds)
-    settings |= _few_shot_settings(request, facts.unit)
-    if fit.trials:
-        settings["trials"] = [dict(trial) for trial in fit.trials]
+    settings = _settings(request, facts.preset) | {"seed_varies": list(facts.varies)}
+    settings |= {**found.settings, **_few_shot_settings(request, facts.unit)}
     skeleton = _skeleton(request, facts, cell)
     if candidates := model.candidates():
         settings["candidates"] = candidates
@@ -334,17 +425,18 @@ def _outcome(
     unlearned = _unlearned(model, fit)
     seeds = [cell.seed] if model.fits_seeds_alone else [other.seed for other in facts.cells]
     digests = {"weights_digest": facts.model.weights_digest, "data_digest": facts.task.data_digest}
-    warnings = [*([unlearned] if unlearned else []), *fit.warnings]
+    metrics = metrics_of(scored, main, related_by(test), facts.task.label_names, card.target)
+    warnings = [*([unlearned] if unlearned else []), *fit.warnings, *_undefined(scored, metrics, facts.task)]
     result = replace_result(
         skeleton,
         status="success",
         n_effective_seeds=len(facts.cells),
         protocol=schema.Protocol(name=request.protocol, settings=settings),
         batch=model.batch(),
-        metrics=metrics_of(scored, main, related_by(test), facts.task.label_names, card.target),
+        metrics=metrics,
         validation={"metrics": dict(fit.validation), "selected": dict(fit.selected), "warnings": warnings},
-        coverage=model.coverage(pool.table, test, fit.max_length),
-        timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=predict_s),
+        coverage=model.coverage(found.pool.table, found.last_test, fit.max_length),
+        timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=found.predict_s),
         memory=schema.Memory(peak_bytes=peak_bytes(model)),
         request=stored_request(request, facts.unit, seeds, **digests),
     )
@@ -363,7 +455,8 @@ def metrics_of(
 ) -> schema.Metrics:
     """All metrics and intervals of scored rows: what a result says follows from its predictions by this alone."""
     scored = find_target(target)
-    values, intervals = scored.evaluate(rows.labels, rows.scores, scored.metrics(main.name), labels, rows.groups)
+    names = scored.metrics(main.name)
+    values, intervals = scored.evaluate(rows.labels, rows.scores, names, labels, rows.groups, folds=rows.folds)
     n_groups = len(rows.labels) if rows.groups is None else len(np.unique(rows.groups))
     return schema.Metrics(
         main=main.model_copy(update={"value": values[main.name]}),
@@ -373,6 +466,20 @@ def metrics_of(
         n_groups=n_groups,
         groups_by=groups_by,
     )
+
+
+def _undefined(rows: ScoredRows, metrics: schema.Metrics, task: Task) -> list[str]:
+    """In how many folds a metric is undefined that has no mean over them."""
+    if rows.folds is None:
+        return []
+    target, found = find_target(task.card.target), []
+    for name in [name for name, value in metrics.all.items() if value is None]:
+        each = [
+            target.evaluate(rows.labels[own], rows.scores[own], [name], task.label_names, intervals=False)[0][name]
+            for own in (rows.folds == fold for fold in np.unique(rows.folds))
+        ]
+        found.append(f"{name} is undefined in {each.count(None)} of {len(each)} folds, so it has no mean over them")
+    return found
 
 
 def _main_metric(card: TaskCard | None) -> schema.MainMetric:

@@ -135,7 +135,8 @@ class RunRequest:
     window: str | None = shared.window()
     split: str = option(
         _Split(),
-        "official, grouped[:FOLD/K] (relatives stay on one side) or chromosome[:NAME+NAME] (held out for test).",
+        "official, grouped[:FOLD/K] (relatives stay on one side) or chromosome[:NAME+NAME] (held out for test); all folds as one result: "
+        "grouped:*/5, chromosome:*.",
         default="official",
         panel=_PROTOCOL,
         in_ids="always",
@@ -221,6 +222,17 @@ class RunRequest:
             raise UsageError("no model given; say --models NAME,NAME (see `findna-bench list models`)")
         if not self.tasks and not self.suites:
             raise UsageError("no task given; say --suite NAME or --tasks NAME (see `findna-bench list suites`)")
+        if self.split != "official" and parse_split(self.split).every:
+            for flag, given in (
+                ("--limit", self.limit),
+                ("--search", self.search),
+                *((f"--{c}", True) for c in self.choices),
+            ):
+                if given is not None:
+                    several = " with several values" if given is True else ""
+                    raise UsageError(
+                        f"--split {self.split} does not go with {flag}{several}; name one fold, or leave it out"
+                    )
         if self.shot_validation == "full" and not self.shots:
             raise UsageError("--shot-validation full says how --shots are validated; add --shots, or leave it out")
         if self.timeout_s is not None and self.executor == "serial":

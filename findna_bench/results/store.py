@@ -35,6 +35,8 @@ class ScoredRows:
     labels: np.ndarray
     scores: np.ndarray
     groups: np.ndarray | None = None
+    folds: np.ndarray | None = None
+    """(n,) int64, the fold in which a row was scored; None where there are none."""
 
 
 class ResultStore:
@@ -196,7 +198,7 @@ def _target(name: str) -> Any:
 
 def write_predictions(path: Path, rows: ScoredRows, target: str = "classes") -> None:
     """Parquet with ``row_id``, the columns of the target (classes: ``label, score_0 .. score_{C-1}``, float64, every bit that the
-    metrics were computed from) and, where they are known, ``group`` (int64)."""
+    metrics were computed from) and, where they are known, ``group``, and of a split in folds ``fold`` (int64)."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -205,6 +207,8 @@ def write_predictions(path: Path, rows: ScoredRows, target: str = "classes") -> 
     columns |= {name: pa.array(values) for name, values in _target(target).to_columns(rows.labels, rows.scores).items()}
     if rows.groups is not None:
         columns["group"] = pa.array(np.asarray(rows.groups, dtype=np.int64))
+    if rows.folds is not None:
+        columns["fold"] = pa.array(np.asarray(rows.folds, dtype=np.int64))
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
 
@@ -230,7 +234,7 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
         raise OutputError(f"its predictions cannot be read ({error})") from error
     columns = {name: table[name] for name in table.column_names}
     named = columns.pop("row_id", None)
-    groups = columns.pop("group", None)
+    groups, folds = columns.pop("group", None), columns.pop("fold", None)
     if named is None:
         raise OutputError(f"its predictions have columns {', '.join(table.column_names)}")
     if not len(named):
@@ -238,7 +242,7 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
     try:
         arrays = {name: np.asarray(column.to_numpy(), dtype=np.float64) for name, column in columns.items()}
         truth, scores = _target(target).from_columns(arrays, labels)
-        group = None if groups is None else np.asarray(groups.to_numpy(), dtype=np.int64)
+        group, fold = (None if c is None else np.asarray(c.to_numpy(), dtype=np.int64) for c in (groups, folds))
     except UsageError as error:
         raise OutputError(f"its predictions cannot be read: {error}") from error
     except (ValueError, TypeError) as error:
@@ -246,4 +250,4 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
     ids = np.asarray(named.to_pylist(), dtype=object)
     if len(set(ids.tolist())) != len(ids):
         raise OutputError("its predictions name a row twice")
-    return ScoredRows(ids, truth, scores, group)
+    return ScoredRows(ids, truth, scores, group, fold)

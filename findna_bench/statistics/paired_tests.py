@@ -30,6 +30,7 @@ import numpy as np
 from scipy import special, stats
 
 from findna_bench.statistics.classification import check_scores
+from findna_bench.statistics.fold_mean import FoldMean, Folds
 from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric
 from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, one_against_rest, score_interval
 
@@ -91,6 +92,8 @@ class Predictions:
     """Names of the classes, for metrics that are about one of them."""
     target: Scorable | None = None
     """What was predicted; None = classes."""
+    folds: np.ndarray | None = None
+    """(n,) the fold in which a row was scored, for a mean over folds; None where there are none."""
 
     def __post_init__(self) -> None:
         if self.draws and len(self.draws) != len(self.scores):
@@ -355,7 +358,10 @@ class _Scored:
         if any(not np.array_equal(model.labels, some.labels) for model in models.values()):
             raise ValueError("models can be compared only on the same rows in the same order")
         target = some.target or _Classes()
-        metric = made = make_metric(name, some.classes, target=target.name)
+        made = make_metric(name, some.classes, target=target.name)
+        if some.folds is not None:
+            made = FoldMean(made, Folds(some.folds))
+        metric = made
         labels, first = target.prepare(some.labels, some.scores[0])
         design = target.design(labels, first, some.groups)
         if made.of_class is not None:

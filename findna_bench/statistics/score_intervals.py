@@ -26,6 +26,7 @@ import numpy as np
 from scipy import special
 
 from findna_bench.statistics.classification import check_scores
+from findna_bench.statistics.fold_mean import FoldMean
 from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric, metric_names
 
 __all__ = [
@@ -95,6 +96,9 @@ def interval_of(
 
 def one_against_rest(metric: Metric, labels: np.ndarray, scores: np.ndarray) -> tuple[Metric, np.ndarray, np.ndarray]:
     """A metric of one class, with labels (n,) and scores (n, 2) that know this class and the rest alone."""
+    if isinstance(metric, FoldMean):
+        one, of_one, against = one_against_rest(metric.metric, labels, scores)
+        return FoldMean(one, metric.folds), of_one, against
     mine = scores.argmax(axis=1) == metric.of_class
     return type(metric)(1), (labels == metric.of_class).astype(np.int64), np.stack([~mine, mine], 1).astype(np.float64)  # type: ignore[call-arg]
 

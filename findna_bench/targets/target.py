@@ -11,6 +11,7 @@ import numpy as np
 from findna_bench.cards import TargetCard
 from findna_bench.errors import ModelError
 from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.statistics.fold_mean import FoldMean, Folds
 from findna_bench.statistics.metric import Sample, evaluate, make_metric, metric_names
 from findna_bench.statistics.score_intervals import Design, interval_of
 
@@ -127,20 +128,24 @@ class Target(ABC):
         labels: Sequence[str] = (),
         groups: np.ndarray | None = None,
         *,
+        folds: np.ndarray | None = None,
         intervals: bool = True,
     ) -> Evaluation:
-        """Values and 95 % intervals of metrics; None where one is undefined, or there are too few groups.
+        """Values and 95 % intervals of metrics; None where one is undefined, or there are too few groups. With ``folds`` (n,), of rows
+        that were scored in folds, means over them.
 
         Raises:
             UsageError: there is no such metric, or it does not score this target.
         """
         truth, outputs = self.prepare(truth, outputs)
         sample, design = Sample(truth, outputs), self.design(truth, outputs, groups)
-        added = design.with_added_data(outputs, truth)
+        added, by_fold = design.with_added_data(outputs, truth), None if folds is None else Folds(folds)
         values: dict[str, float | None] = {}
         found: dict[str, Interval] = {}
         for name in metrics:
             metric = make_metric(name, labels, target=self.name)
+            if by_fold is not None:
+                metric = FoldMean(metric, by_fold)
             value = evaluate(metric, sample, slopes=False).value
             values[name] = None if np.isnan(value) else value
             if intervals:

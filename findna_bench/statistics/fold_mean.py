@@ -1,0 +1,64 @@
+"""A metric of rows that were scored in folds, each by a fit of its own: the mean over folds of the metric within each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from findna_bench.statistics.metric import Linearised, Metric, Sample, evaluate
+
+__all__ = ["FoldMean", "Folds"]
+
+
+class Folds:
+    """The fold of every row. codes: (n,) int, any numbers."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        numbers, self._code = np.unique(codes, return_inverse=True)
+        self.n = len(numbers)
+
+    def parts(self, sample: Sample) -> list[tuple[np.ndarray, int, Sample]]:
+        """Per fold: its row numbers, how many of them are its own, and its rows as a sample.
+
+        Rows beyond the n (added data) belong to every fold, with an equal share of their weight.
+        """
+        return sample.shared(self._split)
+
+    def _split(self, sample: Sample) -> list[tuple[np.ndarray, int, Sample]]:
+        n, found = len(self._code), []
+        for fold in range(self.n):
+            own = np.flatnonzero(self._code == fold)
+            rows = np.concatenate([own, np.arange(n, len(sample))])
+            weights = sample.weights[rows]
+            weights[len(own) :] /= self.n
+            groups = None if sample.groups is None else sample.groups[rows]
+            found.append((rows, len(own), Sample(sample.truth[rows], sample.outputs[rows], weights, groups)))
+        return found
+
+
+class FoldMean(Metric):
+    """Mean over folds of a metric; undefined where it is undefined in one of them.
+
+    Its derivative with respect to a row is that within the row's fold, divided by the number of folds, so that everything which is
+    computed from derivatives (variances, intervals, tests) holds for rows of all folds at once, whatever groups they share.
+    """
+
+    def __init__(self, metric: Metric, folds: Folds) -> None:
+        self.metric, self.folds = metric, folds
+        self.name, self.of_class = metric.name, metric.of_class
+        self.bounds, self.support, self.prior_rows = metric.bounds, metric.support, metric.prior_rows  # type: ignore[misc]
+
+    def compute(self, truth: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> float:
+        return self.linearise(Sample(truth, outputs, weights), slopes=False).value
+
+    def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
+        parts = self.folds.parts(sample)
+        found = [evaluate(self.metric, part, slopes=slopes) for _, _, part in parts]
+        value = float(np.mean([one.value for one in found]))
+        if not slopes or np.isnan(value):
+            return Linearised(value, None)
+        total = np.zeros(len(sample))
+        for (rows, n_own, _), one in zip(parts, found, strict=True):
+            assert one.slope is not None
+            share = np.where(np.arange(len(rows)) < n_own, 1.0, 1.0 / self.folds.n) / self.folds.n
+            total[rows] += one.slope * share
+        return Linearised(value, total)
