@@ -101,7 +101,8 @@ class BiMamba(nn.Module):
             skip = torch.stack([at_least_float32(direction.D) for direction in directions])
             scan = fused_scan if self.fused else selective_scan
             y = scan(u, dt, decay, b, c) + skip[:, None, None] * u
-        return self.out_proj((y[0] + turn(y[1], flip)).to(gate.dtype) * F.silu(gate))
+        projected: Tensor = self.out_proj((y[0] + turn(y[1], flip)).to(gate.dtype) * F.silu(gate))
+        return projected
 
 
 class CaduceusBlock(nn.Module):
@@ -250,7 +251,8 @@ class Caduceus(Encoder):
 
     def _last_norm(self, x: Tensor) -> Tensor:
         if not self.rcps:
-            return self.norm(x)
+            normed: Tensor = self.norm(x)
+            return normed
         first, second = x.chunk(2, dim=-1)
         return torch.cat((self.norm(first), self.norm(second.flip(-1)).flip(-1)), dim=-1)
 

@@ -40,7 +40,8 @@ class SymmetricALiBi(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SymmetricALiBi:
         self._bias = None
-        return super()._apply(fn, recurse)
+        nn.Module._apply(self, fn, recurse)
+        return self
 
     def forward(self, length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
         """(H, length, length)."""
@@ -77,7 +78,8 @@ class DNABERT2Block(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         x = self.norm1(x + self.dropout(self.out(mixed.transpose(1, 2).reshape(size, length, width))))
         gate, value = self.gated(x).chunk(2, dim=-1)
-        return self.norm2(x + self.wo(self.dropout(F.gelu(gate) * value)))
+        x = self.norm2(x + self.wo(self.dropout(F.gelu(gate) * value)))
+        return x
 
 
 class MaskedHead(nn.Module):
@@ -200,7 +202,8 @@ class DNABERT2(Encoder):
         """(B, T, V): logits of the token at each position."""
         if self.head is None:
             raise self.no_head("cls.predictions.*")
-        return self.head(self.forward(batch).tokens, self.words.weight)
+        logits: Tensor = self.head(self.forward(batch).tokens, self.words.weight)
+        return logits
 
 
 _EMBEDDING_KEYS = {

@@ -87,7 +87,7 @@ class HyenaFilter(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> HyenaFilter:
         """Move with the module, but stay in fp32: half precision can neither tell a million positions apart nor bear the sines."""
-        super()._apply(unless_narrower(fn), recurse)
+        nn.Module._apply(self, unless_narrower(fn), recurse)
         self._spectra.clear()
         return self
 
@@ -113,7 +113,8 @@ class HyenaFilter(nn.Module):
         """
         parameters = [self.freq, *self.hidden.parameters(), *self.output.parameters(), self.z, self.t, self.deltas]
         if self.training or (torch.is_grad_enabled() and any(p.requires_grad for p in parameters)):
-            return torch.fft.rfft(self.kernel(length), n=2 * length)
+            spectrum: Tensor = torch.fft.rfft(self.kernel(length), n=2 * length)
+            return spectrum
         versions = [_Version(p, p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters]
         known = self._spectra.get(length)
         if known is not None and all(old.same(new) for old, new in zip(known[0], versions, strict=True)):
@@ -153,7 +154,8 @@ class HyenaOperator(nn.Module):
         """(B, L, D) -> (B, L, D)."""
         projected = self.in_proj(x).transpose(1, 2)
         gate, gate_in, value = self.short_filter(projected)[..., : x.shape[1]].chunk(3, dim=1)
-        return self.out_proj((self.filter(value * gate_in) * gate).transpose(1, 2))
+        mixed: Tensor = self.out_proj((self.filter(value * gate_in) * gate).transpose(1, 2))
+        return mixed
 
 
 class HyenaBlock(nn.Module):
@@ -169,7 +171,8 @@ class HyenaBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.mixer(self.norm1(x))
-        return x + self.fc2(F.gelu(self.fc1(self.norm2(x)), approximate="tanh"))
+        x = x + self.fc2(F.gelu(self.fc1(self.norm2(x)), approximate="tanh"))
+        return x
 
 
 class HyenaDNA(Encoder):
@@ -289,7 +292,8 @@ class HyenaDNA(Encoder):
         """(B, T, V): logits of the token after each position."""
         if self.lm_head is None:
             raise self.no_head("lm_head.weight")
-        return self.lm_head(self.forward(batch).tokens)
+        logits: Tensor = self.lm_head(self.forward(batch).tokens)
+        return logits
 
 
 _FILTER = "mixer.filter_fn"

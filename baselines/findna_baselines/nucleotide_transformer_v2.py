@@ -61,7 +61,7 @@ class Rotary(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rotary:
         """Move with the module, but keep the frequencies in fp32 at least."""
-        super()._apply(unless_narrower(fn), recurse)
+        nn.Module._apply(self, unless_narrower(fn), recurse)
         self._tables = None
         return self
 
@@ -111,7 +111,8 @@ class NucleotideTransformerV2Block(nn.Module):
         mixed = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, attn_mask=mask)
         x = x + self.out(mixed.transpose(1, 2).reshape(size, length, width))
         gate, value = self.gated(self.norm2(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * value)
+        x = x + self.down(F.silu(gate) * value)
+        return x
 
 
 class EsmHead(nn.Module):
@@ -125,7 +126,8 @@ class EsmHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, V)."""
-        return self.decoder(self.norm(F.gelu(self.dense(x))))
+        logits: Tensor = self.decoder(self.norm(F.gelu(self.dense(x))))
+        return logits
 
 
 ESM_HEAD_KEYS = {
@@ -236,7 +238,8 @@ class NucleotideTransformerV2(Encoder):
         """(B, T, V): logits of the token at each position."""
         if self.head is None:
             raise self.no_head("lm_head.*")
-        return self.head(self.forward(batch).tokens)
+        logits: Tensor = self.head(self.forward(batch).tokens)
+        return logits
 
 
 _OUTER_KEYS = {

@@ -64,7 +64,8 @@ def linear_recurrence(a: Tensor, b: Tensor, first: Tensor) -> Tensor:
     Without gradients ``b`` is overwritten by the result.
     """
     if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad or first.requires_grad):
-        return _Recurrence.apply(a, b, first)
+        states: Tensor = _Recurrence.apply(a, b, first)
+        return states
     return _run(a, b, first)
 
 

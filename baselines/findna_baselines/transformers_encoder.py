@@ -208,7 +208,8 @@ class TransformersEncoder(Encoder):
         """(B, T, V): logits of the token at each position."""
         if not self.with_head:
             raise self.no_head("masked-token head")
-        return self.model(input_ids=batch.inputs, attention_mask=batch.mask.long(), return_dict=True).logits
+        logits: Tensor = self.model(input_ids=batch.inputs, attention_mask=batch.mask.long(), return_dict=True).logits
+        return logits
 
 
 def _set_checkpointing(model: Any, on: bool) -> None:

@@ -97,7 +97,8 @@ def length_regression(train_lengths: np.ndarray, train: np.ndarray, test_lengths
         return np.full(len(test_lengths), train[0])
     centre, scale = train_lengths.mean(), train_lengths.std() or 1.0
     model = LogisticRegression(max_iter=1000).fit((train_lengths[:, None] - centre) / scale, train)
-    return model.predict((test_lengths[:, None] - centre) / scale).astype(np.int64)
+    predicted: np.ndarray = model.predict((test_lengths[:, None] - centre) / scale).astype(np.int64)
+    return predicted
 
 
 def boosted_trees(train_features: np.ndarray, train: np.ndarray, test_features: np.ndarray) -> np.ndarray:
@@ -110,7 +111,8 @@ def boosted_trees(train_features: np.ndarray, train: np.ndarray, test_features: 
     model = HistGradientBoostingClassifier(max_iter=_TREES, early_stopping=False, random_state=0)
     # On few rows threads only wait for each other, for minutes where the machine is busy.
     with threadpool_limits(1 if len(train) < _ROWS_FOR_THREADS else None, user_api="openmp"):
-        return model.fit(train_features, train).predict(test_features).astype(np.int64)
+        predicted: np.ndarray = model.fit(train_features, train).predict(test_features).astype(np.int64)
+        return predicted
 
 
 def kmer_regression(train_sequences: Sequence[str], train: np.ndarray, test_sequences: Sequence[str]) -> np.ndarray:
@@ -164,4 +166,5 @@ def neighbour_relation(
     np.add.at(counts, (states, train[probe]), 1)
     counts[np.arange(n_classes), np.arange(n_classes)] += 0.5  # an unseen state: the neighbour's own label
     counts[n_classes, majority_class(train, n_classes)] += 0.5
-    return counts.argmax(axis=1)[np.where(neighbour >= 0, train[np.maximum(neighbour, 0)], n_classes)]
+    predicted: np.ndarray = counts.argmax(axis=1)[np.where(neighbour >= 0, train[np.maximum(neighbour, 0)], n_classes)]
+    return predicted

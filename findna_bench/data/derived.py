@@ -168,7 +168,7 @@ class Resplit(Remade):
         key = stable_hash([self.task.data_digest, RESPLIT_VERSION, GROUPING_VERSION, what])
         path = self.task.data_dir / "groups" / f"{key[:32]}.npy"
         with contextlib.suppress(OSError, ValueError, EOFError):
-            kept = np.load(path, allow_pickle=False)
+            kept: np.ndarray = np.load(path, allow_pickle=False)
             if kept.shape == (len(rows),) and kept.dtype == np.int64:
                 return kept
         groups = components(rows)

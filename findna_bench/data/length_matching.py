@@ -45,7 +45,8 @@ def length_matched(
 def _lengths(table: SequenceTable) -> np.ndarray:
     if any(table.sequences) or table.start is None or table.end is None:
         return np.fromiter(map(len, table.sequences), dtype=np.int64, count=len(table))
-    return table.end - table.start
+    lengths: np.ndarray = table.end - table.start
+    return lengths
 
 
 def _matched_rows(lengths: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:

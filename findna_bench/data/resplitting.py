@@ -90,7 +90,7 @@ def _shares(room: np.ndarray, n: int) -> np.ndarray:
     """Whole numbers that sum to n, as near to ``room`` (clipped at 0, scaled) as can be; largest remainders win."""
     room = np.maximum(room, 0)
     exact = room * n / room.sum() if room.sum() > 0 else np.full(len(room), n / len(room))
-    whole = np.floor(exact).astype(np.int64)
+    whole: np.ndarray = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - whole), kind="stable")
     whole[order[: n - int(whole.sum())]] += 1
     return whole

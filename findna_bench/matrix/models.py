@@ -400,6 +400,6 @@ def _without_folder(source: str) -> str:
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as an identity takes them: JSON-serialisable, with the digests of files that they name."""
-    plain = json.loads(json.dumps(dict(config), default=repr))
+    plain: dict[str, Any] = json.loads(json.dumps(dict(config), default=repr))
     files = file_settings(config)
     return plain | {"files": files} if files else plain

@@ -39,7 +39,8 @@ class FineTuning(nn.Module):
         tokens = self.backbone(batch).tokens
         weight = (batch.mask & ~batch.special).to(device=tokens.device, dtype=tokens.dtype)[..., None]
         pooled = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
-        return self.head(pooled)
+        logits: Tensor = self.head(pooled)
+        return logits
 
 
 def count_model(model: str, sequences: Sequence[str], mode: str) -> dict[str, Any]:
@@ -84,6 +85,9 @@ class _WithoutPadding(TorchDispatchMode):
 
     Attention over a padded batch costs the same, so the count is that of the batch as it is laid out.
     """
+
+    def __init__(self) -> None:
+        TorchDispatchMode.__init__(self)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta and args[0].dtype is torch.bool:

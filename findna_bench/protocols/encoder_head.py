@@ -90,7 +90,7 @@ def make_head(dimension: int, n_classes: int, preset: FineTuning, generator: tor
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)  # leaves the global generator alone
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # leaves the global generator alone
     bound = inputs**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

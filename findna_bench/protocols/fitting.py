@@ -123,7 +123,7 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
     if embedder.strand == "rc-augment":
         features, labels, splits = with_reverse_strand(features, embedder.reverse(pool.table), labels, splits)
     started = time.perf_counter()
-    fit = pool.target.heads.get(protocol.name, protocol.fit_heads)
+    fit: Callable[..., Sequence[FittedHead]] = pool.target.heads.get(protocol.name, protocol.fit_heads)
     fitted = fit(features, labels, splits, pool.n_classes, preset, device)
     seconds = (time.perf_counter() - started) / max(len(fitted), 1)
     return [
@@ -275,7 +275,7 @@ def fit_classifier(pool: Pool, model: ModelToFit, strand: str) -> list[Fitted]:
             _check_rows(model.name, estimator.predict_scores, pool.table)
 
         def predict(table: SequenceTable, estimator: Any = estimator) -> np.ndarray:
-            scores = estimator.predict_scores(table)
+            scores: np.ndarray = estimator.predict_scores(table)
             if strand == "rc-logit-mean":
                 scores = pool.target.average([scores, estimator.predict_scores(reverse_complemented(table))])
             return scores

@@ -86,7 +86,8 @@ class LinearHead(FittedHead):
 
     def logits(self, features: Any) -> np.ndarray:
         """(m, C) float64."""
-        return _linear(features, self.weight.T) + self.bias
+        logits: np.ndarray = _linear(features, self.weight.T) + self.bias
+        return logits
 
     def predict_scores(self, features: Any) -> np.ndarray:
         """(m, C) float64 class probabilities of features (m, D)."""
@@ -112,7 +113,8 @@ class NeighbourHead(FittedHead):
         scores = np.zeros((len(votes), self.n_classes))
         for rank in range(k):
             scores[np.arange(len(votes)), votes[:, rank]] += 1.0 + 1e-3 * (1.0 - rank / k) / k
-        return scores / scores.sum(axis=1, keepdims=True)
+        shares: np.ndarray = scores / scores.sum(axis=1, keepdims=True)
+        return shares
 
 
 def fit_probe(
@@ -217,7 +219,8 @@ def mean_loss(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     total = top + np.log(np.exp(logits - top[..., None]).sum(axis=-1))
     index = labels.reshape(-1, *([1] * (logits.ndim - 1)))
     chosen = np.take_along_axis(logits, np.broadcast_to(index, (*logits.shape[:-1], 1)), axis=-1)[..., 0]
-    return (total - chosen).mean(axis=0)
+    loss: np.ndarray = (total - chosen).mean(axis=0)
+    return loss
 
 
 def _fit_logistic(

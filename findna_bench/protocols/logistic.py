@@ -139,7 +139,8 @@ class _SparseBlock:
         self.rows = rows.astype(np.float64)
 
     def __len__(self) -> int:
-        return self.rows.shape[0]
+        n_rows: int = self.rows.shape[0]
+        return n_rows
 
     def __matmul__(self, other: Tensor) -> Tensor:
         return torch.from_numpy(self.rows @ other.cpu().numpy()).to(other.device)
@@ -272,7 +273,8 @@ class _Problems:
         penalty[:, -1] = 0.0
         hessian = hessian.view(self.columns * size, -1)
         hessian.diagonal().add_(penalty.reshape(-1))
-        return -torch.linalg.solve(hessian, gradient.reshape(-1)).view_as(gradient)
+        step: Tensor = -torch.linalg.solve(hessian, gradient.reshape(-1)).view_as(gradient)
+        return step
 
     def _plain_hessian(self, parameters: Tensor, problem: Tensor) -> Tensor:
         """(columns, D + 1, columns, D + 1) second derivatives by weights and intercepts for rows as the design gives them."""

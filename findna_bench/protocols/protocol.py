@@ -313,7 +313,7 @@ def _preset_card(protocol: str, name: str, registry: Registry) -> PresetCard:
     wanted = normalise(name)
     entries = registry.entries("presets")
     named = [e for e in entries if wanted in (normalise(e.card.name), normalise(f"{e.distribution}:{e.card.name}"))]
-    mine = [entry.card for entry in named if entry.card.protocol == protocol]
+    mine: list[PresetCard] = [entry.card for entry in named if entry.card.protocol == protocol]
     if len(mine) == 1:
         return mine[0]
     if not mine and named:
@@ -323,7 +323,8 @@ def _preset_card(protocol: str, name: str, registry: Registry) -> PresetCard:
         raise ConfigError(
             f"preset {name!r} is for {others}, not for --protocol {protocol}, which has {', '.join(known)}"
         )
-    return registry.resolve("presets", name).card  # raises: unknown or ambiguous
+    card: PresetCard = registry.resolve("presets", name).card  # raises: unknown or ambiguous
+    return card
 
 
 def _build(protocol: Protocol, name: str, settings: dict[str, Any]) -> Preset:

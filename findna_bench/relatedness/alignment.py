@@ -35,7 +35,8 @@ class Alignments:
     @property
     def identity(self) -> np.ndarray:
         """(p,) matches over columns; 0 where nothing aligns."""
-        return self.matches / np.maximum(self.columns, 1)
+        identity: np.ndarray = self.matches / np.maximum(self.columns, 1)
+        return identity
 
     def joined(self, more: Alignments) -> Alignments:
         """These and then those."""
@@ -82,7 +83,8 @@ def _spans(
 ) -> np.ndarray:
     """(p,) query bases that lie beside the target on these diagonals."""
     n, m = np.diff(query[1])[query_row], np.diff(target[1])[target_row]
-    return np.maximum(np.minimum(n, m - diagonal) - np.maximum(0, -diagonal), 1)
+    overlap: np.ndarray = np.maximum(np.minimum(n, m - diagonal) - np.maximum(0, -diagonal), 1)
+    return overlap
 
 
 def _batches(span: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -130,7 +132,8 @@ def _align_batch(
         cell[cell < _ONE] = 0
         np.maximum(best, cell, out=best)
         state[:width] = cell
-    return best.max(axis=0)
+    highest: np.ndarray = best.max(axis=0)
+    return highest
 
 
 def _gather(

@@ -96,4 +96,5 @@ def _connected(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
     from scipy.sparse.csgraph import connected_components
 
     graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(n, n)).tocsr()
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    component: np.ndarray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return component

@@ -105,4 +105,5 @@ def _frequencies(codes: np.ndarray, row: np.ndarray, n_rows: int, k: int) -> np.
         kmer = kmer * 4 + (base & 3)
         known &= base < 4
     counts = np.bincount(row[:size][known] * 4**k + kmer[known], minlength=n_rows * 4**k).reshape(n_rows, -1)
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    frequencies: np.ndarray = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return frequencies

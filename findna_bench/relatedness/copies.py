@@ -86,7 +86,7 @@ def are_copies(
     shorter = np.maximum(np.minimum(n, m), 1)
     whole = last - first >= END_TO_END * shorter
     full = found.columns >= FULL * (last - first)
-    candidate = similar & full & (whole | (found.identity >= SHIFTED_IDENTITY))
+    candidate: np.ndarray = similar & full & (whole | (found.identity >= SHIFTED_IDENTITY))
     at = np.flatnonzero(candidate)
     if not len(at):
         return candidate
@@ -139,7 +139,8 @@ def _unique_bases(
     starts = np.concatenate([[0], np.cumsum(lengths)])
     taken = np.repeat(offsets[rows] - starts[:-1], lengths) + np.arange(starts[-1])
     unique = np.concatenate([[0], np.cumsum(~tandem_bases(codes[taken], starts))])
-    return unique[starts[which] + last] - unique[starts[which] + first]
+    n_unique: np.ndarray = unique[starts[which] + last] - unique[starts[which] + first]
+    return n_unique
 
 
 def tandem_bases(codes: np.ndarray, offsets: np.ndarray) -> np.ndarray:

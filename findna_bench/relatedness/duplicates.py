@@ -77,7 +77,8 @@ def _labels_per_sequence(number: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return np.zeros(0, dtype=np.int64)
     seen = np.zeros((int(number.max()) + 1, int(labels.max()) + 1), dtype=bool)
     seen[number, labels] = True
-    return seen.sum(axis=1)
+    n_labels: np.ndarray = seen.sum(axis=1)
+    return n_labels
 
 
 def duplicate_groups(sequences: Sequence[str]) -> np.ndarray:

@@ -107,7 +107,8 @@ def _without_n(codes: np.ndarray, k: int) -> np.ndarray:
     """(size - k + 1,) bool: no base of the k-mer is N."""
     unknown = np.zeros(len(codes) + 1, dtype=np.int32)
     np.cumsum(codes > 3, out=unknown[1:])
-    return unknown[k:] == unknown[:-k]
+    known: np.ndarray = unknown[k:] == unknown[:-k]
+    return known
 
 
 def _closed_syncmers(codes: np.ndarray, k: int, window: int) -> np.ndarray:
@@ -120,7 +121,8 @@ def _closed_syncmers(codes: np.ndarray, k: int, window: int) -> np.ndarray:
     smallest = order[:size].copy()
     for j in range(1, window):
         np.minimum(smallest, order[j : j + size], out=smallest)
-    return (smallest == order[:size]) | (smallest == order[window - 1 : window - 1 + size])
+    chosen: np.ndarray = (smallest == order[:size]) | (smallest == order[window - 1 : window - 1 + size])
+    return chosen
 
 
 def _scrambled(values: np.ndarray) -> np.ndarray:

@@ -56,7 +56,8 @@ class Rows:
         """(n,) bool: rows whose coordinates are known."""
         if self.contig is None or self.start is None or self.end is None:
             return np.zeros(len(self), dtype=bool)
-        return (self.contig != "") & (self.start >= 0) & (self.end > self.start)
+        located: np.ndarray = (self.contig != "") & (self.start >= 0) & (self.end > self.start)
+        return located
 
     @property
     def coordinates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -102,7 +102,8 @@ class _Aligned:
 def is_similar(found: Alignments, query_length: np.ndarray, target_length: np.ndarray) -> np.ndarray:
     """(p,) bool: the alignment makes the pair similar."""
     need = np.maximum(MIN_COLUMNS, np.ceil(COVERAGE * np.minimum(query_length, target_length)))
-    return (found.identity >= IDENTITY) & (found.columns >= need)
+    similar: np.ndarray = (found.identity >= IDENTITY) & (found.columns >= need)
+    return similar
 
 
 class SequenceIndex:

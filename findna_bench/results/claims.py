@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,7 +71,7 @@ class Claims:
     Use as a context manager: on leaving, all own claims are released and the heartbeat stops.
     """
 
-    def __init__(self, results: Path, *, now=time.time) -> None:
+    def __init__(self, results: Path, *, now: Callable[[], float] = time.time) -> None:
         self._folder = results / ".claims"
         self._now = now
         self._owner = _Owner.this_process()
@@ -171,7 +171,8 @@ class Claims:
     def still_mine(self, request_id: str) -> bool:
         """Whether the claim file still names this process; asked before a result is written."""
         try:
-            return json.loads(self._path(request_id).read_text())["token"] == self._owner.token
+            mine: bool = json.loads(self._path(request_id).read_text())["token"] == self._owner.token
+            return mine
         except (OSError, ValueError, KeyError):
             return False
 

@@ -178,7 +178,8 @@ class Genome:
     def fetch(self, contig: str, start: int, end: int) -> np.ndarray:
         """uint8 codes (end - start,) of one interval."""
         one = WindowManifest(self.contigs, np.array([self.contig_index(contig)]), np.array([start]), end - start)
-        return self.codes(one)[0]
+        codes: np.ndarray = self.codes(one)[0]
+        return codes
 
     def _codes(self, positions: np.ndarray, length: int) -> np.ndarray:
         out = np.empty((len(positions), length), dtype=np.uint8)
@@ -204,7 +205,8 @@ class Genome:
     def _n_upto(self, positions: np.ndarray) -> np.ndarray:
         """N before each global position."""
         run = np.searchsorted(self._n_starts, positions, side="right") - 1
-        return self._n_before[run] + np.minimum(positions, self._n_ends[run]) - self._n_starts[run]
+        before: np.ndarray = self._n_before[run] + np.minimum(positions, self._n_ends[run]) - self._n_starts[run]
+        return before
 
     def draw(
         self,
@@ -329,7 +331,8 @@ class _Places:
         else:
             raise ValueError(f"sampling must be uniform-chromosome or length-weighted, not {sampling!r}")
         stretch = np.searchsorted(bounds, place, side="right") - 1
-        return self.start[stretch] + place - bounds[stretch]
+        positions: np.ndarray = self.start[stretch] + place - bounds[stretch]
+        return positions
 
 
 def _merged(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -58,7 +58,8 @@ _LEAST = float(np.finfo(np.float64).eps)
 
 def predictions(scores: np.ndarray) -> np.ndarray:
     """(n,) class of the highest score, the first one among equals."""
-    return np.asarray(scores).argmax(axis=1)
+    predicted: np.ndarray = np.asarray(scores).argmax(axis=1)
+    return predicted
 
 
 def check_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -335,7 +336,8 @@ class _Counts:
 
     @property
     def right(self) -> np.ndarray:
-        return (self.label == self.predicted).astype(np.float64)
+        right: np.ndarray = (self.label == self.predicted).astype(np.float64)
+        return right
 
     def accuracy(self, slopes: bool) -> Linearised:
         total = self.actual.sum()

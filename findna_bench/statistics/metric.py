@@ -169,7 +169,7 @@ def metric_card(name: str, registry: Registry | None = None) -> MetricCard:
     """
     registry = registry or get_registry()
     base, _, label = name.partition(":")
-    about_one = [entry.card for entry in registry.named("metrics", base) if entry.card.per_class]
+    about_one: list[MetricCard] = [entry.card for entry in registry.named("metrics", base) if entry.card.per_class]
     if label and about_one and not registry.named("metrics", name):
         return about_one[0]
     card: MetricCard = registry.resolve("metrics", name).card

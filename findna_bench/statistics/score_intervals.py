@@ -152,11 +152,15 @@ class Slopes:
     @property
     def of_added(self) -> np.ndarray:
         """(C,) mean square of an added row's derivative."""
-        return (self.right**2 + self.wrong**2) / 2
+        square: np.ndarray = (self.right**2 + self.wrong**2) / 2
+        return square
 
     def of_added_in_difference(self, other: Slopes) -> np.ndarray:
         """(C,) the same of a difference; whether an added row is right for one model says nothing of the other."""
-        return self.of_added + other.of_added - (self.right + self.wrong) * (other.right + other.wrong) / 2
+        square: np.ndarray = (
+            self.of_added + other.of_added - (self.right + self.wrong) * (other.right + other.wrong) / 2
+        )
+        return square
 
     @staticmethod
     def mean(fits: Sequence[Slopes]) -> Slopes:

@@ -55,7 +55,8 @@ class Classes(Target):
     def outputs(self, logits: np.ndarray) -> np.ndarray:
         logits = np.asarray(logits, dtype=np.float64)
         shifted: np.ndarray = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return shifted / shifted.sum(axis=-1, keepdims=True)
+        probabilities: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
+        return probabilities
 
     def average(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities of the mean logits."""

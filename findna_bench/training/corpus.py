@@ -80,7 +80,8 @@ class SequenceRows:
         """A random stretch of each row."""
         length = int(min(self.lengths[rows].min(), self.window_length))
         begin = self.offsets[rows] + generator.integers(0, self.lengths[rows] - length + 1)
-        return self.codes[begin[:, None] + np.arange(length)]
+        codes: np.ndarray = self.codes[begin[:, None] + np.arange(length)]
+        return codes
 
     def digest(self) -> str:
         """Of the letters, where rows end, and the window length."""

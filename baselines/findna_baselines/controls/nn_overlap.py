@@ -48,7 +48,8 @@ class NearestOverlap:
 
     def predict_scores(self, table: SequenceTable) -> np.ndarray:
         """(n, C) class probabilities."""
-        return self._shares[self._states(self._neighbours(table, None))]
+        shares: np.ndarray = self._shares[self._states(self._neighbours(table, None))]
+        return shares
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -79,4 +80,5 @@ class NearestOverlap:
         counts[:c] += 0.5 * np.eye(c)  # with nothing else known, the neighbour's own label
         overall = np.bincount(self._labels, minlength=c) / len(self._labels)
         counts += 0.5 * overall
-        return counts / counts.sum(axis=1, keepdims=True)
+        shares: np.ndarray = counts / counts.sum(axis=1, keepdims=True)
+        return shares
