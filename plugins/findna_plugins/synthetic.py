@@ -116,8 +116,7 @@ class PlantedMotif:
 
     def log_ratio(self, codes: np.ndarray) -> np.ndarray:
         ratios = [_site_ratios(codes, motif, self.conservation).mean(axis=1) for motif in self._motifs()]
-        ratio: np.ndarray = np.log(np.mean(ratios, axis=0))
-        return ratio
+        return np.log(np.mean(ratios, axis=0))
 
     def best_accuracy(self) -> float:
         return _simulated_accuracy(self)
@@ -186,9 +185,7 @@ class GCContent:
     def log_ratio(self, codes: np.ndarray) -> np.ndarray:
         n_strong = ((codes == 1) | (codes == 2)).sum(axis=1)
         low, high = self.gc
-        strong, weak = math.log(high / low), math.log((1 - high) / (1 - low))
-        ratio: np.ndarray = n_strong * strong + (self.length - n_strong) * weak
-        return ratio
+        return n_strong * math.log(high / low) + (self.length - n_strong) * math.log((1 - high) / (1 - low))
 
     def best_accuracy(self) -> float:
         """Half the sum over GC counts of the larger of two binomial probabilities."""
@@ -235,8 +232,7 @@ def bayes_posterior(config: Mapping[str, Any], sequences: Sequence[str]) -> np.n
     process = _process(config)
     codes = _CODES[np.frombuffer("".join(sequences).encode("ascii"), dtype=np.uint8)].reshape(-1, process.length)
     parts = [process.log_ratio(codes[i : i + _ROWS_AT_A_TIME]) for i in range(0, len(codes), _ROWS_AT_A_TIME)]
-    probability: np.ndarray = 1 / (1 + np.exp(-np.concatenate(parts)))
-    return probability
+    return 1 / (1 + np.exp(-np.concatenate(parts)))
 
 
 def best_attainable(config: Mapping[str, Any]) -> float:

@@ -43,8 +43,7 @@ class TransformerBlock(nn.Module):
         dropout = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         x = x + self.drop(self.out(mixed.transpose(1, 2).reshape(rows, total, width)))
-        x = x + self.drop(self.fc2(self.drop(functional.gelu(self.fc1(self.norm2(x))))))
-        return x
+        return x + self.drop(self.fc2(self.drop(functional.gelu(self.fc1(self.norm2(x))))))
 
 
 def _laplace(x: Tensor) -> Tensor:
@@ -101,8 +100,7 @@ class GatedAttentionUnit(nn.Module):
         near = self._near(grouped(near_q), grouped(near_k), grouped(value_kept))
         far = self._far(grouped(far_q), grouped(far_k), grouped(value_kept), mask)
         mixed = (near + far).view(rows, total, -1)
-        x = x + self.out(gate * mixed)
-        return x
+        return x + self.out(gate * mixed)
 
     def _near(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Within groups; masked keys have a value of zero, which is all that Laplace attention (no normaliser) needs."""

@@ -53,8 +53,7 @@ class SmallCnn(nn.Module):
         x = functional.max_pool1d(functional.relu(self.norms[0](x)), 2)
         x = functional.max_pool1d(functional.relu(self.norms[1](self.second(_padded(x)))), 2)
         x = functional.max_pool1d(functional.relu(self.norms[2](self.third(_padded(x)))), 2)
-        logits: Tensor = self.out(functional.relu(self.hidden(self.dropout(x.flatten(1)))))
-        return logits
+        return self.out(functional.relu(self.hidden(self.dropout(x.flatten(1)))))
 
 
 class DeepSea(nn.Module):
@@ -80,8 +79,7 @@ class DeepSea(nn.Module):
         real = self._real(codes, x.shape[2])
         mean = (x * real).sum(2) / real.sum(2)
         top = x.masked_fill(real == 0, 0.0).amax(2)  # never below zero after the rectifier
-        logits: Tensor = self.out(functional.relu(self.hidden(torch.cat([mean, top], dim=1))))
-        return logits
+        return self.out(functional.relu(self.hidden(torch.cat([mean, top], dim=1))))
 
     @staticmethod
     def _real(codes: Tensor, positions: int) -> Tensor:

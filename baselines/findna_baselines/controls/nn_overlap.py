@@ -48,8 +48,7 @@ class NearestOverlap:
 
     def predict_scores(self, table: SequenceTable) -> np.ndarray:
         """(n, C) class probabilities."""
-        shares: np.ndarray = self._shares[self._states(self._neighbours(table, None))]
-        return shares
+        return self._shares[self._states(self._neighbours(table, None))]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -80,5 +79,4 @@ class NearestOverlap:
         counts[:c] += 0.5 * np.eye(c)  # with nothing else known, the neighbour's own label
         overall = np.bincount(self._labels, minlength=c) / len(self._labels)
         counts += 0.5 * overall
-        shares: np.ndarray = counts / counts.sum(axis=1, keepdims=True)
-        return shares
+        return counts / counts.sum(axis=1, keepdims=True)
