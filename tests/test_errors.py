@@ -71,6 +71,9 @@ class _Raises:
     def fit(self, *_: Any) -> None:
         raise self.error
 
+    def predict_scores(self, _: Any) -> Any:
+        raise AssertionError("it was never fitted")
+
 
 @pytest.mark.parametrize(("name", "error", "ran_out"), CASES, ids=[name for name, *_ in CASES])
 def test_a_row_of_run_and_a_row_of_profile_agree_on_memory_that_ran_out(

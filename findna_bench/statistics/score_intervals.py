@@ -43,6 +43,8 @@ __all__ = [
 
 FEWEST = 10
 """Groups of what a metric depends on that an interval needs; below, tables say "too few"."""
+_NOTHING = 1e-24
+"""A variance, relative to the square of the value, that rounding makes."""
 
 
 def confidence_intervals(
@@ -91,6 +93,8 @@ def interval_of(
     if design.too_few(metric, slopes.rows):
         return None
     variance = design.variance(metric, slopes.rows, slopes.of_added)
+    if not metric.prior_rows and variance.variance <= _NOTHING * max(value**2, 1.0):
+        return None  # rows that are all alike say nothing of how others would differ
     return score_interval(metric, value, slopes.value, (variance,), level)
 
 

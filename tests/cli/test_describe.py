@@ -79,7 +79,7 @@ def test_what_run_takes_can_be_described_though_no_plugin_registers_it(
     rows = "".join(f"{'ACGT' * 5}{'ACGT'[i % 4]}{'ACGT'[i // 4 % 4]},{i % 2}\n" for i in range(16))
     (tmp_path / "my.csv").write_text("sequence,label\n" + rows)
     task = json.loads(bench(monkeypatch, capsys, "describe", "./my.csv", "--json"))
-    assert task["kind"] == "binary"
+    assert (task["kind"], task["target"]) == ("task", "classes")
     assert sum(n for split in task["data counts"].values() for n in split.values()) == 16
     drawn = json.loads(bench(monkeypatch, capsys, "describe", "findna-tiny@random:3", "--json"))
     assert (drawn["kind"], drawn["weights drawn with seed"], drawn["backbone"]) == ("encoder", 3, "chordmixer")

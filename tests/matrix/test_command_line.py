@@ -97,7 +97,9 @@ def test_lines_count_units_and_tell_the_time_to_go(
     monkeypatch.setenv("UNRULY_SLEEP", "0.3")
     job = run(server, tmp_path, "-m", "steady", "-t", joined(tasks))
     assert job.wait() == 0
-    lines = [line for line in job.stderr.splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)]
+    dated = [line for line in job.stderr.splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)]
+    lines = [line for line in dated if " note: " not in line]
+    assert sum("rows, classes" in line for line in dated) == 3  # what was read of each file, once
     assert lines[0].endswith("6 cells in 3 model x task units")
     for number, line in enumerate(lines[1:], start=1):
         assert f"[{number}/3] steady on adhoc/t{number - 1}: accuracy" in line

@@ -101,7 +101,7 @@ def test_the_first_failure_stops_the_other_workers_where_that_is_asked(
 
 def test_an_interruption_of_the_watcher_stops_the_executor(tmp_path: Path) -> None:
     from findna_bench.matrix.report import Silent
-    from findna_bench.matrix.run import run
+    from findna_bench.matrix.runner import run
     from findna_bench.requests.run_request import RunRequest
 
     class Interrupted(Silent):

@@ -335,7 +335,8 @@ def test_contradicting_arguments_are_wrong_usage(load: Load, folder: Path, regis
             load(name, **options)
     with pytest.raises(UsageError, match="auto, cpu, cuda"):
         load_model("tiny@random", device="abacus", registry=registry)
-    assert load_estimator(parse_model("counted", registry)) == {}
+    with pytest.raises(ModelError, match="made a Counter without a method fit"):
+        load_estimator(parse_model("counted", registry))
 
 
 # ----------------------------------------------------------------------------------------------------------- sources

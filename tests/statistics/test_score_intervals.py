@@ -119,6 +119,9 @@ def test_a_perfect_score_is_not_a_certain_one() -> None:
             value = compute_metrics(labels, scores)[name]
             if name == "auprc" and not right:
                 continue
+            if name not in OF_ANY_SCORES:  # of these, equal rows say nothing of how others would differ
+                assert interval is None
+                continue
             assert interval is not None
             assert value in (pytest.approx(interval[0]), pytest.approx(interval[1])), name
             assert 0.01 < interval[1] - interval[0] < 0.2, name
