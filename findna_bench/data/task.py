@@ -144,7 +144,7 @@ class Task:
             flags.append("shortcut")
         if leaks:
             flags.append("leak")
-        if self.card.split_policy.startswith("test drawn"):
+        if self.card.split_policy.startswith("test drawn") and not isinstance(self._origin, Resplit):
             flags.append(self.card.split_policy)
         return tuple(flags)
 

@@ -84,7 +84,6 @@ class GroupRunner:
     store: ResultStore
     claims: Claims
     _old_failures: dict[str, int] = field(default_factory=dict)
-    _reported: set[str] = field(default_factory=set)
 
     def run(self, units: Sequence[Unit]) -> Iterator[Settled]:
         """Compute, or find computed, every cell of ``units``, with the request's number of threads; cells another process holds are
@@ -201,7 +200,7 @@ class GroupRunner:
         done, pending = self._divide(facts)
         results += done
         if pending:
-            for note in (*self._unreported(facts.task.notes), *model.notes()):
+            for note in (*facts.task.notes, *model.notes()):
                 self.report(Note(note))
             reporter = UnitReporter(self.report, unit.key, unit.label)
             for outcome in compute(self.request, facts, model, pending, reporter):
@@ -279,12 +278,6 @@ class GroupRunner:
             with uninterrupted():
                 self._write_one(unit, result)
         return list(results)
-
-    def _unreported(self, notes: Iterable[str]) -> list[str]:
-        """Notes on tasks that this run has not given yet."""
-        fresh = [note for note in notes if note not in self._reported]
-        self._reported.update(fresh)
-        return fresh
 
     def _write_one(self, unit: Unit, result: Result, predictions: ScoredRows | None = None) -> None:
         path = self.store.write(result, predictions)

@@ -72,13 +72,16 @@ def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report)
 
 
 def _teller(reporter: RunReporter) -> Report:
+    reported = set[str]()
+
     def tell(event: Event) -> None:
         match event:
             case UnitStarted():
                 reporter.unit_started(event.label)
             case UnitProgress():
                 reporter.unit_progress(event.label, event.done, event.total, event.what)
-            case Note():
+            case Note() if event.text not in reported:  # several jobs have the same to say of a task
+                reported.add(event.text)
                 reporter.note(event.text)
 
     return tell

@@ -256,7 +256,7 @@ def test_what_was_read_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         app(["run", "-m", "majority,kmer", "-t", str(tmp_path / "x.csv"), "--seeds", "1", "-o", str(tmp_path / "r")])
     said = capsys.readouterr()
-    assert (said.out + said.err).count("x.csv: 40 rows, classes 0 (20), 1 (20); train 32, test 8 (drawn); 30 bp") >= 1
+    assert (said.out + said.err).count("x.csv: 40 rows, classes 0 (20), 1 (20); train 32, test 8 (drawn); 30 bp") == 1
 
 
 @pytest.mark.parametrize("kind", ["empty", "fifo", "folder"])
