@@ -10,9 +10,10 @@ from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgres
 from findna_bench.matrix.group_runner import finished_cells
 from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs
 from findna_bench.matrix.report import RunReporter, Silent
-from findna_bench.matrix.request import expand
+from findna_bench.matrix.request import Unit, expand
 from findna_bench.models.cache_folder import cache_limit
 from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.requests.declarations import options_of
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
@@ -39,7 +40,7 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
     store = ResultStore(request.output_dir)
     store.check_writable()
     store.sweep()
-    for note in _shadowed(request, registry):
+    for note in (*_shadowed(request, registry), *_without_effect(request, units)):
         reporter.note(note)
     reporter.started(len(units), sum(len(unit.cells) for unit in units), finished_cells(store, request, units))
     results: dict[str, list[Result]] = {}
@@ -85,6 +86,17 @@ def _teller(reporter: RunReporter) -> Report:
                 reporter.note(event.text)
 
     return tell
+
+
+_OF_ENCODERS = ("network", "pooling", "layer", "window", "dtype")
+
+
+def _without_effect(request: RunRequest, units: Sequence[Unit]) -> list[str]:
+    """Options that say how encoders are read, where no model of the run is one."""
+    if any(unit.model.kind == "encoder" for unit in units):
+        return []
+    given = [o.flag for o in options_of(request) if o.field in _OF_ENCODERS and getattr(request, o.field) != o.default]
+    return [f"{', '.join(given)}: without effect, none of these models is an encoder"] if given else []
 
 
 def _shadowed(request: RunRequest, registry: Registry) -> list[str]:

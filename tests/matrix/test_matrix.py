@@ -16,7 +16,10 @@ import findna_bench as fb
 from findna_bench.data.task import Task
 from findna_bench.errors import UnknownNameError, UsageError
 from findna_bench.leaderboard.table_building import leaderboard
+from findna_bench.matrix.report import Silent
+from findna_bench.matrix.runner import run as run_matrix
 from findna_bench.models.folders import save_model_folder
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.store import ResultStore
 from findna_bench.statistics.classification import compute_metrics
 
@@ -286,3 +289,21 @@ def test_a_repository_without_a_commit_is_looked_at_again_and_a_pinned_or_offlin
     hub["reached"] = True
     assert digest("hf:acme/tiny") != first
     assert len(list(ResultStore(tmp_path / "r").paths())) == 3
+
+
+def test_options_of_encoders_are_not_ignored_in_silence(tmp_path: Path) -> None:
+    class Notes(Silent):
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    def notes_of(models: tuple[str, ...]) -> list[str]:
+        heard = Notes()
+        asked = {"tasks": ("demo/species4",), "seeds": (0,), "limit": 40, "output_dir": tmp_path, "offline": True}
+        run_matrix(RunRequest(models=models, layer=1, pooling="max", **asked), heard)
+        return [note for note in heard.notes if "without effect" in note]
+
+    assert notes_of(("majority",)) == ["--pooling, --layer: without effect, none of these models is an encoder"]
+    assert notes_of(("majority", "hyenadna@random")) == []
