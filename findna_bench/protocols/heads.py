@@ -19,7 +19,6 @@ from findna_bench.protocols.logistic import LogisticPaths, fit_paths
 from findna_bench.protocols.seed_splits import (
     SeedSplit,
     few_shot_rows,
-    mean_logit_scores,
     softmax,
     with_reverse_strand,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "few_shot_rows",
     "fit_knn",
     "fit_probe",
-    "mean_logit_scores",
     "softmax",
     "what_varies",
     "with_reverse_strand",

@@ -13,7 +13,7 @@ import numpy as np
 
 from findna_bench.errors import UnsupportedError
 
-__all__ = ["SeedSplit", "few_shot_rows", "few_shot_split", "mean_logit_scores", "softmax", "with_reverse_strand"]
+__all__ = ["SeedSplit", "few_shot_rows", "few_shot_split", "softmax", "with_reverse_strand"]
 
 _FOLDS = 5
 """Parts of the shots that are held out in turn; fewer where a class has fewer shots."""
@@ -120,12 +120,6 @@ def with_reverse_strand(
         for split in splits
     ]
     return features, np.concatenate([labels, labels]), doubled
-
-
-def mean_logit_scores(*scores: np.ndarray) -> np.ndarray:
-    """(m, C) probabilities of the mean logits, e.g. of both strands (``--strand rc-logit-mean``)."""
-    logs = [np.log(np.maximum(s, np.finfo(np.float64).tiny)) for s in scores]
-    return softmax(np.mean(logs, axis=0))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -21,9 +21,9 @@ from findna_bench.protocols.heads import (
     few_shot_rows,
     fit_knn,
     fit_probe,
-    mean_logit_scores,
     with_reverse_strand,
 )
+from findna_bench.targets.classes import Classes
 
 
 def make(n: int, d: int, n_classes: int, seed: int = 0, separation: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +217,7 @@ def test_both_strands_train_and_logits_of_both_strands_average() -> None:
     assert (doubled[0].validation == split[0].validation).all()
     a, b = np.array([[2.0, 0.0, 1.0]]), np.array([[0.0, 1.0, -3.0]])
     expected = np.exp((a + b) / 2) / np.exp((a + b) / 2).sum()
-    assert mean_logit_scores(*(np.exp(z) / np.exp(z).sum() for z in (a, b))) == pytest.approx(expected)
+    assert Classes().average([np.exp(z) / np.exp(z).sum() for z in (a, b)]) == pytest.approx(expected)
 
 
 def test_unusable_input_is_refused() -> None:
