@@ -21,8 +21,7 @@ from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry
 from findna_bench.requests.declarations import request_id_options
 from findna_bench.requests.run_request import RunRequest
-from findna_bench.statistics.metric import metric_card
-from findna_bench.targets.target import find_target
+from findna_bench.statistics.metric_cards import metric_card
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -251,11 +250,20 @@ def _unsupported(
     targets = ("classes",) if card.targets is None and card.kind == "classifier" else card.targets
     if targets is not None and name not in targets:
         return f"{card.name} predicts {' and '.join(targets)}, not {name}"
-    if not protocol.predicts(find_target(name, registry)):
+    if not _predicts(protocol, name, registry):
         return f"--protocol {request.protocol} does not predict {name}"
     if card.causal and "cls" in (request.pooling if isinstance(request.pooling, tuple) else (request.pooling,)):
         return f"--pooling cls is meaningless for {card.name}, a causal model"
     return None
+
+
+def _predicts(protocol: Protocol, target: str, registry: Registry) -> bool:
+    """Whether a protocol can be fitted to a target; what it says itself is known without importing the target."""
+    if target in protocol.targets:
+        return True
+    from findna_bench.targets.target import find_target
+
+    return protocol.predicts(find_target(target, registry))
 
 
 def weights_of(request: RunRequest, spec: ModelSpec) -> str | None:
