@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from findna_bench.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,3 +35,18 @@ def shared() -> Path:
     if not (folder / "parity").is_dir():
         pytest.skip(f"real shared data is not at {folder} (set FINDNA_BENCH_SHARED)")
     return folder
+
+
+@pytest.fixture
+def acme_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """The registry of this process with the example of a stranger's distribution, which is not installed."""
+    from findna_bench.registry import Plugin, get_registry
+
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "third_party" / "acme-dna"))
+    import acme_dna
+
+    get_registry.cache_clear()
+    registry = get_registry()
+    registry.add(acme_dna, Plugin("acme", "acme_dna", "acme-dna", "1"))
+    yield registry
+    get_registry.cache_clear()

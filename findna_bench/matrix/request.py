@@ -297,13 +297,18 @@ def _task_settings(task: TaskRef) -> dict[str, Any]:
     """What was asked for as the task, as far as it is known without opening it; no path of the user's, a card as its digest.
 
     Raises:
-        UsageError: no plugin registers its metric.
+        UsageError: no plugin registers its metric, or it scores another target.
     """
     card = task.card
     try:
-        higher = metric_card(card.metric).higher_is_better if card else None
+        metric = metric_card(card.metric) if card else None
     except UsageError as error:
         raise UsageError(f"task {task.name}: {error}") from error
+    if card and metric and card.target not in metric.targets:
+        raise UsageError(
+            f"task {task.name}: metric {card.metric!r} scores {' and '.join(metric.targets)}, not {card.target}; name another in its card"
+        )
+    higher = metric.higher_is_better if metric else None
     return {
         "name": task.name,
         "labels": stable_hash(list(card.labels)) if card else None,

@@ -41,7 +41,7 @@ class Target(ABC):
     name: str = ""
     """As it is registered; set when it is made."""
     default_metric: ClassVar[str]
-    """Of tasks that name none."""
+    """The usual one; a task's card names its own."""
     heads: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     """Name of a protocol -> how it fits heads for this target: called as :meth:`HeadProtocol.fit_heads
     <findna_bench.protocols.protocol.HeadProtocol.fit_heads>`."""

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 import findna_bench as fb
 from findna_bench.errors import UsageError
-from findna_bench.registry import Plugin, Registry, get_registry
+from findna_bench.registry import Registry
 from findna_bench.results.store import ResultStore
 
-ACME = Path(__file__).resolve().parents[1] / "third_party" / "acme-dna"
 
-
-@pytest.fixture(scope="module")
-def acme() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ACME))
-    import acme_dna
-
-    yield acme_dna
-    sys.path.remove(str(ACME))
-
-
-@pytest.fixture
-def registry(acme: ModuleType) -> Iterator[Registry]:
-    get_registry.cache_clear()
-    registry = get_registry()
-    registry.add(acme, Plugin("acme", "acme_dna", "acme-dna", "1"))
-    yield registry
-    get_registry.cache_clear()
-
-
-def test_a_protocol_of_a_stranger_is_one_file(registry: Registry, tmp_path: Path) -> None:
+def test_a_protocol_of_a_stranger_is_one_file(acme_registry: Registry, tmp_path: Path) -> None:
     asked = {"protocol": "centroid", "seeds": 2, "limit": 120, "output_dir": tmp_path}
     found = fb.run(["kmer", "findna-tiny", "majority"], ["demo/species4"], **asked)
     assert [r.status for r in found] == ["success"] * len(found)
@@ -73,7 +50,7 @@ def test_a_protocol_of_a_stranger_is_one_file(registry: Registry, tmp_path: Path
     ],
 )
 def test_what_a_protocol_contradicts_is_said_before_any_work(
-    registry: Registry, tmp_path: Path, options: dict[str, object], words: str
+    acme_registry: Registry, tmp_path: Path, options: dict[str, object], words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
         fb.run(["kmer"], ["demo/species4"], output_dir=tmp_path / "r", **options)

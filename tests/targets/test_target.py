@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,31 +13,11 @@ from findna_bench.comparison.comparing import compare_models
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.matrix.verification import verify
-from findna_bench.registry import Plugin, Registry, get_registry
+from findna_bench.registry import Registry
 from findna_bench.results.store import ResultStore
 
-ACME = Path(__file__).resolve().parents[1] / "third_party" / "acme-dna"
 
-
-@pytest.fixture(scope="module")
-def acme() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ACME))
-    import acme_dna
-
-    yield acme_dna
-    sys.path.remove(str(ACME))
-
-
-@pytest.fixture
-def registry(acme: ModuleType) -> Iterator[Registry]:
-    get_registry.cache_clear()
-    registry = get_registry()
-    registry.add(acme, Plugin("acme", "acme_dna", "acme-dna", "1"))
-    yield registry
-    get_registry.cache_clear()
-
-
-def test_a_target_of_a_stranger_runs_through_everything(registry: Registry, tmp_path: Path) -> None:
+def test_a_target_of_a_stranger_runs_through_everything(acme_registry: Registry, tmp_path: Path) -> None:
     asked = {"tasks": ["acme/composition"], "seeds": 2, "output_dir": tmp_path}
     found = {(r.model.name, r.seed): r for r in fb.run(["acme@random", "hyenadna@random", "kmer", "majority"], **asked)}
     assert found["majority", 0].status == "skipped"
@@ -78,7 +55,7 @@ def test_a_target_of_a_stranger_runs_through_everything(registry: Registry, tmp_
     assert any("not those of target classes" in finding.problem for finding in verify(tmp_path).findings)
 
 
-def test_a_target_that_has_a_loss_is_fine_tuned(registry: Registry, tmp_path: Path) -> None:
+def test_a_target_that_has_a_loss_is_fine_tuned(acme_registry: Registry, tmp_path: Path) -> None:
     (tuned,) = fb.run(["acme@random"], ["acme/composition"], protocol="finetune", seeds=1, output_dir=tmp_path)
     assert tuned.status == "success", tuned.error
     assert tuned.metrics.main.value > 0.5
@@ -86,7 +63,7 @@ def test_a_target_that_has_a_loss_is_fine_tuned(registry: Registry, tmp_path: Pa
     assert not verify(tmp_path).findings
 
 
-def test_what_does_not_go_together_is_said(registry: Registry, tmp_path: Path) -> None:
+def test_what_does_not_go_together_is_said(acme_registry: Registry, tmp_path: Path) -> None:
     (skipped,) = fb.run(["acme@random"], ["acme/composition"], protocol="knn", seeds=1, output_dir=tmp_path)
     assert (skipped.status, skipped.error.message) == ("skipped", "--protocol knn does not predict values")
     fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path)
@@ -96,7 +73,7 @@ def test_what_does_not_go_together_is_said(registry: Registry, tmp_path: Path) -
 
 
 def test_rows_that_are_not_what_the_target_says_are_named(
-    registry: Registry, acme: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    acme_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from acme_dna import tasks
 
@@ -111,3 +88,13 @@ def test_rows_that_are_not_what_the_target_says_are_named(
     (failed,) = fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path)
     assert failed.status == "error"
     assert failed.error.message == "task acme/composition, train: the values of row 7 are not finite"
+
+
+def test_a_metric_of_another_target_is_refused_before_any_work(
+    acme_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = acme_registry.resolve("tasks", "acme/composition").card
+    monkeypatch.setitem(card.__dict__, "metric", "mcc")
+    with pytest.raises(UsageError, match="task acme/composition: metric 'mcc' scores classes, not values"):
+        fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path / "r")
+    assert not (tmp_path / "r").exists()
