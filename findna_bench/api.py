@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from findna_bench.models.loading import LoadedModel
     from findna_bench.profiling.profile_rows import ProfileRow
     from findna_bench.protocols.heads import FittedHead, SeedSplit, fit_probe
+    from findna_bench.protocols.ridge import fit_ridge
     from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, Protocol
     from findna_bench.protocols.settings import LogisticProbe, Preset
     from findna_bench.relatedness.composition import composition
@@ -160,6 +161,7 @@ __all__ = [
     "encode_padded",
     "fail_job",
     "fit_probe",
+    "fit_ridge",
     "hookimpl",
     "largest_overlaps",
     "length_batches",
@@ -194,6 +196,7 @@ _LAZY = {
     "findna_bench.models.loading": ("LoadedModel",),
     "findna_bench.profiling.profile_rows": ("ProfileRow",),
     "findna_bench.protocols.heads": ("FittedHead", "SeedSplit", "fit_probe"),
+    "findna_bench.protocols.ridge": ("fit_ridge",),
     "findna_bench.protocols.protocol": ("FitOptions", "Fitted", "HeadProtocol", "ModelToFit", "Pool", "Protocol"),
     "findna_bench.protocols.settings": ("LogisticProbe", "Preset"),
     "findna_bench.relatedness.composition": ("composition",),

@@ -132,7 +132,9 @@ class MetricCard(_FactoryCard):
     """It is about one class: called ``NAME:CLASS``, and made with the number of the class."""
     higher_is_better: bool = True
     label: str = ""
-    """Head of its column in tables, which show every value times 100, e.g. ``MCC x100``; empty = the name with a percent sign."""
+    """Head of its column in tables, e.g. ``MCC x100``; empty = the name with a percent sign."""
+    scale: float = 100.0
+    """What tables multiply values by; 1 for a metric in units of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,12 @@ def findna_bench_targets() -> list[TargetCard]:
             name="classes",
             factory="findna_bench.targets.classes:Classes",
             summary="one of two or more classes per sequence",
-        )
+        ),
+        TargetCard(
+            name="values",
+            factory="findna_bench.targets.values:Values",
+            summary="one or more numbers per sequence (regression)",
+        ),
     ]
 
 
@@ -38,7 +43,7 @@ def findna_bench_protocols() -> list[ProtocolCard]:
         ProtocolCard(
             name="probe",
             factory="findna_bench.protocols.probe:Probe",
-            summary="a linear classifier on frozen features",
+            summary="a linear model on frozen features: logistic regression, for numbers ridge regression",
         ),
         ProtocolCard(
             name="finetune",
@@ -54,6 +59,7 @@ def findna_bench_protocols() -> list[ProtocolCard]:
 
 
 _CLASSIFICATION = "findna_bench.statistics.classification"
+_REGRESSION = "findna_bench.statistics.regression"
 
 
 @hookimpl
@@ -133,5 +139,44 @@ def findna_bench_metrics() -> list[MetricCard]:
         ),
         MetricCard(
             name="f1", label="F1 %", factory=f"{_CLASSIFICATION}:F1", summary="f1:CLASS, F1 of CLASS", per_class=True
+        ),
+        MetricCard(
+            name="spearman",
+            label="Spearman x100",
+            factory=f"{_REGRESSION}:Spearman",
+            summary="rank correlation, mean over outputs",
+            targets=("values",),
+        ),
+        MetricCard(
+            name="pearson",
+            label="Pearson x100",
+            factory=f"{_REGRESSION}:Pearson",
+            summary="correlation, mean over outputs",
+            targets=("values",),
+        ),
+        MetricCard(
+            name="r2",
+            label="R2 x100",
+            factory=f"{_REGRESSION}:R2",
+            summary="share of the variance that is explained, mean over outputs",
+            targets=("values",),
+        ),
+        MetricCard(
+            name="rmse",
+            label="RMSE",
+            factory=f"{_REGRESSION}:RMSE",
+            summary="root of the mean squared error in units of the values, mean over outputs",
+            targets=("values",),
+            higher_is_better=False,
+            scale=1.0,
+        ),
+        MetricCard(
+            name="mae",
+            label="MAE",
+            factory=f"{_REGRESSION}:MAE",
+            summary="mean absolute error in units of the values, mean over outputs",
+            targets=("values",),
+            higher_is_better=False,
+            scale=1.0,
         ),
     ]

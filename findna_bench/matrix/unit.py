@@ -422,7 +422,7 @@ def _outcome(
     if candidates := model.candidates():
         settings["candidates"] = candidates
         skeleton = replace_result(skeleton, model=_with_representation(skeleton.model, fit, request.protocol))
-    unlearned = _unlearned(model, fit)
+    unlearned = _unlearned(model, fit, found.pool.target.prior)
     seeds = [cell.seed] if model.fits_seeds_alone else [other.seed for other in facts.cells]
     digests = {"weights_digest": facts.model.weights_digest, "data_digest": facts.task.data_digest}
     metrics = metrics_of(scored, main, related_by(test), facts.task.label_names, card.target)
@@ -488,9 +488,9 @@ def _main_metric(card: TaskCard | None) -> schema.MainMetric:
     return schema.MainMetric(name=name, higher_is_better=metric_card(name).higher_is_better)
 
 
-def _unlearned(model: LiveModel, fit: Fitted) -> str | None:
+def _unlearned(model: LiveModel, fit: Fitted, prior: str) -> str | None:
     """The warning of a fit that did not learn. That a control without a drawn network finds nothing is its answer, no fault."""
-    return None if model.card.control and not model.varies else not_learned(fit.validation)
+    return None if model.card.control and not model.varies else not_learned(fit.validation, prior)
 
 
 def _with_representation(model: schema.Model, fit: Fitted, protocol: str) -> schema.Model:

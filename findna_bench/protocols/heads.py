@@ -44,6 +44,7 @@ __all__ = [
     "LogisticProbe",
     "NeighbourHead",
     "SeedSplit",
+    "check_features",
     "few_shot_rows",
     "fit_knn",
     "fit_probe",
@@ -160,7 +161,7 @@ def fit_knn(
     fitted: dict[bytes, NeighbourHead] = {}
     heads: list[FittedHead] = []
     for split in splits:
-        key = _key(split)
+        key = split.key
         if key not in fitted:
             fitted[key] = _fit_neighbours(features, labels, split, n_classes, preset)
         heads.append(replace(fitted[key], seed=split.seed, varies=varies))
@@ -169,28 +170,29 @@ def fit_knn(
 
 def what_varies(preset: Preset, splits: Sequence[SeedSplit]) -> tuple[str, ...]:
     """What differs between seeds: the rows, and what the preset draws at random."""
-    rows = ("rows",) if len({_key(split) for split in splits}) > 1 else ()
+    rows = ("rows",) if len({split.key for split in splits}) > 1 else ()
     return (*rows, *preset.varies)
-
-
-def _key(split: SeedSplit) -> bytes:
-    held = [rows.tobytes() for _, rows in split.folds or ()]
-    return b"|".join([split.train.tobytes(), split.validation.tobytes(), *held])
-
-
-def _parts(split: SeedSplit) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """(train rows, rows to choose on), several times where the choice is by cross-validation."""
-    return ((split.train, split.validation),) if split.folds is None else split.folds
 
 
 def _check(
     features: Any, labels: np.ndarray, splits: Sequence[SeedSplit], n_classes: int, *, needs_validation: bool = True
 ) -> np.ndarray:
     labels = np.asarray(labels, dtype=np.int64)
-    if features.shape[0] != len(labels):
-        raise ValueError(f"{features.shape[0]} rows of features, {len(labels)} labels")
     if len(labels) and (labels.min() < 0 or labels.max() >= n_classes):
         raise ValueError(f"a label lies outside 0..{n_classes - 1}")
+    check_features(features, len(labels), splits, needs_validation=needs_validation)
+    return labels
+
+
+def check_features(features: Any, n_rows: int, splits: Sequence[SeedSplit], *, needs_validation: bool = True) -> None:
+    """Whether heads can be fitted on such features and rows.
+
+    Raises:
+        ModelError: a feature is not a finite number.
+        UsageError: a split has no train or validation row.
+    """
+    if features.shape[0] != n_rows:
+        raise ValueError(f"{features.shape[0]} rows of features, {n_rows} of labels")
     values = features.data if hasattr(features, "tocsr") else features
     if not np.isfinite(values).all():
         raise ModelError("the model's features hold a value that is not a finite number")
@@ -199,7 +201,6 @@ def _check(
         if not len(split.train) or lacks:
             empty = "validation" if len(split.train) else "train"
             raise UsageError(f"seed {split.seed} has no {empty} rows; use more rows (a larger --limit)")
-    return labels
 
 
 def _linear(features: Any, weights: np.ndarray) -> np.ndarray:
@@ -229,7 +230,7 @@ def _fit_logistic(
     preset: LogisticProbe,
     device: str | torch.device,
 ) -> list[LinearHead]:
-    different = {_key(split): split for split in splits}
+    different = {split.key: split for split in splits}
     found = _fit_strengths(features, labels, different, n_classes, preset, device)
     best = {key: _best_strength(split, found[key], preset) for key, split in different.items()}
     again = {key: split for key, split in different.items() if split.folds is not None}
@@ -238,7 +239,7 @@ def _fit_logistic(
         key: _linear_head(features, labels, split, found[key], best[key], whole.get(key), preset)
         for key, split in different.items()
     }
-    return [replace(fitted[_key(split)], seed=split.seed) for split in splits]
+    return [replace(fitted[split.key], seed=split.seed) for split in splits]
 
 
 @dataclass(frozen=True)
@@ -265,12 +266,12 @@ def _fit_strengths(
 ) -> dict[bytes, list[list[_Candidate]]]:
     """For every part of every split the strong ones, then the weak ones of splits whose validation loss is not rising already."""
     strengths = sorted(preset.strengths, reverse=True)
-    found: dict[bytes, list[list[_Candidate]]] = {key: [[] for _ in _parts(split)] for key, split in splits.items()}
+    found: dict[bytes, list[list[_Candidate]]] = {key: [[] for _ in split.parts] for key, split in splits.items()}
     for some in (strengths[: preset.always], strengths[preset.always :]):
         keys = [key for key, parts in found.items() if parts and not _rising(_losses(splits[key], parts))]
         if not some or not keys:
             continue
-        problems = [(key, *part) for key in keys for part in enumerate(_parts(splits[key]))]
+        problems = [(key, *part) for key in keys for part in enumerate(splits[key].parts)]
         paths = _paths(features, labels, [rows for _, _, (rows, _) in problems], n_classes, some, preset, device)
         for s, (key, number, (_, held)) in enumerate(problems):
             found[key][number] += _candidates(features, labels, held, paths, s, some)
@@ -302,7 +303,7 @@ def _paths(
 
 def _losses(split: SeedSplit, parts: list[list[_Candidate]]) -> list[float]:
     """Per strength the mean over all rows that are chosen on."""
-    sizes = [len(held) for _, held in _parts(split)]
+    sizes = [len(held) for _, held in split.parts]
     if len(parts) == 1:
         return [candidate.loss for candidate in parts[0]]
     return [
@@ -414,7 +415,7 @@ def _validation(
     features: Any, labels: np.ndarray, split: SeedSplit, heads: Sequence[FittedHead], loss: float | None
 ) -> dict[str, Any]:
     """Scores on the rows that are chosen on, each by the head of the part that held it out."""
-    held = [rows for _, rows in _parts(split)]
+    held = [rows for _, rows in split.parts]
     n_rows = sum(map(len, held))
     if not n_rows:
         return {"rows": 0, "loss": None}

@@ -1,17 +1,17 @@
-"""``probe``: a linear classifier on frozen features."""
+"""``probe``: a linear model on frozen features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from findna_bench.errors import UsageError
 from findna_bench.protocols.protocol import HeadProtocol
 from findna_bench.protocols.settings import PROBE_PRESETS, AdamWProbe, LogisticProbe
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from findna_bench.protocols.heads import FittedHead
     from findna_bench.protocols.seed_splits import SeedSplit
 
@@ -19,8 +19,11 @@ __all__ = ["Probe"]
 
 
 class Probe(HeadProtocol):
-    """L2 logistic regression, or a linear layer trained by AdamW; strength or epoch chosen on validation."""
+    """L2 logistic regression, or a linear layer trained by AdamW; strength or epoch chosen on validation. Numbers are probed by ridge
+    regression, with the strengths of logistic regression.
+    """
 
+    targets = ("classes", "values")
     settings = (LogisticProbe, AdamWProbe)
     presets = PROBE_PRESETS
 
@@ -34,6 +37,10 @@ class Probe(HeadProtocol):
     def fit_heads(
         self, features: Any, labels: np.ndarray, splits: Sequence[SeedSplit], n_classes: int, preset: Any, device: str
     ) -> Sequence[FittedHead]:
+        if np.asarray(labels).dtype.kind == "f":
+            from findna_bench.protocols.ridge import fit_ridge
+
+            return fit_ridge(features, labels, splits, preset)
         from findna_bench.protocols.heads import fit_probe  # torch, which a run of classifiers does without
 
         return fit_probe(features, labels, splits, n_classes, preset, device=device)

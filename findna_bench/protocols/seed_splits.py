@@ -34,6 +34,17 @@ class SeedSplit:
     validation: np.ndarray
     folds: tuple[tuple[np.ndarray, np.ndarray], ...] | None = None
 
+    @property
+    def key(self) -> bytes:
+        """Equal for splits of the same rows, whatever their seeds."""
+        held = [rows.tobytes() for _, rows in self.folds or ()]
+        return b"|".join([self.train.tobytes(), self.validation.tobytes(), *held])
+
+    @property
+    def parts(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """(train rows, rows to choose on), several times where the choice is by cross-validation."""
+        return ((self.train, self.validation),) if self.folds is None else self.folds
+
     def held_out(self) -> SeedSplit:
         """For fits that want one validation set: the first fold is held out, the others are trained on."""
         if not self.folds:

@@ -26,6 +26,7 @@ class Classes(Target):
 
     name = "classes"
     default_metric = "accuracy"
+    prior = "the class shares of train"
     can_be_trained = True
 
     def check(self, table: SequenceTable, labels: Sequence[str], where: str) -> None:

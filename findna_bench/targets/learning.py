@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CLEARLY", "against_prior", "not_learned"]
+__all__ = ["CLEARLY", "against_mean", "against_prior", "not_learned"]
 
 CLEARLY = 2.5
 """Standard errors of the mean by which a gain lies above zero where it is clear."""
@@ -41,6 +41,28 @@ def against_prior(labels: np.ndarray, scores: np.ndarray, train_labels: np.ndarr
     return {"prior_loss": prior_loss, "learned": bool(learned)}
 
 
+def against_mean(truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray) -> dict[str, Any]:
+    """``prior_loss``, the mean squared error of the means of train in units of its variances, and whether a fit ``learned`` more.
+
+    Two mean gains per row, summed over outputs: of the squared error, and of the product of deviations, which is what the first
+    one becomes where the means are moved a little towards the outputs: a fit on the wrong scale still learned.
+
+    Args:
+        truth, outputs: (n, K) of the validation rows, n > 0.
+        train_truth: (m, K).
+    """
+    mean, scale = train_truth.mean(axis=0), train_truth.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    z, f = (truth - mean) / scale, (outputs - mean) / scale
+    prior_loss = float((z**2).mean())
+    if len(truth) < LEAST_ROWS or np.abs(f).max() <= _SAME:
+        return {"prior_loss": prior_loss, "learned": None}
+    gain = (z**2 - (z - f) ** 2).mean(axis=1)
+    towards = (z * (f - f.mean(axis=0))).mean(axis=1)
+    much = gain.mean() >= MUCH * prior_loss > 0
+    return {"prior_loss": prior_loss, "learned": bool(much or _clearly_positive(gain) or _clearly_positive(towards))}
+
+
 def _shares(labels: np.ndarray, n_classes: int) -> np.ndarray:
     """(C,) class shares; where a class has no row, of all counts with one row added to each."""
     counts = np.bincount(labels, minlength=n_classes).astype(np.float64)
@@ -55,11 +77,11 @@ def _clearly_positive(gain: np.ndarray) -> bool:
     return bool(gain.mean() > max(CLEARLY * error, _SAME))
 
 
-def not_learned(validation: Mapping[str, Any]) -> str | None:
-    """The warning of a fit that did not learn; None where it did, or nothing can be said."""
+def not_learned(validation: Mapping[str, Any], prior: str = "the class shares of train") -> str | None:
+    """The warning of a fit that did not learn; None where it did, or nothing can be said. prior: what it should have beaten."""
     if validation.get("learned") is not False:
         return None
-    loss, prior = validation.get("loss"), validation["prior_loss"]
+    loss, expected = validation.get("loss"), validation["prior_loss"]
     if loss is None:
-        return "did not learn: classes of validation rows are not predicted clearly better than by the class shares of train"
-    return f"did not learn: the validation loss, {loss:.4f}, is not clearly below that of the class shares of train, {prior:.4f}"
+        return f"did not learn: validation rows are not predicted clearly better than by {prior}"
+    return f"did not learn: the validation loss, {loss:.4f}, is not clearly below that of {prior}, {expected:.4f}"

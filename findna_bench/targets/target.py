@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from findna_bench.data.table import SequenceTable
+    from findna_bench.data.tabular import RawTable
 
 __all__ = ["Evaluation", "Target", "find_target"]
 
@@ -35,7 +36,7 @@ class Target(ABC):
     <findna_bench.cards.TaskCard.labels>`; a target without classes may use them as names of its K outputs.
 
     Example:
-        ``tests/third_party/acme-dna/acme_dna/values.py`` is a target for regression, with a ridge head for the probe.
+        ``tests/third_party/acme-dna/acme_dna/shares.py`` is a target for shares of a whole, with a ridge head for the probe.
     """
 
     name: str = ""
@@ -45,10 +46,35 @@ class Target(ABC):
     heads: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     """Name of a protocol -> how it fits heads for this target: called as :meth:`HeadProtocol.fit_heads
     <findna_bench.protocols.protocol.HeadProtocol.fit_heads>`."""
+    prior: ClassVar[str] = "a prediction that looks at no sequence"
+    """In words, what :meth:`learned` compares with."""
     can_be_trained: ClassVar[bool] = False
     """Whether :meth:`loss` is there, so that a network can be fine-tuned."""
 
     # ------------------------------------------------------------------------------------------------------------ rows
+
+    def label_columns(self, table: RawTable) -> tuple[str, ...]:
+        """Columns of a user's own table that hold such labels, by their names or by what is in them; none = it holds none.
+
+        Args:
+            table: ``columns`` maps lower-case names to the values of all rows, as they stand in the file.
+        """
+        return ()
+
+    def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]:
+        """Labels of a user's own tables. Needed where :meth:`label_columns` finds any.
+
+        Args:
+            tables: one per file, or split.
+            columns: those that :meth:`label_columns` has found.
+
+        Returns:
+            (the task's ``labels``, truth of each table).
+
+        Raises:
+            DataError: a value cannot be read; ``table.where(row)`` names the row.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def check(self, table: SequenceTable, labels: Sequence[str], where: str) -> None:

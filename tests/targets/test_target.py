@@ -21,20 +21,20 @@ def test_a_target_of_a_stranger_runs_through_everything(acme_registry: Registry,
     asked = {"tasks": ["acme/composition"], "seeds": 2, "output_dir": tmp_path}
     found = {(r.model.name, r.seed): r for r in fb.run(["acme@random", "hyenadna@random", "kmer", "majority"], **asked)}
     assert found["majority", 0].status == "skipped"
-    assert found["majority", 0].error.message == "majority predicts classes, not values"
-    assert found["kmer", 0].error.message == "kmer predicts classes, not values"
+    assert found["majority", 0].error.message == "majority predicts classes, not shares"
+    assert found["kmer", 0].error.message == "kmer predicts classes, not shares"
     scored_models = [name for name, _ in found if name not in ("kmer", "majority")]
     assert len(scored_models) == 4
     for name in scored_models:
         for seed in (0, 1):
             r = found[name, seed]
-            assert (r.status, r.task.target, r.metrics.main.name) == ("success", "values", "r2")
-            assert set(r.metrics.all) == {"r2"}
+            assert (r.status, r.task.target, r.metrics.main.name) == ("success", "shares", "explained_variance")
+            assert set(r.metrics.all) == {"explained_variance"}
             scored = ResultStore(tmp_path).predictions(r)
             assert scored.labels.shape == scored.scores.shape == (80, 2)
             residual = ((scored.labels - scored.scores) ** 2).mean(axis=0) / scored.labels.var(axis=0)
             assert r.metrics.main.value == pytest.approx(float((1 - residual).mean()))
-            low, high = r.metrics.intervals["r2"]
+            low, high = r.metrics.intervals["explained_variance"]
             assert low < r.metrics.main.value < high <= 1.0
             assert r.validation["metrics"]["learned"] is True
             assert r.task.counts == {"train": {"rows": 160}, "test": {"rows": 80}}
@@ -42,7 +42,7 @@ def test_a_target_of_a_stranger_runs_through_everything(acme_registry: Registry,
     assert not verify(tmp_path).findings
     store = ResultStore(tmp_path)
     (table,) = leaderboard(store.load(), predictions=store.predictions).tables
-    assert table.columns[0].metric == "r2"
+    assert table.columns[0].metric == "explained_variance"
     assert table.rows[0].entries["acme/composition"].low is not None
     compared = compare_models(tmp_path, sorted(set(scored_models)))
     (task,) = compared.tasks
@@ -65,10 +65,10 @@ def test_a_target_that_has_a_loss_is_fine_tuned(acme_registry: Registry, tmp_pat
 
 def test_what_does_not_go_together_is_said(acme_registry: Registry, tmp_path: Path) -> None:
     (skipped,) = fb.run(["acme@random"], ["acme/composition"], protocol="knn", seeds=1, output_dir=tmp_path)
-    assert (skipped.status, skipped.error.message) == ("skipped", "--protocol knn does not predict values")
+    assert (skipped.status, skipped.error.message) == ("skipped", "--protocol knn does not predict shares")
     fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path)
     store = ResultStore(tmp_path)
-    with pytest.raises(UsageError, match="metric 'mcc' scores classes, not values"):
+    with pytest.raises(UsageError, match="metric 'mcc' scores classes, not shares"):
         leaderboard(store.load(), predictions=store.predictions, metric="mcc")
 
 
@@ -87,7 +87,7 @@ def test_rows_that_are_not_what_the_target_says_are_named(
     monkeypatch.setattr(tasks, "composition", with_a_gap)
     (failed,) = fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path)
     assert failed.status == "error"
-    assert failed.error.message == "task acme/composition, train: the values of row 7 are not finite"
+    assert failed.error.message == "task acme/composition, train: the shares of row 7 are not finite"
 
 
 def test_a_metric_of_another_target_is_refused_before_any_work(
@@ -95,6 +95,6 @@ def test_a_metric_of_another_target_is_refused_before_any_work(
 ) -> None:
     card = acme_registry.resolve("tasks", "acme/composition").card
     monkeypatch.setitem(card.__dict__, "metric", "mcc")
-    with pytest.raises(UsageError, match="task acme/composition: metric 'mcc' scores classes, not values"):
+    with pytest.raises(UsageError, match="task acme/composition: metric 'mcc' scores classes, not shares"):
         fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path / "r")
     assert not (tmp_path / "r").exists()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.api import LogisticProbe, SeedSplit, SequenceTable, encode_bases, fit_probe
+from findna_bench.api import LogisticProbe, SeedSplit, SequenceTable, encode_bases, fit_probe, fit_ridge
 
 __all__ = ["KmerFeatures", "Spectrum", "canonical_index", "kmer_indices"]
 
@@ -141,6 +141,9 @@ class KmerFeatures:
         labels = np.concatenate([train.labels, validation.labels])
         rows = np.arange(len(labels))
         split = SeedSplit(0, rows[: len(train)], rows[len(train) :])
-        (head,) = fit_probe(features, labels, [split], n_classes, _CHOICE)
+        if labels.dtype.kind == "f":
+            (head,) = fit_ridge(features, labels, [split], _CHOICE)
+        else:
+            (head,) = fit_probe(features, labels, [split], n_classes, _CHOICE)
         self._trials.append({**spectrum.as_settings(), "loss": head.validation["loss"]})
         return float(head.validation["loss"])

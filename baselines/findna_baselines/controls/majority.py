@@ -12,7 +12,8 @@ __all__ = ["Majority"]
 
 
 class Majority:
-    """Scores every row with the class shares of the training rows, so that it predicts the most frequent class.
+    """Scores every row with the class shares of the training rows, so that it predicts the most frequent class; numbers with their
+    mean.
 
     Between equally frequent classes the first one is predicted.
     """
@@ -22,18 +23,22 @@ class Majority:
 
     def __init__(self) -> None:
         self._shares = np.zeros(0)
+        self._name = "class_shares"
 
     def fit(self, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int) -> Majority:
-        """Count the classes of ``train``."""
+        """Count the classes of ``train``, or average its numbers."""
+        if train.labels.dtype.kind == "f":
+            self._shares, self._name = train.labels.mean(axis=0), "means"
+            return self
         counts = train.class_counts(n_classes).astype(np.float64)
         self._shares = counts / counts.sum()
         return self
 
     def predict_scores(self, table: SequenceTable) -> np.ndarray:
-        """(n, C) the same shares for every row."""
+        """(n, C) the same shares, or means, for every row."""
         return np.tile(self._shares, (len(table), 1))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The class shares of the training rows."""
-        return {"class_shares": [float(share) for share in self._shares]}
+        """The class shares of the training rows, or their means."""
+        return {self._name: [float(share) for share in self._shares]}

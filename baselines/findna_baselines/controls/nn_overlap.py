@@ -3,7 +3,8 @@
 The neighbour of a row is the training row with which it shares most bases by coordinates, where both splits carry these, else
 the nearest one by alignment on either strand (at least 90 % identity over half of the shorter row; seeds propose, a banded
 alignment decides). What a neighbour's label says is learned on train alone, leaving each row itself out: rows made from
-each other may as well have different labels (shuffled negatives) as equal ones.
+each other may as well have different labels (shuffled negatives) as equal ones. Numbers are drawn from the neighbour's towards the
+mean, by the slope that train has.
 """
 
 from __future__ import annotations
@@ -15,6 +16,29 @@ import numpy as np
 from findna_bench.api import SequenceIndex, SequenceTable, largest_overlaps, rows_from_table
 
 __all__ = ["NearestOverlap"]
+
+
+class _Shrinkage:
+    """What the numbers of a neighbour say: a least-squares line per output, and the mean of rows without a neighbour.
+
+    neighbours, own: (m, K), of rows whose neighbour was ``found`` (m,).
+    """
+
+    def __init__(self, neighbours: np.ndarray, own: np.ndarray, found: np.ndarray) -> None:
+        x, y = neighbours[found], own[found]
+        overall = own.mean(axis=0)
+        self.alone = own[~found].mean(axis=0) if (~found).any() else overall
+        self.centre, self.mean = (x.mean(axis=0), y.mean(axis=0)) if len(x) else (overall, overall)
+        spread = ((x - self.centre) ** 2).sum(axis=0)
+        self.slope = np.ones(own.shape[1])  # with nothing else known, the neighbour's own number
+        if len(x) > 2:
+            products = ((x - self.centre) * (y - self.mean)).sum(axis=0)
+            self.slope = np.divide(products, spread, out=np.zeros(own.shape[1]), where=spread > 0)
+        self.settings = {"slope": self.slope.tolist(), "mean_alone": self.alone.tolist()}
+
+    def predict(self, neighbours: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """(n, K)."""
+        return np.where(found[:, None], self.mean + self.slope * (neighbours - self.centre), self.alone)
 
 
 class NearestOverlap:
@@ -29,26 +53,36 @@ class NearestOverlap:
 
     def fit(self, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int) -> NearestOverlap:
         """Index ``train``, and learn on at most ``probe_rows`` of its rows, always the same ones, what a neighbour says."""
-        self._labels, self._n_classes = np.asarray(train.labels, dtype=np.int64), n_classes
+        numbers = train.labels.dtype.kind == "f"
+        self._labels, self._n_classes = np.asarray(train.labels, dtype=None if numbers else np.int64), n_classes
         self._rows = rows_from_table(train)
         self._index = SequenceIndex(train.sequences)
         probe = np.sort(np.random.default_rng(0).permutation(len(train))[: self._probe_rows])
         neighbour = self._neighbours(train.take(probe), probe)
-        self._shares = self._learn(neighbour, self._labels[probe])
         found = neighbour >= 0
-        agreeing = self._labels[neighbour[found]] == self._labels[probe][found]
         self._settings = {
             "probe_rows": len(probe),
             "with_neighbour": float(found.mean()),
-            "neighbour_agrees": float(agreeing.mean()) if found.any() else None,
             "coordinates": bool(self._rows.located.any()),
+        }
+        if numbers:
+            self._shrinkage = _Shrinkage(self._labels[neighbour], self._labels[probe], found)
+            self._settings |= self._shrinkage.settings
+            return self
+        self._shares = self._learn(neighbour, self._labels[probe])
+        agreeing = self._labels[neighbour[found]] == self._labels[probe][found]
+        self._settings |= {
+            "neighbour_agrees": float(agreeing.mean()) if found.any() else None,
             "shares": self._shares.tolist(),
         }
         return self
 
     def predict_scores(self, table: SequenceTable) -> np.ndarray:
-        """(n, C) class probabilities."""
-        return self._shares[self._states(self._neighbours(table, None))]
+        """(n, C) class probabilities, or (n, K) numbers."""
+        neighbour = self._neighbours(table, None)
+        if self._labels.dtype.kind == "f":
+            return self._shrinkage.predict(self._labels[neighbour], neighbour >= 0)
+        return self._shares[self._states(neighbour)]
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -90,9 +90,9 @@ def findna_bench_tasks() -> list[TaskCard]:
         TaskCard(
             name="composition",
             suite="acme",
-            target="values",
+            target="shares",
             labels=("GC", "A"),
-            metric="r2",
+            metric="explained_variance",
             factory="acme_dna.tasks:composition",
             config={"rows": 160},
             summary="what shares of the sequence are G or C, and A?",
@@ -107,7 +107,7 @@ def findna_bench_suites() -> list[SuiteCard]:
 
 @hookimpl
 def findna_bench_targets() -> list[TargetCard]:
-    return [TargetCard(name="values", factory="acme_dna.values:Values", summary="numbers instead of classes")]
+    return [TargetCard(name="shares", factory="acme_dna.shares:Shares", summary="shares of a whole")]
 
 
 @hookimpl
@@ -120,10 +120,10 @@ def findna_bench_metrics() -> list[MetricCard]:
             summary="agreement beyond that of the class shares",
         ),
         MetricCard(
-            name="r2",
-            factory="acme_dna.values:R2",
-            targets=("values",),
-            label="R2 x100",
+            name="explained_variance",
+            factory="acme_dna.shares:ExplainedVariance",
+            targets=("shares",),
+            label="explained variance %",
             summary="share of the variance that is explained",
         ),
     ]

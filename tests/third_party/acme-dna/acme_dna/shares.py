@@ -1,4 +1,4 @@
-"""A target of a stranger: numbers instead of classes, with a ridge head for the probe and a metric of its own."""
+"""A target of a stranger: shares of a whole, with a ridge head for the probe and a metric of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import findna_bench.api as fb
 
 
-class R2(fb.Metric):
+class ExplainedVariance(fb.Metric):
     """Share of the variance that is explained, mean over outputs."""
 
     bounds = (float("-inf"), 1.0)
@@ -31,8 +31,8 @@ class RidgeHead(fb.FittedHead):
     bias: np.ndarray
 
     def predict_scores(self, features: Any) -> np.ndarray:
-        values: np.ndarray = np.asarray(features @ self.weight.T, dtype=np.float64) + self.bias
-        return values
+        shares: np.ndarray = np.asarray(features @ self.weight.T, dtype=np.float64) + self.bias
+        return shares
 
 
 def fit_ridge(
@@ -55,19 +55,19 @@ def _fit_one(rows: np.ndarray, truth: np.ndarray, split: fb.SeedSplit) -> RidgeH
     return min(heads, key=lambda head: float(((head.predict_scores(rows[held]) - truth[held]) ** 2).mean()))
 
 
-class Values(fb.Target):
-    """truth and outputs: (n, K) float64."""
+class Shares(fb.Target):
+    """truth and outputs: (n, K) float64, truth between 0 and 1."""
 
-    default_metric = "r2"
+    default_metric = "explained_variance"
     heads: ClassVar[Mapping[str, Callable[..., Any]]] = {"probe": fit_ridge}
     can_be_trained = True
 
     def check(self, table: fb.SequenceTable, labels: Sequence[str], where: str) -> None:
         if table.labels.dtype.kind != "f" or table.labels.shape[1:] != (len(labels),):
-            raise fb.DataError(f"{where}: labels must be numbers, {len(labels)} per row")
+            raise fb.DataError(f"{where}: labels must be shares, {len(labels)} per row")
         missing = np.flatnonzero(~np.isfinite(table.labels).all(axis=1))
         if len(missing):
-            raise fb.DataError(f"{where}: the values of row {missing[0]} are not finite")
+            raise fb.DataError(f"{where}: the shares of row {missing[0]} are not finite")
 
     def loss(self, logits: Any, truth: Any) -> Any:
         return ((logits - truth.to(logits.dtype)) ** 2).sum()

@@ -1,0 +1,51 @@
+"""What the columns of a user's table predict: every registered target is asked which of them hold its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from findna_bench.data.tabular import LABEL_COLUMNS, RawTable
+from findna_bench.errors import DataError
+from findna_bench.registry import Registry, get_registry, load_factory
+
+__all__ = ["LabelReader", "find_reader"]
+
+
+class LabelReader(Protocol):
+    """The part of a :class:`findna_bench.api.Target` that reads tables."""
+
+    name: str
+    default_metric: str
+
+    def label_columns(self, table: RawTable) -> tuple[str, ...]: ...
+
+    def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]: ...
+
+
+def find_reader(
+    table: RawTable, registry: Registry | None = None
+) -> tuple[LabelReader, tuple[str, ...]] | None:
+    """The target that a table's columns speak of, and these columns; None where they are of classes, or of none.
+
+    A column ``label`` (``class``, ``target``) decides: it holds classes, unless a target claims that very column.
+
+    Raises:
+        DataError: the columns are those of several targets.
+    """
+    registry = registry or get_registry()
+    claims: list[tuple[LabelReader, tuple[str, ...]]] = []
+    for entry in registry.entries("targets"):
+        reader: Any = load_factory(entry.card.factory, f"target {entry.card.name!r}")()
+        reader.name = entry.card.name
+        if columns := reader.label_columns(table):
+            claims.append((reader, tuple(columns)))
+    of_classes = {name for name in LABEL_COLUMNS if name in table.columns}
+    if of_classes:
+        claims = [(reader, columns) for reader, columns in claims if of_classes & set(columns)]
+    if len(claims) > 1:
+        several = " and ".join(f"{reader.name} ({', '.join(columns[:3])})" for reader, columns in claims)
+        raise DataError(f"{table.origin}: its columns are those of {several}; leave those of one")
+    return claims[0] if claims else None
