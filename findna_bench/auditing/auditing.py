@@ -24,7 +24,7 @@ from findna_bench.auditing.verdict import THRESHOLDS, Thresholds, asymmetries, j
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.relatedness import copies
 from findna_bench.relatedness.composition import Composition, composition, dinucleotide_keys, same_composition
 from findna_bench.relatedness.duplicates import Identity, identities, twins_across, twins_within
@@ -64,7 +64,8 @@ def audit_task(name: str, *, data_dir: str | Path | None = None, offline: bool =
 def _audit(task: Task) -> AuditReport:
     if task.status == "coordinates":
         return _audit_coordinates(task)
-    report = audit_tables({split: task.load(split) for split in task.splits}, task.card, status=task.status)
+    tables = {split: task.load(split) for split in task.splits}
+    report = audit_tables(tables, task.card, status=task.status)
     if task.status == "partial" and task.interval_splits:
         return replace(report, published_coordinates=_audit_coordinates(task))
     return report
@@ -81,12 +82,32 @@ def _audit_coordinates(task: Task) -> AuditReport:
 def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "") -> AuditReport:
     """Audit splits given as tables; any of train, validation and test may be absent.
 
-    status: how complete the data are (``Task.status``), shown in the report.
+    status: how complete the data are (``Task.status``), shown in the report. Rows with one number are audited as two classes, those
+    below and above the median of train, which the report names.
 
     Raises:
         DataError: no split, or an empty one.
+        UnsupportedError: rows have several labels, or none that two classes can be made of.
     """
+    if any(table.labels.ndim > 1 for table in tables.values()):
+        tables, card = _as_halves(tables, card)
     return audit_rows({name: rows_from_table(table) for name, table in tables.items()}, card, status=status)
+
+
+def _as_halves(
+    tables: Mapping[str, SequenceTable], card: TaskCard
+) -> tuple[dict[str, SequenceTable], TaskCard]:
+    """Tables and card of the task with its numbers cut at their median."""
+    first = tables.get("train", next(iter(tables.values())))
+    if first.labels.dtype.kind != "f" or first.labels.shape[1] != 1:
+        raise UnsupportedError(
+            f"task {card.full_name}: rows with several labels or values are not audited yet; audit them one by one, as files of one column"
+        )
+    median = float(np.median(first.labels))
+    name = card.labels[0]
+    halves = {split: replace(table, labels=(table.labels[:, 0] > median).astype(np.int64)) for split, table in tables.items()}
+    names = (f"{name} up to {median:.4g}", f"{name} above {median:.4g}")
+    return halves, replace(card, labels=names, target="classes", metric="accuracy", counts={})
 
 
 def audit_rows(

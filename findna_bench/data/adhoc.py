@@ -13,6 +13,7 @@ import numpy as np
 from findna_bench.cards import TaskCard
 from findna_bench.data.archives import FolderTree
 from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
+from findna_bench.data.label_columns import LabelReader, find_reader
 from findna_bench.data.layouts import fasta_records, read_labelled_fasta, split_name, split_of_file
 from findna_bench.data.splits import draw_rows
 from findna_bench.data.table import RowOrder, SequenceTable
@@ -56,24 +57,28 @@ class PathOrigin:
         drawn: bool,
         row_order: RowOrder,
         notes: Sequence[str] = (),
+        predicted: str = "",
     ) -> None:
         self.path, self.labels, self.tables, self.drawn, self.row_order = path, labels, tables, drawn, row_order
-        self.notes = (self._in_words(), *notes)
+        self.notes = (self._in_words(predicted or self._classes_in_words()), *notes)
         self.splits = tuple(split for split in SPLITS if split in tables)
 
-    def _in_words(self) -> str:
-        """What was read, in a line."""
-        counts, total = count_classes(self.labels, self.tables), sum(map(len, self.tables.values()))
+    def _classes_in_words(self) -> str:
+        counts = count_classes(self.labels, self.tables)
         classes = {name: sum(held[name] for held in counts.values()) for name in self.labels}
         shown = ", ".join(f"{name} ({n:,})" for name, n in list(classes.items())[:10])
-        more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
+        return f"classes {shown}" + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
+
+    def _in_words(self, predicted: str) -> str:
+        """What was read, in a line."""
+        total = sum(map(len, self.tables.values()))
         splits = ", ".join(
             f"{split} {len(table):,}{' (drawn)' if self.drawn and split == 'test' else ''}"
             for split, table in self.tables.items()
         )
         lengths = [len(sequence) for table in self.tables.values() for sequence in table.sequences]
         spread = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
-        return f"{self.path.name}: {total:,} rows, classes {shown}{more}; {splits}; {spread} bp"
+        return f"{self.path.name}: {total:,} rows, {predicted}; {splits}; {spread} bp"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -94,22 +99,23 @@ class PathOrigin:
 
 
 def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
-    """Read a path whole; kind and labels are taken from it (numbers in order of size, names in order of the alphabet).
+    """Read a path whole; target and labels are taken from its columns (classes: numbers in order of size, names in order of the alphabet).
 
     Raises:
         DataError: no table or FASTA, no rows, fewer than two classes, or a row that is not labelled DNA.
     """
     notes: list[str] = []
     files = _read(path, notes)
-    labels = _infer_labels(files)
-    tables = _placed({name: rows_to_table(raw, labels) for name, raw in files.items()})
+    reader = find_reader(next(iter(files.values())))
+    labels, truth = _read_labels(files, reader)
+    tables = _placed({name: rows_to_table(raw, labels, truth.get(name)) for name, raw in files.items()})
     order = _row_order(path, tables)
     if WHOLE in files:
         tables = _by_split(files[WHOLE], tables[WHOLE], labels)
     _check_training(path, tables, labels)
     drawn = "test" not in tables
     if drawn:
-        tables = _draw_test(path, tables)
+        tables = _draw_test(path, tables, reader)
     lengths = [len(sequence) for table in tables.values() for sequence in table.sequences]
     card = TaskCard(
         name=name,
@@ -118,9 +124,30 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
         summary=f"{path.name}, given as a path",
         split_policy="test drawn from train (20 %, seed 0)" if drawn else "as given",
         length=(min(lengths), max(lengths)),
+        **({} if reader is None else {"target": reader.name, "metric": reader.default_metric}),
     )
     notes += [note for raw in files.values() for note in raw.notes]
-    return card, PathOrigin(path, labels, tables, drawn, order, notes)
+    whole = SequenceTable.concatenate(list(tables.values())).labels
+    predicted = "" if reader is None else reader.in_words(whole, labels)
+    return card, PathOrigin(path, labels, tables, drawn, order, notes, predicted)
+
+
+def _read_labels(
+    files: Mapping[str, RawTable], reader: LabelReader | None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The task's labels, and the truth of every file; of classes the labels alone, which :func:`rows_to_table` looks up.
+
+    Raises:
+        DataError: a file lacks a column that another one has.
+    """
+    if reader is None:
+        return _infer_labels(files), {}
+    columns = reader.label_columns(next(iter(files.values())))
+    for raw in files.values():
+        if set(reader.label_columns(raw)) != set(columns):
+            raise DataError(f"{raw.origin}: its columns of {reader.name} are not {', '.join(columns)}, as in the others")
+    labels, truth = reader.read(list(files.values()), columns)
+    return labels, dict(zip(files, truth, strict=True))
 
 
 def _read(path: Path, notes: list[str]) -> dict[str, RawTable]:
@@ -292,7 +319,7 @@ def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:
     fractions = sorted(text for text in seen if is_number(text) and not re.fullmatch(r"-?\d+", text))
     if fractions or len(seen) > MAX_CLASSES:
         what = f"label {fractions[0]} is no class" if fractions else f"{len(seen)} different labels are no classes"
-        raise DataError(f"{place}: {what}; regression is not supported, give classes")
+        raise DataError(f"{place}: {what}; call the column value to predict numbers, or give classes")
     if len(seen) < 2:
         raise DataError(f"{place}: all rows have label {next(iter(seen), 'none')!r}; two classes or more are needed")
     if all(map(is_number, seen)):
@@ -306,6 +333,8 @@ def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:
 def _check_training(path: Path, tables: Mapping[str, SequenceTable], labels: Sequence[str]) -> None:
     if "train" not in tables:
         raise DataError(f"{path}: no train split; give a train file, or rows with split train")
+    if tables["train"].labels.ndim > 1:
+        return
     missing = np.flatnonzero(tables["train"].class_counts(len(labels)) == 0)
     if len(missing):
         name = labels[missing[0]]
@@ -313,9 +342,12 @@ def _check_training(path: Path, tables: Mapping[str, SequenceTable], labels: Seq
         raise DataError(f"{path}: label {name!r} occurs in {where} and not in train; write labels alike in all splits")
 
 
-def _draw_test(path: Path, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
+def _draw_test(
+    path: Path, tables: Mapping[str, SequenceTable], reader: LabelReader | None
+) -> dict[str, SequenceTable]:
     train = tables["train"]
-    drawn = draw_rows(train.labels, row_groups(train), np.random.default_rng(TEST_SEED), TEST_FRACTION)
+    strata = train.labels if reader is None else reader.strata(train.labels)
+    drawn = draw_rows(strata, row_groups(train), np.random.default_rng(TEST_SEED), TEST_FRACTION)
     if not drawn.any():
         raise DataError(f"{path}: too few independent rows to draw a test split from; give one (column split)")
     rest = {"train": train.take(np.flatnonzero(~drawn)), "test": train.take(np.flatnonzero(drawn))}

@@ -24,11 +24,15 @@ class LabelReader(Protocol):
 
     def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]: ...
 
+    def strata(self, truth: np.ndarray) -> np.ndarray: ...
+
+    def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str: ...
+
 
 def find_reader(
     table: RawTable, registry: Registry | None = None
-) -> tuple[LabelReader, tuple[str, ...]] | None:
-    """The target that a table's columns speak of, and these columns; None where they are of classes, or of none.
+) -> LabelReader | None:
+    """The target that a table's columns speak of, None where they are of classes, or of none.
 
     A column ``label`` (``class``, ``target``) decides: it holds classes, unless a target claims that very column.
 
@@ -48,4 +52,4 @@ def find_reader(
     if len(claims) > 1:
         several = " and ".join(f"{reader.name} ({', '.join(columns[:3])})" for reader, columns in claims)
         raise DataError(f"{table.origin}: its columns are those of {several}; leave those of one")
-    return claims[0] if claims else None
+    return claims[0][0] if claims else None

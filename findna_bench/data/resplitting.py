@@ -111,18 +111,21 @@ def grouped_split(
         raise DataError(
             f"{len(table)} rows form only {len(np.unique(groups))} independent groups, too few for {k} folds"
         )
-    fold = partition(table.labels, groups, [1 / k] * k, np.random.default_rng(seed))
+    fold = partition(table.strata, groups, [1 / k] * k, np.random.default_rng(seed))
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(k)]
 
 
 def independent_groups(labels: np.ndarray, groups: np.ndarray, n_classes: int) -> list[int]:
-    """Number of different groups that rows of each class belong to."""
+    """Number of different groups that rows of each class belong to; one number where there are no classes."""
+    if labels.ndim > 1:
+        return [len(np.unique(groups))]
     return [len(np.unique(groups[labels == label])) for label in range(n_classes)]
 
 
 def not_evaluable(groups_per_class: Sequence[int], names: Sequence[str]) -> str:
     """Why a test part cannot be evaluated, or "": a class in it has fewer than :data:`LEAST_GROUPS` independent groups."""
-    few = [f"{name} {n}" for name, n in zip(names, groups_per_class, strict=True) if n < LEAST_GROUPS]
+    of = names if len(groups_per_class) == len(names) else ("rows",)
+    few = [f"{name} {n}" for name, n in zip(of, groups_per_class, strict=True) if n < LEAST_GROUPS]
     return f"not evaluable: fewer than {LEAST_GROUPS} independent groups in test ({', '.join(few)})" if few else ""
 
 
@@ -150,7 +153,7 @@ def regrouped(
     if k is None:
         sizes = {split: len(table) for split, table in tables.items()}
         fractions = [size / sum(sizes.values()) for size in sizes.values()]
-        part = partition(pooled.labels, groups, fractions, np.random.default_rng(seed))
+        part = partition(pooled.strata, groups, fractions, np.random.default_rng(seed))
         rows = {split: np.flatnonzero(part == i) for i, split in enumerate(sizes)}
     else:
         train, test = grouped_split(pooled, seed, k, groups=groups)[fold]

@@ -98,6 +98,11 @@ class SequenceTable:
         strand = np.full(len(self), "", dtype="<U1") if self.strand is None else self.strand
         return replace(self, sequences=[""] * len(self), group=None, strand=strand, place=None, extra={})
 
+    @property
+    def strata(self) -> np.ndarray:
+        """(n,) int64 by which rows are dealt out evenly to splits: their classes; all alike where there are none."""
+        return self.labels if self.labels.ndim == 1 else np.zeros(len(self), dtype=np.int64)
+
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(n_classes,) rows per label."""
         return np.bincount(self.labels, minlength=n_classes)

@@ -195,8 +195,8 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
         return {}
 
 
-def rows_to_table(raw: RawTable, labels: Sequence[str]) -> SequenceTable:
-    """Validated rows of a raw table: sequences normalised, labels as indices into ``labels``.
+def rows_to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None = None) -> SequenceTable:
+    """Validated rows of a raw table: sequences normalised, labels as indices into ``labels``, unless ``truth`` (n, ...) holds them.
 
     Raises:
         DataError: no sequence or label column, a row without one, a letter that is not DNA, a label not in ``labels``.
@@ -206,7 +206,7 @@ def rows_to_table(raw: RawTable, labels: Sequence[str]) -> SequenceTable:
         raise no_column(raw, ", ".join(SEQUENCE_COLUMNS[:3]))
     if not len(raw):
         raise DataError(f"{raw.origin} has a header and no rows")
-    indices = label_indices(raw, labels)
+    truth = label_indices(raw, labels) if truth is None else truth
     texts = ["" if value is None else str(value).strip() for value in raw.columns[column]]
     if missing := [row for row, text in enumerate(texts) if text in MISSING]:
         raise DataError(f"{raw.where(missing[0])}: the row has no {column}")
@@ -214,8 +214,8 @@ def rows_to_table(raw: RawTable, labels: Sequence[str]) -> SequenceTable:
     contig, start, end, strand = coordinates(raw)
     return SequenceTable(
         sequences=sequences,
-        labels=indices,
-        ids=row_ids(raw, indices, labels),
+        labels=truth,
+        ids=row_ids(raw, truth, labels),
         group=np.array([str(g) for g in raw.columns["group"]], dtype=str) if "group" in raw.columns else None,
         contig=contig,
         start=start,
@@ -320,17 +320,18 @@ def label_text(value: Any) -> str:
 
 
 def row_ids(
-    raw: RawTable, indices: np.ndarray, labels: Sequence[str], splits: Sequence[str | None] | None = None
+    raw: RawTable, truth: np.ndarray, labels: Sequence[str], splits: Sequence[str | None] | None = None
 ) -> np.ndarray:
-    """(n,) ids: the file's own, with the class before them where they repeat, else row numbers of the file from 0.
+    """(n,) ids: the file's own, with the class before them where they repeat and there are classes, else row numbers of the file from 0.
 
-    splits: (n,) names; ids may repeat between splits then, if they do not within one.
+    truth: (n,) class of each row, or (n, K). splits: (n,) names; ids may repeat between splits then, if they do not within one.
     """
     within = [""] * len(raw) if splits is None else [str(split) for split in splits]
     column = raw.first_of(ID_COLUMNS)
     if column is not None:
         ids = ["" if value is None else label_text(value) for value in raw.columns[column]]
-        for candidate in (ids, [f"{labels[i]}/{text}" for i, text in zip(indices, ids, strict=True)]):
+        of_class = [f"{labels[i]}/{text}" for i, text in zip(truth, ids, strict=True)] if truth.ndim == 1 else ids
+        for candidate in (ids, of_class):
             if "" not in ids and len(set(zip(within, candidate, strict=True))) == len(candidate):
                 return np.array(candidate, dtype=str)
     return np.array([str(i) for i in range(len(raw))], dtype=str)

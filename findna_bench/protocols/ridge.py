@@ -223,6 +223,8 @@ class _SharedSums:
 
     def _of(self, rows: np.ndarray) -> _Sums:
         d, k = self.n_channels, self.truth.shape[1]
+        if hasattr(self._features, "toarray"):
+            return self._of_sparse(rows)
         x, z, xx, xz, zz = np.zeros(d), np.zeros(k), np.zeros((d, d)), np.zeros((d, k)), np.zeros(k)
         for first in range(0, len(rows), _BLOCK_ROWS):
             a, b = self.rows(rows[first : first + _BLOCK_ROWS])
@@ -232,6 +234,19 @@ class _SharedSums:
             xz += a.T @ b
             zz += (b**2).sum(axis=0)
         return _Sums(len(rows), x, z, xx, xz, zz)
+
+    def _of_sparse(self, rows: np.ndarray) -> _Sums:
+        """Products of the few entries that are not zero, centred and scaled afterwards."""
+        block = self._features[rows].astype(np.float64)
+        b = (self.truth[rows] - self.z_centre) / self.z_scale
+        n, c, s = len(rows), self.centre, self.scale
+        total = np.asarray(block.sum(axis=0)).ravel()
+        gram = np.asarray((block.T @ block).todense())
+        gram -= np.outer(total, c)
+        gram -= np.outer(c, total - n * c)
+        gram /= np.outer(s, s)
+        products = (block.T @ b - np.outer(c, b.sum(axis=0))) / s[:, None]
+        return _Sums(n, (total - n * c) / s, b.sum(axis=0), gram, products, (b**2).sum(axis=0))
 
 
 class _System:

@@ -96,6 +96,10 @@ class Target(ABC):
         """Rows of a split, by class where there are any."""
         return {"rows": len(truth)}
 
+    def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str:
+        """What the rows of a user's own file predict, for the line that says what was read."""
+        return f"{self.name} {', '.join(labels[:10])}" + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")
+
     def flags(self, truth: np.ndarray, labels: Sequence[str]) -> list[str]:
         """What tables must say beside scores on such test rows."""
         return []
