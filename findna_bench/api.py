@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from findna_bench.models.loading import LoadedModel
     from findna_bench.profiling.profile_rows import ProfileRow
     from findna_bench.protocols.heads import FittedHead, SeedSplit, fit_probe
-    from findna_bench.protocols.ridge import fit_ridge
     from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, Protocol
+    from findna_bench.protocols.ridge import fit_ridge
     from findna_bench.protocols.settings import LogisticProbe, Preset
     from findna_bench.relatedness.composition import composition
     from findna_bench.relatedness.overlaps import largest_overlaps

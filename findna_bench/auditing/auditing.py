@@ -94,9 +94,7 @@ def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status:
     return audit_rows({name: rows_from_table(table) for name, table in tables.items()}, card, status=status)
 
 
-def _as_halves(
-    tables: Mapping[str, SequenceTable], card: TaskCard
-) -> tuple[dict[str, SequenceTable], TaskCard]:
+def _as_halves(tables: Mapping[str, SequenceTable], card: TaskCard) -> tuple[dict[str, SequenceTable], TaskCard]:
     """Tables and card of the task with its numbers cut at their median."""
     first = tables.get("train", next(iter(tables.values())))
     if first.labels.dtype.kind != "f" or first.labels.shape[1] != 1:
@@ -105,7 +103,9 @@ def _as_halves(
         )
     median = float(np.median(first.labels))
     name = card.labels[0]
-    halves = {split: replace(table, labels=(table.labels[:, 0] > median).astype(np.int64)) for split, table in tables.items()}
+    halves = {
+        split: replace(table, labels=(table.labels[:, 0] > median).astype(np.int64)) for split, table in tables.items()
+    }
     names = (f"{name} up to {median:.4g}", f"{name} above {median:.4g}")
     return halves, replace(card, labels=names, target="classes", metric="accuracy", counts={})
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from findna_bench.cli import output
+from findna_bench.statistics.metric_cards import metric_scale
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -33,9 +34,11 @@ def summary(results: Sequence[Result]) -> str:
     failed = next((r for r in results if r.error), None)
     reason = f"{failed.status}: {failed.error.message}" if failed and failed.error else ""
     if not scores:
-        return reason or "no result"
+        return reason or (f"{results[0].metrics.main.name} is undefined" if results else "no result")
     fits = f"{len(scores)} fit{'s' if len(scores) > 1 else ''}"
-    mean = f"{results[0].metrics.main.name} {100 * sum(scores) / len(scores):.2f} % ({fits})"
+    metric = results[0].metrics.main.name
+    scale = metric_scale(metric)
+    mean = f"{metric} {scale * sum(scores) / len(scores):.2f}{' %' if scale == 100.0 else ''} ({fits})"
     return f"{mean}; {reason}" if reason else mean
 
 

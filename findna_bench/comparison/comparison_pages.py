@@ -9,7 +9,7 @@ from findna_bench.comparison.conclusions import ALPHA
 from findna_bench.grid import Grid, escape, print_grid
 from findna_bench.leaderboard.score_tables import Entry
 from findna_bench.leaderboard.wording import format_entry, percent, short
-from findna_bench.statistics.metric import metric_label
+from findna_bench.statistics.metric import metric_label, metric_scale
 from findna_bench.statistics.score_intervals import FEWEST
 
 __all__ = ["render_comparison_markdown", "render_comparison_screen"]
@@ -59,7 +59,7 @@ def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> Grid:
             f"{short(task.task)} ({metric_label(task.metric)})",
             f"{task.n_rows:,}",
             f"{task.n_groups:,}",
-            *(_score(task.scores.get(name)) for name in names),
+            *(_score(task.scores.get(name), metric_scale(task.metric)) for name in names),
         )
         for task in compared
     ]
@@ -82,10 +82,11 @@ def _scores(comparison: Comparison, compared: Sequence[TaskComparison]) -> Grid:
     return Grid(header, tuple(rows), f"Scores, {comparison.protocol}{split}", tuple(sentences))
 
 
-def _score(score: Score | None) -> str:
+def _score(score: Score | None, scale: float) -> str:
     if score is None:
         return "–"
-    entry = Entry("success", score.value, score.low, score.high, score.seed_sd, score.n_fits, too_few=score.low is None)
+    few = score.low is None
+    entry = Entry("success", score.value, score.low, score.high, score.seed_sd, score.n_fits, too_few=few, scale=scale)
     return f"{format_entry(entry, newline=' ')} n={score.n_fits}" + (f" {score.letters}" if score.letters else "")
 
 
@@ -146,7 +147,11 @@ def _differences(comparison: Comparison, compared: Sequence[TaskComparison]) -> 
     several = len(comparison.models) > 2
     header = ["task", *(["pair"] if several else []), "difference, points", "p", "p (Holm)", "McNemar mid-p per seed"]
     rows = [
-        (short(task.task), *([f"{d.first} − {d.second}"] if several else []), *_difference(d))
+        (
+            short(task.task),
+            *([f"{d.first} − {d.second}"] if several else []),
+            *_difference(d, metric_scale(task.metric)),
+        )
         for task in compared
         for d in task.differences
     ]
@@ -171,10 +176,10 @@ def _untested(compared: Sequence[TaskComparison]) -> list[str]:
     return [f"Not tested ({reason}): {_listed(list(dict.fromkeys(tasks)))}." for reason, tasks in why.items()]
 
 
-def _difference(d: PairedDifference) -> tuple[str, ...]:
-    interval = "[too few]" if d.low is None or d.high is None else f"[{100 * d.low:+.2f}, {100 * d.high:+.2f}]"
-    detectable = "–" if d.detectable is None else percent(d.detectable)
-    return (f"{100 * d.value:+.2f} {interval}", _p(d.p_value), _p(d.p_holm), _views(d.mcnemar), detectable)
+def _difference(d: PairedDifference, scale: float) -> tuple[str, ...]:
+    interval = "[too few]" if d.low is None or d.high is None else f"[{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
+    detectable = "–" if d.detectable is None else percent(d.detectable, scale)
+    return (f"{scale * d.value:+.2f} {interval}", _p(d.p_value), _p(d.p_holm), _views(d.mcnemar), detectable)
 
 
 def _p(value: float | None) -> str:

@@ -124,7 +124,8 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
         summary=f"{path.name}, given as a path",
         split_policy="test drawn from train (20 %, seed 0)" if drawn else "as given",
         length=(min(lengths), max(lengths)),
-        **({} if reader is None else {"target": reader.name, "metric": reader.default_metric}),
+        target="classes" if reader is None else reader.name,
+        metric="accuracy" if reader is None else reader.default_metric,
     )
     notes += [note for raw in files.values() for note in raw.notes]
     whole = SequenceTable.concatenate(list(tables.values())).labels
@@ -145,7 +146,9 @@ def _read_labels(
     columns = reader.label_columns(next(iter(files.values())))
     for raw in files.values():
         if set(reader.label_columns(raw)) != set(columns):
-            raise DataError(f"{raw.origin}: its columns of {reader.name} are not {', '.join(columns)}, as in the others")
+            raise DataError(
+                f"{raw.origin}: its columns of {reader.name} are not {', '.join(columns)}, as in the others"
+            )
     labels, truth = reader.read(list(files.values()), columns)
     return labels, dict(zip(files, truth, strict=True))
 
@@ -342,9 +345,7 @@ def _check_training(path: Path, tables: Mapping[str, SequenceTable], labels: Seq
         raise DataError(f"{path}: label {name!r} occurs in {where} and not in train; write labels alike in all splits")
 
 
-def _draw_test(
-    path: Path, tables: Mapping[str, SequenceTable], reader: LabelReader | None
-) -> dict[str, SequenceTable]:
+def _draw_test(path: Path, tables: Mapping[str, SequenceTable], reader: LabelReader | None) -> dict[str, SequenceTable]:
     train = tables["train"]
     strata = train.labels if reader is None else reader.strata(train.labels)
     drawn = draw_rows(strata, row_groups(train), np.random.default_rng(TEST_SEED), TEST_FRACTION)

@@ -29,9 +29,7 @@ class LabelReader(Protocol):
     def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str: ...
 
 
-def find_reader(
-    table: RawTable, registry: Registry | None = None
-) -> LabelReader | None:
+def find_reader(table: RawTable, registry: Registry | None = None) -> LabelReader | None:
     """The target that a table's columns speak of, None where they are of classes, or of none.
 
     A column ``label`` (``class``, ``target``) decides: it holds classes, unless a target claims that very column.

@@ -50,10 +50,18 @@ class Column:
         return "–" if value is None or value == "" else self.format(value)
 
 
+@dataclass(frozen=True)
+class _Mean(Column):
+    """Over tasks, in the units of their metric."""
+
+    def text(self, row: Row) -> str:
+        return "–" if row.mean is None else percent(row.mean, row.scale)
+
+
 PARAMETERS = Column("parameters", "parameters", lambda row: row.n_parameters, "{:,}".format)
 FIRST = (Column("model", "model", row_label), PARAMETERS)
 LAST = (
-    Column("mean", "mean", lambda row: row.mean, percent),
+    _Mean("mean", "mean", lambda row: row.mean),
     Column("n", "n", fits),
     Column("flags", "flags", lambda row: ", ".join(row.flags)),
 )

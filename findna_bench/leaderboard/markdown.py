@@ -140,7 +140,7 @@ def _value(row: Row | None, column: TaskColumn) -> tuple[float, str] | None:
 def _gain(entry: Entry | None, reference: tuple[float, str] | None) -> str:
     if entry is None or entry.value is None or reference is None:
         return "–"
-    return points(entry.value - reference[0])
+    return points(entry.value - reference[0], entry.scale)
 
 
 def _columns(table: SuiteTable) -> list[str]:

@@ -91,7 +91,7 @@ def _standing(table: SuiteTable, row: Row) -> list[str]:
         "–" if row is trivial else _gain(table, row, of_trivial),
         "–" if row.control else _gain(table, row, of_best),
     ]
-    return [*gains, percent(row.mean) if row.mean is not None else "–"]
+    return [*gains, percent(row.mean, row.scale) if row.mean is not None else "–"]
 
 
 def _value(row: Row | None, task: str) -> float | None:
@@ -109,7 +109,7 @@ def _gain(table: SuiteTable, row: Row, reference: Mapping[str, float]) -> str:
         return "–"
     in_mean = [c.name for c in table.columns if c.in_mean]
     complete = row.mean is not None and all(name in differences for name in in_mean)
-    mean = points(statistics.fmean(differences[name] for name in in_mean)) + " " if complete else ""
+    mean = points(statistics.fmean(differences[name] for name in in_mean), row.scale) + " " if complete else ""
     return f"{mean}({sum(d > 0 for d in differences.values())} of {len(differences)})"
 
 

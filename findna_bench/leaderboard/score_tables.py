@@ -30,6 +30,8 @@ class Entry:
     reason: str = ""
     results: tuple[Result, ...] = ()
     too_few: bool = False
+    scale: float = 100.0
+    """What its values are multiplied by where they are shown."""
     validation: float | None = None
     """The same metric on validation rows, mean over fits; None where a fit has none, or where its validation rows are the test
     rows."""
@@ -66,6 +68,11 @@ class Row:
     entries: Mapping[str, Entry]
     mean: float | None
     mean_why_not: str = ""
+
+    @property
+    def scale(self) -> float:
+        """Of its mean: that of its entries."""
+        return next((entry.scale for entry in self.entries.values() if entry.value is not None), 100.0)
 
     @property
     def results(self) -> tuple[Result, ...]:

@@ -25,7 +25,7 @@ from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_
 from findna_bench.results.schema import Result
 from findna_bench.results.schema import Task as TaskOfResult
 from findna_bench.results.store import ScoredRows
-from findna_bench.statistics.metric import metric_card
+from findna_bench.statistics.metric import metric_card, metric_scale
 from findna_bench.targets.target import find_target
 
 __all__ = ["leaderboard"]
@@ -273,6 +273,7 @@ def _aggregate(cells: Sequence[Result], scoring: _Scoring) -> Entry:
         varies=varies,
         results=tuple(ordered),
         too_few=bool(values) and known and all(r.metrics.intervals.get(name) is None for r in ordered),
+        scale=metric_scale(name),
         validation=_validation(ordered, name),
     )
 

@@ -23,13 +23,14 @@ def short(name: str) -> str:
     return name.partition("/")[2] or name
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.2f}"
+def percent(value: float, scale: float = 100.0) -> str:
+    """In percent, or in the units of a metric."""
+    return f"{scale * value:.2f}"
 
 
-def points(difference: float) -> str:
-    """A difference in points, with its sign."""
-    return f"{100 * difference:+.2f}"
+def points(difference: float, scale: float = 100.0) -> str:
+    """A difference in points, or in the units of a metric, with its sign."""
+    return f"{scale * difference:+.2f}"
 
 
 def format_entry(entry: Entry | None, *, newline: str = "\n") -> str:
@@ -38,14 +39,16 @@ def format_entry(entry: Entry | None, *, newline: str = "\n") -> str:
         return "–"
     if entry.status != "success" or entry.value is None:
         return entry.status if entry.status != "success" else "undefined"
-    text = percent(entry.value)
+    scale = entry.scale
+    text = percent(entry.value, scale)
     if entry.spread is not None:
-        shown = f"{100 * entry.spread:.2f}"
+        shown = f"{scale * entry.spread:.2f}"
         text += f" ± {shown}" if float(shown) else " ± <0.01"
     if entry.too_few:
         text += f"{newline}[too few]"
     elif entry.low is not None and entry.high is not None:
-        text += f"{newline}[{100 * entry.low:.1f}, {100 * entry.high:.1f}]"
+        decimals = 1 if scale == 100.0 else 2
+        text += f"{newline}[{scale * entry.low:.{decimals}f}, {scale * entry.high:.{decimals}f}]"
     return text
 
 

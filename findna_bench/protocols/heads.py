@@ -48,6 +48,7 @@ __all__ = [
     "few_shot_rows",
     "fit_knn",
     "fit_probe",
+    "fit_search",
     "softmax",
     "what_varies",
     "with_reverse_strand",
@@ -104,10 +105,15 @@ class NeighbourHead(FittedHead):
     centre: np.ndarray
     scale: np.ndarray
 
+    def votes(self, features: Any) -> np.ndarray:
+        """(m, k, ...) labels of the nearest training rows, the nearest first."""
+        rows = _neighbour_space(features, self.centre, self.scale, self.metric)
+        labels: np.ndarray = self.labels[self.search.kneighbors(rows, return_distance=False)]
+        return labels
+
     def predict_scores(self, features: Any) -> np.ndarray:
         """(m, C) shares of the votes; nearer neighbours weigh a little more, enough to break ties and no more."""
-        rows = _neighbour_space(features, self.centre, self.scale, self.metric)
-        votes = self.labels[self.search.kneighbors(rows, return_distance=False)]
+        votes = self.votes(features)
         k = votes.shape[1]
         scores = np.zeros((len(votes), self.n_classes))
         for rank in range(k):
@@ -504,6 +510,18 @@ def _adamw_head(
 def _fit_neighbours(
     features: Any, labels: np.ndarray, split: SeedSplit, n_classes: int, preset: KNearest
 ) -> NeighbourHead:
+    head = fit_search(features, labels, split, n_classes, preset)
+    heads = [head]
+    if split.folds is not None:
+        heads = [
+            _fit_neighbours(features, labels, SeedSplit(split.seed, rows, rows[:0]), n_classes, preset)
+            for rows, _ in split.folds
+        ]
+    return replace(head, validation=_validation(features, labels, split, heads, None))
+
+
+def fit_search(features: Any, labels: np.ndarray, split: SeedSplit, n_classes: int, preset: KNearest) -> NeighbourHead:
+    """A search among the train rows of one split, without validation scores."""
     from sklearn.neighbors import NearestNeighbors
 
     train = features[split.train]
@@ -516,7 +534,7 @@ def _fit_neighbours(
     k = min(preset.k, len(split.train))
     search = NearestNeighbors(n_neighbors=k, algorithm="brute")
     search.fit(_neighbour_space(train, centre, scale, preset.metric))
-    head = NeighbourHead(
+    return NeighbourHead(
         seed=split.seed,
         settings={**preset_settings(preset), "k": k, "channels": d, "train_rows": len(split.train)},
         warnings=[f"only {k} training rows for {preset.k} neighbours"] if k < preset.k else [],
@@ -527,13 +545,6 @@ def _fit_neighbours(
         centre=centre,
         scale=scale,
     )
-    heads = [head]
-    if split.folds is not None:
-        heads = [
-            _fit_neighbours(features, labels, SeedSplit(split.seed, rows, rows[:0]), n_classes, preset)
-            for rows, _ in split.folds
-        ]
-    return replace(head, validation=_validation(features, labels, split, heads, None))
 
 
 def _neighbour_space(features: Any, centre: np.ndarray, scale: np.ndarray, metric: str) -> Any:

@@ -300,7 +300,9 @@ class _System:
 
     def loss(self, solution: Solution, rows: np.ndarray) -> float:
         """Mean squared error over rows and outputs, in units of the variance of each output among the train rows."""
-        errors = (self._sums.predict(solution, rows) - self._sums.truth[rows]) / (self._z_deviation * self._sums.z_scale)
+        errors = (self._sums.predict(solution, rows) - self._sums.truth[rows]) / (
+            self._z_deviation * self._sums.z_scale
+        )
         return float((errors**2).mean())
 
 

@@ -8,22 +8,20 @@ import numpy as np
 
 from findna_bench.relatedness.composition import dinucleotide_keys
 from findna_bench.relatedness.duplicates import duplicate_groups
-from findna_bench.relatedness.libraries import find_library
 from findna_bench.relatedness.overlaps import overlap_groups
 from findna_bench.relatedness.rows import LabelledRows
 from findna_bench.relatedness.similarity import SequenceIndex
 
 __all__ = ["GROUPING_VERSION", "components", "join_groups", "related_by", "row_groups"]
 
-GROUPING_VERSION = 3
-"""Raised when equal sequences would be grouped otherwise: 2 leaves repeats apart, 3 knows designed libraries."""
+GROUPING_VERSION = 2
+"""Raised when equal sequences would be grouped otherwise: 2 leaves repeats apart."""
 
 
 def components(table: LabelledRows, *, similar: bool = True) -> np.ndarray:
     """(n,) int64: rows linked, directly or through others, by equal sequence on either strand, overlapping coordinates,
     as copies (see :mod:`findna_bench.relatedness.copies`; at other loci too, as segmental duplications are), equal dinucleotide counts
-    (a sequence and its shuffle), parts of a designed library (see :mod:`findna_bench.relatedness.libraries`) or a common
-    ``table.group`` share a number. Repeats do not link: through them most rows of a
+    (a sequence and its shuffle) or a common ``table.group`` share a number. Repeats do not link: through them most rows of a
     genome would be one component, and no split would be left.
 
     similar: False leaves copies and equal counts out (rows of empty sequences, i.e. known by coordinates alone, never have any).
@@ -83,18 +81,13 @@ def join_groups(groupings: Sequence[np.ndarray], n: int) -> np.ndarray:
 
 
 def _copy_groups(sequences: Sequence[str]) -> np.ndarray:
-    """(n,) int64: rows that are identical on either strand, copies of each other or of one family of a designed library, directly or
-    through others, share a number.
-    """
+    """(n,) int64: rows that are identical on either strand or copies of each other, directly or through others, share a number."""
     groups = duplicate_groups(sequences)
     _, first, back = np.unique(groups, return_index=True, return_inverse=True)
     unique = [sequences[i] for i in first.tolist()]
     n = len(unique)
-    first_row, second_row = SequenceIndex(unique).copies(unique, own_row=np.arange(n))
-    if (library := find_library(unique)) is not None:
-        first_row = np.concatenate([first_row, library.rows])
-        second_row = np.concatenate([second_row, n + np.unique(library.words, return_inverse=True)[1]])
-    return _connected(first_row, second_row, int(max(n, second_row.max(initial=0) + 1)))[:n][back]
+    pairs = SequenceIndex(unique).copies(unique, own_row=np.arange(n))
+    return _connected(*pairs, n)[back]
 
 
 def _connected(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:

@@ -16,9 +16,19 @@ import numpy as np
 
 from findna_bench.errors import BenchError, ModelError, UsageError
 from findna_bench.registry import Registry, load_factory
-from findna_bench.statistics.metric_cards import metric_card, metric_label, metric_names
+from findna_bench.statistics.metric_cards import metric_card, metric_label, metric_names, metric_scale
 
-__all__ = ["Linearised", "Metric", "Sample", "evaluate", "make_metric", "metric_card", "metric_label", "metric_names"]
+__all__ = [
+    "Linearised",
+    "Metric",
+    "Sample",
+    "evaluate",
+    "make_metric",
+    "metric_card",
+    "metric_label",
+    "metric_names",
+    "metric_scale",
+]
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from findna_bench.cards import MetricCard
 from findna_bench.errors import UsageError
 from findna_bench.registry import Registry, get_registry
 
-__all__ = ["metric_card", "metric_label", "metric_names"]
+__all__ = ["metric_card", "metric_label", "metric_names", "metric_scale"]
 
 
 def metric_names(target: str, registry: Registry | None = None) -> tuple[str, ...]:
@@ -44,3 +44,11 @@ def metric_label(name: str, registry: Registry | None = None) -> str:
         return name
     label, of_class = card.label or f"{card.name.replace('_', ' ')} %", name.partition(":")[2]
     return f"{label} ({of_class})" if card.per_class else label
+
+
+def metric_scale(name: str, registry: Registry | None = None) -> float:
+    """What tables multiply values of a metric by; 100 for one that no plugin registers here, any more."""
+    try:
+        return metric_card(name, registry).scale
+    except UsageError:
+        return 100.0

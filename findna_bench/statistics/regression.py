@@ -36,12 +36,14 @@ class _PerOutput(Metric):
         return self.linearise(Sample(truth, outputs, weights), slopes=False).value
 
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
-        truth, outputs = (np.asarray(values, np.float64).reshape(len(sample), -1) for values in (sample.truth, sample.outputs))
+        truth, outputs = (
+            np.asarray(values, np.float64).reshape(len(sample), -1) for values in (sample.truth, sample.outputs)
+        )
         found = [self.of_output(truth[:, k], outputs[:, k], sample.weights, slopes) for k in range(truth.shape[1])]
         value = float(np.mean([one.value for one in found]))
         if not slopes or np.isnan(value):
             return Linearised(value, None)
-        return Linearised(value, np.mean([one.slope for one in found], axis=0))
+        return Linearised(value, np.mean([one.slope for one in found if one.slope is not None], axis=0))
 
     @abstractmethod
     def of_output(self, y: np.ndarray, f: np.ndarray, w: np.ndarray, slopes: bool) -> Linearised:

@@ -48,7 +48,10 @@ class Values(Target):
             raise DataError(f"{where}: {labels[output]} of row {row} is {truth[row, output]}, not a finite number")
 
     def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str:
-        ranges = [f"{name} {low:.4g} to {high:.4g}" for name, low, high in zip(labels, truth.min(0), truth.max(0), strict=True)]
+        ranges = [
+            f"{name} {low:.4g} to {high:.4g}"
+            for name, low, high in zip(labels, truth.min(0), truth.max(0), strict=True)
+        ]
         return "values " + ", ".join(ranges[:10]) + (f" and {len(ranges) - 10} more" if len(ranges) > 10 else "")
 
     def learned(self, truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray) -> dict[str, Any]:

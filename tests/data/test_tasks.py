@@ -91,7 +91,7 @@ def test_one_fasta_per_class(tmp_path: Path) -> None:
 
 BAD = {
     "one class": ("text,class\nACGT,a\nACGA,a\n", "all rows have label 'a'"),
-    "measurements": ("text,class\nACGT,0.53\nACGA,1.2\n", "regression is not supported"),
+    "measurements": ("text,class\nACGT,0.53\nACGA,1.2\n", "call the column value to predict numbers"),
     "no label": ("text,class\nACGT,a\nACGA,\n", "row 3 .* has no class"),
     "not DNA": ("text,class\nACGT,a\nACEA,b\n", "row 3 .* position 3 is 'E'"),
     "unknown split": ("text,class,split\nACGT,a,train\nACGA,b,holdout\n", "row 3 .* split 'holdout'"),
