@@ -25,7 +25,7 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import NotFiniteError
 from findna_bench.files import write_json
 from findna_bench.models.loading import LoadedModel, load_model
-from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, fine_tune
+from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, LabelledRows, fine_tune
 from findna_bench.protocols.settings import FINETUNE_PRESETS
 from findna_bench.results.environment import environment
 
@@ -66,12 +66,12 @@ def measure(model: LoadedModel, default: FineTuning, data: tuple[SequenceTable, 
         return found | {"validation": tuned.validation["accuracy"], "test": float(right.mean())}
 
     started = time.perf_counter()
-    tuned = fine_tune(model, train, validation, 2, default, 0)
+    tuned = fine_tune(model, LabelledRows(train, validation, 2), default, 0)
     chosen = scores(tuned) | {"trials": tuned.trials, "warnings": tuned.warnings}
     wide = []
     for preset in replace(default.for_model(model.card, model.n_parameters), rates=WIDE).rate_trials():
         try:
-            wide.append(scores(fine_tune(model, train, validation, 2, preset, 0)))
+            wide.append(scores(fine_tune(model, LabelledRows(train, validation, 2), preset, 0)))
         except NotFiniteError as error:
             wide.append({"lr": preset.lr, "loss": None, "validation": None, "test": None, "error": str(error)})
         print(model.name, wide[-1], flush=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import findna_bench as fb
-from findna_bench.protocols.fine_tuning import FineTuning, fine_tune
+from findna_bench.protocols.fine_tuning import FineTuneOptions, FineTuning, LabelledRows, fine_tune
 from findna_bench.results.store import ResultStore, read_predictions
 from findna_bench.threads import compute_threads
 
@@ -71,10 +71,10 @@ def fine_tune_briefly(model: str, limit: int) -> Iterator[tuple[dict[str, int], 
     for settings in SETTINGS:
         with compute_threads(settings["threads"]):
             started = time.perf_counter()
-            tuned = fine_tune(
-                fb.load_model(model, device="cpu"), few, few, len(task.label_names), FineTuning(lr=1e-3, batch_size=16, epochs=2),
-                batch_size=settings.get("batch_size", "auto"),
-            )  # fmt: skip
+            rows = LabelledRows(few, few, len(task.label_names))
+            options = FineTuneOptions(batch_size=settings.get("batch_size", "auto"))
+            preset = FineTuning(lr=1e-3, batch_size=16, epochs=2)
+            tuned = fine_tune(fb.load_model(model, device="cpu"), rows, preset, options=options)
             scores = tuned.predict_scores(some)
             accuracy = float((scores.argmax(1) == some.labels).mean())
             yield settings, accuracy, scores, "-", time.perf_counter() - started

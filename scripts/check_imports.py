@@ -16,6 +16,7 @@ LEVELS = {
     "errors": 0,
     "files": 1,
     "grid": 1,
+    "interrupt": 1,
     "threads": 1,
     "download": 2,
     "cards": 3,

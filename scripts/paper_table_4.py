@@ -31,7 +31,7 @@ from findna_bench.registry import get_registry
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.sequences.genome import Genome
 from findna_bench.training.launch import choose_settings, pretrain
-from findna_bench.training.pretraining import PretrainSettings
+from findna_bench.training.pretrain_settings import PretrainSettings
 from findna_plugins.view_divergence import recipe_divergences
 from findna_plugins.views import PAPER_RECIPE, TABLE_4, Recipe
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from findna_bench.errors import BenchError
+from findna_bench.interrupt import interrupt_on_terminate
 from findna_bench.matrix.events import Event, event_to_json
-from findna_bench.matrix.interrupt import interrupt_on_terminate
 from findna_bench.matrix.jobs import Job, settle
 
 __all__ = ["main"]

@@ -20,8 +20,8 @@ from findna_bench.errors import (
     UnsupportedError,
     is_out_of_memory,
 )
+from findna_bench.interrupt import uninterrupted
 from findna_bench.matrix.events import Note, Report, ResultWritten, Settled, UnitReporter, UnitStarted
-from findna_bench.matrix.interrupt import uninterrupted
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.request import Cell, Unit, weights_of
 from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results

@@ -12,6 +12,7 @@ from findna_bench.protocols.protocol import FitOptions, Fitted, ModelToFit, Pool
 from findna_bench.protocols.settings import FINETUNE_PRESETS, PROBE_PRESETS, FineTuning, Preset
 
 if TYPE_CHECKING:
+    from findna_bench.protocols.seed_splits import SeedSplit
     from findna_bench.targets.target import Target
 
 __all__ = ["FineTune"]
@@ -53,46 +54,43 @@ class FineTune(Protocol):
     def fit(self, model: ModelToFit, pool: Pool, preset: Preset, options: FitOptions) -> list[Fitted]:
         if not isinstance(preset, FineTuning):
             return _probe().fit(model, pool, preset, options)
-        from findna_bench.protocols import fine_tuning
+        return [_fit_seed(model, pool, split, preset, options) for split in pool.splits]
 
-        fitted: list[Fitted] = []
-        for split in pool.splits:
-            started = time.perf_counter()
-            rows = split.held_out()
-            validation = pool.table.take(rows.validation)
-            data = model.encoder(), pool.table.take(rows.train), validation, pool.n_classes
-            common: dict[str, Any] = {
-                "metric": options.metric,
-                "selection": options.selection if len(validation) else "last",  # one shot leaves nothing to choose on
-                "checkpoint": options.checkpoint_of(split.seed),
-                "reload": model.reload,
-                "counted": model.count,
-                "progress": lambda done, total: options.progress(done, total, "steps of fine-tuning"),
-                "strand": options.strand,
-                "window": options.window,
-                "pooling": options.pooling,
-                "batch_size": options.batch_size,
-                "target": pool.target,
-            }
-            if options.search is not None and len(validation):
-                tuned = fine_tuning.search(*data, preset.variations(options.search), split.seed, **common)
-            else:
-                chosen_on = validation if options.selection == "test" else None
-                tuned = fine_tuning.fine_tune(*data, preset, split.seed, test=chosen_on, **common)
-            fitted.append(
-                Fitted(
-                    split.seed,
-                    tuned.predict_scores,
-                    tuned.validation,
-                    tuned.settings,
-                    tuple(tuned.warnings),
-                    time.perf_counter() - started,
-                    tuple(tuned.trials),
-                    discard=tuned.discard_checkpoint,
-                    rows=rows,
-                )
-            )
-        return fitted
+
+def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTuning, options: FitOptions) -> Fitted:
+    from findna_bench.protocols.fine_tuning import FineTuneOptions, LabelledRows, fine_tune, search
+
+    started = time.perf_counter()
+    own = split.held_out()
+    train, validation = pool.table.take(own.train), pool.table.take(own.validation)
+    rows = LabelledRows(train, validation, pool.n_classes, validation, pool.target)
+    how = FineTuneOptions(
+        metric=options.metric,
+        selection=options.selection if len(validation) else "last",  # one shot leaves nothing to choose on
+        strand=options.strand,
+        window=options.window,
+        pooling=options.pooling,
+        batch_size=options.batch_size,
+        checkpoint=options.checkpoint_of(split.seed),
+        reload=model.reload,
+        counted=model.count,
+        progress=lambda done, total: options.progress(done, total, "steps of fine-tuning"),
+    )
+    if options.search is not None and len(validation):
+        tuned = search(model.encoder(), rows, preset.variations(options.search), split.seed, how)
+    else:
+        tuned = fine_tune(model.encoder(), rows, preset, split.seed, how)
+    return Fitted(
+        split.seed,
+        tuned.predict_scores,
+        tuned.validation,
+        tuned.settings,
+        tuple(tuned.warnings),
+        time.perf_counter() - started,
+        tuple(tuned.trials),
+        discard=tuned.discard_checkpoint,
+        rows=own,
+    )
 
 
 def _probe() -> Probe:

@@ -167,7 +167,7 @@ def check_preset(entry: Entry, registry: Registry) -> Report:
 
 def _settings(preset: PresetCard, registry: Registry) -> str:
     if preset.protocol == "pretrain":
-        from findna_bench.training.pretraining import PretrainSettings
+        from findna_bench.training.pretrain_settings import PretrainSettings
 
         settings = PretrainSettings.of(preset.settings, f"preset {preset.name!r}")
         if settings.objective:

@@ -26,14 +26,10 @@ from findna_bench.sequences.genome import Genome, WindowManifest, read_bed
 from findna_bench.threads import compute_threads
 from findna_bench.training.corpus import Corpus, GenomeWindows, SequenceRows
 from findna_bench.training.objective import Objective
-from findna_bench.training.pretraining import (
-    ModelFolder,
-    Pretraining,
-    PretrainReport,
-    PretrainSettings,
-    Reporter,
-)
+from findna_bench.training.pretrain_settings import PretrainSettings
+from findna_bench.training.pretraining import Pretraining, PretrainReport, Reporter
 from findna_bench.training.ranks import Ranks, process_group
+from findna_bench.training.run_folder import ModelFolder
 
 __all__ = ["choose_settings", "pretrain"]
 

@@ -33,7 +33,7 @@ class Ranks:
             for tensor in (*module.parameters(), *module.buffers()):
                 dist.broadcast(tensor.data, 0)
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Add up gradients over processes in one message; a parameter without one counts as zero."""
         if self.world == 1:
             return

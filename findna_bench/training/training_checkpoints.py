@@ -7,8 +7,11 @@ training that goes on from them ends in other numbers.
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import IO, Any
@@ -18,10 +21,63 @@ import torch
 from findna_bench.errors import OutputError
 from findna_bench.files import atomic_path
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+logger = logging.getLogger(__name__)
 
 _MARK = b"FBSHA256"
 _TRAILER = len(_MARK) + hashlib.sha256().digest_size
+
+
+@dataclass
+class Checkpoint:
+    """The file that a training goes on from, and when it is written.
+
+    path: the file. run: what decides the training's numbers, as a hash; a file that was written for another is not gone on from.
+    seconds, steps: how often one is due, ``steps`` aside from the time. share: of the time that writing may take at most.
+    replaceable: a file that is damaged or another training's is written over; otherwise it is an error.
+    """
+
+    path: Path
+    run: str
+    seconds: float = 600.0
+    steps: int | None = None
+    share: float = 1.0
+    replaceable: bool = False
+    _saved_at: float = field(default_factory=time.monotonic, repr=False)
+    _took: float = field(default=0.0, repr=False)
+
+    def due(self, step: int) -> bool:
+        """Whether one is to be written after optimiser step ``step``."""
+        if self.steps is not None and step % self.steps == 0:
+            return True
+        return time.monotonic() - self._saved_at >= max(self.seconds, self._took / self.share)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write ``state``, as :func:`save_checkpoint` does."""
+        started = time.monotonic()
+        save_checkpoint(self.path, {"run": self.run, **state})
+        self._saved_at = time.monotonic()
+        self._took = self._saved_at - started
+
+    def load(self) -> dict[str, Any] | None:
+        """What was written for this run; None where there is nothing to go on from.
+
+        Raises:
+            OutputError: the file is damaged or another run's, and is not ``replaceable``.
+        """
+        try:
+            found = load_checkpoint(self.path)
+        except OutputError as error:
+            if not self.replaceable:
+                raise
+            logger.warning("%s; training starts anew", str(error).removesuffix("; remove it to begin again"))
+            return None
+        if found is None or found.get("run") == self.run:
+            return found
+        if not self.replaceable:
+            raise OutputError(f"{self.path} is of another run; remove it to begin again")
+        return None
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

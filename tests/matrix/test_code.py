@@ -17,9 +17,10 @@ import findna_bench as fb
 from findna_bench.cards import BackboneCard, ModelCard, hookimpl
 from findna_bench.models import embedding
 from findna_bench.models.cache_folder import cache_info
-from findna_bench.protocols import fine_tuning
+from findna_bench.protocols.fine_tuning import FineTuned
 from findna_bench.registry import Plugin, get_registry
 from findna_bench.results.store import ResultStore
+from findna_bench.training import training_checkpoints
 
 ACME = Path(__file__).resolve().parents[1] / "third_party" / "acme-dna" / "acme_dna"
 
@@ -93,9 +94,9 @@ def test_a_longest_input_edited_in_a_card_gives_another_number(
 def test_always_computes_from_nothing(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither kept embeddings nor a checkpoint that was left behind is taken up."""
     found: list[Any] = []
-    load = fine_tuning.load_checkpoint
-    monkeypatch.setattr(fine_tuning, "load_checkpoint", lambda path: (found.append(load(path)), found[-1])[1])
-    monkeypatch.setattr(fine_tuning.FineTuned, "discard_checkpoint", lambda self: None)
+    load = training_checkpoints.load_checkpoint
+    monkeypatch.setattr(training_checkpoints, "load_checkpoint", lambda path: (found.append(load(path)), found[-1])[1])
+    monkeypatch.setattr(FineTuned, "discard_checkpoint", lambda self: None)
     embedded: list[int] = []
     rows = embedding._embed_rows
     monkeypatch.setattr(

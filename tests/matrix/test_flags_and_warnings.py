@@ -17,7 +17,7 @@ from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.screen import render_screen
 from findna_bench.leaderboard.table_building import leaderboard
-from findna_bench.protocols.fine_tuning import FINETUNE_PRESETS, fine_tune
+from findna_bench.protocols.fine_tuning import FINETUNE_PRESETS, FineTuneOptions, LabelledRows, fine_tune
 from findna_bench.results.schema import Result
 
 READ_1K = "hyenadna-tiny-1k@random"
@@ -144,7 +144,8 @@ def test_a_preset_that_cuts_tokens_counts_what_it_cuts() -> None:
     )
     preset = replace(FINETUNE_PRESETS["default"], epochs=1, min_steps=None, max_steps=1, max_tokens=51)
     model = fb.load_model(READ_1K)
-    fine_tune(model, train, held_out, 2, preset, 0, counted=lambda coverage, _: counted.append(coverage))
+    options = FineTuneOptions(counted=lambda coverage, _: counted.append(coverage))
+    fine_tune(model, LabelledRows(train, held_out, 2), preset, 0, options)
     assert counted[0]["bases_total"] == 3000
     assert counted[0]["bases_seen"] == 1500  # 50 bases and [SEP] of each row
     assert counted[0]["truncated_sequences"] == 30

@@ -17,7 +17,7 @@ import pytest
 from fork_server import Job, Server, alive, wait_until
 from motif_tasks import write_task
 
-from findna_bench.matrix.interrupt import uninterrupted
+from findna_bench.interrupt import uninterrupted
 from findna_bench.results.store import ResultStore
 
 

@@ -17,14 +17,35 @@ from findna_bench.errors import ModelError, UnsupportedError, UsageError
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.windows import WindowPolicy
+from findna_bench.protocols import fine_tuning
 from findna_bench.protocols.encoder_head import Reading, cut_tokens, layer_parameters
-from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, fine_tune, search
+from findna_bench.protocols.fine_tuning import FineTuned, FineTuneOptions, FineTuning, LabelledRows
 from findna_bench.protocols.settings import FINETUNE_PRESETS
 from findna_bench.registry import get_registry, load_factory
 from findna_bench.sequences.alphabet import reverse_complement
 
 SMALL = {"d_model": 32, "n_layers": 2, "max_seq_len": 258}
 QUICK = FineTuning(lr=3e-3, batch_size=16, epochs=2, warmup=0.1)
+
+
+def rows_and_options(
+    train: SequenceTable, validation: SequenceTable, n_classes: int, test: SequenceTable | None = None, **options: Any
+) -> tuple[LabelledRows, FineTuneOptions]:
+    return LabelledRows(train, validation, n_classes, test), FineTuneOptions(**options)
+
+
+def fine_tune(
+    model: LoadedModel, train: Any, validation: Any, n: int, preset: FineTuning, seed: int, **options: Any
+) -> FineTuned:
+    data, how = rows_and_options(train, validation, n, **options)
+    return fine_tuning.fine_tune(model, data, preset, seed, how)
+
+
+def search(
+    model: LoadedModel, train: Any, validation: Any, n: int, presets: list[FineTuning], seed: int, **options: Any
+) -> FineTuned:
+    data, how = rows_and_options(train, validation, n, **options)
+    return fine_tuning.search(model, data, presets, seed, how)
 
 
 def hyena(**options: Any) -> LoadedModel:
@@ -128,8 +149,8 @@ def stop_at(step: int) -> Callable[[int, int], None]:
 def test_a_resumed_run_equals_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strand: str
 ) -> None:
-    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SECONDS", 0.02)
-    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SHARE", 1.0)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning_run._CHECKPOINT_SECONDS", 0.02)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning_run._CHECKPOINT_SHARE", 1.0)
     model = chordmixer(dropout=0.2)
     data = (rows(100, 0), rows(40, 1), 2, replace(QUICK, epochs=3, head_dropout=0.3), 7)
     whole = fine_tune(model, *data, strand=strand)
@@ -150,8 +171,8 @@ def test_a_checkpoint_with_flipped_bits_is_not_continued(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two bits anywhere, in weights, in the optimiser's state or in what holds them together: the predictions are the same."""
-    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning_run._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning_run._CHECKPOINT_SHARE", 1e9)
     model, data, file = hyena(), (rows(40, 0), rows(20, 1), 2, QUICK, 0), tmp_path / "cell.pt"
     whole = fine_tune(model, *data).predict_scores(rows(20, 2).sequences)
     with pytest.raises(Interrupted):
@@ -480,8 +501,8 @@ def test_short_trials_choose_a_rate_and_the_best_one_is_trained_to_the_end(tmp_p
 def test_a_choice_of_rates_that_was_interrupted_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("findna_bench.protocols.fine_tuning._CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning_run._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("findna_bench.protocols.fine_tuning_run._CHECKPOINT_SHARE", 1e9)
     model, data, done = chordmixer(), (by_gc(120, 0), by_gc(60, 1), 2), list[int]()
     with pytest.raises(Interrupted):
         fine_tune(model, *data, RATES, 0, checkpoint=tmp_path / "cell.pt", progress=stop_at(step))

@@ -26,7 +26,9 @@ from findna_bench.errors import DataError, OutputError, UsageError, WeightsError
 from findna_bench.models.loading import load_model
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.training.launch import choose_settings, pretrain
-from findna_bench.training.pretraining import ModelFolder, Pretraining, PretrainSettings
+from findna_bench.training.pretrain_settings import PretrainSettings
+from findna_bench.training.pretraining import Pretraining
+from findna_bench.training.run_folder import ModelFolder
 from findna_plugins.chordmixer import ChordMixer
 from findna_plugins.objectives.self_distillation import SelfDistillation
 

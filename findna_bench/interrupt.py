@@ -1,4 +1,4 @@
-"""Ctrl-C does not cut a write in two: inside :func:`uninterrupted` it is kept until the block is left."""
+"""Ctrl-C does not cut a write or a training step in two: inside :func:`uninterrupted` it is kept until the block is left."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ __all__ = ["interrupt_on_terminate", "uninterrupted"]
 
 
 @contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold SIGINT back (and SIGTERM where that interrupts too); KeyboardInterrupt is raised when the block ends."""
+def uninterrupted(*, once: bool = False) -> Iterator[None]:
+    """Hold SIGINT back (and SIGTERM where that interrupts too); KeyboardInterrupt is raised when the block ends.
+
+    once: the second one is not held back, for blocks that may take long.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     received: list[int] = []
+
+    def hold(number: int, frame: object) -> None:
+        received.append(number)
+        if once and len(received) > 1:
+            raise KeyboardInterrupt
+
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     held = [number for number, handler in previous.items() if callable(handler)]
     for number in held:
-        signal.signal(number, lambda number, frame: received.append(number))
+        signal.signal(number, hold)
     try:
         yield
     finally:

@@ -1,0 +1,549 @@
+"""One run of fine-tuning: an encoder and its head trained with fixed settings, the epoch chosen on validation.
+
+A run is a function of (weights, rows, preset, seed): row order, strands and dropout of every step are drawn from seed and step
+number alone. A step always sees ``batch_size`` rows; when memory runs out they are read in smaller portions and the step is done
+again.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from findna_bench.data.table import SequenceTable
+from findna_bench.data.task_store import content_digest
+from findna_bench.errors import NotFiniteError, UnsupportedError, UsageError
+from findna_bench.files import stable_hash
+from findna_bench.models.backbone import TokenBatch
+from findna_bench.models.embedding import embed
+from findna_bench.models.loading import LoadedModel
+from findna_bench.models.pooling import check_pooling
+from findna_bench.models.windows import WindowPolicy
+from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
+from findna_bench.protocols.row_portions import RowPortions, first_limit
+from findna_bench.protocols.settings import FineTuning, preset_settings
+from findna_bench.requests.run_request import SELECTIONS, STRANDS
+from findna_bench.targets.classes import Classes
+from findna_bench.targets.target import Target
+from findna_bench.training.loop import Plan, TrainingLoop, own_random_numbers
+from findna_bench.training.schedules import parameter_groups
+from findna_bench.training.training_checkpoints import Checkpoint
+
+__all__ = ["FineTuneOptions", "FineTuned", "FineTuningRun", "LabelledRows", "planned_steps"]
+
+logger = logging.getLogger(__name__)
+
+CountRead = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
+"""Called with (coverage, batch) of every table that is read."""
+
+_CHECKPOINT_SECONDS = 30.0
+_CHECKPOINT_SHARE = 0.05
+"""Share of the time that writing checkpoints may take, beyond one in :data:`_CHECKPOINT_SECONDS`."""
+_MOST_SKIPPED = 20
+_ORDER, _STEP, _HEAD, _ADAPTERS = 1, 2, 3, 4
+"""What random numbers are for: one stream each."""
+_NO_METRICS = ("step", "epoch", "lr", "train_loss", "train_accuracy", "loss", "predicted_classes")
+"""What an entry of the path holds beside the target's metrics."""
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows that a run may see. n_classes: C, the size of the head. test: only read where the epoch is chosen on it. target: what the
+    labels are."""
+
+    train: SequenceTable
+    validation: SequenceTable
+    n_classes: int
+    test: SequenceTable | None = None
+    target: Target = field(default_factory=Classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneOptions:
+    """How a run reads and chooses, beside its preset."""
+
+    metric: str = "accuracy"
+    """The task's main metric, which ``monitor="main"`` means."""
+    selection: str = "validation"
+    """``validation``; ``last`` keeps the last weights, and needs no validation rows; ``test`` chooses on the test rows (to reproduce
+    papers that did)."""
+    strand: str = "forward"
+    """``rc-augment`` reads each row on a strand drawn anew in every epoch, ``rc-mean`` averages the vectors of both,
+    ``rc-logit-mean`` the logits when predicting."""
+    window: str | None = None
+    """None = the model card's."""
+    pooling: str | None = None
+    """None = the preset's, else the model card's."""
+    batch_size: int | str = "auto"
+    """Rows read at once, ``auto`` or a number; a step sees the preset's ``batch_size`` in any case."""
+    checkpoint: Path | None = None
+    """File to continue from and to write to; not used for a model whose code cannot be hashed."""
+    reload: Callable[[Mapping[str, Any]], LoadedModel] | None = None
+    """Loads the same weights with other settings of the backbone, for presets that change these."""
+    counted: CountRead | None = None
+    """Called with (coverage, batch) of every table that is read."""
+    progress: Callable[[int, int], None] | None = None
+    """Called with (steps done, of all)."""
+
+
+@dataclass
+class FineTuned:
+    """A fine-tuned model. validation: ``loss``, all metrics, ``rows`` and ``path`` (every validation: step, epoch, learning rate,
+    train loss and accuracy since the last one, loss and metrics); with ``--selection test`` these are the test split's."""
+
+    seed: int
+    settings: dict[str, Any]
+    validation: dict[str, Any]
+    warnings: list[str]
+    varies: tuple[str, ...]
+    model: LoadedModel
+    head: nn.Module
+    target: Target
+    options: FineTuneOptions
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    """Where settings were chosen: every one that was tried, its optimiser steps and its validation scores."""
+    checkpoints: tuple[Path, ...] = ()
+
+    def predict_scores(self, table: SequenceTable | Sequence[str]) -> np.ndarray:
+        """(n, C) float64 class probabilities."""
+        sequences = table.sequences if isinstance(table, SequenceTable) else list(table)
+        if self.options.strand == "rc-logit-mean":
+            return self.target.average([self._outputs(sequences, strand) for strand in ("forward", "reverse")])
+        return self._outputs(sequences, "rc-mean" if self.options.strand == "rc-mean" else "forward")
+
+    def discard_checkpoint(self) -> None:
+        """Remove the checkpoints of the finished run; called when its result is safe."""
+        for file in self.checkpoints:
+            file.unlink(missing_ok=True)
+
+    def _outputs(self, sequences: Sequence[str], strand: str) -> np.ndarray:
+        logits, coverage, batch = _predict_logits(self.model, self.head, sequences, self.options, strand)
+        if self.options.counted is not None and strand != "reverse":
+            self.options.counted(coverage, batch)
+        return self.target.outputs(logits)
+
+
+def planned_steps(preset: FineTuning, n_rows: int) -> tuple[int, int]:
+    """Optimiser steps of (an epoch, the whole run)."""
+    per_epoch = n_rows / preset.batch_size
+    epoch_steps = max(1, math.floor(per_epoch) if preset.drop_last else math.ceil(per_epoch))
+    total = max(preset.epochs * epoch_steps, preset.min_steps or 1)
+    return epoch_steps, min(total, preset.max_steps or total)
+
+
+@dataclass
+class _Progress:
+    """What a checkpoint holds beside steps, weights and optimiser."""
+
+    best_value: float = math.inf
+    best_step: int = 0
+    stale: int = 0
+    micro_tokens: int | None = None
+    micro_rows: int = 0
+    loss_sum: float = 0.0
+    hits: int = 0
+    rows: int = 0
+    path: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The rows of a step: texts as they are read, labels (R,) on the device."""
+
+    sequences: list[str]
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A portion of a step of ``step_rows`` rows: labels (R,), and P pieces as tokens."""
+
+    labels: Tensor
+    pieces: Pieces
+    tokens: TokenBatch
+    step_rows: int
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """loss: summed over rows. hits: rows whose class is right."""
+
+    loss: float
+    hits: int
+    rows: int
+
+
+class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
+    """Training with one preset and one learning rate, on a copy of the model.
+
+    Raises:
+        UsageError, UnsupportedError: an option is wrong, or the model cannot do what the preset wants.
+    """
+
+    def __init__(
+        self, model: LoadedModel, rows: LabelledRows, preset: FineTuning, seed: int, options: FineTuneOptions
+    ) -> None:
+        _check(rows, options)
+        preset = preset.for_model(model.card, model.n_parameters)
+        assert preset.lr is not None  # for_model has set it
+        model = _copy(_reloaded(model, preset, options), preset, seed)
+        self.model, self.preset, self.seed, self.target = model, preset, seed, rows.target
+        self.options = _resolved(options, preset, model)
+        self.train_rows, self.n_classes = rows.train, rows.n_classes
+        chosen_on = rows.test if options.selection == "test" else rows.validation
+        assert chosen_on is not None  # _check has seen it
+        self.chosen_on = chosen_on
+        generator = torch.Generator().manual_seed(_derived(seed, _HEAD, 0))
+        head = make_head(model.backbone.embed_dim, rows.n_classes, preset, generator).to(model.device)
+        self.net = EncoderHead(model.backbone, head, str(self.options.pooling))
+        window = WindowPolicy.parse(str(self.options.window))
+        self.reading = Reading(window, model.max_length, options.strand == "rc-mean")
+        self.portions = RowPortions(model, self.reading, options.batch_size)
+        self.epoch_steps, steps = planned_steps(preset, len(rows.train))
+        self.at = _Progress(micro_tokens=first_limit(model.device))
+        self.best: dict[str, Tensor] | None = None
+        trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        super().__init__(
+            model.name,
+            Plan(
+                steps=steps,
+                warmup=round(preset.warmup * steps) if preset.warmup_steps is None else preset.warmup_steps,
+                schedule=preset.schedule,
+                validate_every=preset.validate_every or self.epoch_steps,
+                clip=preset.clip or None,
+                most_skipped=_MOST_SKIPPED,
+            ),
+            trained,
+            self._optimiser(preset.lr),
+            model.device,
+            dtype=model.dtype,
+            checkpoint=self._checkpoint(options.checkpoint),
+        )
+
+    def _optimiser(self, lr: float) -> torch.optim.AdamW:
+        groups = []
+        for module, rate in ((self.net.backbone, lr), (self.net.head, self.preset.head_lr or lr)):
+            made = parameter_groups(module, self.preset.weight_decay, decay_biases=self.preset.decay_biases)
+            groups += [{**group, "lr": rate} for group in made if group["params"]]
+        return torch.optim.AdamW(groups, lr=lr)
+
+    def _checkpoint(self, path: Path | None) -> Checkpoint | None:
+        if path is None or self.model.code_digest is None:
+            return None
+        return Checkpoint(path, self.key, _CHECKPOINT_SECONDS, share=_CHECKPOINT_SHARE, replaceable=True)
+
+    @property
+    def key(self) -> str:
+        """What decides the run's numbers, as a hash."""
+        rows = content_digest((), {"train": self.train_rows, "validation": self.chosen_on})
+        o = self.options
+        reading = [o.metric, o.selection, o.strand, o.window, o.pooling, o.batch_size, self.target.name]
+        weights = [self.model.weights_digest, self.model.code_digest, self.model.dtype_name, self.model.device.type]
+        settings = [preset_settings(self.preset), reading, self.seed, self.n_classes]
+        return stable_hash([settings, weights, torch.get_num_threads(), rows])
+
+    def train_to_the_end(self) -> None:
+        """Train from where the checkpoint stands, and pick the weights.
+
+        Raises:
+            torch.OutOfMemoryError: a single row does not fit. NotFiniteError: training does not stay finite.
+        """
+        self.resume()
+        if self._step:
+            logger.info("%s: continuing at step %d of %d", self.model.name, self._step, self.plan.steps)
+        self.train()
+        self.save()
+        if self.best is not None and self.options.selection != "last":
+            self._load(self.best)
+
+    def stops_early(self) -> bool:
+        return self.preset.patience is not None and self.at.stale > self.preset.patience
+
+    # -------------------------------------------------------------------------------------------------------- one step
+
+    def batches(self) -> Generator[_Batch, None, None]:
+        order, flipped, drawn_for = np.arange(0), np.zeros(0, dtype=bool), -1
+        size = self.preset.batch_size
+        for step in range(self._step, self.plan.steps):
+            epoch, number = divmod(step, self.epoch_steps)
+            if epoch != drawn_for:
+                generator = np.random.default_rng([self.seed, _ORDER, epoch])
+                order, drawn_for = generator.permutation(len(self.train_rows)), epoch
+                flipped = generator.random(len(order)) < (0.5 if self.options.strand == "rc-augment" else 0.0)
+            where = slice(number * size, (number + 1) * size)
+            texts = [
+                self.reading.other_strand(self.train_rows.sequences[row]) if flip else self.train_rows.sequences[row]
+                for row, flip in zip(order[where], flipped[where], strict=True)
+            ]
+            yield _Batch(texts, torch.from_numpy(self.train_rows.labels[order[where]]).to(self.device))
+
+    def parts(self, batch: _Batch) -> Iterator[_Part]:
+        self.net.train()
+        torch.manual_seed(_derived(self.seed, _STEP, self._step))
+        for portion, pieces, tokens in self.portions.tokenized(batch.sequences, self.at.micro_tokens):
+            labels = batch.labels[torch.from_numpy(portion).to(self.device)]
+            yield _Part(labels, pieces, tokens, len(batch.sequences))
+
+    def loss(self, part: _Part) -> tuple[Tensor, _Outcome]:
+        logits = self.net(
+            part.tokens.to(self.device, non_blocking=True),
+            torch.from_numpy(part.pieces.owner).to(self.device),
+            torch.from_numpy(part.pieces.share).to(self.device),
+            part.pieces.n_rows,
+        )
+        with torch.autocast(self.device.type, enabled=False):
+            loss = self.target.loss(logits, part.labels)
+        hits = int((logits.detach().argmax(1) == part.labels).sum()) if self._has_classes else 0
+        return loss / part.step_rows, _Outcome(float(loss.detach()), hits, part.pieces.n_rows)
+
+    def divide(self, batch: _Batch) -> None:
+        self.at.micro_tokens = self.portions.halved(batch.sequences, self.at.micro_tokens)
+        logger.info("%s: a portion does not fit into memory, going on with halves", self.model.name)
+
+    def stepped(self, outcomes: list[_Outcome]) -> None:
+        self.at.loss_sum += sum(outcome.loss for outcome in outcomes)
+        self.at.hits += sum(outcome.hits for outcome in outcomes)
+        self.at.rows += sum(outcome.rows for outcome in outcomes)
+        self.at.micro_rows = max(self.at.micro_rows, *(outcome.rows for outcome in outcomes))
+        if self._step == 1:
+            self._check_gradients()
+        if self.options.progress is not None:
+            self.options.progress(self._step, self.plan.steps)
+
+    def _check_gradients(self) -> None:
+        """Adapters that the backbone computes past would train nothing, silently."""
+        trained = [p.grad is not None for p in self.net.backbone.parameters() if p.requires_grad]
+        if trained and not any(trained):
+            what = "low-rank adapters" if self.preset.lora_rank else "its parameters"
+            raise UnsupportedError(
+                f"{self.model.name}: {what} take no part in its forward pass, so they cannot be trained"
+            )
+
+    @property
+    def _has_classes(self) -> bool:
+        return self.target.name == "classes"
+
+    # ----------------------------------------------------------------------------------------------------- validation
+
+    def evaluate(self) -> dict[str, Any]:
+        """An entry of the path."""
+        at, truth = self.at, self.chosen_on.labels
+        entry: dict[str, Any] = {
+            "step": self._step,
+            "epoch": self._step / self.epoch_steps,
+            "lr": (self.preset.lr or 0.0) * self.rate_factor(self._step - 1),
+            "train_loss": at.loss_sum / max(at.rows, 1),
+            "train_accuracy": at.hits / max(at.rows, 1) if self._has_classes else None,
+        }
+        if not len(truth):  # the last weights are kept, so there need be nothing to choose on
+            return {**entry, "loss": None, "predicted_classes": None}
+        strand = "rc-mean" if self.options.strand == "rc-mean" else "forward"
+        logits, _, _ = _predict_logits(self.model, self.net.head, self.chosen_on.sequences, self.options, strand)
+        if not np.isfinite(logits).all():
+            raise NotFiniteError(
+                f"{self.model.name}: outputs on the validation rows are not finite after step {self._step}; use a lower learning "
+                "rate or --dtype float32"
+            )
+        outputs = self.target.outputs(logits)
+        loss = float(self.target.loss(torch.from_numpy(logits), torch.from_numpy(truth))) / len(truth)
+        metrics = self.target.judge(truth, outputs, self.train_rows.labels)
+        classes = len(np.unique(outputs.argmax(axis=1))) if self._has_classes else None
+        return {**entry, "loss": loss, "predicted_classes": classes, **metrics}
+
+    def validated(self, scores: dict[str, Any]) -> None:
+        at = self.at
+        at.loss_sum, at.hits, at.rows = 0.0, 0, 0
+        at.path.append(scores)
+        if scores["loss"] is None:
+            return
+        value = self._monitored(scores)
+        if value < at.best_value or self.best is None:
+            at.best_value, at.best_step, at.stale = value, self._step, 0
+            if self.options.selection != "last":
+                self.best = {name: v.detach().cpu().clone() for name, v in self._trained().items()}
+        else:
+            at.stale += 1
+
+    def _monitored(self, scores: Mapping[str, Any]) -> float:
+        """The value to bring down."""
+        name = self.options.metric if self.preset.monitor == "main" else self.preset.monitor
+        if name == "loss":
+            return float(scores["loss"])
+        metrics = [known for known in scores if known not in _NO_METRICS]
+        if name not in metrics:
+            raise UsageError(f"monitor {name!r}: choose loss, main or one of {', '.join(metrics)}")
+        value = scores[name]
+        return math.inf if value is None else -float(value)
+
+    # ---------------------------------------------------------------------------------------------------- checkpoints
+
+    def _trained(self) -> dict[str, Tensor]:
+        """What training changes of the network."""
+        frozen = {name for name, parameter in self.net.named_parameters() if not parameter.requires_grad}
+        return {name: value for name, value in self.net.state_dict().items() if name not in frozen}
+
+    def _load(self, state: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            own = self.net.state_dict()
+            for name, value in state.items():
+                own[name].copy_(value)
+
+    def state(self) -> dict[str, Any]:
+        return {"at": asdict(self.at), "network": self._trained(), "best": self.best}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._load(state["network"])
+        self.best, self.at = state["best"], _Progress(**state["at"])
+
+    def outcome(self) -> dict[str, Any]:
+        """What :meth:`adopt` needs of a run that has ended: where it ended, and its best weights in main memory."""
+        return {"step": self._step, "skipped": self._skipped, "at": asdict(self.at), "best": self.best}
+
+    def adopt(self, outcome: Mapping[str, Any]) -> None:
+        """Take the place of a run of the same settings that has ended."""
+        self._step, self._skipped = outcome["step"], outcome["skipped"]
+        self.load_state({**outcome, "network": outcome["best"]})
+
+    # --------------------------------------------------------------------------------------------------------- result
+
+    def validation(self, *, whole: bool = True) -> dict[str, Any]:
+        """Scores on the rows that are chosen on, at the step that was chosen; ``whole``: with the path to it."""
+        chosen = self._chosen()
+        scores = {name: chosen[name] for name in chosen if name not in ("step", "epoch", "lr")}
+        scores |= {"rows": len(self.chosen_on)}
+        return scores | {"path": self.at.path} if whole else scores
+
+    def _chosen(self) -> dict[str, Any]:
+        if self.options.selection == "last":
+            return self.at.path[-1]
+        return next(entry for entry in self.at.path if entry["step"] == self.at.best_step)
+
+    def fitted(self) -> FineTuned:
+        """The model as it was picked."""
+        batch = {
+            "requested": self.options.batch_size,
+            "effective": min(self.preset.batch_size, len(self.train_rows)),
+            "micro": self.at.micro_rows,
+        }
+        if self.options.counted is not None:
+            read = [*self.train_rows.sequences, *self.chosen_on.sequences]
+            by_tokens = self.preset.max_tokens is not None
+            self.options.counted(self.portions.coverage(read, by_tokens=by_tokens), batch)
+        chosen = self._chosen()
+        settings = {
+            **preset_settings(self.preset),
+            "selection": self.options.selection,
+            "chosen_step": chosen["step"],
+            "chosen_epoch": chosen["epoch"],
+            "steps": self._step,
+            "planned_steps": self.plan.steps,
+            "warmup_steps_taken": self.plan.warmup,
+            "train_rows": len(self.train_rows),
+            "trained_parameters": sum(parameter.numel() for parameter in self.parameters),
+            "skipped_steps": self._skipped,
+            "batch": batch,
+        }
+        self.net.eval()
+        self.optimiser.zero_grad(set_to_none=True)
+        return FineTuned(
+            seed=self.seed,
+            settings=settings,
+            validation=self.validation(),
+            warnings=self._warnings(chosen),
+            varies=self.preset.varies,
+            model=self.model,
+            head=self.net.head,
+            target=self.target,
+            options=replace(self.options, progress=None),
+            checkpoints=() if self.checkpoint is None else (self.checkpoint.path,),
+        )
+
+    def _warnings(self, chosen: Mapping[str, Any]) -> list[str]:
+        warnings = []
+        if self._has_classes and chosen["predicted_classes"] == 1 and len(np.unique(self.chosen_on.labels)) > 1:
+            warnings.append("collapsed: one and the same class is predicted for every validation row")
+        if self._skipped:
+            warnings.append(f"{self._skipped} steps were skipped because their gradient was not finite")
+        if self.options.selection != "last" and chosen["step"] == self.plan.steps and len(self.at.path) > 1:
+            warnings.append("the last validation was the best one; more epochs might help")
+        return warnings
+
+
+def _check(rows: LabelledRows, options: FineTuneOptions) -> None:
+    selection, strand = options.selection, options.strand
+    if selection not in SELECTIONS:
+        raise UsageError(f"--selection {selection}: choose one of {', '.join(SELECTIONS)}")
+    if strand not in STRANDS:
+        raise UsageError(f"--strand {strand}: choose one of {', '.join(STRANDS)}")
+    if selection == "test" and (rows.test is None or not len(rows.test)):
+        raise UsageError("--selection test needs the test split")
+    tables = {"train": rows.train, "validation": rows.validation}
+    for name in ("train", "validation") if selection == "validation" else ("train",):
+        if not len(tables[name]):
+            raise UsageError(f"there are no {name} rows to fine-tune with; use more rows (a larger --limit)")
+
+
+def _reloaded(model: LoadedModel, preset: FineTuning, options: FineTuneOptions) -> LoadedModel:
+    """The model with the backbone's settings of the preset, where it has any."""
+    changes = preset.backbone.get(str(model.card.backbone))
+    if not changes:
+        return model
+    if options.reload is None:
+        raise UsageError("this preset changes the backbone's settings, and the caller cannot load it anew")
+    return options.reload(changes)
+
+
+def _copy(model: LoadedModel, preset: FineTuning, seed: int) -> LoadedModel:
+    """The model to train, with the preset's limits; low-rank adapters are drawn from the seed."""
+    backbone = copy.deepcopy(model.backbone)
+    if preset.max_tokens is not None:
+        most, tokenize = preset.max_tokens, backbone.tokenize
+        backbone.tokenize = lambda sequences: cut_tokens(tokenize(sequences), most)  # type: ignore[method-assign]
+    with own_random_numbers(model.device):
+        torch.manual_seed(_derived(seed, _ADAPTERS, 0))
+        choose_trainable(backbone, preset)
+    lengths = [length for length in (model.card.max_length, preset.max_length) if length is not None]
+    return replace(model, backbone=backbone, card=replace(model.card, max_length=min(lengths, default=None)))
+
+
+def _resolved(options: FineTuneOptions, preset: FineTuning, model: LoadedModel) -> FineTuneOptions:
+    """With the preset's and the card's values where none are given."""
+    pooling = options.pooling or preset.pooling or model.card.pooling
+    return replace(
+        options,
+        pooling=check_pooling(pooling, causal=model.backbone.causal),
+        window=options.window or model.card.window,
+    )
+
+
+def _predict_logits(
+    model: LoadedModel, head: nn.Module, sequences: Sequence[str], options: FineTuneOptions, strand: str
+) -> tuple[np.ndarray, dict[str, int], dict[str, Any]]:
+    """(logits (n, C) float64, coverage, batch)."""
+    found = embed(
+        model,
+        sequences,
+        pooling=str(options.pooling),
+        window=str(options.window),
+        strand=strand,
+        batch_size=options.batch_size,
+    )
+    head.eval()
+    with torch.inference_mode():
+        device = next(head.parameters()).device
+        logits = head(torch.from_numpy(found.vectors).to(device)).double().cpu().numpy()
+    return logits, found.coverage, found.batch
+
+
+def _derived(*numbers: int) -> int:
+    """A seed for one purpose and step, unlike those of its neighbours."""
+    return int(np.random.SeedSequence(numbers).generate_state(2, np.uint32).view(np.uint64)[0] >> 1)

@@ -1,0 +1,86 @@
+"""The rows of a training step, in portions that fit into memory, as tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from findna_bench.models.backbone import TokenBatch
+from findna_bench.models.loading import LoadedModel
+from findna_bench.protocols.encoder_head import Pieces, Reading
+from findna_bench.sequences.batches import length_batches
+from findna_bench.training.loop import prepared_ahead
+
+__all__ = ["RowPortions", "first_limit"]
+
+_CPU_TOKENS = 16_384
+
+
+def first_limit(device: torch.device) -> int | None:
+    """Tokens of a portion at most: on a CPU some thousands, on other devices a whole step, until memory says otherwise."""
+    return _CPU_TOKENS if device.type == "cpu" else None
+
+
+@dataclass(frozen=True)
+class RowPortions:
+    """Divides rows for one model. batch_size: rows of a portion at most; ``auto`` = as many as there are."""
+
+    model: LoadedModel
+    reading: Reading
+    batch_size: int | str
+
+    def divide(self, sequences: Sequence[str], limit: int | None) -> list[np.ndarray]:
+        """Row numbers of each portion: rows of similar length, of ``limit`` tokens together at most."""
+        rows = len(sequences) if self.batch_size == "auto" else int(self.batch_size)
+        return length_batches(self._costs(sequences), max_tokens=limit, batch_size=rows)
+
+    def halved(self, sequences: Sequence[str], limit: int | None) -> int:
+        """The limit after a portion did not fit: half of the largest one.
+
+        Raises:
+            torch.OutOfMemoryError: it was a single row.
+        """
+        costs = np.asarray(self._costs(sequences))
+        largest = max(len(portion) * int(costs[portion].max()) for portion in self.divide(sequences, limit))
+        if largest <= int(costs.max()):
+            raise torch.OutOfMemoryError(
+                f"{self.model.name}: training on one row of {int(costs.max()):,} tokens does not fit into the memory of "
+                f"{self.model.device}; use gradient checkpointing, frozen layers, a shorter window or another device"
+            )
+        return max(largest // 2, int(costs.max()))
+
+    def tokenized(self, sequences: Sequence[str], limit: int | None) -> Iterator[tuple[np.ndarray, Pieces, TokenBatch]]:
+        """(row numbers, pieces, tokens) of each portion."""
+
+        def tokenize(portion: np.ndarray) -> tuple[np.ndarray, Pieces, TokenBatch]:
+            pieces = self.reading.pieces([sequences[row] for row in portion])
+            return portion, pieces, self.model.backbone.tokenize(pieces.sequences)
+
+        return prepared_ahead(tokenize, self.divide(sequences, limit), self.model.device)
+
+    def coverage(self, sequences: Sequence[str], *, by_tokens: bool) -> dict[str, int]:
+        """What is read of rows: by lengths, and by tokens where these are cut."""
+        coverage = dict.fromkeys(("bases_total", "bases_seen", "truncated_sequences", "windows", "short_sequences"), 0)
+        for sequence in sequences:
+            cut = self._cut(sequence)
+            seen = min(len(sequence), sum(stop - start for start, stop in cut))
+            if by_tokens:
+                pieces = [sequence[start:stop] for start, stop in cut]
+                seen = min(seen, int(self.model.backbone.tokenize(pieces).spans.sum()))
+            coverage["bases_total"] += len(sequence)
+            coverage["bases_seen"] += seen
+            coverage["truncated_sequences"] += seen < len(sequence)
+            coverage["windows"] += len(cut)
+        return coverage
+
+    def _cut(self, sequence: str) -> list[tuple[int, int]]:
+        return self.reading.window.cut(len(sequence), self.reading.longest)
+
+    def _costs(self, sequences: Sequence[str]) -> list[int]:
+        """Tokens of each row, over all its pieces."""
+        cut = [self._cut(sequence) for sequence in sequences]
+        tokens = iter(self.model.backbone.token_counts([stop - start for pieces in cut for start, stop in pieces]))
+        return [sum(next(tokens) for _ in pieces) * (1 + self.reading.both_strands) for pieces in cut]
