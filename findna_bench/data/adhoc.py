@@ -115,7 +115,7 @@ def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
     _check_training(path, tables, labels)
     drawn = "test" not in tables
     if drawn:
-        tables = _draw_test(path, tables, reader)
+        tables = _draw_test(path, tables)
     lengths = [len(sequence) for table in tables.values() for sequence in table.sequences]
     card = TaskCard(
         name=name,
@@ -345,10 +345,9 @@ def _check_training(path: Path, tables: Mapping[str, SequenceTable], labels: Seq
         raise DataError(f"{path}: label {name!r} occurs in {where} and not in train; write labels alike in all splits")
 
 
-def _draw_test(path: Path, tables: Mapping[str, SequenceTable], reader: LabelReader | None) -> dict[str, SequenceTable]:
+def _draw_test(path: Path, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
     train = tables["train"]
-    strata = train.labels if reader is None else reader.strata(train.labels)
-    drawn = draw_rows(strata, row_groups(train), np.random.default_rng(TEST_SEED), TEST_FRACTION)
+    drawn = draw_rows(train.strata, row_groups(train), np.random.default_rng(TEST_SEED), TEST_FRACTION)
     if not drawn.any():
         raise DataError(f"{path}: too few independent rows to draw a test split from; give one (column split)")
     rest = {"train": train.take(np.flatnonzero(~drawn)), "test": train.take(np.flatnonzero(drawn))}

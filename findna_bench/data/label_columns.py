@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from findna_bench.data.tabular import LABEL_COLUMNS, RawTable
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, ModelError
 from findna_bench.registry import Registry, get_registry, load_factory
 
 __all__ = ["LabelReader", "find_reader"]
@@ -24,8 +24,6 @@ class LabelReader(Protocol):
 
     def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]: ...
 
-    def strata(self, truth: np.ndarray) -> np.ndarray: ...
-
     def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str: ...
 
 
@@ -40,7 +38,10 @@ def find_reader(table: RawTable, registry: Registry | None = None) -> LabelReade
     registry = registry or get_registry()
     claims: list[tuple[LabelReader, tuple[str, ...]]] = []
     for entry in registry.entries("targets"):
-        reader: Any = load_factory(entry.card.factory, f"target {entry.card.name!r}")()
+        try:
+            reader: Any = load_factory(entry.card.factory, f"target {entry.card.name!r}")()
+        except ModelError:
+            continue  # a plugin that cannot be imported has no say in other people's files
         reader.name = entry.card.name
         if columns := reader.label_columns(table):
             claims.append((reader, tuple(columns)))

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import TaskCard
+from findna_bench.cards import ModelCard, TaskCard
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.files import stable_hash
@@ -28,6 +28,7 @@ __all__ = [
     "Cell",
     "Unit",
     "can_choose",
+    "cannot_predict",
     "chosen_preset",
     "expand",
     "few_shot_validation",
@@ -246,15 +247,19 @@ def _unsupported(
         "rc-mean" if card.kind == "features" else "rc-logit-mean",
     ):
         return f"--strand {request.strand} does not apply to {card.name}, a model of kind {card.kind}"
-    name = task.card.target if task.card is not None else "classes"
-    targets = ("classes",) if card.targets is None and card.kind == "classifier" else card.targets
-    if targets is not None and name not in targets:
-        return f"{card.name} predicts {' and '.join(targets)}, not {name}"
-    if not _predicts(protocol, name, registry):
-        return f"--protocol {request.protocol} does not predict {name}"
+    if task.card is not None and (why := cannot_predict(protocol, card, task.card.target, registry)):
+        return why  # a file is asked when it has been read
     if card.causal and "cls" in (request.pooling if isinstance(request.pooling, tuple) else (request.pooling,)):
         return f"--pooling cls is meaningless for {card.name}, a causal model"
     return None
+
+
+def cannot_predict(protocol: Protocol, model: ModelCard, target: str, registry: Registry) -> str | None:
+    """Why a model, or a protocol, does not predict a target; None where both do."""
+    targets = ("classes",) if model.targets is None and model.kind == "classifier" else model.targets
+    if targets is not None and target not in targets:
+        return f"{model.name} predicts {' and '.join(targets)}, not {target}"
+    return None if _predicts(protocol, target, registry) else f"--protocol {protocol.name} does not predict {target}"
 
 
 def _predicts(protocol: Protocol, target: str, registry: Registry) -> bool:

@@ -19,7 +19,7 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import data_root, task_status
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
-from findna_bench.errors import DataError, ModelError, UnknownNameError
+from findna_bench.errors import DataError, ModelError, UnknownNameError, UnsupportedError
 from findna_bench.files import without_home
 from findna_bench.matrix.identity import (
     ModelFacts,
@@ -36,12 +36,13 @@ from findna_bench.matrix.request import (
     PROTOCOL_VERSION,
     Unit,
     can_choose,
+    cannot_predict,
     few_shot_validation,
     unit_preset,
 )
 from findna_bench.models.spec import model_code
 from findna_bench.protocols import fitting
-from findna_bench.protocols.protocol import Fitted, Pool
+from findna_bench.protocols.protocol import Fitted, Pool, find_protocol
 from findna_bench.protocols.settings import Preset, preset_settings, trial_settings
 from findna_bench.registry import Registry
 from findna_bench.relatedness.components import related_by, row_groups
@@ -100,10 +101,13 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
 
     Raises:
         DataError: the data is missing or was changed since it was imported.
+        UnsupportedError: a file holds what the model, or the protocol, does not predict.
     """
     task = open_task(
         unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
     )
+    if why := cannot_predict(find_protocol(request.protocol, registry), model.card, task.card.target, registry):
+        raise UnsupportedError(why)
     facts = model.facts()
     preset, general = (
         unit_preset(request, unit, name, registry, kind=model.kind).for_model(model.card, facts.n_parameters)

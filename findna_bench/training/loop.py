@@ -1,7 +1,6 @@
 """The training loop: optimiser steps from where a checkpoint stands to the last one, whatever is trained.
 
-Pretraining, fine-tuning and the gradient-trained probe derive from :class:`TrainingLoop`. They say what a step reads and what its
-loss is; the loop accumulates gradients over parts and processes, divides what does not fit into memory, validates and writes
+Pretraining and fine-tuning derive from :class:`TrainingLoop`. They say what a step reads and what its loss is; the loop accumulates gradients over parts and processes, divides what does not fit into memory, validates and writes
 checkpoints. What a step draws is to be a function of seed and step alone: a training that goes on, from a checkpoint or after
 Ctrl-C, then ends bit by bit where one that was left alone ends (on the CPU).
 """

@@ -107,3 +107,11 @@ def test_numbers_are_split_and_audited(tmp_path: Path) -> None:
     two = write(tmp_path / "two.csv", "sequence,value_a,value_b", sequences, values, values)
     with pytest.raises(UnsupportedError, match="several labels or values"):
         fb.audit(two)
+
+
+def test_what_does_not_predict_numbers_is_skipped_with_a_reason(tmp_path: Path) -> None:
+    path = write(tmp_path / "gc.csv", "sequence,value", *rows(60))
+    (network,) = fb.run(["cnn"], [path], seeds=1, output_dir=tmp_path / "r")
+    assert (network.status, network.error.message) == ("skipped", "cnn predicts classes, not values")
+    (tuned,) = fb.run(["findna-tiny@random"], [path], protocol="finetune", seeds=1, output_dir=tmp_path / "r")
+    assert (tuned.status, tuned.error.message) == ("skipped", "--protocol finetune does not predict values")
