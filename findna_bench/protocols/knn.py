@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from findna_bench.protocols.protocol import HeadProtocol
 from findna_bench.protocols.settings import KNN_PRESETS, KNearest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from findna_bench.protocols.heads import FittedHead
     from findna_bench.protocols.seed_splits import SeedSplit
 
@@ -27,7 +27,7 @@ class NearestNeighbours(HeadProtocol):
     def fit_heads(
         self, features: Any, labels: np.ndarray, splits: Sequence[SeedSplit], n_classes: int, preset: Any, device: str
     ) -> Sequence[FittedHead]:
-        if np.asarray(labels).dtype.kind == "f":
+        if labels.dtype.kind == "f":
             from findna_bench.protocols.neighbour_means import fit_neighbour_means
 
             return fit_neighbour_means(features, labels, splits, preset)

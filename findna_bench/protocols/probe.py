@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from findna_bench.errors import UsageError
 from findna_bench.protocols.protocol import HeadProtocol
 from findna_bench.protocols.settings import PROBE_PRESETS, AdamWProbe, LogisticProbe
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from findna_bench.protocols.heads import FittedHead
     from findna_bench.protocols.seed_splits import SeedSplit
 
@@ -37,7 +37,7 @@ class Probe(HeadProtocol):
     def fit_heads(
         self, features: Any, labels: np.ndarray, splits: Sequence[SeedSplit], n_classes: int, preset: Any, device: str
     ) -> Sequence[FittedHead]:
-        if np.asarray(labels).dtype.kind == "f":
+        if labels.dtype.kind == "f":
             from findna_bench.protocols.ridge import fit_ridge
 
             return fit_ridge(features, labels, splits, preset)

@@ -88,7 +88,8 @@ def test_unknown_names_are_refused_before_work_and_near_ones_offered(bench, tmp_
         ("sequence,label\nACGT,a\nACGT,\n", ["bad.csv", "row 3", "label"]),
         ("sequence,label\nACGT,a\nAC!T,b\n", ["bad.csv", "row 3", "!"]),
         ("sequence,label\nACGT,a\n,b\n", ["bad.csv", "row 3"]),
-        ("name,value\nx,1\n", ["bad.csv", "label", "rename one"]),
+        ("name,score\nx,1\n", ["bad.csv", "label", "rename one"]),
+        ("name,value\nx,1\n", ["bad.csv", "sequence", "rename one"]),  # numbers, of what?
         ("ACGTACGTAC,1\nACGTACGTAA,0\n", ["bad.csv", "first row holds a sequence", "put a row above it"]),
         ("sequence;label\nACGT;a\n", ["bad.csv", "separated by ';'"]),
         ("sequence\tlabel\nACGT\ta\n", ["bad.csv", "name it .tsv"]),
