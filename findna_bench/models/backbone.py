@@ -5,11 +5,12 @@ Shapes: B batch, T tokens, L bases, D channels, K summary vectors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -236,6 +237,36 @@ class Backbone(nn.Module):
             UnsupportedError: this backbone has no pretraining head.
         """
         raise UnsupportedError(f"{type(self).__name__} has no pretraining head")
+
+    def log_likelihoods(
+        self,
+        alternatives: Sequence[Sequence[str]],
+        *,
+        max_tokens: int = 8192,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[np.ndarray]:
+        """Log-likelihoods of sequences that are alternatives to each other, such as a reference and its variants.
+
+        Those of one question are comparable with each other and with no others, since what they share may be left out. By default a
+        causal backbone sums next-token log-probabilities. A masked one hides all tokens in which the alternatives differ, and sums
+        the log-probabilities of each one's own tokens there. Where tokens have other places in one than in another (byte-pair tokens,
+        insertions, deletions) it sums over all tokens, each hidden in turn.
+
+        Args:
+            alternatives: per question two sequences or more that fit into the model whole; one alone gives its (pseudo-)log-likelihood.
+            max_tokens: of a batch; halved when memory runs out.
+            progress: called with (rows computed, of all).
+
+        Returns:
+            Per question (m,) float64 in nats, one per alternative; NaN where the model does not read what they differ in, or where no
+            likelihood is defined (alternatives of different length over overlapping k-mers).
+
+        Raises:
+            UnsupportedError: it has no pretraining head, or nothing to hide tokens with.
+        """
+        from findna_bench.models.likelihood import likelihoods_of
+
+        return likelihoods_of(self, alternatives, max_tokens=max_tokens, progress=progress)
 
     def token_counts(self, lengths: Sequence[int]) -> list[int]:
         """Tokens that sequences of these lengths take, at most; used to plan batches. Default: one per base plus two."""
