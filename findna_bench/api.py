@@ -396,7 +396,6 @@ def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:
 
     Raises:
         UsageError: the folder is not there.
-        OutputError: a file in it is no result.
 
     Example:
         >>> _ = fb.run(["majority", "kmer"], ["demo/species4"], seeds=1, limit=40, output_dir="results")

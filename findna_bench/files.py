@@ -20,7 +20,6 @@ __all__ = [
     "path_segment",
     "sha256_file",
     "stable_hash",
-    "without_home",
     "write_atomic",
     "write_json",
 ]
@@ -76,7 +75,8 @@ def _sync_folder(folder: Path) -> None:
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write ``content`` to ``path``, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        # Half of a surrogate pair (a file name that is no UTF-8) is written as JSON and Python escape it.
+        temporary.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -98,12 +98,6 @@ def sha256_file(path: Path) -> str:
     """sha256 (hex) of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def without_home(text: str) -> str:
-    """``text`` with the user's home folder as ``~``: where it lies is nobody's business."""
-    home = str(Path.home())
-    return re.sub(rf"{re.escape(home)}(?![\w-]|\.\w)", "~", text) if len(home) > 1 else text
 
 
 def path_segment(name: str) -> str:

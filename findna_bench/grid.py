@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from findna_bench.terminal import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Grid", "escape", "left_table", "markdown_table", "print_grid"]
+__all__ = ["Grid", "code", "escape", "markdown_table", "print_grid"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,15 @@ class Grid:
     notes: tuple[str, ...] = ()
     words: int = 1
 
-    def to_markdown(self) -> list[str]:
-        """Lines of a Markdown table in which every cell reads as the text that it is."""
+    def to_markdown(self, *, words: int | None = None) -> list[str]:
+        """Lines of a Markdown table in which every cell reads as the text that it is.
+
+        Args:
+            words: leading columns that are set to the left, where it is not those of the grid.
+        """
         lines = (self.header, *self.rows)
         header, *rows = [["<br>".join(map(escape, cell.split("\n"))) for cell in line] for line in lines]
-        return markdown_table(header, rows, words=self.words)
+        return markdown_table(header, rows, words=self.words if words is None else words)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> list[str]:
@@ -56,32 +62,33 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, word
 
 def escape(text: str) -> str:
     """Plain text as Markdown: no markup, no HTML, no table borders, one line."""
-    text = re.sub(r"\s+", " ", text)
+    text = printable(re.sub(r"\s+", " ", text))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", text)
 
 
-def left_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table of cells that are Markdown already, with any ``|`` in them, all set to the left."""
-    header, *rows = [[cell.replace("|", "\\|") for cell in line] for line in (header, *rows)]
-    return markdown_table(header, rows, words=len(header))
+def code(text: str) -> str:
+    """A command as Markdown shows code, whatever stands in it."""
+    if re.fullmatch(r"[^`<>&\n]+", text) and printable(text) == text:
+        return f"`{text}`"
+    return f"<code>{escape(text)}</code>"
 
 
 def print_grid(grid: Grid, styles: Mapping[tuple[int, int], str] | None = None) -> None:
     """Print a table and its notes: a rich one on a terminal, tab-separated lines below ``# title`` elsewhere.
 
     Args:
-        grid: what to print; characters that could move the cursor or end a cell become ``?``.
+        grid: what to print; characters that could move the cursor or end a cell are shown as numbers.
         styles: rich's style of some cells, by (row, column).
     """
     if grid.rows and sys.stdout.isatty():
         _print_rich(grid, styles or {})
     else:
-        print(f"# {_printable(grid.title)}")
+        print(f"# {printable(grid.title)}")
         for row in (grid.header, *grid.rows) if grid.rows else ():
-            print("\t".join(_printable(cell.replace("\n", " ")) for cell in row))
+            print("\t".join(printable(cell.replace("\n", " ")) for cell in row))
     for note in grid.notes:
-        print(_printable(note))
+        print(printable(note))
 
 
 def _print_rich(grid: Grid, styles: Mapping[tuple[int, int], str]) -> None:
@@ -94,12 +101,12 @@ def _print_rich(grid: Grid, styles: Mapping[tuple[int, int], str]) -> None:
     if words_alone and not _words_fit(grid, console.width):
         _print_blocks(console, grid)
         return
-    screen = Table(title=Text(_printable(grid.title)), title_justify="left", header_style="bold")
+    screen = Table(title=Text(printable(grid.title)), title_justify="left", header_style="bold")
     for number, name in enumerate(grid.header):
         justify: Literal["left", "right"] = "left" if number < grid.words else "right"
-        screen.add_column(Text(_printable(name)), justify=justify, overflow="fold", no_wrap=words_alone and number == 0)
+        screen.add_column(Text(printable(name)), justify=justify, overflow="fold", no_wrap=words_alone and number == 0)
     for i, row in enumerate(grid.rows):
-        screen.add_row(*(Text(_printable(cell), style=styles.get((i, j), "")) for j, cell in enumerate(row)))
+        screen.add_row(*(Text(printable(cell), style=styles.get((i, j), "")) for j, cell in enumerate(row)))
     console.print(screen)
 
 
@@ -118,17 +125,12 @@ def _print_blocks(console: Console, grid: Grid) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    console.print(Text(_printable(grid.title), style="italic"))
+    console.print(Text(printable(grid.title), style="italic"))
     for name, *cells in grid.rows:
-        console.print(Text(_printable(name), style="bold"))
+        console.print(Text(printable(name), style="bold"))
         known = {c: cell for c, cell in zip(grid.header[1:], cells, strict=True) if cell not in ("", "-")}
         summary = known.pop("summary", "")
         facts = "; ".join(f"{column}: {cell}" for column, cell in known.items())
         for text, style in ((summary, ""), (facts, "dim")):
             if text:
-                console.print(Padding(Text(_printable(text), style=style), (0, 0, 0, 4)))
-
-
-def _printable(text: str) -> str:
-    """Without control characters; lines of a cell stay lines."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+                console.print(Padding(Text(printable(text), style=style), (0, 0, 0, 4)))

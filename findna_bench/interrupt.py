@@ -36,6 +36,9 @@ def uninterrupted(*, once: bool = False) -> Iterator[None]:
         for number in held:
             signal.signal(number, previous[number])
     if received:
+        handler = previous[signal.Signals(received[0])]
+        if callable(handler):  # raises as it would have done
+            handler(received[0], None)
         raise KeyboardInterrupt
 
 

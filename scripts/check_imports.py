@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 LEVELS = {
     "errors": 0,
     "files": 1,
-    "grid": 1,
     "interrupt": 1,
+    "private_paths": 1,
+    "terminal": 1,
+    "grid": 2,
     "threads": 1,
     "download": 2,
     "cards": 3,

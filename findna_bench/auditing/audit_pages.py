@@ -13,7 +13,7 @@ from typing import Any
 from findna_bench.auditing.audit_plots import plot_report
 from findna_bench.auditing.audit_report import AuditReport, outdated
 from findna_bench.files import path_segment, write_atomic
-from findna_bench.grid import Grid, left_table
+from findna_bench.grid import Grid, code, escape, markdown_table
 from findna_bench.relatedness.composition import LEAST_LENGTH
 
 __all__ = [
@@ -134,7 +134,7 @@ def render_index(reports: Sequence[Mapping[str, Any]]) -> str:
             "found again",
             "verdict",
         )
-        lines += [f"## {suite}", "", *left_table(header, [_index_row(report) for report in mine]), ""]
+        lines += [f"## {escape(suite)}", "", *_left_table(header, [_index_row(report) for report in mine]), ""]
     lines += _before_and_after(reports)
     lines += _definitions(reports[0]) if reports else []
     return "\n".join(lines).rstrip() + "\n"
@@ -149,11 +149,11 @@ def _before_and_after(reports: Sequence[Mapping[str, Any]]) -> list[str]:
         if before is not None:
             pairs = [(_index_row(before)[i], _index_row(report)[i]) for i in range(3, 10)]
             same = (old if old == new else f"{old} → {new}" for old, new in pairs)
-            rows.append([report["task"].split("/", 1)[1], report["route"], *same])
+            rows.append([escape(report["task"].split("/", 1)[1]), escape(report["route"]), *same])
     if not rows:
         return []
     header = ("task", "route", "train / test", "majority", "length", "neighbour", "composition", "k-mer", "found again")
-    return ["## Before and after the cure", "", *left_table(header, rows), ""]
+    return ["## Before and after the cure", "", *_left_table(header, rows), ""]
 
 
 def _index_row(report: Mapping[str, Any]) -> list[str]:
@@ -162,9 +162,9 @@ def _index_row(report: Mapping[str, Any]) -> list[str]:
     rows = [report["splits"].get(split, {}).get("rows") for split in ("train", "test")]
     controls = report["controls"]
     return [
-        f"[{task}]({path_segment(suite)}/{name}.md)",
-        report["route"],
-        report["status"] or "-",
+        f"[{escape(task)}]({path_segment(suite)}/{name}.md)",
+        escape(report["route"]),
+        escape(report["status"] or "-"),
         " / ".join("-" if n is None else f"{n:,}" for n in rows),
         _best(controls, ("majority",)),
         _best(controls, _LENGTHS),
@@ -172,8 +172,14 @@ def _index_row(report: Mapping[str, Any]) -> list[str]:
         _best(controls, ("composition-trees",)),
         _best(controls, ("kmer",)),
         _found_again(report),
-        f"**{_level(report)}**" + (f" ({', '.join(report['verdict']['flags'])})" if report["verdict"]["flags"] else ""),
+        f"**{escape(_level(report))}**"
+        + (f" ({escape(', '.join(report['verdict']['flags']))})" if report["verdict"]["flags"] else ""),
     ]
+
+
+def _left_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table of cells that are Markdown already, all set to the left."""
+    return markdown_table(header, rows, words=len(header))
 
 
 def _best(controls: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -192,19 +198,23 @@ def _found_again(report: Mapping[str, Any]) -> str:
     entry = known[0]
     if not entry["highest"]:
         return "none"
-    return f"{_percent(entry['highest'])} of {entry['highest_class']}, {_percent(entry['lowest'])} of {entry['lowest_class']}"
+    highest, lowest = escape(str(entry["highest_class"])), escape(str(entry["lowest_class"]))
+    return f"{_percent(entry['highest'])} of {highest}, {_percent(entry['lowest'])} of {lowest}"
 
 
 def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
     """The page of one task. plot: name of the picture beside it."""
     verdict = report["verdict"]
-    lines = [f"# {report['task']}", "", f"**{verdict['level']}.** {verdict['text']}", ""]
-    lines += [f"Flags: {', '.join(f'`{flag}`' for flag in verdict['flags']) or 'none'}. {_known(report)}", ""]
-    lines += [f"Audited by {report['route']}{_status(report)}. [All figures as JSON]({_json_name(report)}).", ""]
+    lines = [f"# {escape(report['task'])}", "", f"**{escape(verdict['level'])}.** {escape(verdict['text'])}", ""]
+    lines += [f"Flags: {', '.join(map(code, verdict['flags'])) or 'none'}. {escape(_known(report))}", ""]
+    lines += [
+        f"Audited by {escape(report['route'])}{escape(_status(report))}. [All figures as JSON]({_json_name(report)}).",
+        "",
+    ]
     if plot:
         lines += [f"![class distributions, rows found again, controls]({plot})", ""]
     for grid in report_grids(report):
-        lines += [f"## {grid.title}", "", *left_table(grid.header, grid.rows), ""]
+        lines += [f"## {escape(grid.title)}", "", *grid.to_markdown(words=len(grid.header)), ""]
     lines += _definitions(report)
     return "\n".join(lines).rstrip() + "\n"
 

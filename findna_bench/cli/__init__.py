@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated, Optional
 
 import typer
 
 from findna_bench import __version__
-from findna_bench.cli import output
+from findna_bench.cli import output, streams
+from findna_bench.cli.examples import epilog
 from findna_bench.errors import BenchError
 
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
+"""What some versions of typer return instead of raising."""
 
 app = typer.Typer(
     name="findna-bench",
@@ -22,13 +25,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _version(value: bool) -> None:
     if value:
-        print(f"findna-bench {__version__}")
+        output.answer(f"findna-bench {__version__}")
         raise typer.Exit
 
 
@@ -71,54 +75,69 @@ def _register() -> None:
         verify,
     )
 
-    app.command("run")(run.run)
-    app.command("plan")(plan.plan)
-    app.command("fetch")(fetch.fetch)
-    app.command("audit")(audit.audit)
-    app.command("pretrain")(pretrain.pretrain)
-    app.command("profile")(profile.profile)
-    app.command("check")(check.check)
-    app.command("embed")(embed.embed)
-    app.command("leaderboard")(leaderboard.leaderboard)
-    app.command("compare")(compare.compare)
-    app.command("verify")(verify.verify)
-    app.add_typer(results.app, name="results")
-    app.add_typer(cache.app, name="cache")
-    app.command("list")(list_.list_)
-    app.command("describe")(describe.describe)
+    verbs = (
+        ("run", run.run, "Run models on tasks."),
+        ("plan", plan.plan, "Show what a run would do."),
+        ("fetch", fetch.fetch, "Bring data and weights to this machine."),
+        ("audit", audit.audit, "Say what a score on a task is worth."),
+        ("pretrain", pretrain.pretrain, "Pretrain a network on unlabelled DNA."),
+        ("profile", profile.profile, "Measure what models cost."),
+        ("check", check.check, "Test what a plugin registers."),
+        ("embed", embed.embed, "Write one vector per sequence."),
+        ("leaderboard", leaderboard.leaderboard, "Make tables from results."),
+        ("compare", compare.compare, "Say which differences are more than noise."),
+        ("verify", verify.verify, "Check whether results hold what they say."),
+        ("list", list_.list_, "List what the installed plugins offer."),
+        ("describe", describe.describe, "Print what is known about one name."),
+    )
+    for name, verb, words in verbs:
+        app.command(name, short_help=words, epilog=epilog(name))(verb)
+    app.add_typer(results.app, name="results", short_help="Give results to others.")
+    app.add_typer(cache.app, name="cache", short_help="Embeddings kept on this machine.")
 
 
 _register()
 
 
 def main() -> None:
-    """Entry point: user errors are one sentence on stderr; exit codes 0, 1, 2, 130."""
+    """Entry point: user errors are one sentence on stderr; exit codes 0, 1, 2, and 128 more than the signal that interrupted."""
+    streams.prepare_streams()
+    streams.raise_on_termination()
+    try:
+        code = _run()
+        streams.finish_streams()
+    except BrokenPipeError:  # nobody reads the answer any more
+        code = 1
+    except BenchError as error:
+        code = _complain(error, error.exit_code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """One verb, and its exit code."""
     try:
         code = app(standalone_mode=False)
     except BenchError as error:
-        _fail(error, error.exit_code)
+        return _complain(error, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        raise
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
             error.show()
-            sys.exit(error.exit_code)
-        _fail(error, 1, internal=True)
-    if code == _INTERRUPTED:  # some versions of typer return this code instead of raising
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-    sys.exit(code or 0)
+            return int(error.exit_code)
+        return _complain(error, 1, internal=True)
+    if code == _INTERRUPTED:
+        output.complain("interrupted; the same command goes on where this one stopped", name="")
+        return 128 + streams.interrupted_by()
+    return int(code or 0)
 
 
-def _fail(error: Exception, code: int, *, internal: bool = False) -> None:
+def _complain(error: Exception, code: int, *, internal: bool = False) -> int:
     if output.verbosity() > 0:
-        raise error
-    what = (
-        f"internal error, please report it ({type(error).__name__}: {error}); -v shows where"
-        if internal
-        else str(error)
-    )
-    print(f"findna-bench: {what}", file=sys.stderr)
-    sys.exit(code)
+        output.complain("".join(traceback.format_exception(error)).rstrip(), name="")
+    else:
+        kind = f"internal error, please report it ({type(error).__name__}: {error}); -v shows where"
+        output.complain(kind if internal else str(error))
+    return code

@@ -81,8 +81,8 @@ def _print_report(report: AuditReport) -> None:
 
     for grid in report_grids(report.to_dict()):
         output.print_table(f"{report.task} ({report.route}): {grid.title}", grid.header, grid.rows)
-    print(f"{report.task} ({report.route}): {report.verdict.level}. {report.verdict.text}")
-    print(f"flags: {', '.join(report.flags) or 'none'}")
+    output.answer(f"{report.task} ({report.route}): {report.verdict.level}. {report.verdict.text}")
+    output.answer(f"flags: {', '.join(report.flags) or 'none'}")
     if report.published_coordinates is not None:
-        print()
+        output.answer()
         _print_report(report.published_coordinates)

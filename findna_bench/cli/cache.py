@@ -7,15 +7,17 @@ from dataclasses import asdict
 import typer
 
 from findna_bench.cli import options, output
+from findna_bench.cli.examples import epilog
 
 app = typer.Typer(
     help="The embedding cache: where it is, what it holds, and how to empty it. It takes at most 20 GB (set "
     "FINDNA_BENCH_CACHE_LIMIT to a size such as 500MB, to 0, or to none); what was used longest ago goes first.",
     no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
-@app.command("info")
+@app.command("info", epilog=epilog("cache info"))
 def info(
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -29,13 +31,15 @@ def info(
         output.print_json(asdict(found))
         return
     limit = "none" if found.limit is None else _size(found.limit)
-    print(f"folder   {found.folder}  (FINDNA_BENCH_CACHE_DIR)")
-    print(f"size     {_size(found.bytes)}")
-    print(f"limit    {limit}  (FINDNA_BENCH_CACHE_LIMIT)")
-    print(f"entries  {found.vectors:,} vectors of {found.spaces:,} models and settings, in {found.shards:,} files")
+    output.answer(f"folder   {found.folder}  (FINDNA_BENCH_CACHE_DIR)")
+    output.answer(f"size     {_size(found.bytes)}")
+    output.answer(f"limit    {limit}  (FINDNA_BENCH_CACHE_LIMIT)")
+    output.answer(
+        f"entries  {found.vectors:,} vectors of {found.spaces:,} models and settings, in {found.shards:,} files"
+    )
 
 
-@app.command("clear")
+@app.command("clear", epilog=epilog("cache clear"))
 def clear(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,

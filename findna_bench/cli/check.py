@@ -41,7 +41,7 @@ def check(
     if json:
         output.print_json(report.to_dict())
         return 0 if report.passed else 1
-    print(report.text())
+    output.answer(report.text())
     others = [other for other in kinds_of(name) if other.removesuffix("s") != report.kind] if kind is None else []
     if others and not quiet:
         output.remark(f"{name} is also among the {' and '.join(others)}: --kind checks that")

@@ -24,6 +24,7 @@ def compare(request: CompareRequest, json: options.Json = False) -> int:
         split=request.split,
         metric=request.metric,
         data_dir=request.data_dir,
+        left_out=output.complain,
     )
     if json:
         output.print_json(found.to_dict())

@@ -17,7 +17,10 @@ from findna_bench.registry import Entry, factory_options, get_registry, load_fac
 if TYPE_CHECKING:
     from findna_bench.leaderboard.published import Figure
 
-_KINDS = ("models", "suites", "tasks", "backbones", "objectives", "augmentations", "presets", "executors", "published")
+_KINDS = (
+    "models", "suites", "tasks", "backbones", "objectives", "augmentations", "presets", "executors", "metrics", "targets", "protocols",
+    "published",
+)  # fmt: skip
 
 
 def describe(
@@ -25,7 +28,7 @@ def describe(
         str,
         typer.Argument(
             help="A model or task as `run` takes them (path:FOLDER and ./my.csv too), a suite, backbone, objective, "
-            "augmentation, preset or executor."
+            "augmentation, metric, target, protocol, preset, executor, file of published figures, or column of the score tables."
         ),
     ],
     data_dir: options.DataDir = None,
@@ -37,14 +40,14 @@ def describe(
     if (given := _model_given(name) or _task_given(name, data_dir)) is not None:
         described = [given]
     else:
-        described = [*_generic_presets(name)]
+        described = [*_generic_presets(name), *_columns(name)]
         described += [_facts(kind, entry, data_dir, in_words=not json) for kind, entry in _find(name, bool(described))]
     if json:
         output.print_json(_plain(described if len(described) > 1 else described[0]))
         return
     for number, facts in enumerate(described):
         if number:
-            print()
+            output.answer()
         _print(facts)
 
 
@@ -90,6 +93,12 @@ def _facts(kind: str, entry: Entry, data_dir: Path | None, *, in_words: bool) ->
         factory = load_factory(entry.card.factory, f"{kind.removesuffix('s')} {entry.card.name!r}")
         options = factory_options(factory).items()
         facts["options"] = {name: "required" if default is ... else default for name, default in options}
+    if kind == "metrics":
+        facts["heading"] = entry.card.label or f"{entry.card.name.replace('_', ' ')} %"
+    if kind == "protocols":
+        facts |= _protocol_facts(entry)
+    if kind == "published":
+        facts |= _paper_facts(entry)
     if kind != "tasks":
         return facts
     facts |= _data_facts(entry, data_dir)
@@ -106,9 +115,9 @@ def _print(facts: dict[str, Any]) -> None:
     for key, value in facts.items():
         if _shown(value):
             lines = _lines(value)
-            print(f"{key.replace('_', ' '):<{width}}  {lines[0]}")
+            output.answer(f"{key.replace('_', ' '):<{width}}  {lines[0]}")
             for line in lines[1:]:
-                print(f"{'':<{width}}  {line}")
+                output.answer(f"{'':<{width}}  {line}")
 
 
 def _generic_presets(name: str) -> list[dict[str, Any]]:
@@ -143,6 +152,39 @@ def _find(name: str, known: bool) -> list[tuple[str, Entry]]:
         except UnknownNameError as error:
             errors.append(str(error))
     raise UnknownNameError(next((e for e in errors if "did you mean" in e), errors[0]))
+
+
+def _columns(name: str) -> list[dict[str, Any]]:
+    """Columns of the score tables of that name."""
+    from findna_bench.leaderboard.columns import FIRST, LAST
+
+    found = [(where, c) for where, part in (("before", FIRST), ("after", LAST)) for c in part if c.name == name.lower()]
+    return [
+        {"kind": "column", "name": c.name, "heading": c.label, "summary": c.about, "place": f"{where} the tasks"}
+        for where, c in found
+    ]
+
+
+def _protocol_facts(entry: Entry) -> dict[str, Any]:
+    """Which models and targets a protocol scores, and its presets."""
+    protocol = load_factory(entry.card.factory, f"protocol {entry.card.name!r}")()
+    return {
+        "scores models of kind": list(protocol.kinds),
+        "presets": list(protocol.presets),
+        "trains the network": protocol.trains_encoder,
+    }
+
+
+def _paper_facts(entry: Entry) -> dict[str, Any]:
+    """What a file of published figures holds: the paper, its tables, how many figures."""
+    from findna_bench.leaderboard.published import load_published
+
+    (paper,) = load_published([entry.card])
+    tables = {
+        f"table {table}": f"{sum(figure.table == table for figure in paper.figures)} figures"
+        for table in dict.fromkeys(figure.table for figure in paper.figures)
+    }
+    return {"title": paper.title, "source": paper.source, "figures": tables}
 
 
 def _data_facts(entry: Entry, data_dir: Path | None) -> dict[str, Any]:

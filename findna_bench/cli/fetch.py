@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -53,7 +52,7 @@ def fetch(
         except BenchError as error:
             if len(kinds) == 1:
                 raise
-            print(f"findna-bench: {error}", file=sys.stderr)
+            output.complain(str(error))
             code = 1
             continue
         answers.append(report.to_dict())
@@ -138,9 +137,9 @@ def _print_suite(report: Any) -> None:
 
 def _complain(report: Any) -> None:
     for task in report.with_outcome("failed"):
-        print(f"findna-bench: {task.message}", file=sys.stderr)
+        output.complain(task.message)
     if len(report.with_outcome("missing")) == len(report.tasks):
-        print(f"findna-bench: nothing of suite {report.suite} is in {report.source}", file=sys.stderr)
+        output.complain(f"nothing of suite {report.suite} is in {report.source}")
 
 
 def _print_model(found: Any) -> None:

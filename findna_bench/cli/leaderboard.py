@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from findna_bench.cli import options, output
 from findna_bench.cli.requested import requested
 from findna_bench.requests.leaderboard_request import LeaderboardRequest
+
+if TYPE_CHECKING:
+    from findna_bench.results.schema import Result
+    from findna_bench.results.store import ResultStore
 
 
 @requested(LeaderboardRequest)
@@ -26,13 +30,13 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     from findna_bench.results.store import ResultStore
 
     store = ResultStore.existing(request.output_dir)
-    results = store.load()
+    results = store.load(output.complain)
     board = build(
         results, include_limited=request.include_limited, predictions=store.predictions, metric=request.metric
     )
     if not (request.markdown or request.html or request.csv):
         if json:
-            output.print_json([result.to_dict() for result in results])
+            output.print_json([result.to_dict() for result in _shown_by(results, request.metric, store)])
         else:
             render_screen(board)
         return 0
@@ -55,6 +59,30 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
         write_atomic(path, page)
         output.remark(f"wrote {path}")
     return 0
+
+
+def _shown_by(results: list[Result], metric: str | None, store: ResultStore) -> list[Result]:
+    """Results with one metric for all as their main one, which is no longer what stands in their files, so without a digest."""
+    if metric is None:
+        return results
+    from findna_bench.leaderboard.selected_results import with_metric
+    from findna_bench.registry import get_registry
+    from findna_bench.results.schema import MainMetric
+    from findna_bench.statistics.metric_cards import metric_card
+
+    notes: list[str] = []
+    kept, shown = with_metric(results, metric, store.predictions, get_registry(), notes), []
+    for result in kept:
+        main = MainMetric(
+            name=metric,
+            value=result.metrics.all.get(metric),
+            higher_is_better=metric_card(metric).higher_is_better,
+        )
+        metrics = result.metrics.model_copy(update={"main": main})
+        shown.append(result.model_copy(update={"metrics": metrics, "digest": None}))
+    for note in notes:
+        output.remark(f"note: {note}")
+    return shown
 
 
 def _differs(path: Path, page: str) -> int:

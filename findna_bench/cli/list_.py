@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[Kind, typer.Argument(help=f"What to list: {', '.join(Kind)}.", metavar="KIND", show_choices=False)],
     data_dir: options.DataDir = None,
     json: options.Json = False,
     quiet: options.Quiet = False,

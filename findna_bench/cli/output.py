@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from findna_bench.grid import Grid, print_grid
+from findna_bench.terminal import printable, printable_json
+
+__all__ = ["answer", "complain", "print_json", "print_table", "remark", "set_verbosity", "verbosity"]
 
 _verbosity: contextvars.ContextVar[int] = contextvars.ContextVar("verbosity", default=0)
 
@@ -22,19 +25,24 @@ def verbosity() -> int:
     return _verbosity.get()
 
 
+def answer(text: str = "", *, tabs: bool = False) -> None:
+    """A line, or several, on stdout. tabs: whether tabulators separate its cells."""
+    print("\t".join(map(printable, text.split("\t"))) if tabs else printable(text))
+
+
 def print_json(value: Any) -> None:
     """JSON and nothing else on stdout."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(printable_json(text) + "\n")
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
     """A table on a terminal (blocks where a table is too wide for it), tab-separated lines in a pipe (so that `cut` and `grep` work)."""
     if not sys.stdout.isatty():
-        print("\t".join(header))
-        for row in rows:
-            print("\t".join(row))
+        for row in (header, *rows):
+            answer("\t".join(cell.replace("\n", " ") for cell in row), tabs=True)
         for note in notes:
-            print(f"# {note}")
+            answer(f"# {note}")
         return
     print_grid(Grid(tuple(header), tuple(map(tuple, rows)), title, tuple(notes), words=len(header)))
 
@@ -42,4 +50,9 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 def remark(text: str) -> None:
     """One line to stderr, unless quiet."""
     if verbosity() >= 0:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def complain(text: str, *, name: str = "findna-bench: ") -> None:
+    """One line to stderr, in any case."""
+    print(printable(f"{name}{text}"), file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ def pretrain(request: PretrainRequest, json: options.Json = False) -> None:
         output.print_json(report.to_dict())
         return
     shown = ", ".join(f"{name} {value:.4g}" for name, value in report.validation.items())
-    print(
+    output.answer(
         f"{report.folder}: {report.steps} steps in {report.seconds:.0f} s" + (f"; validation {shown}" if shown else "")
     )
-    print(f"use it as path:{report.folder}")
+    output.answer(f"use it as path:{report.folder}")

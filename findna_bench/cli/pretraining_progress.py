@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from findna_bench.cli import output
+from findna_bench.terminal import printable
 
 __all__ = ["pretraining_reporter"]
 
@@ -37,7 +38,7 @@ class Lines:
         self._last = 0.0
 
     def _say(self, text: str) -> None:
-        print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
+        output.complain(text, name=f"{datetime.now():%Y-%m-%d %H:%M:%S} ")
 
     def started(self, total_steps: int, done: int, description: str) -> None:
         already = f", going on at step {done}" if done else ""
@@ -72,18 +73,18 @@ class Bar:
 
     def started(self, total_steps: int, done: int, description: str) -> None:
         self._progress.start()
-        self._task = self._progress.add_task(description, total=total_steps, completed=done)
+        self._task = self._progress.add_task(printable(description), total=total_steps, completed=done)
 
     def progress(self, step: int, total_steps: int, values: Mapping[str, float], seconds_left: float) -> None:
         shown = dict(list(values.items())[:4])
         self._progress.update(
-            self._task, completed=step, description=f"{_duration(seconds_left)} left  {_in_words(shown)}"
+            self._task, completed=step, description=printable(f"{_duration(seconds_left)} left  {_in_words(shown)}")
         )
         if step >= total_steps:
             self._progress.stop()
 
     def note(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(printable(text), markup=False, highlight=False)
 
     def __del__(self) -> None:
         self._progress.stop()

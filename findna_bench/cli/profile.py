@@ -58,7 +58,7 @@ def _scores(folder: Path | None) -> list[dict[str, Any]]:
         return []
     from findna_bench.results.store import ResultStore
 
-    found = [result.to_dict() for result in ResultStore(folder).load()]
+    found = [result.to_dict() for result in ResultStore.existing(folder).load(output.complain)]
     if not found:
         raise UsageError(f"--results {folder}: no results there")
     return found

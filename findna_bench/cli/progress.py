@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from findna_bench.cli import output
 from findna_bench.statistics.metric_cards import metric_scale
+from findna_bench.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -72,7 +73,7 @@ class Lines:
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
+            output.complain(text, name=f"{datetime.now():%Y-%m-%d %H:%M:%S} ")
 
     def _say_found(self) -> None:
         if self._found:
@@ -161,7 +162,7 @@ class Bars:
 
     def unit_started(self, label: str) -> None:
         self._drop(label)
-        self._inner[label] = self._progress.add_task(label, total=None)
+        self._inner[label] = self._progress.add_task(printable(label), total=None)
 
     def unit_progress(self, label: str, done: int, total: int, what: str) -> None:
         if label in self._inner:
@@ -181,4 +182,4 @@ class Bars:
             self._progress.remove_task(self._inner.pop(label))
 
     def note(self, text: str, *, word: str = "note: ") -> None:
-        self._progress.console.print(f"{word}{text}", markup=False, highlight=False)
+        self._progress.console.print(printable(f"{word}{text}"), markup=False, highlight=False)

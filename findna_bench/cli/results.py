@@ -3,41 +3,78 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
 from findna_bench.cli import options, output
+from findna_bench.cli.examples import epilog
+from findna_bench.errors import UsageError
 
 app = typer.Typer(
-    help="Give results to others: export them in other forms, or bundle them to be verified.", no_args_is_help=True
+    help="Give results to others: export them in other forms, or bundle them to be verified.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
+_Old = Annotated[Optional[Path], typer.Argument(hidden=True)]  # noqa: UP045 - typer reads this form on every Python it supports
 
-@app.command("export")
+
+@app.command("export", epilog=epilog("results export"))
 def export(
-    out: Annotated[Path, typer.Argument(help="A parquet file, or a folder for the JSON forms.")],
-    form: Annotated[str, typer.Option("--format", help="parquet, geneb or mteb.")] = "parquet",
+    old: _Old = None,
+    to: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--to",
+            help="A table, whose suffix says how it is written: .csv, .parquet or .jsonl; a folder for --format geneb and mteb.",
+        ),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="table, geneb or mteb.")] = "table",
     output_dir: options.OutputDir = Path("results"),
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Write results as one parquet table, as GENEB submissions, or as MTEB-style files."""
+    """Write results as one table, as GENEB submissions, or as MTEB-style files."""
+    from findna_bench.results.export import check_form
     from findna_bench.results.export import export as write
     from findna_bench.results.store import ResultStore
 
-    paths = write(ResultStore(output_dir).load(), form, out)
+    out = _target("export", "table.csv", to, old)
+    check_form(form, out)
+    paths = write(ResultStore.existing(output_dir).load(output.complain), form, out)
     output.remark(f"wrote {len(paths)} file{'' if len(paths) == 1 else 's'} to {out}")
 
 
-@app.command("bundle")
+@app.command("bundle", epilog=epilog("results bundle"))
 def bundle(
-    archive: Annotated[Path, typer.Argument(help="The tar.gz to write.")],
+    old: _Old = None,
+    to: Annotated[Optional[Path], typer.Option("--to", help="The .tar.gz to write.")] = None,  # noqa: UP045
     output_dir: options.OutputDir = Path("results"),
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Pack results and predictions into one archive with digests; `verify` checks it."""
     from findna_bench.results.bundle import write_bundle
+    from findna_bench.results.store import ResultStore
 
-    output.remark(f"packed {write_bundle(output_dir, archive)} files into {archive}")
+    archive = _target("bundle", "results.tar.gz", to, old)
+    if not archive.name.lower().endswith((".tar.gz", ".tgz")):
+        raise UsageError(f"--to {archive}: a bundle is a .tar.gz; give it that suffix")
+    root = ResultStore.existing(output_dir).root
+    output.remark(f"packed {write_bundle(root, archive, output.complain)} files into {archive}")
+
+
+def _target(verb: str, example: str, to: Path | None, old: Path | None) -> Path:
+    """Where to write, by ``--to`` or as versions before 0.2 took it.
+
+    Raises:
+        UsageError: neither says, or both.
+    """
+    if (to is None) == (old is None):
+        raise UsageError(f"say where to write: `results {verb} --to {example}`")
+    if to is not None:
+        return to
+    output.complain(f"note: `results {verb} {old}` is now `results {verb} --to {old}`", name="")
+    assert old is not None
+    return old

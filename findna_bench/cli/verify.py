@@ -21,9 +21,11 @@ _LIMITS = (
 
 
 def verify(
-    results: Annotated[Path, typer.Argument(help="A results folder, or a bundle made by `results bundle`.")] = Path(
-        "results"
-    ),
+    results: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this form on every Python it supports
+        typer.Argument(help="A results folder, or a bundle made by `results bundle`."),
+    ] = None,
+    output_dir: options.OutputDir = Path("results"),
     rerun: Annotated[int, typer.Option("--rerun", help="Compute this many cells again and compare.")] = 0,
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="How far a recomputed main metric may lie off.")
@@ -49,7 +51,7 @@ def verify(
     from findna_bench.matrix.verification import verify as check
 
     mapped = {name: Path(path) for name, path in Pairs("--map my.csv=PATH").read(places or (), "--map").items()}
-    found = check(results, rerun=rerun, tolerance=tolerance, places=mapped, data_dir=data_dir)
+    found = check(results or output_dir, rerun=rerun, tolerance=tolerance, places=mapped, data_dir=data_dir)
     if json:
         output.print_json(asdict(found))
     else:
@@ -60,17 +62,17 @@ def verify(
 
 def _print(found: Verification) -> None:
     for finding in found.findings:
-        print(f"{finding.path}: {finding.problem}")
+        output.answer(f"{finding.path}: {finding.problem}")
     for kind, check in found.checks.items():
         missing = "; ".join(f"{n} not: {reason}" for reason, n in check.not_done.items())
-        print(f"{kind}: {check.done} checked{f'; {missing}' if missing else ''}")
+        output.answer(f"{kind}: {check.done} checked{f'; {missing}' if missing else ''}")
     if found.rerun or found.not_rerun:
         missing = "; ".join(f"{n} not: {reason}" for reason, n in found.not_rerun.items())
-        print(f"rerun: {found.rerun} computed again{f'; {missing}' if missing else ''}")
+        output.answer(f"rerun: {found.rerun} computed again{f'; {missing}' if missing else ''}")
     for note in found.notes:
-        print(f"note: {note}")
+        output.answer(f"note: {note}")
     n = len(found.findings)
-    print(
+    output.answer(
         f"{found.results} result{'' if found.results == 1 else 's'}, {found.rerun} computed again: "
         f"{n or 'no'} problem{'' if n == 1 else 's'}"
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from warnings import warn
 
 from findna_bench.comparison.aligned_predictions import aligned_predictions
 from findna_bench.comparison.comparison_records import Comparison
@@ -37,16 +38,17 @@ def compare_models(
     metric: str | None = None,
     data_dir: Path | None = None,
     registry: Registry | None = None,
+    left_out: Callable[[str], None] = warn,
 ) -> Comparison:
     """Compare models by their predictions in a results folder.
 
     models: two or more, named as the leaderboard names its rows: ``NAME``, ``NAME (pooling max)`` where a model has several
     configurations, ``NAME@random:*`` for all untrained draws together. metric: None for every task's main one. data_dir: where
-    test rows are looked up to find related ones.
+    test rows are looked up to find related ones. left_out: takes a sentence about each file that is no result.
 
     Raises:
         UsageError: names that are unknown, equal or ambiguous; an unknown metric; results under several protocols or splits.
-        OutputError: a file is not a result, or nothing can be compared.
+        OutputError: nothing can be compared.
     """
     registry = registry or get_registry()
     if len(models) < 2:
@@ -54,7 +56,7 @@ def compare_models(
     if metric is not None:
         metric_card(metric, registry)
     store = ResultStore.existing(output_dir)
-    stored = store.load()
+    stored = store.load(left_out)
     wanted = wanted_tasks(tasks, suites, stored, registry)
     results = [r for r in stored if not wanted or r.task_name in wanted]
     named = [find_model(text, stored, registry, output_dir) for text in models]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from findna_bench.comparison.comparison_records import Comparison, PairedDifference, Score, TaskComparison
 from findna_bench.comparison.conclusions import ALPHA
-from findna_bench.grid import Grid, escape, print_grid
+from findna_bench.grid import Grid, code, escape, print_grid
 from findna_bench.leaderboard.score_tables import Entry
 from findna_bench.leaderboard.wording import format_entry, percent, short
 from findna_bench.statistics.metric import metric_label, metric_scale
@@ -21,18 +21,14 @@ def render_comparison_markdown(comparison: Comparison, *, title: str = "Comparis
     """One page."""
     parts = [f"# {escape(title)}", ""]
     if command:
-        parts += [f"This page was made by {_code(command)}.", ""]
+        parts += [f"This page was made by {code(command)}.", ""]
     if comparison.commands:
-        parts += ["The results were computed by", "", *(f"* {_code(c)}" for c in comparison.commands), ""]
+        parts += ["The results were computed by", "", *(f"* {code(c)}" for c in comparison.commands), ""]
     for block in _blocks(comparison):
         parts += [f"## {escape(block.title)}", ""]
         parts += [*block.to_markdown(), ""] if block.rows else []
         parts += [*(f"* {escape(note)}" for note in block.notes), ""] if block.notes else []
     return "\n".join(parts).rstrip() + "\n"
-
-
-def _code(text: str) -> str:
-    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
 
 
 def render_comparison_screen(comparison: Comparison) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from findna_bench.cards import SuiteCard, TaskCard
 from findna_bench.errors import DataError, UnknownNameError, UsageError
 from findna_bench.files import path_segment, stable_hash
+from findna_bench.private_paths import legible
 from findna_bench.registry import Registry, get_registry
 
 __all__ = [
@@ -68,7 +69,12 @@ def data_root(option: str | Path | None = None) -> Path:
         return Path(chosen).expanduser().absolute()
     import platformdirs
 
-    return Path(platformdirs.user_data_path("findna-bench", appauthor=False))
+    try:
+        return Path(platformdirs.user_data_path("findna-bench", appauthor=False))
+    except (KeyError, OSError, RuntimeError) as error:
+        raise UsageError(
+            "this user has no home folder; say where data go with --data-dir FOLDER or FINDNA_BENCH_DATA_DIR"
+        ) from error
 
 
 def task_folder(suite: str, task: str, data_dir: Path) -> Path:
@@ -123,7 +129,7 @@ def adhoc_name(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    stem = path.name
+    stem = legible(path.name)
     if path.is_file():
         stem = re.sub(r"\.(gz|bgz|bgzf)$", "", stem, flags=re.IGNORECASE)
         stem = re.sub(r"\.(csv|tsv|txt|parquet)$", "", stem, flags=re.IGNORECASE)

@@ -21,7 +21,7 @@ from findna_bench.data.catalog import SPLITS, expected_rows, resolve_suite
 from findna_bench.data.importing import ImportReport, Progress, TaskImport, import_staged, present, stored_cards
 from findna_bench.data.task_store import locked
 from findna_bench.download import digest_file, download
-from findna_bench.errors import BenchError, DataError
+from findna_bench.errors import BenchError, DataError, UsageError
 from findna_bench.files import write_json
 from findna_bench.registry import Registry
 
@@ -125,7 +125,10 @@ def _cache_dir() -> Path:
         return Path(given).expanduser()
     import platformdirs
 
-    return Path(platformdirs.user_cache_path("findna-bench", appauthor=False))
+    try:
+        return Path(platformdirs.user_cache_path("findna-bench", appauthor=False))
+    except (KeyError, OSError, RuntimeError) as error:
+        raise UsageError("this user has no home folder; say where downloads go with FINDNA_BENCH_CACHE_DIR") from error
 
 
 def _fetch(

@@ -30,6 +30,7 @@ class Column:
         format: how the value reads, in one line or two; ``–`` stands where there is none.
         unit: second line of the heading.
         task: the task whose entries it holds; None for the columns that every table has.
+        about: what it says, in a sentence.
 
     Example:
         >>> dtype = Column("dtype", "precision", lambda row: row.results[0].dtype if row.results else None)
@@ -41,6 +42,7 @@ class Column:
     format: Callable[[Any], str] = str
     unit: str = ""
     task: TaskColumn | None = None
+    about: str = ""
 
     def text(self, row: Row) -> str:
         """The cell of a row."""
@@ -58,12 +60,26 @@ class _Mean(Column):
         return "–" if row.mean is None else percent(row.mean, row.scale)
 
 
-PARAMETERS = Column("parameters", "parameters", lambda row: row.n_parameters, "{:,}".format)
-FIRST = (Column("model", "model", row_label), PARAMETERS)
+PARAMETERS = Column(
+    "parameters",
+    "parameters",
+    lambda row: row.n_parameters,
+    "{:,}".format,
+    about="Parameters of the network; of fits, none.",
+)
+FIRST = (
+    Column("model", "model", row_label, about="The model, with the settings in which its rows differ."),
+    PARAMETERS,
+)
 LAST = (
-    _Mean("mean", "mean", lambda row: row.mean),
-    Column("n", "n", fits),
-    Column("flags", "flags", lambda row: ", ".join(row.flags)),
+    _Mean(
+        "mean",
+        "mean",
+        lambda row: row.mean,
+        about="Mean over the tasks of the suite, where the row has all of them.",
+    ),
+    Column("n", "n", fits, about="Fits per task."),
+    Column("flags", "flags", lambda row: ", ".join(row.flags), about="What the reader of a number has to know."),
 )
 
 

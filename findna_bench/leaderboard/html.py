@@ -18,6 +18,7 @@ from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.score_tables import Entry, Leaderboard, SuiteTable
 from findna_bench.leaderboard.wording import LEGEND, row_label, short
 from findna_bench.results.flags import flags_of, warnings_of
+from findna_bench.terminal import printable
 
 __all__ = ["render_html"]
 
@@ -44,11 +45,20 @@ def render_html(
         "tables": [_table(table, audits or {}, costs) for table in board.tables],
         "published": [asdict(p) for tables in board.suites if (p := published_tables(tables, papers))],
     }
-    text = json.dumps(data, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_shown(data), ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
     # Inside a script element only "<" (and "&" in old parsers) could end it early.
     text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     template = files("findna_bench.leaderboard").joinpath("page.html").read_text(encoding="utf-8")
     return template.replace("@@DATA@@", text)
+
+
+def _shown(value: Any) -> Any:
+    """Every text with the characters shown that would turn the direction of what follows, or not be seen."""
+    if isinstance(value, dict):
+        return {printable(key): _shown(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(part) for part in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Costs | None) -> dict[str, Any]:

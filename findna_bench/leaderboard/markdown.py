@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from findna_bench.grid import escape, markdown_table
+from findna_bench.grid import code, escape, markdown_table
 from findna_bench.leaderboard.audits import Verdict
 from findna_bench.leaderboard.columns import Column, columns_of, places
 from findna_bench.leaderboard.costs import Costs
@@ -37,9 +37,9 @@ def render_markdown(
     """
     parts = [f"# {escape(title)}", ""]
     if command:
-        parts += [f"This page was made by `{command}`.", ""]
+        parts += [f"This page was made by {code(command)}.", ""]
     if board.commands:
-        parts += ["Its results were computed by", "", *(f"* `{c}`" for c in board.commands), ""]
+        parts += ["Its results were computed by", "", *(f"* {code(c)}" for c in board.commands), ""]
     if board.environments:
         parts += ["on", "", *(f"* {escape(e)}" for e in board.environments), ""]
     parts += [LEGEND, ""]
@@ -148,7 +148,7 @@ def _columns(table: SuiteTable) -> list[str]:
     lines = [
         [
             escape(c.name),
-            metric_label(c.metric),
+            escape(metric_label(c.metric)),
             str(c.n_classes),
             f"{c.n_test:,}" if c.n_test else "–",
             percent(c.chance) if c.chance else "–",

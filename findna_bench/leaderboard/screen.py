@@ -10,6 +10,7 @@ from findna_bench.leaderboard.reference_controls import reference_control
 from findna_bench.leaderboard.remarks import fit_warnings, task_flags
 from findna_bench.leaderboard.score_tables import Leaderboard, SuiteTable
 from findna_bench.leaderboard.wording import row_label, short
+from findna_bench.terminal import printable
 
 __all__ = ["render_screen"]
 
@@ -25,7 +26,7 @@ def render_screen(board: Leaderboard) -> None:
         styles |= {(number, 0): "dim" for number, row in enumerate(table.rows) if row.control}
         print_grid(replace(score_grid(table), notes=tuple(_notes(table))), styles)
     for note in board.notes:
-        print(note)
+        print(printable(note))
 
 
 def _notes(table: SuiteTable) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,13 +42,15 @@ def leaderboard(
     registry: Registry | None = None,
     predictions: Read | None = None,
     metric: str | None = None,
+    expected: Collection[str] | None = None,
 ) -> Leaderboard:
     """Group results by suite, protocol, split, rows used and configuration; their order makes no difference.
 
     ``include_limited``: results computed on a part of the rows (``--limit``) are left out unless this is set. ``predictions``: reads
     the scored rows of a result (:meth:`~findna_bench.results.store.ResultStore.predictions`), which the interval of a mean over
     several fits is computed from; without them such means have no interval, and a note says so. ``metric``: one
-    for all tasks, computed from predictions where a result does not hold it; None for each task's main one.
+    for all tasks, computed from predictions where a result does not hold it; None for each task's main one. ``expected``: tasks
+    that a table names if they have no number; None for all of its suite.
 
     Raises:
         UsageError: there is no such metric.
@@ -70,7 +72,9 @@ def leaderboard(
         groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
     keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2:]))
     unread: list[str] = []
-    tables = tuple(_suite_table(*key, groups[key], registry, _Scoring(predictions, unread, metric)) for key in keys)
+    tables = tuple(
+        _suite_table(*key, groups[key], registry, _Scoring(predictions, unread, metric), expected) for key in keys
+    )
     notes += _unread_note(unread) + schema_note(kept)
     return Leaderboard(
         tables,
@@ -108,6 +112,7 @@ def _suite_table(
     results: Sequence[Result],
     registry: Registry,
     scoring: _Scoring,
+    expected: Collection[str] | None,
 ) -> SuiteTable:
     card = next((c for c in registry.cards("suites") if c.name == suite), None)
     present = list(dict.fromkeys(r.task_name for r in results))
@@ -117,7 +122,7 @@ def _suite_table(
         _column(name, [r for r in results if r.task_name == name], card, registry, scoring) for name in names
     )
     scored = {r.task_name for r in results if r.status == "success"}
-    missing = tuple(n for n in order if n not in scored)
+    missing = tuple(n for n in order if n not in scored and (expected is None or n in expected))
     rows = _rows(results, columns, tuple(card.tasks) if card else (), registry, scoring)
     limit, shots, validation = used
     part = ", ".join([f"limit {limit}"] * bool(limit) + [few_shot_words(shots, validation)] * bool(shots))

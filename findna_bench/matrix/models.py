@@ -16,6 +16,7 @@ from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import network_of, weights_of
 from findna_bench.models.representations import Representation, candidate_layers, candidate_poolings
 from findna_bench.models.spec import ModelSpec, model_code
+from findna_bench.private_paths import public_path
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import FitOptions, Fitted, Pool, find_protocol
 from findna_bench.protocols.settings import Preset
@@ -193,7 +194,7 @@ class LiveModel:
             card_version=self.card.version,
             backbone=self.card.backbone,
             settings=_settings(loaded.config) | {"max_length": loaded.card.max_length},
-            weights_source=_without_folder(loaded.weights_source),
+            weights_source=loaded.weights_source,
             weights_digest=loaded.weights_digest,
             tokenizer_digest=loaded.tokenizer_digest,
             code_digest=loaded.code_digest,
@@ -392,14 +393,18 @@ class LiveModel:
         return schema.Batch(**(known | {"requested": known["requested"] or self._request.batch_size}))
 
 
-def _without_folder(source: str) -> str:
-    """``local:FOLDER/FILE`` as ``local:FILE``: the digest says which file it was, where it lay is nobody's business."""
-    scheme, _, path = source.partition(":")
-    return f"local:{Path(path).name}" if scheme == "local" else source
-
-
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as an identity takes them: JSON-serialisable, with the digests of files that they name."""
     plain: dict[str, Any] = json.loads(json.dumps(dict(config), default=repr))
     files = file_settings(config)
-    return plain | {"files": files} if files else plain
+    shown: dict[str, Any] = _with_public_paths(plain)
+    return shown | {"files": {public_path(path): digest for path, digest in files.items()}} if files else shown
+
+
+def _with_public_paths(value: Any) -> Any:
+    """Settings as they are published: files count by their digests, wherever they lie."""
+    if isinstance(value, dict):
+        return {key: _with_public_paths(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_public_paths(part) for part in value]
+    return public_path(value) if isinstance(value, str) and value.startswith(("/", "~/")) else value

@@ -7,14 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from findna_bench.matrix.request import Unit, network_of, weights_of
+from findna_bench.private_paths import last_part
 from findna_bench.requests.declarations import recorded
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 
-__all__ = ["FOLDER_MARK", "stored_request"]
+__all__ = ["FOLDER_MARK", "paths_of", "stored_request"]
 
 FOLDER_MARK = "./"
 """Stands before the name of a task that is a file or folder."""
+
+
+def paths_of(request: RunRequest, unit: Unit) -> list[Path]:
+    """Files and folders of the user's that a message about a unit may name."""
+    override = weights_of(request, unit.model)
+    given = (unit.model.location, unit.task.path, request.data_dir, request.output_dir, override and Path(override))
+    return [path for path in given if path]
 
 
 def stored_request(
@@ -37,8 +45,8 @@ def stored_request(
     override = weights_of(request, spec)
     files: dict[str, str | None] = {}
 
-    def named(path: Path, digest: str | None) -> str:
-        name = path.expanduser().absolute().name
+    def named(path: Path, digest: str | None, name: str = "") -> str:
+        name = name or last_part(path)
         while name in files:  # a model's and a task's file of one name
             name += "+"
         files[name] = digest
@@ -46,7 +54,8 @@ def stored_request(
 
     model = spec.display_name
     if spec.location is not None:
-        model = f"{spec.text.partition(':')[0]}:{named(spec.location, None if override else weights_digest)}"
+        digest = None if override else weights_digest
+        model = f"{model.partition(':')[0]}:{named(spec.location, digest, spec.local_name)}"
     own = replace(
         request,
         models=(model,),

@@ -16,6 +16,7 @@ from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suit
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.files import stable_hash
 from findna_bench.models.spec import ModelSpec, parse_model
+from findna_bench.private_paths import legible
 from findna_bench.protocols.protocol import Protocol, find_protocol, resolve_preset
 from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry
@@ -91,6 +92,7 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     options = _options(request)
     of_tasks = [_task_settings(task) for task in tasks]
     units = []
+    _check_names(specs)
     for spec in {(spec.distribution, spec.display_name, spec.network): spec for spec in specs}.values():
         model = _model_settings(request, spec)
         for task, of_task, reason in zip(tasks, of_tasks, uncovered, strict=True):
@@ -113,6 +115,22 @@ def few_shot_validation(request: RunRequest, shots: int | None) -> str | None:
     if shots is None:
         return None
     return "full" if request.selection == "test" else request.shot_validation
+
+
+def _check_names(specs: list[ModelSpec]) -> None:
+    """No two models of this machine have one name: results of one would stand for the other.
+
+    Raises:
+        UsageError: two have.
+    """
+    places: dict[str, ModelSpec] = {}
+    for spec in specs:
+        first = places.setdefault(spec.display_name, spec)
+        if first.location != spec.location:
+            raise UsageError(
+                f"{first.text} and {spec.text} are both called {spec.display_name}; give one a name of its own, "
+                f"NAME={spec.text.partition('=')[2] if '=' in spec.text.partition(':')[0] else spec.text}"
+            )
 
 
 def _networks(spec: ModelSpec, asked: str | None) -> list[ModelSpec]:
@@ -196,6 +214,10 @@ def can_choose(request: RunRequest, unit: Unit) -> bool:
 
 
 def _check_choices(request: RunRequest, protocol: Protocol) -> None:
+    if protocol.trains_encoder and not request.choices and request.layer != -1:
+        raise UsageError(
+            f"--layer {request.layer}: --protocol {request.protocol} trains the whole network and reads its last layer; leave --layer out"
+        )
     if not request.choices:
         return
     options = " and ".join(f"--{name}" for name in request.choices)
@@ -279,7 +301,8 @@ def weights_of(request: RunRequest, spec: ModelSpec) -> str | None:
 def names_of(spec: ModelSpec) -> tuple[str, ...]:
     """By what ``--weights`` may call a model; weights for NAME are not meant for NAME@random beside it."""
     own = () if spec.variant == "random" else (spec.card.name, *spec.card.aliases)
-    return (spec.text, spec.display_name, *own)
+    local = (spec.local_name,) if spec.location is not None else ()
+    return (spec.text, spec.display_name, *local, *own)
 
 
 def _model_settings(request: RunRequest, spec: ModelSpec) -> dict[str, Any]:
@@ -334,7 +357,7 @@ def task_card_digest(card: TaskCard) -> str:
 
 def _path_digest(path: Path | str | None) -> str | None:
     """A path as it takes part in a request id: results go to others, where a user's files lie is nobody's business."""
-    return None if path is None else f"path:{stable_hash(str(path))[:32]}"
+    return None if path is None else f"path:{stable_hash(legible(str(path)))[:32]}"
 
 
 def _options(request: RunRequest) -> dict[str, Any]:

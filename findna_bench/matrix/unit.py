@@ -20,7 +20,6 @@ from findna_bench.data.catalog import data_root, task_status
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError, ModelError, UnknownNameError, UnsupportedError
-from findna_bench.files import without_home
 from findna_bench.matrix.identity import (
     ModelFacts,
     TaskFacts,
@@ -30,7 +29,7 @@ from findna_bench.matrix.identity import (
     identity,
 )
 from findna_bench.matrix.models import LiveModel
-from findna_bench.matrix.recording import stored_request
+from findna_bench.matrix.recording import paths_of, stored_request
 from findna_bench.matrix.report import Reporter
 from findna_bench.matrix.request import (
     PROTOCOL_VERSION,
@@ -41,6 +40,7 @@ from findna_bench.matrix.request import (
     unit_preset,
 )
 from findna_bench.models.spec import model_code
+from findna_bench.private_paths import published, without_paths
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import Fitted, Pool, find_protocol
 from findna_bench.protocols.settings import Preset, preset_settings, trial_settings
@@ -591,8 +591,9 @@ def unfinished(
     """Results for cells that did not come to a number: ``error``, ``oom`` or ``skipped`` with the reason."""
     card, task = unit.model.card, unit.task.card
     kind = type(error).__name__ if isinstance(error, BaseException) else status
-    message = without_home((str(error) or kind) if isinstance(error, BaseException) else error)
-    traceback = without_home(traceback) if traceback else traceback
+    paths = paths_of(request, unit)
+    message = published(without_paths((str(error) or kind) if isinstance(error, BaseException) else error, paths))
+    traceback = published(without_paths(traceback, paths)) if traceback else traceback
     return [
         schema.Result(
             identity=None,

@@ -25,7 +25,7 @@ from findna_bench.matrix.rerun import CannotRerunError, Rerun
 from findna_bench.matrix.unit import metrics_of
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.bundle import read_bundle
-from findna_bench.results.schema import ADDED_KEYS, Metrics, Result, digest_of, parse_result
+from findna_bench.results.schema import ADDED_KEYS, Metrics, Result, digest_of, parse_result, read_content
 from findna_bench.results.store import ResultStore, ScoredRows, read_predictions
 from findna_bench.statistics.classification import compute_metrics
 from findna_bench.targets.target import find_target
@@ -161,11 +161,8 @@ class _Examiner:
     def examine(self, path: Path) -> None:
         where = path.relative_to(self._store.root).as_posix()
         try:
-            content = path.read_bytes()
+            content = read_content(path)
             result = parse_result(content, where)
-        except OSError as error:
-            self.findings.append(Finding(where, f"cannot be read: {error.strerror or error}"))
-            return
         except OutputError as error:
             self.findings.append(Finding(where, str(error)))
             return

@@ -49,7 +49,12 @@ def cache_root(option: str | Path | None = None) -> Path:
         return Path(os.path.expanduser(given))
     from platformdirs import user_cache_path
 
-    return user_cache_path("findna-bench")
+    try:
+        return user_cache_path("findna-bench")
+    except (KeyError, OSError, RuntimeError) as error:
+        raise UsageError(
+            "this user has no home folder; say where downloads and embeddings go with FINDNA_BENCH_CACHE_DIR"
+        ) from error
 
 
 def embeddings_folder() -> Path:

@@ -1,6 +1,7 @@
 """Model names as users write them, parsed into what is to be run. No torch here: planning parses thousands of names.
 
-``NAME``, ``distribution:NAME``, ``NAME@random[:K]``, ``path:FOLDER``, ``hf:ORG/NAME[@REV]``, ``embeddings:FILE.npy|npz``.
+``NAME``, ``distribution:NAME``, ``NAME@random[:K]``, ``path:FOLDER``, ``hf:ORG/NAME[@REV]``, ``embeddings:FILE.npy|npz|parquet``.
+What lies on this machine is called by its last part, whatever folder it is in, or as one says: ``NAME=path:FOLDER``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from findna_bench.cards import POOLINGS, ModelCard, Pretraining, WeightsSource
 from findna_bench.code import factory_digest
 from findna_bench.errors import UsageError, WeightsError
-from findna_bench.files import without_home
+from findna_bench.private_paths import last_part
 from findna_bench.registry import Registry, get_registry
 
 __all__ = [
@@ -56,6 +57,8 @@ MODEL_SCHEMES = ("path", "hf", "embeddings")
 """What may stand before a colon instead of a distribution: the model is where the rest says."""
 
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*?)(?:@([\w][\w./-]*))?")
+_NAMED = re.compile(r"([^:=/]*)=((?:path|embeddings|hf):.*)", re.DOTALL)
+_OWN_NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}")
 _RANDOM = re.compile(r"random(?::(\d{1,9}))?")
 _LARGEST_CONFIG = 16 * 2**20
 
@@ -65,8 +68,8 @@ class ModelSpec:
     """One model of a run.
 
     variant: ``None``, or ``"random"`` for untrained weights drawn with ``init_seed``. location: folder of ``path:`` or file of
-    ``embeddings:``. text: as the user wrote it. display_name: as tables show it (canonical, whatever alias was written).
-    network: which network of a checkpoint, where a run compares several.
+    ``embeddings:``. text: as the user wrote it. display_name: as tables show it (canonical, whatever alias was written, and without
+    the folder that a model of the user's lies in). network: which network of a checkpoint, where a run compares several.
     """
 
     card: ModelCard
@@ -82,6 +85,11 @@ class ModelSpec:
     @property
     def kind(self) -> str:
         return self.card.kind
+
+    @property
+    def local_name(self) -> str:
+        """What the folder or file of a model on this machine is called in results; empty for any other."""
+        return self.display_name.partition(":")[2] if self.location is not None else ""
 
     def identity(self) -> dict[str, Any]:
         """Everything known before data or weights are opened, JSON-serialisable; part of a request id."""
@@ -107,14 +115,34 @@ def parse_model(text: str, registry: Registry | None = None) -> ModelSpec:
     if not name:
         raise UsageError("a model name is empty; see `findna-bench list models`")
     registry = registry or get_registry()
-    scheme, separator, rest = name.partition(":")
+    called, located = _named(name)
+    scheme, separator, rest = located.partition(":")
     if separator and scheme == "path":
-        return _from_folder(name, rest, registry)
+        return _from_folder(name, rest, registry, called)
     if separator and scheme == "hf":
         return _from_hub(name, rest)
     if separator and scheme == "embeddings":
-        return _from_vectors(name, rest)
+        return _from_vectors(name, rest, called)
     return _from_registry(name, registry)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """``NAME=path:FOLDER`` as its two parts; the name is empty where none is given.
+
+    Raises:
+        UsageError: that is no name, or of a model that has one.
+    """
+    found = _NAMED.fullmatch(text)
+    if found is None:
+        return "", text
+    name, located = found.groups()
+    if located.startswith("hf:"):
+        raise UsageError(f"{text}: a model of the hub has a name; path:FOLDER and embeddings:FILE take one")
+    if not _OWN_NAME.fullmatch(name):
+        raise UsageError(
+            f"{text}: {name!r} is no name; give letters, digits, dots, dashes, underscores and plus signs, at most 100"
+        )
+    return name, located
 
 
 def _from_registry(name: str, registry: Registry) -> ModelSpec:
@@ -151,7 +179,7 @@ def _from_hub(name: str, rest: str) -> ModelSpec:
     return ModelSpec(card, "huggingface", revision or "main", text=name, display_name=name)
 
 
-def _from_folder(name: str, rest: str, registry: Registry) -> ModelSpec:
+def _from_folder(name: str, rest: str, registry: Registry, called: str = "") -> ModelSpec:
     folder = Path(os.path.expanduser(rest))
     if folder.is_file():
         raise UsageError(f"{name}: this is a file; name its model and give it with --weights NAME={rest}")
@@ -160,14 +188,14 @@ def _from_folder(name: str, rest: str, registry: Registry) -> ModelSpec:
     config = read_config(folder / "config.json")
     if config is None:
         raise UsageError(f"{name}: no config.json says which model this is; use --weights NAME={rest} with its name")
-    location = folder.resolve()
+    called = called or last_part(folder) or "model"
     card = ModelCard(
-        name=_card_name(location.name),
+        name=_card_name(called),
         kind="encoder",
         backbone=PUBLISHED,
         pooling_source="default of the harness for models without a card",
     )
-    spec = ModelSpec(card, "local", "", location=location, text=name, display_name=without_home(f"path:{rest}"))
+    spec = ModelSpec(card, "local", "", location=folder.resolve(), text=name, display_name=f"path:{called}")
     return as_described(spec, config, str(folder), registry)
 
 
@@ -206,7 +234,7 @@ def _described(spec: ModelSpec, own: Mapping[str, Any], registry: Registry) -> M
     return replace(spec, card=card, distribution=entry.distribution, version=entry.version)
 
 
-def _from_vectors(name: str, rest: str) -> ModelSpec:
+def _from_vectors(name: str, rest: str, called: str = "") -> ModelSpec:
     path = Path(os.path.expanduser(rest))
     if path.suffix not in (".npy", ".npz", ".parquet"):
         raise UsageError(
@@ -216,14 +244,15 @@ def _from_vectors(name: str, rest: str) -> ModelSpec:
     if not path.is_file():
         raise UsageError(f"{name}: there is no such file")
     card = ModelCard(
-        name=_card_name(path.stem),
+        name=_card_name(called or path.stem),
         kind="features",
         factory="findna_bench.models.precomputed:PrecomputedFeatures",
         protocols=("probe", "knn"),
         pooling_source="vectors computed elsewhere",
         notes=("vectors computed elsewhere: weights, pooling and strand are not known here",),
     )
-    return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=without_home(name))
+    shown = f"embeddings:{called or last_part(path)}"
+    return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=shown)
 
 
 def model_code(spec: ModelSpec, registry: Registry, backbone: str | None = None) -> str | None:

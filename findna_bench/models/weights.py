@@ -29,6 +29,7 @@ from findna_bench.files import path_segment, sha256_file, stable_hash, write_ato
 from findna_bench.models.backbone import Checkpoint
 from findna_bench.models.cache_folder import cache_root
 from findna_bench.models.spec import CONFIG_KEY, ModelSpec, read_config
+from findna_bench.private_paths import last_part
 
 __all__ = [
     "WeightsFiles",
@@ -93,7 +94,7 @@ def find_weights(
     root = cache_root(cache_dir)
     local = Path(os.path.expanduser(override)) if override is not None else spec.location
     if local is not None:
-        return _finish(_local(local, spec), f"local:{local}", root)
+        return _finish(_local(local, spec), f"local:{last_part(local)}", root)
     if not spec.card.weights:
         raise WeightsError(
             f"{spec.display_name}: no weights are published for it; give some with --weights {spec.card.name}=PATH, "

@@ -17,6 +17,7 @@ from typing import Any
 from findna_bench.data.catalog import TaskRef, data_root, resolve_task
 from findna_bench.errors import BenchError, ModelError, UsageError
 from findna_bench.models.spec import ModelSpec, parse_model
+from findna_bench.private_paths import without_paths
 from findna_bench.profiling.profile_rows import Formulation, ProfileRow, spread_of
 from findna_bench.registry import get_registry
 from findna_bench.requests.profile_request import ProfileRequest
@@ -268,7 +269,7 @@ def run_job(
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        return {"status": "error", "reason": f"exit code {done.returncode}: {last[0][:300]}"}
+        return {"status": "error", "reason": without_paths(f"exit code {done.returncode}: {last[0][:300]}")}
     return answer
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from findna_bench.errors import BenchError, UnsupportedError, is_out_of_memory
+from findna_bench.private_paths import without_paths
 from findna_bench.threads import compute_threads
 
 __all__ = ["answer", "main"]
@@ -38,14 +39,20 @@ def answer(job: Mapping[str, Any]) -> dict[str, Any]:
         with compute_threads(threads) if threads else contextlib.nullcontext():
             return {"status": "ok", **_KINDS[job["kind"]](job)}
     except UnsupportedError as error:
-        return {"status": "skipped", "reason": str(error)}
+        return {"status": "skipped", "reason": _published(str(error), job)}
     except Exception as error:  # one model's failure is a row, not the end of the others
-        text = str(error).splitlines()[0] if str(error) else ""
+        text = _published(str(error), job)
+        text = text.splitlines()[0] if text else ""
         if is_out_of_memory(error):
             return {"status": "oom", "reason": text[:200] or "not enough memory"}
         if isinstance(error, BenchError):
-            return {"status": "error", "reason": str(error)}
+            return {"status": "error", "reason": _published(str(error), job)}
         return {"status": "error", "reason": f"{type(error).__name__}: {text[:300]}"}
+
+
+def _published(text: str, job: Mapping[str, Any]) -> str:
+    """Rows are published: what went wrong, without the folders that the user's files lie in."""
+    return without_paths(text, [str(job.get("model", "")).partition(":")[2]])
 
 
 def _count(job: Mapping[str, Any]) -> dict[str, Any]:

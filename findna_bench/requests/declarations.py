@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from findna_bench.errors import UsageError
-from findna_bench.files import without_home
+from findna_bench.private_paths import last_part, public_path, public_word
 
 __all__ = [
     "AutoOrNumber",
@@ -185,6 +185,12 @@ def _path_as_name(path: PathLike[str]) -> str:
     return text if text.startswith(("/", "./", "../", "~")) else f".{os.sep}{text}"
 
 
+def _public_name(name: str) -> str:
+    """A name as a recorded command has it; a path (of a task) still reads as one."""
+    is_path = name.startswith(("/", "~", "./", "../"))
+    return f".{os.sep}{last_part(name)}" if is_path and public_path(name) != name else name
+
+
 @dataclass(frozen=True)
 class Names(Kind):
     """Names, each counted once; text separates them by commas, and a shell may repeat the option."""
@@ -207,7 +213,7 @@ class Names(Kind):
         return list(value)
 
     def words(self, flag: str, value: Any) -> list[str]:
-        return [flag, ",".join(value)]
+        return [flag, ",".join(map(_public_name, value))]
 
 
 @dataclass(frozen=True)
@@ -529,7 +535,9 @@ def from_json(request: Callable[..., Request], values: Mapping[str, Any]) -> Req
 
 
 def to_words(request: Any, verb: str, *, program: str = "findna-bench") -> str:
-    """The command line that asks for the same, whichever way it was asked for; paths in the home folder begin with ``~``."""
+    """The command line that asks for the same, whichever way it was asked for. Paths that lead out of the working folder are named
+    by their last part: commands are published, and where a user's files lie is nobody's business.
+    """
     words = [program, verb]
     for found in options_of(request):
         value = getattr(request, found.field)
@@ -545,6 +553,5 @@ def to_words(request: Any, verb: str, *, program: str = "findna-bench") -> str:
 
 
 def quoted(words: Sequence[str]) -> str:
-    """A command line for the record: quoted for a shell, and the home folder as ``~``, which is nobody's business."""
-    shown = [without_home(word) for word in words]
-    return " ".join("~/" + shlex.quote(word[2:]) if word.startswith("~/") else shlex.quote(word) for word in shown)
+    """A command line for the record: quoted for a shell, without the folders that the user's files lie in."""
+    return shlex.join(map(public_word, words))

@@ -51,6 +51,8 @@ class LeaderboardRequest:
         read_fields(self)
         if self.check and self.markdown is None:
             raise UsageError("--check compares a page with the results; say which page with --markdown FILE")
+        if self.csv is not None and self.csv.suffix.lower() != ".csv":
+            raise UsageError(f"--csv {self.csv}: it writes a .csv file; give it that suffix")
         if (self.audits or self.costs) and not (self.markdown or self.html):
             raise UsageError("--audits and --costs are shown on pages; write one with --markdown FILE or --html FOLDER")
 

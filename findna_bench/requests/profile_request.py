@@ -37,6 +37,7 @@ class ProfileRequest:
     models: tuple[str, ...] = option(
         Names(), "Models, separated by commas; repeatable.", default=(), flags=("-m", "--models", "--model")
     )
+    name: str | None = shared.model_name()
     tasks: tuple[str, ...] = option(
         Names(), "Task that gives the shape of the sequences.", default=(), flags=("-t", "--tasks", "--task")
     )
@@ -83,6 +84,7 @@ class ProfileRequest:
 
     def __post_init__(self) -> None:
         read_fields(self)
+        shared.give_name(self)
         if len(self.tasks) != 1:
             raise UsageError("name one task with --task, e.g. --task mtcdna-1024; it gives the shape of the sequences")
         if self.results is not None and self.output_dir is None:

@@ -64,6 +64,7 @@ class RunRequest:
     models: tuple[str, ...] = option(
         Names(), "Models, separated by commas; repeatable.", default=(), flags=("-m", "--models", "--model")
     )
+    name: str | None = shared.model_name()
     tasks: tuple[str, ...] = shared.tasks()
     suites: tuple[str, ...] = shared.suites()
     protocol: str = option(
@@ -218,6 +219,7 @@ class RunRequest:
 
     def __post_init__(self) -> None:
         read_fields(self)
+        shared.give_name(self)
         if not self.models:
             raise UsageError("no model given; say --models NAME,NAME (see `findna-bench list models`)")
         if not self.tasks and not self.suites:

@@ -20,8 +20,10 @@ __all__ = [
     "data_dir",
     "device",
     "dtype",
+    "give_name",
     "layer",
     "metric",
+    "model_name",
     "offline",
     "pooling",
     "results_dir",
@@ -111,6 +113,35 @@ def tasks() -> Any:
     """``--tasks``."""
     words = "Tasks (suite/task, a bare name, or a path); repeatable."
     return option(Names(), words, default=(), flags=("-t", "--tasks", "--task"))
+
+
+def model_name() -> Any:
+    """``--name``."""
+    words = (
+        "What results call the one model that lies on this machine (default: the last part of path:FOLDER, embeddings:FILE); of "
+        "several, write NAME=path:FOLDER."
+    )
+    return option(Text(), words, default=None, recorded=False, environment=False)
+
+
+def give_name(request: Any) -> None:
+    """Write the ``name`` of a request into its models, so that all that follows from them holds it.
+
+    Raises:
+        UsageError: not exactly one of them lies on this machine.
+    """
+    name, models = request.name, request.models
+    if name is None:
+        return
+    local = [model for model in models if re.match(r"([^:=/]*=)?(path|embeddings):", model)]
+    if len(local) != 1:
+        raise UsageError(
+            f"--name {name}: it names one model that lies on this machine, and there are {len(local)}; write NAME=path:FOLDER of each"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]{0,99}", name) or "=" in local[0].partition(":")[0]:
+        raise UsageError(f"--name {name}: give one name of letters, digits, dots, dashes, underscores and plus signs")
+    object.__setattr__(request, "models", tuple(f"{name}={model}" if model == local[0] else model for model in models))
+    object.__setattr__(request, "name", None)
 
 
 def suites() -> Any:

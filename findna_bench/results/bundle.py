@@ -11,8 +11,9 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from warnings import warn
 
 from findna_bench.errors import OutputError
 from findna_bench.files import atomic_path
@@ -26,8 +27,13 @@ _MOST_FILES = 1_000_000
 _MOST_NAMED = 20
 
 
-def write_bundle(results: Path, archive: Path) -> int:
+def write_bundle(results: Path, archive: Path, left_out: Callable[[str], None] = warn) -> int:
     """Pack all results and predictions under ``results`` into a tar.gz; the same files give the same bytes.
+
+    Args:
+        results: a results folder.
+        archive: the file to write.
+        left_out: takes a sentence about each file that is no result.
 
     Returns:
         Files packed.
@@ -36,7 +42,12 @@ def write_bundle(results: Path, archive: Path) -> int:
         OutputError: there is no result, or the archive cannot be written.
     """
     store = ResultStore(results)
-    paths = [p for path in store.paths() for p in (path, path.with_suffix(".predictions.parquet")) if p.exists()]
+    paths = [
+        p
+        for path, _ in store.readable(left_out)
+        for p in (path, path.with_suffix(".predictions.parquet"))
+        if p.exists()
+    ]
     if not paths:
         raise OutputError(f"{results} holds no result; `findna-bench run` makes some")
     members = {path.relative_to(results).as_posix(): path.read_bytes() for path in paths}

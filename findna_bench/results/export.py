@@ -1,4 +1,4 @@
-"""Results in other people's forms: one parquet table, a GENEB submission, MTEB-style files."""
+"""Results in other people's forms: one table, a GENEB submission, MTEB-style files."""
 
 from __future__ import annotations
 
@@ -8,30 +8,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from findna_bench.errors import OutputError, UsageError
-from findna_bench.files import atomic_path, path_segment, write_json
+from findna_bench.files import atomic_path, path_segment, write_atomic, write_json
 from findna_bench.results.schema import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "export", "to_frame"]
+__all__ = ["FORMATS", "TABLES", "check_form", "export", "to_frame"]
 
-FORMATS = ("parquet", "geneb", "mteb")
+FORMATS = ("table", "geneb", "mteb")
+TABLES = (".csv", ".parquet", ".jsonl")
+"""Suffixes of a table, which say how it is written."""
+
+
+def check_form(form: str, out: Path) -> None:
+    """Whether results can be written so.
+
+    Raises:
+        UsageError: an unknown form, or a suffix that is none of a table's.
+    """
+    if form == "parquet":  # its name before tables were written in several ways
+        form = "table" if out.suffix.lower() == ".parquet" else form
+    if form not in FORMATS and form != "parquet":
+        raise UsageError(f"--format {form!r}: choose one of {', '.join(FORMATS)}")
+    if form in ("table", "parquet") and (out.suffix.lower() not in TABLES or form == "parquet"):
+        wanted = ".parquet" if form == "parquet" else " or ".join([", ".join(TABLES[:-1]), TABLES[-1]])
+        raise UsageError(f"{out}: the suffix says how a table is written; give {wanted}")
 
 
 def export(results: Sequence[Result], form: str, out: Path) -> list[Path]:
-    """Write successful results. ``parquet``: ``out`` is a file, one row per cell; ``geneb``: a folder, one JSON per model;
+    """Write successful results. ``table``: ``out`` is a file, one row per cell, as its suffix says; ``geneb``: a folder, one JSON per model;
     ``mteb``: a folder, ``<model>/<revision>/<task>.json``.
 
     Raises:
-        UsageError: an unknown form. OutputError: there is nothing to export, or it cannot be written.
+        UsageError: an unknown form or suffix. OutputError: there is nothing to export, or it cannot be written.
     """
-    if form not in FORMATS:
-        raise UsageError(f"--format {form!r}: choose one of {', '.join(FORMATS)}")
+    check_form(form, out)
     good = [result for result in results if result.status == "success"]
     if not good:
         raise OutputError("there is no successful result to export")
-    return {"parquet": _parquet, "geneb": _geneb, "mteb": _mteb}[form](good, out)
+    return {"table": _table, "parquet": _table, "geneb": _geneb, "mteb": _mteb}[form](good, out)
 
 
 def to_frame(results: Sequence[Result]) -> pd.DataFrame:
@@ -47,7 +63,16 @@ def _columns(results: Sequence[Result]) -> dict[str, list[Any]]:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _parquet(results: Sequence[Result], out: Path) -> list[Path]:
+def _table(results: Sequence[Result], out: Path) -> list[Path]:
+    """One row per cell. ``.csv``: an empty field where there is nothing; ``.jsonl``: a result in each line, nested as in its file."""
+    suffix = out.suffix.lower()
+    if suffix == ".jsonl":
+        lines = (json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) for result in results)
+        write_atomic(out, "".join(f"{line}\n" for line in lines))
+        return [out]
+    if suffix == ".csv":
+        write_atomic(out, to_frame(results).to_csv(index=False, lineterminator="\n"))
+        return [out]
     import pyarrow as pa
     import pyarrow.parquet as pq
 

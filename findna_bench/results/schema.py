@@ -6,16 +6,28 @@ Schema 2 has every key of schema 1 and adds some; results of schema 1 stay reada
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from findna_bench.errors import OutputError
 from findna_bench.files import stable_hash
+from findna_bench.private_paths import published
 
-__all__ = ["ADDED_KEYS", "SCHEMA_VERSION", "Hashed", "Result", "digest_of", "parse_result", "read_result", "sealed"]
+__all__ = [
+    "ADDED_KEYS",
+    "SCHEMA_VERSION",
+    "Hashed",
+    "Result",
+    "digest_of",
+    "parse_result",
+    "read_content",
+    "read_result",
+    "sealed",
+]
 
 SCHEMA_VERSION: Final = 2
 ADDED_KEYS = ("digest", "predictions_digest", "threads", "hashed", "request")
@@ -137,6 +149,25 @@ class Error(_Part):
     traceback: str | None = None
 
 
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "shots": int, "shot_validation": str, "seed_varies": list, "trials": list, "cross_validation": list, "left_out": dict,
+    "search": int, "validation_split": str, "train_rows": int, "validation_rows": int, "candidates": dict,
+}  # fmt: skip
+_VALIDATION: Final[Mapping[str, Any]] = {"metrics": dict, "selected": dict, "warnings": list}
+
+
+def _check_part(where: str, part: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+    """Values of a part that may hold anything are of these types, where they are there at all.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, value in part.items():
+        wanted = types.get(name, object)
+        if not isinstance(value, wanted) and (value is not None or wanted in (list, dict)):
+            raise ValueError(f"{where}.{name} is {type(value).__name__}")
+
+
 class Result(_Part):
     """One cell. Metric values are fractions; percent appears only in tables."""
 
@@ -178,6 +209,20 @@ class Result(_Part):
     request: Request | None = None
     """None in results that were written before it was kept (schema 1, and early ones of schema 2)."""
 
+    @model_validator(mode="after")
+    def _check_free_parts(self) -> Result:
+        """What is read of the parts that may hold anything."""
+        _check_part("protocol.settings", self.protocol.settings, _SETTINGS)
+        _check_part("validation", self.validation, _VALIDATION)
+        scores = dict.fromkeys((*self.metrics.all, self.metrics.main.name), (int, float))
+        _check_part("validation.metrics", self.validation.get("metrics") or {}, scores)
+        _check_part("environment", self.environment, {"versions": dict})
+        for name in ("seed_varies", "warnings"):
+            texts = {**self.protocol.settings, **self.validation}.get(name) or ()
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"{name} holds something else than text")
+        return self
+
     @property
     def task_name(self) -> str:
         return f"{self.task.suite}/{self.task.name}"
@@ -202,9 +247,24 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
 
 def sealed(result: Result, predictions_digest: str | None) -> Result:
-    """The result as it is written: with the digest of its predictions and that of its own fields."""
-    whole = result.model_copy(update={"predictions_digest": predictions_digest})
+    """The result as it is written: without the places of the user's files in whatever models and libraries said, with the digest of
+    its predictions and that of its own fields.
+    """
+    said = {name: published(getattr(result, name)) for name in ("flags", "validation", "environment")}
+    whole = result.model_copy(update={**said, "predictions_digest": predictions_digest})
     return whole.model_copy(update={"digest": digest_of(whole.to_dict())})
+
+
+class _NoNumberError(ValueError):
+    """JSON that holds what results never do."""
+
+
+def _no_number(text: str) -> float:
+    raise _NoNumberError(f"it holds {text}, where results have numbers or null")
+
+
+def _finite(text: str) -> float:
+    return value if math.isfinite(value := float(text)) else _no_number(text)
 
 
 def parse_result(text: str | bytes, where: str) -> Result:
@@ -214,20 +274,38 @@ def parse_result(text: str | bytes, where: str) -> Result:
         OutputError: not JSON, or neither schema 1 nor 2; ``where`` is named.
     """
     try:
-        return Result.model_validate(json.loads(text))
+        content = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        json.dumps(
+            content, ensure_ascii=False
+        ).encode()  # half of a surrogate pair is no text that could be written again
+        return Result.model_validate(content)
     except (ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):
             first = error.errors()[0]
             reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        elif isinstance(error, UnicodeEncodeError):
+            reason = f"it holds half of a surrogate pair, {error.object[error.start]!r}, which is no text"
+        elif isinstance(error, _NoNumberError):
+            reason = str(error)
         else:
             reason = "not valid JSON"
         raise OutputError(f"{where} is not a findna-bench result ({reason}); delete it or move it away") from error
 
 
 def read_result(path: Path) -> Result:
-    """Read one result file (errors as :func:`parse_result`)."""
+    """Read one result file (errors as :func:`parse_result` and :func:`read_content`)."""
+    return parse_result(read_content(path), str(path))
+
+
+def read_content(path: Path) -> bytes:
+    """What a result file holds.
+
+    Raises:
+        OutputError: it cannot be read, or is no file (a pipe would be waited for).
+    """
     try:
-        content = path.read_bytes()
+        if not path.is_file() and path.exists():
+            raise OutputError(f"{path} is not a findna-bench result (no file); delete it or move it away")
+        return path.read_bytes()
     except OSError as error:
         raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
-    return parse_result(content, str(path))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
@@ -165,20 +166,21 @@ class ResultStore:
             if not any(part.startswith(".") for part in parts) and (len(parts) == 5 or parts[0] == "errors"):
                 yield path
 
-    def load(self, *, strict: bool = True) -> list[Result]:
-        """All results; ``strict=False`` leaves out files that are no results (:meth:`damaged` names them).
+    def load(self, left_out: Callable[[str], None] = warn) -> list[Result]:
+        """All results. One file that is none costs no other: it is left out, and named.
 
-        Raises:
-            OutputError: a file is not a result.
+        Args:
+            left_out: takes a sentence about each such file; it is a Python warning where nobody does.
         """
-        results = []
+        return [result for _, result in self.readable(left_out)]
+
+    def readable(self, left_out: Callable[[str], None] = warn) -> Iterator[tuple[Path, Result]]:
+        """:meth:`load`, each result with its file."""
         for path in self.paths():
             try:
-                results.append(read_result(path))
-            except OutputError:
-                if strict:
-                    raise
-        return results
+                yield path, read_result(path)
+            except OutputError as error:
+                left_out(f"{error}; it is left out")
 
     def damaged(self) -> list[Path]:
         """Files where a result should be that cannot be read as one."""
@@ -209,8 +211,9 @@ def write_predictions(path: Path, rows: ScoredRows, target: str = "classes") -> 
         columns["group"] = pa.array(np.asarray(rows.groups, dtype=np.int64))
     if rows.folds is not None:
         columns["fold"] = pa.array(np.asarray(rows.folds, dtype=np.int64))
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+    # As open files: pyarrow takes no path with letters that the locale cannot read.
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        pq.write_table(pa.table(columns), stream, compression="zstd")
 
 
 def read_predictions(path: Path, labels: Sequence[str], target: str = "classes") -> ScoredRows:
@@ -225,7 +228,8 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as stream:
+            table = pq.read_table(stream)
     except FileNotFoundError:
         raise OutputError(
             f"its predictions are missing ({path.name}); run the cell again with --overwrite always"

@@ -165,7 +165,11 @@ def pretrain(
             request.output,
             model=start.folder,
             identity={"start": start.origin},
-            provenance={"model_name": request.model, "preset": preset, "pretraining": provenance},
+            provenance={
+                "model_name": _model_name(request.model, registry),
+                "preset": preset,
+                "pretraining": provenance,
+            },
             read=read,
             device=target,
             dtype=compute,
@@ -182,6 +186,14 @@ def pretrain(
         if ranks.first:
             _write_manifests(request.output, corpus, validation)
         return training.run()
+
+
+def _model_name(model: str, registry: Registry) -> str:
+    """As records of a training call it: without the folder that a model of the user's lies in."""
+    try:
+        return parse_model(model, registry).display_name
+    except UnknownNameError:  # a backbone
+        return model
 
 
 def _precision(dtype: str, device: torch.device) -> torch.dtype:

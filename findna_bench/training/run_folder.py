@@ -14,6 +14,7 @@ from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.errors import OutputError, UsageError
 from findna_bench.files import stable_hash, write_json
 from findna_bench.models.folders import save_model_folder
+from findna_bench.private_paths import published
 from findna_bench.results.environment import environment
 
 __all__ = ["ModelFolder", "RunFolder"]
@@ -87,7 +88,7 @@ class RunFolder:
         """Say that the run is under way."""
         for left in self.path.glob(".*.part"):  # of a process that was killed while it wrote
             left.unlink(missing_ok=True)
-        write_json(self.training, {"status": "running", **self.record})
+        write_json(self.training, published({"status": "running", **self.record}))
 
     def finish(
         self, networks: Mapping[str, nn.Module], model: ModelFolder, read: ReadBefore | None, results: Mapping[str, Any]
@@ -105,13 +106,13 @@ class RunFolder:
             extra={"pretraining": {"identity": self.identity, "steps": self.record["total_steps"]}},
         )
         record = {"status": "finished", **self.record, **results, "environment": environment()}
-        write_json(self.training, record)
+        write_json(self.training, published(record))
         self.checkpoint.unlink(missing_ok=True)
 
 
 def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """The first thing in which two runs differ, in words."""
-    plain = json.loads(json.dumps(wanted))
+    plain = published(json.loads(json.dumps(wanted)))
     for key in _COMPARED:
         old, new = found.get(key), plain.get(key)
         if old == new:

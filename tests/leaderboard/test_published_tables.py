@@ -258,7 +258,7 @@ def test_pages_show_what_an_audit_wrote(tmp_path: Path, monkeypatch: pytest.Monk
     assert "* one, by sequences: **shortcut and leak**. " in page
     assert "identical to a train row on either strand: 100.0 % of a" in page
     assert "train, 100 bases, CPU" in page
-    assert f"--audits audits --costs {tmp_path}/compute.json`" in page
+    assert "--audits audits --costs compute.json`" in page
     assert '"level":"shortcut and leak"' in Path("html/index.html").read_text()
     assert bench(*words, "--check") == 0
     assert bench("leaderboard", "--markdown", "page.md", "--check") == 1

@@ -174,7 +174,10 @@ def test_a_truncated_result_is_named_and_computed_again(
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.json") if p != path}
-    assert server.start("leaderboard", "-o", out, cwd=tmp_path).wait() == 1
+    shown = server.start("leaderboard", "-o", out, cwd=tmp_path)
+    assert shown.wait() == 0
+    assert path.name in shown.stderr
+    assert "it is left out" in shown.stderr
     job = server.start("run", "-m", "majority", "-t", task, "--seeds", 2, "-o", out, cwd=tmp_path)
     assert job.wait() == 0
     assert path.name in job.stderr
