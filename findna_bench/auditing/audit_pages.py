@@ -41,6 +41,7 @@ _COUNTERPARTS = (
     ("near_conflicting", "near-duplicate, other label"),
     ("same_composition", "same dinucleotide counts, other sequence"),
     ("same_composition_conflicting", "same dinucleotide counts, other label"),
+    ("same_design", "same segment of a library"),
     ("overlap_any", "overlaps"),
     ("overlap_half", "overlaps by half or more"),
     ("overlap_conflicting", "overlaps, other label"),
@@ -326,6 +327,7 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         f"* near-duplicate, similar: best local alignment on either strand (match 1, mismatch -2, gap -3) with at least {100 * similar['identity']:.0f} %",
         f"  identity over {100 * similar['coverage']:.0f} % of the shorter row and {similar['min_columns']} columns.",
         *_copies_and_repeats(report["settings"].get("copy")),
+        *_library(report["settings"].get("library")),
         "* overlap: bases shared on the reference, whatever the strand, over the length of the test row.",
         '* overlap-any, overlap-half, similar, nn-overlap: "label of that train row, else F", where F is the class that train rows',
         "  without such a neighbour in train mostly have. nn-relation: the class that train rows with a neighbour of that label mostly have.",
@@ -333,7 +335,7 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         f"  dinucleotides leaves (rows of {LEAST_LENGTH} bases and more).",
         f"* shortcut: a control's accuracy is {100 * t['gain']:.0f} points and {t['errors']:.0f} standard errors above the majority class. leak: in some class",
         f"  {100 * t['leak']:.0f} % of test rows overlap train by half or more (partial-overlap: by less) or, where coordinates are not known, are copies of a",
-        f"  train row, or have the dinucleotide counts of one; or {100 * t['duplicates']:.0f} % are identical to one.",
+        f"  train row, or have the dinucleotide counts of one, or a segment of its design; or {100 * t['duplicates']:.0f} % are identical to one.",
         f"  asymmetric: these shares differ by {100 * t['asymmetry']:.0f} points between classes. conflicting-labels: {100 * t['conflicting']:.1f} % of test rows are in train",
         f"  under another label. note: repeats: {100 * t['leak']:.0f} % of a class are repeats of train rows. note: composition: composition or k-mers",
         f"  gain {100 * t['composition']:.0f} points over the majority class, which may be biology.",
@@ -354,6 +356,18 @@ def _copies_and_repeats(copy: Mapping[str, Any] | None) -> list[str]:
         f"{100 * copy['same']:.0f} % identity or are cut end to end at {100 * copy['alike_identity']:.0f} %. Never two rows whose",
         "  coordinates are known and do not overlap. Either strand, whatever the label. A tandem repeat from end to end is a copy only of the same text.",
         "* repeats: all other similar rows: matches in part, to many rows, by tandem repeats, or at another locus.",
+    ]
+
+
+def _library(library: Mapping[str, Any] | None) -> list[str]:
+    """library: the settings of a report on a designed library, None on others."""
+    if library is None:
+        return []
+    return [
+        f"* library: {100 * library['related']:.0f} % of the different sequences have {library['word']} bases in common with another one at the same place, "
+        f"and {100 * library['in_place']:.0f} % of the",
+        f"  pairs that share {library['word']} bases share them at the same place. Rows of a library are related where they share {library['word']} bases, wherever",
+        f"  they stand, half of them or more outside of constant segments (the {len(library['constant'])} words that more than a fifth of all hold).",
     ]
 
 

@@ -25,9 +25,10 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError, UnsupportedError
-from findna_bench.relatedness import copies
+from findna_bench.relatedness import copies, libraries
 from findna_bench.relatedness.composition import Composition, composition, dinucleotide_keys, same_composition
 from findna_bench.relatedness.duplicates import Identity, identities, twins_across, twins_within
+from findna_bench.relatedness.libraries import Library, find_library
 from findna_bench.relatedness.overlaps import Overlaps, known_apart, largest_overlaps
 from findna_bench.relatedness.rows import Rows, rows_from_intervals, rows_from_table
 from findna_bench.relatedness.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, Hits, SequenceIndex
@@ -163,6 +164,14 @@ class _Evidence:
     indexes: dict[str, SequenceIndex]
     hits: dict[tuple[str, str], Hits]
     overlaps: dict[tuple[str, str], Overlaps]
+    design: dict[str, np.ndarray]
+    library: Library | None
+
+    def designed(self, earlier: str, later: str) -> np.ndarray:
+        """(n,) bool: rows of the later split that share a segment of the library with one of the earlier split."""
+        if self.library is None:
+            return np.zeros(len(self.splits[later]), dtype=bool)
+        return np.isin(self.design[later], self.library.relatives(self.design[earlier]))
 
     def shuffled(self, earlier: str, later: str) -> np.ndarray:
         """(n,) for each row of the later split a row of the earlier one with its dinucleotide counts, -1 = none."""
@@ -192,7 +201,18 @@ def _gather(splits: dict[str, Rows]) -> _Evidence:
             hits[earlier, later] = indexes[earlier].nearest(second.sequences)
         if first.located.any() and second.located.any():
             overlaps[earlier, later] = largest_overlaps(second, first)
-    return _Evidence(dict(splits), identity, made_of, keys, indexes, hits, overlaps)
+    return _Evidence(dict(splits), identity, made_of, keys, indexes, hits, overlaps, *_library(splits))
+
+
+def _library(splits: dict[str, Rows]) -> tuple[dict[str, np.ndarray], Library | None]:
+    """The number of each row's sequence by split, and the library that the sequences of all splits are, if they are one."""
+    number: dict[str, int] = {}
+    design = {
+        name: np.array([number.setdefault(sequence, len(number)) for sequence in rows.sequences], dtype=np.int64)
+        for name, rows in splits.items()
+        if rows.sequences is not None
+    }
+    return design, find_library(list(number))
 
 
 def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSummary:
@@ -245,6 +265,9 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
             "same_composition": shuffled >= 0,
             "same_composition_conflicting": (shuffled >= 0) & (first.labels[np.maximum(shuffled, 0)] != second.labels),
         }
+        if evidence.library is not None:
+            counts["same_design"] = evidence.designed(earlier, later)
+            touched |= counts["same_design"]
         if first.located.any() and second.located.any():
             counts |= {"identical_elsewhere": identical & elsewhere, "copies_elsewhere": copied & elsewhere}
         touched |= counts["similar"] | counts["same_composition"]
@@ -413,6 +436,13 @@ def _settings(evidence: _Evidence) -> dict[str, Any]:
         name: {"k": index.scheme.k, "window": index.scheme.window} for name, index in evidence.indexes.items()
     }
     settings["probe_rows"] = _PROBE_ROWS
+    if (library := evidence.library) is not None:
+        settings["library"] = {
+            "word": libraries.WORD,
+            "related": library.related,
+            "in_place": library.in_place,
+            "constant": list(library.constant),
+        }
     return settings
 
 

@@ -158,6 +158,12 @@ def _leaks(cross: CrossSplit, thresholds: Thresholds, flags: list[str], sentence
             "Test rows with exactly the dinucleotide counts of another sequence in train, as a shuffle leaves them: "
             f"{_shares(cross.same_composition)}; {_percent(share)} of these have the other label."
         )
+    if cross.same_design is not None and _highest(cross.same_design) >= thresholds.leak:
+        flags.append("leak: design")
+        sentences.append(
+            "The sequences are a designed library: test rows that share a segment (constant ones left out) with a train row: "
+            f"{_shares(cross.same_design)}; --split grouped keeps such rows together."
+        )
     # Where all coordinates are known they have spoken: a copy that overlaps is counted above, any other is another locus.
     if cross.near_elsewhere is None and cross.copies is not None and _highest(cross.copies) >= thresholds.leak:
         flags.append("leak: similarity")

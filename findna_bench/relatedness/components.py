@@ -1,4 +1,5 @@
-"""Which rows belong together: connected components of duplicates, copies, overlaps, equal composition and given groups."""
+"""Which rows belong together: connected components of duplicates, copies, overlaps, equal composition,
+designs of one library and given groups."""
 
 from __future__ import annotations
 
@@ -8,21 +9,23 @@ import numpy as np
 
 from findna_bench.relatedness.composition import dinucleotide_keys
 from findna_bench.relatedness.duplicates import duplicate_groups
+from findna_bench.relatedness.libraries import find_library
 from findna_bench.relatedness.overlaps import overlap_groups
 from findna_bench.relatedness.rows import LabelledRows
 from findna_bench.relatedness.similarity import SequenceIndex
 
 __all__ = ["GROUPING_VERSION", "components", "join_groups", "related_by", "row_groups"]
 
-GROUPING_VERSION = 2
-"""Raised when equal sequences would be grouped otherwise: 2 leaves repeats apart."""
+GROUPING_VERSION = 3
+"""Raised when equal sequences would be grouped otherwise: 2 leaves repeats apart, 3 joins the designs of a library."""
 
 
 def components(table: LabelledRows, *, similar: bool = True) -> np.ndarray:
     """(n,) int64: rows linked, directly or through others, by equal sequence on either strand, overlapping coordinates,
     as copies (see :mod:`findna_bench.relatedness.copies`; at other loci too, as segmental duplications are), equal dinucleotide counts
-    (a sequence and its shuffle) or a common ``table.group`` share a number. Repeats do not link: through them most rows of a
-    genome would be one component, and no split would be left.
+    (a sequence and its shuffle), as designs of one library (see :mod:`findna_bench.relatedness.libraries`) or by a common
+    ``table.group`` share a number. Repeats do not link: through them most rows of a genome would be one component, and no split
+    would be left.
 
     similar: False leaves copies and equal counts out (rows of empty sequences, i.e. known by coordinates alone, never have any).
     """
@@ -31,6 +34,7 @@ def components(table: LabelledRows, *, similar: bool = True) -> np.ndarray:
         groupings.append(_copy_groups(table.sequences) if similar else duplicate_groups(table.sequences))
         if similar:
             groupings.append(_composition_groups(table.sequences))
+            groupings.append(_library_groups(table.sequences))
     if table.contig is not None and table.start is not None and table.end is not None:
         groupings.append(overlap_groups(table.contig, table.start, table.end))
     if table.group is not None:
@@ -88,6 +92,17 @@ def _copy_groups(sequences: Sequence[str]) -> np.ndarray:
     n = len(unique)
     pairs = SequenceIndex(unique).copies(unique, own_row=np.arange(n))
     return _connected(*pairs, n)[back]
+
+
+def _library_groups(sequences: Sequence[str]) -> np.ndarray:
+    """(n,) int64: rows of a designed library that share a segment, directly or through others, share a number."""
+    number: dict[str, int] = {}
+    row = np.array([number.setdefault(sequence, len(number)) for sequence in sequences], dtype=np.int64)
+    library = find_library(list(number))
+    if library is None:
+        return row
+    n = len(number)
+    return _connected(library.rows, n + library.words, n + int(library.words.max(initial=-1)) + 1)[row]
 
 
 def _connected(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
