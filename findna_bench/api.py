@@ -360,12 +360,15 @@ def _texts(sequences: str | Sequence[str]) -> list[str]:
     return texts
 
 
-def load_task(name: str | PathLike[str], *, data_dir: str | PathLike[str] | None = None) -> Task:
+def load_task(
+    name: str | PathLike[str], *, data_dir: str | PathLike[str] | None = None, drop_missing: bool = False
+) -> Task:
     """Open a task; ``.load("train")`` gives its rows.
 
     Args:
         name: ``suite/task``, the bare name if it is unique, or a path.
         data_dir: data root; None for the user's.
+        drop_missing: of a path: leave out rows without sequence or label, which are refused otherwise; ``.notes`` counts them.
 
     Returns:
         The task, of which nothing but a manifest is read yet.
@@ -382,7 +385,7 @@ def load_task(name: str | PathLike[str], *, data_dir: str | PathLike[str] | None
     from findna_bench.requests.declarations import Names
 
     text = name if isinstance(name, str) else Names().read([name], "task")[0]
-    return open_task(text, data_dir=Path(data_dir) if data_dir is not None else None)
+    return open_task(text, data_dir=Path(data_dir) if data_dir is not None else None, drop_missing=drop_missing)
 
 
 def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:
@@ -627,7 +630,11 @@ def profile(models: str | Sequence[str] = (), task: str = "mtcdna-1024", **optio
 
 
 def audit(
-    task: str | PathLike[str], *, data_dir: str | PathLike[str] | None = None, offline: bool = False
+    task: str | PathLike[str],
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    offline: bool = False,
+    drop_missing: bool = False,
 ) -> AuditReport:
     """What a benchmark is worth: duplicates, leaks, shortcuts, verdict.
 
@@ -635,6 +642,7 @@ def audit(
         task: a task's name or path.
         data_dir: data root; None for the user's.
         offline: never reach for the network.
+        drop_missing: of a path: leave out rows without sequence or label, which are refused otherwise.
 
     Returns:
         The report, which is also kept under the data root, for ``describe``.
@@ -648,7 +656,8 @@ def audit(
     """
     from findna_bench.auditing import audit_task
 
-    return audit_task(str(task), data_dir=None if data_dir is None else Path(data_dir), offline=offline)
+    root = None if data_dir is None else Path(data_dir)
+    return audit_task(str(task), data_dir=root, offline=offline, drop_missing=drop_missing)
 
 
 def __dir__() -> list[str]:

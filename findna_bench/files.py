@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from findna_bench.errors import OutputError
+from findna_bench.errors import DataError, OutputError
 
 __all__ = [
     "atomic_path",
     "canonical_json",
+    "open_regular",
+    "parse_size",
     "path_segment",
     "sha256_file",
     "stable_hash",
@@ -92,6 +96,41 @@ def canonical_json(value: Any) -> str:
 def stable_hash(value: Any) -> str:
     """sha256 (hex) of the canonical JSON of ``value``."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of a size such as ``500MB`` or ``20 GB`` (powers of 1,000); None for ``none``.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    if text.strip().lower() == "none":
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise ValueError(text)
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """A file, open for reading. What is no regular file is refused before it is opened: a pipe would be waited for, and can be read
+    only once.
+
+    Raises:
+        DataError: it cannot be read, or is a folder, pipe, socket or device.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            what = "a folder" if path.is_dir() else "no regular file (a pipe, socket or device)"
+            raise DataError(f"{path}: is {what}; give a file on disk")
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r}: is no path ({error})") from error
 
 
 def sha256_file(path: Path) -> str:

@@ -20,6 +20,7 @@ LEVELS = {
     "terminal": 1,
     "grid": 2,
     "threads": 1,
+    "unpacking": 2,
     "download": 2,
     "cards": 3,
     "hookspecs": 4,

@@ -54,10 +54,11 @@ def audit_targets(
     *,
     data_dir: str | Path | None = None,
     offline: bool = False,
+    drop_missing: bool = False,
     registry: Registry | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Audited]:
-    """Audit every task of the given suites, tasks and paths.
+    """Audit every task of the given suites, tasks and paths. drop_missing: of paths, leave out rows without sequence or label.
 
     A task of a suite that is not imported is skipped with a reason; one that was asked for by its own name is an error.
 
@@ -74,5 +75,6 @@ def audit_targets(
             out.append(Audited(task, None, f"not imported: findna-bench fetch {ref.suite}"))
             continue
         progress(f"auditing {task}")
-        out.append(Audited(task, audit_task(task, data_dir=root, offline=offline)))
+        report = audit_task(task, data_dir=root, offline=offline, drop_missing=drop_missing, progress=progress)
+        out.append(Audited(task, report))
     return out

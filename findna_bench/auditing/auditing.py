@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,11 +44,19 @@ _BINS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 _HISTOGRAM_BINS = 40
 
 
-def audit_task(name: str, *, data_dir: str | Path | None = None, offline: bool = False) -> AuditReport:
+def audit_task(
+    name: str,
+    *,
+    data_dir: str | Path | None = None,
+    offline: bool = False,
+    drop_missing: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+) -> AuditReport:
     """Audit a task by name or path; where only coordinates are imported, by coordinates alone.
 
     Where the sequences are partial and all published coordinates are there, the report carries one on those as well. The
-    report is kept under the data root, for ``describe``.
+    report is kept under the data root, for ``describe``. drop_missing: of a path, leave out rows without sequence or label. progress:
+    called with what was read of a path.
 
     Raises:
         UnknownNameError, DataError: as :func:`findna_bench.data.task.open_task`.
@@ -56,7 +64,9 @@ def audit_task(name: str, *, data_dir: str | Path | None = None, offline: bool =
     from findna_bench.auditing.stored_reports import store_report
     from findna_bench.data.task import open_task
 
-    task = open_task(name, data_dir=data_dir, offline=offline)
+    task = open_task(name, data_dir=data_dir, offline=offline, drop_missing=drop_missing)
+    for note in task.notes:
+        progress(note)
     report = _audit(task)
     store_report(report, task.data_digest, data_dir)
     return report

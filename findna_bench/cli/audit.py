@@ -27,6 +27,7 @@ def audit(
         typer.Option("--pages", help="Write markdown, PNG and JSON per task, and an index, to this folder."),
     ] = None,
     data_dir: options.DataDir = None,
+    drop_missing: options.DropMissing = False,
     offline: options.Offline = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -42,7 +43,9 @@ def audit(
     names = [*(targets or ()), *options.split_names(tasks), *options.split_names(suite)]
     if not names:
         raise UsageError("nothing to audit: name a task, a suite or a path (see `findna-bench list tasks`)")
-    audited = audit_targets(names, data_dir=data_dir, offline=offline, progress=output.remark)
+    audited = audit_targets(
+        names, data_dir=data_dir, offline=offline, drop_missing=drop_missing, progress=output.remark
+    )
     reports = [entry.report for entry in audited if entry.report is not None]
     if pages is not None:
         write_pages(reports, pages)

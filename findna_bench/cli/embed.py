@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from findna_bench.cli import output
@@ -21,7 +20,7 @@ def embed(request: EmbedRequest) -> None:
 
     check_suffix(request.out)
     fasta = request.fasta
-    rows = read_fasta_records(fasta) if fasta is not None else _rows_of(str(request.task), request.data_dir)
+    rows = read_fasta_records(fasta) if fasta is not None else _rows_of(request)
     check_suffix(request.out, rows)
     live = api.load_model(
         request.model,
@@ -47,12 +46,14 @@ def embed(request: EmbedRequest) -> None:
     output.remark(f"wrote {n} vectors of {d} channels to {request.out}")
 
 
-def _rows_of(name: str, data_dir: Path | None) -> NamedSequences:
+def _rows_of(request: EmbedRequest) -> NamedSequences:
     """All rows of a task in its order, named as ``embeddings:`` looks them up."""
     from findna_bench import api
     from findna_bench.models.embedding_export import NamedSequences
 
-    task = api.load_task(name, data_dir=data_dir)
+    task = api.load_task(str(request.task), data_dir=request.data_dir, drop_missing=request.drop_missing)
+    for note in task.notes:
+        output.remark(note)
     table, splits = task.in_order()
     ids = [str(row_id) for row_id in table.ids.tolist()]
     no_order = (

@@ -8,10 +8,12 @@ from typing import Annotated, Optional
 import typer
 
 from findna_bench.cli import output
+from findna_bench.requests.shared import DROP_MISSING_HELP
 
 __all__ = [
     "DataDir",
     "Device",
+    "DropMissing",
     "Json",
     "Offline",
     "OutputDir",
@@ -56,6 +58,7 @@ DataDir = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--data-dir", help="Data root (default: the user's data folder).", envvar=env("data-dir")),
 ]
+DropMissing = Annotated[bool, typer.Option("--drop-missing", help=DROP_MISSING_HELP, envvar=env("drop-missing"))]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar=env("device"))]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.", envvar=env("offline"))]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.", envvar=env("json"))]

@@ -174,7 +174,13 @@ def _groups(
 ) -> tuple[np.ndarray | None, str]:
     """(groups of related rows or None, how they were found or why not)."""
     try:
-        task = open_task(ref or name, data_dir=data_dir, registry=registry, split=sample.task.split or "official")
+        task = open_task(
+            ref or name,
+            data_dir=data_dir,
+            registry=registry,
+            split=sample.task.split or "official",
+            drop_missing=bool(sample.request and sample.request.options.get("drop_missing")),
+        )
         if task.data_digest != sample.task.data_digest:
             return None, "the data here are not those that were scored"
         table = task.load("test")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,25 +16,26 @@ from findna_bench.data.archives import FolderTree
 from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
 from findna_bench.data.label_columns import LabelReader, find_reader
 from findna_bench.data.layouts import fasta_records, read_labelled_fasta, split_name, split_of_file
+from findna_bench.data.missing_rows import without_missing
 from findna_bench.data.splits import draw_rows
 from findna_bench.data.table import RowOrder, SequenceTable
+from findna_bench.data.table_files import FORMATS, no_table, read_table, table_suffix
 from findna_bench.data.tabular import (
     LABEL_COLUMNS,
+    SEQUENCE_COLUMNS,
     RawTable,
     is_number,
     label_text,
     label_texts,
-    read_table,
     row_ids,
     rows_to_table,
-    table_suffix,
-    without_compression,
 )
 from findna_bench.data.task_store import content_digest, count_classes
 from findna_bench.errors import DataError
-from findna_bench.files import stable_hash
+from findna_bench.files import open_regular, stable_hash
 from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.fasta import FASTA_SUFFIX
+from findna_bench.unpacking import without_compression
 
 __all__ = ["PathOrigin", "open_path"]
 
@@ -98,18 +100,22 @@ class PathOrigin:
         return self.tables[split]
 
 
-def open_path(path: Path, name: str) -> tuple[TaskCard, PathOrigin]:
+def open_path(path: Path, name: str, *, drop_missing: bool = False) -> tuple[TaskCard, PathOrigin]:
     """Read a path whole; target and labels are taken from its columns (classes: numbers in order of size, names in order of the alphabet).
+
+    drop_missing: leave out rows without sequence or label, which are refused otherwise.
 
     Raises:
         DataError: no table or FASTA, no rows, fewer than two classes, or a row that is not labelled DNA.
     """
     notes: list[str] = []
-    files = _read(path, notes)
-    reader = find_reader(next(iter(files.values())))
+    read = _read(path, notes)
+    reader = find_reader(next(iter(read.values())))
+    files = {name: _complete(raw, reader, drop_missing) for name, raw in read.items()}
     labels, truth = _read_labels(files, reader)
     tables = _placed({name: rows_to_table(raw, labels, truth.get(name)) for name, raw in files.items()})
-    order = _row_order(path, tables)
+    dropped = any(raw.numbers is not None for raw in files.values())
+    order = _row_order(path, tables, dropped)
     if WHOLE in files:
         tables = _by_split(files[WHOLE], tables[WHOLE], labels)
     _check_training(path, tables, labels)
@@ -153,23 +159,27 @@ def _read_labels(
     return labels, dict(zip(files, truth, strict=True))
 
 
+def _complete(raw: RawTable, reader: LabelReader | None, drop: bool) -> RawTable:
+    """The rows that have a sequence and a label, or all values of a target that reads others."""
+    labels = (raw.first_of(LABEL_COLUMNS),) if reader is None else reader.label_columns(raw)
+    columns = [name for name in (raw.first_of(SEQUENCE_COLUMNS), *labels) if name is not None]
+    return without_missing(raw, columns, drop=drop)
+
+
 def _read(path: Path, notes: list[str]) -> dict[str, RawTable]:
     """Raw tables: a file, or the classes of a folder, as :data:`WHOLE`; else the files of a folder by split."""
     if path.is_dir():
         return _read_folder(path, notes)
     if not path.is_file():
-        raise DataError(f"{path} is neither a file nor a folder; give a csv, tsv or parquet file, or a folder")
+        raise DataError(f"{path} is neither a file nor a folder; give a {FORMATS} file, or a folder")
     if table_suffix(path.name) is None:
-        raise DataError(f"{path} is no csv, tsv or parquet file; give one of these, or a folder")
+        raise no_table(path.name, str(path))
     return {WHOLE: _read_file(path)}
 
 
 def _read_file(path: Path) -> RawTable:
-    try:
-        with path.open("rb") as stream:
-            raw = read_table(stream, path.name, str(path))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+    with open_regular(path) as stream:
+        raw = read_table(stream, path.name, str(path))
     if not len(raw):
         raise DataError(f"{path} has a header and no rows")
     return raw
@@ -185,12 +195,13 @@ def _placed(tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
     return placed
 
 
-def _row_order(path: Path, tables: Mapping[str, SequenceTable]) -> RowOrder:
+def _row_order(path: Path, tables: Mapping[str, SequenceTable], dropped: bool) -> RowOrder:
+    kept = " that are not dropped" if dropped else ""
     counts = {name: len(table) for name, table in tables.items()}
     total = sum(counts.values())
     if WHOLE not in tables:
-        return RowOrder(f"the rows of the files {', then '.join(counts)} of {path.name}", total, counts)
-    return RowOrder(f"the rows of {path.name}" if path.is_file() else "", total)
+        return RowOrder(f"the rows of the files {', then '.join(counts)} of {path.name}{kept}", total, counts)
+    return RowOrder(f"the rows of {path.name}{kept}" if path.is_file() else "", total)
 
 
 def _by_split(raw: RawTable, table: SequenceTable, labels: Sequence[str]) -> dict[str, SequenceTable]:
@@ -208,10 +219,15 @@ def _by_split(raw: RawTable, table: SequenceTable, labels: Sequence[str]) -> dic
 
 
 def _read_folder(path: Path, notes: list[str]) -> dict[str, RawTable]:
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    try:
+        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     if not files and (path / "data").is_dir():  # as the hub lays out a data set
         return _read_folder(path / "data", notes)
     readable = [file for file in files if table_suffix(file.name) is not None or FASTA_SUFFIX.search(file.name)]
+    if any(table_suffix(file.name) != ".json" for file in readable):  # else words about the data, which lie beside them
+        readable = [file for file in readable if table_suffix(file.name) != ".json"]
     by_split: dict[str, list[tuple[tuple[int, int] | None, Path]]] = {}
     for file in readable:
         if (named := split_of_file(_stem(file))) is not None:
@@ -226,7 +242,7 @@ def _read_folder(path: Path, notes: list[str]) -> dict[str, RawTable]:
         return {WHOLE: _read_classes(path, classes)}
     there = f" (there are {', '.join(file.name for file in files[:5])})" if files else " (it is empty)"
     raise DataError(
-        f"{path} holds neither train, dev or test files (csv, tsv, parquet, or FASTA with >name|label) nor one FASTA per class "
+        f"{path} holds neither train, dev or test files (csv, tsv, parquet, jsonl, or FASTA with >name|label) nor one FASTA per class "
         f"(two or more){there}"
     )
 
@@ -244,7 +260,7 @@ def _left_out(path: Path, files: Sequence[Path]) -> list[str]:
         return []
     some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return [
-        f"{path.name}: {some} {'is' if len(names) == 1 else 'are'} left out: named like no split or class, or no csv, tsv, parquet or FASTA"
+        f"{path.name}: {some} {'is' if len(names) == 1 else 'are'} left out: named like no split or class, or no csv, tsv, parquet, jsonl or FASTA"
     ]
 
 
@@ -286,7 +302,7 @@ def _read_split(path: Path, split: str, shards: Sequence[tuple[tuple[int, int] |
 def _read_classes(path: Path, files: Sequence[Path]) -> RawTable:
     """One FASTA per class; the file's name is the class."""
     tree = FolderTree(path, [file.name for file in files])
-    columns: dict[str, list[str]] = {"sequence": [], "class": [], "id": []}
+    columns: dict[str, list[Any]] = {"sequence": [], "class": [], "id": []}
     places: list[str] = []
     for file in files:
         before = len(places)
@@ -297,9 +313,7 @@ def _read_classes(path: Path, files: Sequence[Path]) -> RawTable:
             places.append(f"{file}, record {number}")
         if len(places) == before:
             raise DataError(f"{file} is empty")
-    raw = RawTable(str(path), dict(columns))
-    raw.where = lambda row: places[row]  # type: ignore[method-assign]
-    return raw
+    return RawTable(str(path), columns, named=places.__getitem__)
 
 
 def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:

@@ -22,16 +22,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from findna_bench.errors import DataError
+from findna_bench.files import open_regular
+from findna_bench.unpacking import check_held, check_unpacked, open_tar
 
 __all__ = ["Tree", "is_archive", "open_tree"]
 
-ARCHIVE = re.compile(r"\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
-MAX_BYTES = 64 << 30
-"""Unpacked size beyond which an archive is refused."""
-MAX_RATIO = 200
-"""Unpacked over packed size beyond which an archive of more than ``RATIO_FLOOR`` bytes is refused; DNA as text packs 4 to 5
-times, a run of one letter about 1000 times."""
-RATIO_FLOOR = 64 << 20
+ARCHIVE = re.compile(r"\.(zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst)$", re.IGNORECASE)
 
 
 class Tree(Protocol):
@@ -89,10 +85,7 @@ class FolderTree:
         self.files = sorted(_walk(root)) if files is None else files
 
     def open(self, name: str) -> IO[bytes]:
-        try:
-            return (self.root / name).open("rb")
-        except OSError as error:
-            raise DataError(f"{self.root / name} cannot be read ({error.strerror}); check its permissions") from error
+        return open_regular(self.root / name)
 
     def origin(self, name: str) -> str:
         return f"{self.label}/{name}"
@@ -117,7 +110,7 @@ class ZipTree:
         for member in members:
             mode = member.external_attr >> 16
             _check_member(path, member.filename, link=stat.S_ISLNK(mode))
-        _check_size(path, sum(member.file_size for member in members))
+        check_unpacked(str(path), sum(member.file_size for member in members), path.stat().st_size)
         names = [member.filename for member in members]
         if len(set(names)) < len(names):
             twice = collections.Counter(names).most_common(1)[0][0]
@@ -129,6 +122,7 @@ class ZipTree:
         )
 
     def open(self, name: str) -> IO[bytes]:
+        check_held(self.origin(name), self.archive.getinfo(name).file_size)
         try:
             return io.BytesIO(self.archive.read(name))
         except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
@@ -149,23 +143,15 @@ def _check_member(archive: Path, name: str, *, link: bool = False) -> None:
         raise DataError(f"{archive} holds {name!r}, which is a link or a device; it is unsafe and was not read")
 
 
-def _check_size(archive: Path, unpacked: int) -> None:
-    packed = max(1, archive.stat().st_size)
-    if unpacked > MAX_BYTES or (unpacked > RATIO_FLOOR and unpacked > MAX_RATIO * packed):
-        raise DataError(
-            f"{archive} would unpack from {packed / 1e6:.1f} MB to {unpacked / 1e6:.0f} MB; it is unsafe and was not read"
-        )
-
-
 @contextlib.contextmanager
 def _unpacked(path: Path) -> Iterator[Path]:
     """A tar's regular files below a temporary folder that is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="findna-bench-"))
     try:
         try:
-            with tarfile.open(path) as archive:
+            with open_tar(path) as archive:
                 _unpack(path, archive, folder)
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        except OSError as error:
             raise DataError(f"{path} is damaged or truncated ({error}); get it again") from error
         yield folder
     finally:
@@ -179,7 +165,7 @@ def _unpack(path: Path, archive: tarfile.TarFile, folder: Path) -> None:
         if not member.isfile():
             continue
         total += member.size
-        _check_size(path, total)
+        check_unpacked(str(path), total, path.stat().st_size)
         target = folder / member.name
         target.parent.mkdir(parents=True, exist_ok=True)
         content = archive.extractfile(member)

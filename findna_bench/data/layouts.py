@@ -14,9 +14,11 @@ and aliases of the cards, so that one rule serves all layouts:
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,20 +26,18 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.archives import Tree
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
+from findna_bench.data.table_files import PUBLISHED_SUFFIXES, read_table, table_suffix
 from findna_bench.data.tabular import (
     LABEL_COLUMNS,
     RawTable,
     coordinates,
-    decompressed,
     label_text,
-    read_table,
     row_ids,
     rows_to_table,
-    table_suffix,
-    without_compression,
 )
 from findna_bench.errors import DataError
 from findna_bench.sequences.fasta import FASTA_SUFFIX
+from findna_bench.unpacking import decompressed, without_compression
 
 __all__ = [
     "Candidate",
@@ -164,7 +164,7 @@ def _read_name(prefix: tuple[str, ...], file: str) -> Piece | None:
     if plain.lower().endswith(".txt"):
         split = split_name(parts[-3]) if len(parts) > 3 else None
         return Piece(parts[:-3], split, "text", file, class_name=parts[-2]) if split else None
-    if suffix is None and not is_fasta:
+    if suffix not in PUBLISHED_SUFFIXES and not is_fasta:
         return None
     stem = plain[: plain.rindex(".")]
     kind = "fasta" if is_fasta else "rows"
@@ -257,8 +257,7 @@ def _own_task(raw: RawTable, card: TaskCard) -> RawTable:
     keep = [i for i, value in enumerate(raw.columns["task"]) if str(value).lower() in names]
     if len(keep) == len(raw):
         return raw
-    columns = {name: [values[i] for i in keep] for name, values in raw.columns.items()}
-    return RawTable(raw.origin, columns, raw.first_row, raw.class_names)
+    return raw.take(keep)
 
 
 def _format(piece: Piece) -> str:
@@ -288,9 +287,8 @@ def _read_texts(candidate: Candidate, pieces: list[Piece]) -> SequenceTable:
         with tree.open(piece.file) as stream:
             texts.append(stream.read().decode("utf-8", "replace").strip())
     stems = [piece.file.rpartition("/")[2].removesuffix(".txt") for piece in pieces]
-    raw = RawTable(tree.label, {"sequence": texts, "class": [p.class_name for p in pieces], "id": stems})
-    files = [piece.file for piece in pieces]
-    raw.where = lambda row: tree.origin(files[row])  # type: ignore[method-assign]
+    columns: dict[str, list[Any]] = {"sequence": texts, "class": [p.class_name for p in pieces], "id": stems}
+    raw = RawTable(tree.label, columns, named=lambda row: tree.origin(pieces[row].file))
     return rows_to_table(raw, card.labels)
 
 
@@ -310,39 +308,32 @@ def read_labelled_fasta(tree: Tree, file: str) -> RawTable:
         names.append(name.strip())
         labels.append(label.strip())
         sequences.append(sequence)
+    origin = tree.origin(file)
     if not names:
-        raise DataError(f"{tree.origin(file)} is empty")
-    raw = RawTable(tree.origin(file), {"sequence": sequences, "label": labels, "id": names})
-    return raw
+        raise DataError(f"{origin} is empty")
+    columns: dict[str, list[Any]] = {"sequence": sequences, "label": labels, "id": names}
+    return RawTable(origin, columns, named=lambda row: f"{origin}, record {row + 1}")
 
 
 def fasta_records(tree: Tree, file: str) -> Iterator[tuple[str, str]]:
-    """(header without ``>``, sequence) of each record, streamed; plain or gzipped.
+    """(header without ``>``, sequence) of each record, streamed; plain or compressed.
 
     Raises:
         DataError: text before the first header, or a damaged file.
     """
-    import gzip
-    import io
-    import zlib
-
     origin = tree.origin(file)
-    with tree.open(file) as stream:
-        source = decompressed(stream)
-        header: str | None = None
-        lines: list[str] = []
-        try:
-            for line in io.TextIOWrapper(source, encoding="utf-8-sig", errors="replace"):
-                if line.startswith(">"):
-                    if header is not None:
-                        yield header, "".join(lines)
-                    header, lines = line[1:].strip(), []
-                elif header is None and line.strip():
-                    raise DataError(f"{origin}, line 1: no FASTA header (a line that starts with >)")
-                else:
-                    lines.append(line.strip())
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f"{origin} is damaged or truncated ({error}); get it again") from error
+    header: str | None = None
+    lines: list[str] = []
+    with tree.open(file) as stream, decompressed(stream, origin, in_memory=True) as content:
+        for line in io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace"):
+            if line.startswith(">"):
+                if header is not None:
+                    yield header, "".join(lines)
+                header, lines = line[1:].strip(), []
+            elif header is None and line.strip():
+                raise DataError(f"{origin}, line 1: no FASTA header (a line that starts with >)")
+            else:
+                lines.append(line.strip())
         if header is not None:
             yield header, "".join(lines)
 

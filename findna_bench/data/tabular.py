@@ -1,18 +1,12 @@
-"""Reading csv, tsv and parquet files of labelled sequences, with a name for every row in messages."""
+"""What the columns of a table of labelled sequences mean, with a name for every row in messages."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
 import math
 import re
-import sys
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -23,16 +17,15 @@ from findna_bench.sequences.alphabet import normalise_all
 __all__ = [
     "MISSING",
     "RawTable",
+    "cell_text",
     "contig_name",
-    "decompressed",
+    "is_missing",
     "is_number",
     "label_indices",
     "label_texts",
     "no_column",
-    "read_table",
     "row_ids",
     "rows_to_table",
-    "without_compression",
 ]
 
 SEQUENCE_COLUMNS = ("sequence", "seq", "text", "sequences")
@@ -40,14 +33,14 @@ LABEL_COLUMNS = ("label", "labels", "class", "target")
 """The first of these decides; see :func:`label_texts`."""
 ID_COLUMNS = ("id", "row_id", "seq_id", "name")
 CONTIG_COLUMN = re.compile(r"contig|chrom|chromosome|chr|region(_\w+)?")
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
-_COMPRESSED = re.compile(r"\.(gz|bgz|bgzf)$", re.IGNORECASE)
-_GZIP_MAGIC = b"\x1f\x8b"
 _WHOLE_NUMBER = re.compile(r"([-+]?\d+)(\.0*)?")
 MISSING = frozenset(
     ("", "#N/A", "#NA", "-nan", "-NaN", "<NA>", "N/A", "NA", "NAN", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
 )
-"""What stands for a missing value, in any column: what pandas reads as missing, and what it, R and spreadsheets write for it."""
+"""What stands for a missing value, in any column: what pandas reads as missing, and what it, R and spreadsheets write for it.
+
+It does in every format alike, also where it is text that a format could tell from a missing value (``"None"`` in JSON, a FASTA header
+``|NA``): a class of such a name has to be renamed. Otherwise the same rows would have other classes as csv and as parquet."""
 
 
 @dataclass
@@ -63,12 +56,18 @@ class RawTable:
     """Names of numbered label columns, where the file itself carries them."""
     notes: list[str] = field(default_factory=list)
     """What was read and ignored, in words."""
+    named: Callable[[int], str] | None = None
+    """What messages call a row (its number here from 0 -> words), where these are not the rows of one file from first to last."""
+    numbers: list[int] | None = None
+    """(n,) numbers, from 0, that rows have in what was read, where some of it was left out."""
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
     def where(self, row: int) -> str:
-        """Data row ``row`` (0-based) in words: ``train.csv, row 17 (the header is row 1)``."""
+        """Data row ``row`` (0-based) in words: ``train.csv, row 17 (the header is row 1)``; of FASTA ``a.fa, record 3``."""
+        if self.named is not None:
+            return self.named(row)
         counted = "the header is row 1" if self.first_row == 2 else "counted from 1"
         return f"{self.origin}, row {row + self.first_row} ({counted})"
 
@@ -89,110 +88,25 @@ class RawTable:
                     f"{part.origin}: not the columns of {first.origin} ({differing[0]} is in one of them only)"
                 )
         columns = {name: [value for part in parts for value in part.columns[name]] for name in first.columns}
-        raw = cls(first.origin, columns, first.first_row, first.class_names, [n for part in parts for n in part.notes])
+        notes = [note for part in parts for note in part.notes]
         places = [(part, row) for part in parts for row in range(len(part))]
-        raw.where = lambda row: places[row][0].where(places[row][1])  # type: ignore[method-assign]
-        return raw
+
+        def named(row: int) -> str:
+            part, own = places[row]
+            return part.where(own)
+
+        return cls(first.origin, columns, first.first_row, first.class_names, notes, named)
+
+    def take(self, rows: Sequence[int]) -> RawTable:
+        """The given rows, called in messages what they are called here."""
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        kept = list(rows)
+        return RawTable(
+            self.origin, columns, self.first_row, self.class_names, self.notes, lambda row: self.where(kept[row])
+        )
 
     def first_of(self, names: Sequence[str]) -> str | None:
         return next((name for name in names if name in self.columns), None)
-
-
-def table_suffix(name: str) -> str | None:
-    """``.csv``, ``.tsv`` or ``.parquet`` of a file name, also before ``.gz``; None for anything else."""
-    plain = without_compression(name).lower()
-    return next((suffix for suffix in TABLE_SUFFIXES if plain.endswith(suffix)), None)
-
-
-def without_compression(name: str) -> str:
-    """A file name without ``.gz``, ``.bgz`` or ``.bgzf``, in upper or lower case."""
-    return _COMPRESSED.sub("", name)
-
-
-def decompressed(stream: IO[bytes]) -> IO[bytes]:
-    """What a stream holds, whether it is gzip or not: its first bytes say so, not its name."""
-    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
-    found: Any = gzip.open(buffered) if buffered.peek(2)[:2] == _GZIP_MAGIC else buffered  # noqa: SIM115 - closed with the stream
-    return cast("IO[bytes]", found)
-
-
-def read_table(stream: IO[bytes], name: str, origin: str) -> RawTable:
-    """Read one table from an open binary file; ``name`` decides how.
-
-    Raises:
-        DataError: the file is empty, truncated, not text, or not of its format.
-    """
-    suffix = table_suffix(name)
-    try:
-        stream = decompressed(stream)
-        if suffix == ".parquet":
-            return _read_parquet(stream, origin)
-        return _read_csv(stream, origin, "\t" if suffix == ".tsv" else ",")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{origin} is damaged or truncated ({error}); get it again") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{origin} is not text in UTF-8; save it in that encoding, as csv, tsv or parquet") from error
-
-
-def _read_csv(stream: IO[bytes], origin: str, delimiter: str) -> RawTable:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    limit = csv.field_size_limit(sys.maxsize)  # the default refuses sequences over 131 kb
-    try:
-        reader = csv.reader(text, delimiter=delimiter)
-        header = [name.strip().lower() for name in next(reader, [])]
-        if not any(header):
-            raise DataError(f"{origin} is empty")
-        if len(set(header)) != len(header):
-            raise DataError(f"{origin}: two columns have the same name ({', '.join(header)})")
-        return RawTable(origin, _csv_columns(reader, header, origin), first_row=2)
-    except csv.Error as error:
-        raise DataError(f"{origin} is not a table ({error})") from error
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _csv_columns(reader: Iterator[list[str]], header: list[str], origin: str) -> dict[str, list[Any]]:
-    rows: list[list[str]] = []
-    width = len(header)
-    blank: int | None = None
-    for number, row in enumerate(reader, start=2):
-        if not any(cell.strip() for cell in row):
-            blank = number if blank is None else blank  # nothing, unless a row follows
-            continue
-        if blank is not None:
-            raise DataError(f"{origin}, row {blank} (the header is row 1): the row is empty; remove it")
-        if len(row) != width:
-            raise DataError(
-                f"{origin}, row {number} (the header is row 1): {len(row)} fields where the header has {width}"
-            )
-        rows.append(row)
-    columns = list(zip(*rows, strict=True)) if rows else [()] * width
-    return {name: list(values) for name, values in zip(header, columns, strict=True)}
-
-
-def _read_parquet(stream: IO[bytes], origin: str) -> RawTable:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(pa.BufferReader(stream.read()))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{origin} is not a whole parquet file ({str(error).splitlines()[0]}); get it again") from error
-    columns = {name.strip().lower(): table.column(name).to_pylist() for name in table.column_names}
-    return RawTable(origin, columns, first_row=1, class_names=_class_names(table.schema.metadata))
-
-
-def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
-    """Names of class-label columns from the metadata that the ``datasets`` library writes into parquet files."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            name.strip().lower(): [str(label) for label in feature["names"]]
-            for name, feature in features.items()
-            if isinstance(feature, dict) and isinstance(feature.get("names"), list)
-        }
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return {}
 
 
 def rows_to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None = None) -> SequenceTable:
@@ -207,7 +121,7 @@ def rows_to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None
     if not len(raw):
         raise DataError(f"{raw.origin} has a header and no rows")
     truth = label_indices(raw, labels) if truth is None else truth
-    texts = ["" if value is None else str(value).strip() for value in raw.columns[column]]
+    texts = [cell_text(value) for value in raw.columns[column]]
     if missing := [row for row, text in enumerate(texts) if text in MISSING]:
         raise DataError(f"{raw.where(missing[0])}: the row has no {column}")
     sequences = normalise_all(texts, raw.where)
@@ -256,7 +170,12 @@ def label_texts(raw: RawTable) -> tuple[list[str], dict[str, str] | None]:
     columns = [name for name in LABEL_COLUMNS if name in raw.columns]
     if not columns:
         raise no_column(raw, "label or class")
-    texts = [label_text(value) for value in raw.columns[columns[0]]]
+    values = raw.columns[columns[0]]
+    if (row := next((i for i, value in enumerate(values) if isinstance(value, list | dict | tuple)), None)) is not None:
+        raise DataError(f"{raw.where(row)}: {columns[0]} is a list of several values; give one class per row")
+    texts = [label_text(value) for value in values]
+    if (row := next((i for i, text in enumerate(texts) if "\n" in text or "\r" in text), None)) is not None:
+        raise DataError(f"{raw.where(row)}: {columns[0]} holds a line break; a quote may stand where none belongs")
     if "" in texts:
         raise DataError(f"{raw.where(texts.index(''))}: the row has no {columns[0]}")
     if not all(map(is_number, texts)):
@@ -268,6 +187,18 @@ def label_texts(raw: RawTable) -> tuple[list[str], dict[str, str] | None]:
         if one_to_one and "" not in others and not any(map(is_number, others)):
             return texts, dict(pairs)
     return texts, None
+
+
+def cell_text(value: Any) -> str:
+    """A cell as text without spaces around it; bytes, as some programs write text to parquet, are ASCII."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "backslashreplace")
+    return "" if value is None else str(value).strip()
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds no value, in whatever way (:data:`MISSING`)."""
+    return cell_text(value) in MISSING
 
 
 def is_number(text: str) -> bool:
@@ -312,7 +243,7 @@ def label_text(value: Any) -> str:
         return ""
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
-    text = str(value).strip()
+    text = cell_text(value)
     if text[:1] == "+" or "." in text:
         whole = _WHOLE_NUMBER.fullmatch(text)
         return whole[1].removeprefix("+") if whole else text
@@ -334,7 +265,7 @@ def row_ids(
         for candidate in (ids, of_class):
             if "" not in ids and len(set(zip(within, candidate, strict=True))) == len(candidate):
                 return np.array(candidate, dtype=str)
-    return np.array([str(i) for i in range(len(raw))], dtype=str)
+    return np.array([str(i) for i in raw.numbers or range(len(raw))], dtype=str)
 
 
 def contig_name(name: str) -> str:

@@ -332,11 +332,13 @@ def open_task(
     offline: bool = False,
     registry: Registry | None = None,
     split: str = "official",
+    drop_missing: bool = False,
 ) -> Task:
     """Open a task by name, path or reference. Nothing is read but a manifest; a path is read whole.
 
     offline: only changes the message about missing data; opening never asks the network. split: ``official``, or another
-    split of all its rows, see :func:`findna_bench.requests.split_choice.parse_split`.
+    split of all its rows, see :func:`findna_bench.requests.split_choice.parse_split`. drop_missing: whether rows of a path without
+    sequence or label are left out instead of refused; registered tasks have none.
 
     Raises:
         UnknownNameError, UsageError: no such task or path.
@@ -349,7 +351,7 @@ def open_task(
     if ref.path is not None:
         from findna_bench.data.adhoc import open_path
 
-        made, rows = open_path(ref.path, ref.task)
+        made, rows = open_path(ref.path, ref.task, drop_missing=drop_missing)
         return _split_anew(Task(made, rows, data_dir=root), split)
     card = ref.card
     assert card is not None

@@ -38,7 +38,7 @@ class LocalData:
 
     def __init__(self, data_dir: Path | None = None, places: Mapping[str, Path] | None = None) -> None:
         self._data_dir, self._places = data_dir, places or {}
-        self._tasks: dict[tuple[str, str, str | None], Task | str] = {}
+        self._tasks: dict[tuple[str, str, str | None, bool], Task | str] = {}
         self._tables: dict[tuple[str, str, str, int | None], SequenceTable] = {}
         self._groups: dict[tuple[str, str, int | None], np.ndarray] = {}
 
@@ -71,9 +71,11 @@ class LocalData:
     def _task(self, result: Result) -> Task:
         asked = (result.hashed.request or {}).get("task", {})
         name = _file_of(result)
-        key = (result.task_name if name is None else name, result.task.split or "official", asked.get("distribution"))
+        drop = bool(result.request and result.request.options.get("drop_missing"))
+        split = result.task.split or "official"
+        key = (result.task_name if name is None else name, split, asked.get("distribution"), drop)
         if key not in self._tasks:
-            self._tasks[key] = self._open(*key) if name is None else self._open_file(name, key[1])
+            self._tasks[key] = self._open(*key[:3]) if name is None else self._open_file(name, split, drop)
         found = self._tasks[key]
         if isinstance(found, str):
             raise NotHereError(found)
@@ -81,13 +83,13 @@ class LocalData:
             raise NotHereError("one of the two copies of its data is partial")
         return found
 
-    def _open_file(self, name: str, split: str) -> Task | str:
+    def _open_file(self, name: str, split: str, drop_missing: bool) -> Task | str:
         """A task that was given as a path, where it is known to lie."""
         if name not in self._places:
             return f"a task given as a path; say where it lies now, --map {name}=PATH"
         path = self._places[name].expanduser().absolute()
         try:
-            return open_task(str(path), data_dir=self._data_dir, split=split)
+            return open_task(str(path), data_dir=self._data_dir, split=split, drop_missing=drop_missing)
         except BenchError as error:
             return f"its data cannot be read here ({error})"
 

@@ -86,12 +86,12 @@ class Rerun:
 
     def _digest(self, values: Mapping[str, Any], path: Path) -> str:
         """Of a file or folder as results name it: of rows for a task, of weights or vectors for a model."""
-        (model,), split = values["models"], values["split"]
+        (model,), split, drop = values["models"], values["split"], bool(values.get("drop_missing"))
         is_task = values["tasks"] == [str(path)]
-        key = ("task", str(path), split) if is_task else ("model", model, str(path))
+        key = ("task", str(path), split, str(drop)) if is_task else ("model", model, str(path))
         if key not in self._digests:
             self._digests[key] = (
-                open_task(str(path), data_dir=self.data_dir, split=split).data_digest
+                open_task(str(path), data_dir=self.data_dir, split=split, drop_missing=drop).data_digest
                 if is_task
                 else _weights_digest(model, path)
             )

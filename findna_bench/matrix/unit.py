@@ -103,9 +103,7 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         DataError: the data is missing or was changed since it was imported.
         UnsupportedError: a file holds what the model, or the protocol, does not predict.
     """
-    task = open_task(
-        unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
-    )
+    task = _open(request, registry, unit)
     if why := cannot_predict(find_protocol(request.protocol, registry), model.card, task.card.target, registry):
         raise UnsupportedError(why)
     facts = model.facts()
@@ -137,6 +135,18 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     return UnitFacts(unit, task, facts, preset, config, config_id(config), keys, varies, task.flags)
 
 
+def _open(request: RunRequest, registry: Registry, unit: Unit) -> Task:
+    """The task of a unit, as the request reads and splits it."""
+    return open_task(
+        unit.task,
+        data_dir=request.data_dir,
+        offline=request.offline,
+        registry=registry,
+        split=request.split,
+        drop_missing=request.drop_missing,
+    )
+
+
 def valid_results(
     request: RunRequest, registry: Registry, unit: Unit, results: Sequence[schema.Result]
 ) -> list[schema.Result]:
@@ -148,9 +158,7 @@ def valid_results(
         return []
     if unit.task.card is not None and task_status(unit.task.card, data_root(request.data_dir)) == "missing":
         return list(results)  # the data are gone, which makes no finished result wrong
-    task = open_task(
-        unit.task, data_dir=request.data_dir, offline=request.offline, registry=registry, split=request.split
-    )
+    task = _open(request, registry, unit)
     preset = unit_preset(request, unit, task.name, registry, kind=unit.model.kind)
 
     def holds(result: schema.Result) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import struct
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from findna_bench.errors import UsageError
+from findna_bench.files import parse_size
 
 __all__ = [
     "DEFAULT_LIMIT",
@@ -37,7 +37,6 @@ DEFAULT_LIMIT = "20GB"
 SHARD_SUFFIX = ".emb"
 SHARD_MAGIC = b"FBEMB1\n\0"
 _LIMIT_VARIABLE = "FINDNA_BENCH_CACHE_LIMIT"
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _KEPT_SHARE = 0.9
 """Share of the limit that is left after something had to go, so that not every write removes a file."""
 
@@ -71,12 +70,11 @@ def cache_limit(text: str | None = None) -> int | None:
         UsageError: not of that form.
     """
     given = text or os.environ.get(_LIMIT_VARIABLE) or DEFAULT_LIMIT
-    if given.strip().lower() == "none":
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", given, re.IGNORECASE)
-    if match is None:
-        raise UsageError(f"cache limit {given!r} ({_LIMIT_VARIABLE}): write a size such as 500MB or 20GB, 0, or none")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    try:
+        return parse_size(given)
+    except ValueError:
+        message = f"cache limit {given!r} ({_LIMIT_VARIABLE}): write a size such as 500MB or 20GB, 0, or none"
+        raise UsageError(message) from None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ file's rows, for several files and for tasks of a suite train, then validation w
 
 from __future__ import annotations
 
+import math
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.files import open_regular
+from findna_bench.unpacking import check_held, check_unpacked
 
 if TYPE_CHECKING:
     from findna_bench.data.table import RowOrder, RowOrigins
@@ -151,6 +155,8 @@ class _Stored:
 
 
 def _read(path: Path) -> _Stored:
+    if path.exists():
+        open_regular(path).close()  # a pipe would be waited for
     try:
         found = _read_parquet(path) if path.suffix == ".parquet" else _read_arrays(path)
     except FileNotFoundError as error:
@@ -161,6 +167,8 @@ def _read(path: Path) -> _Stored:
 
 def _read_arrays(path: Path) -> _Stored:
     try:
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _Stored(loaded)
@@ -173,12 +181,36 @@ def _read_arrays(path: Path) -> _Stored:
             return _Stored(archive["vectors"], archive["ids"].astype(str), splits)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, OverflowError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         # numpy's own words would advise to unpickle what cannot be read.
         reason = "it is none, or holds Python objects" if "ickle" in str(error) or "object" in str(error) else error
         raise DataError(
             f"{path} cannot be read as a plain array file ({reason}); write it with numpy.save or numpy.savez"
         ) from error
+
+
+def _check_archive(path: Path) -> None:
+    """Compare what the arrays of an ``.npz`` file claim to be with what it holds, before memory is taken for them.
+
+    Raises:
+        DataError: they unpack to too much. ValueError: a shape is false.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        check_unpacked(str(path), sum(member.file_size for member in members), path.stat().st_size)
+        check_held(str(path), sum(member.file_size for member in members))
+        for member in members:
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                if version not in _HEADERS:
+                    raise ValueError(f"{member.filename} is no plain array")
+                shape, _, dtype = _HEADERS[version](stream)
+                held = member.file_size - stream.tell()
+            if not dtype.hasobject and math.prod(shape) * dtype.itemsize != held:
+                raise ValueError(f"{member.filename} claims the shape {shape} and holds {held:,} bytes")
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def _read_parquet(path: Path) -> _Stored:

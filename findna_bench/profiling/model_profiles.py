@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from findna_bench.data.catalog import TaskRef, data_root, resolve_task
 from findna_bench.errors import BenchError, ModelError, UsageError
@@ -21,6 +21,9 @@ from findna_bench.private_paths import without_paths
 from findna_bench.profiling.profile_rows import Formulation, ProfileRow, spread_of
 from findna_bench.registry import get_registry
 from findna_bench.requests.profile_request import ProfileRequest
+
+if TYPE_CHECKING:
+    from findna_bench.data.task import Task
 
 __all__ = ["formulations", "profile_models", "profile_objectives", "run_job"]
 
@@ -112,6 +115,9 @@ def profile_models(request: ProfileRequest, *, reporter: Reporter = lambda text:
     registry = get_registry()
     specs = [parse_model(model, registry) for model in request.models]
     ref = resolve_task(request.task, registry)
+    task = _open_task(ref, request)
+    for note in task.notes if task is not None else ():
+        reporter(note)
     device = _device(request.device)
     machine = _machine(device, request.threads)
     two = formulations(device, machine, request.dtype, request.compile)
@@ -121,7 +127,7 @@ def profile_models(request: ProfileRequest, *, reporter: Reporter = lambda text:
     auto = "auto" in (batch_size, repeats)
     reporter(f"batch size {chosen}, {rounds} processes per row" + (" (chosen for this machine)" if auto else ""))
     threads = {"threads": request.threads}
-    drawn = {length: _sequences(ref, length, chosen, request.data_dir) for length in wanted}
+    drawn = {length: _sequences(task, length, chosen) for length in wanted}
     counts = _count(specs, {length: sequences for length, (sequences, _) in drawn.items()}, mode)
     planned = []
     for length in wanted:
@@ -228,15 +234,31 @@ def _random_sequences(number: int, length: int) -> tuple[str, ...]:
     return tuple("".join(draw.choices("ACGT", k=length)) for _ in range(number))
 
 
-def _sequences(ref: TaskRef, length: int, number: int, data_dir: str | Path | None) -> tuple[tuple[str, ...], str]:
-    """Rows of the task cut to ``length`` where it is here and long enough, else random sequence of that shape."""
+def _open_task(ref: TaskRef, request: ProfileRequest) -> Task | None:
+    """The task, None where its data are not here.
+
+    Raises:
+        DataError: it is given as a path, and cannot be read.
+    """
     from findna_bench.data.task import open_task
 
     try:
-        task = open_task(ref, data_dir=data_root(data_dir), offline=True)
-        rows = [s[:length] for s in task.load("train" if "train" in task.splits else task.splits[0]).sequences]
+        return open_task(ref, data_dir=data_root(request.data_dir), offline=True, drop_missing=request.drop_missing)
     except BenchError:
-        return _random_sequences(number, length), "random sequence of the task's shape (its data is not here)"
+        if ref.path is not None:
+            raise
+        return None
+
+
+def _sequences(task: Task | None, length: int, number: int) -> tuple[tuple[str, ...], str]:
+    """Rows of the task cut to ``length`` where it is here and long enough, else random sequence of that shape."""
+    nothing = _random_sequences(number, length), "random sequence of the task's shape (its data is not here)"
+    if task is None:
+        return nothing
+    try:
+        rows = [s[:length] for s in task.load("train" if "train" in task.splits else task.splits[0]).sequences]
+    except (BenchError, IndexError):
+        return nothing
     whole = [s for s in rows if len(s) == length]
     if len(whole) < number:
         return _random_sequences(number, length), f"random sequence (the task has {len(whole)} rows of {length} bases)"

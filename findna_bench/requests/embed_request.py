@@ -49,6 +49,7 @@ class EmbedRequest:
     dtype: str = shared.dtype()
     batch_size: int | str = shared.batch_size()
     data_dir: Path | None = shared.data_dir()
+    drop_missing: bool = shared.drop_missing()
     offline: bool = shared.offline()
 
     def __post_init__(self) -> None:

@@ -119,6 +119,7 @@ class PretrainRequest:
         Flag(), "Begin again in a folder that holds a run.", default=False, environment=False, panel=_RUNNING
     )
     data_dir: Path | None = shared.data_dir()
+    drop_missing: bool = shared.drop_missing()
     offline: bool = shared.offline()
 
     def __post_init__(self) -> None:

@@ -72,6 +72,7 @@ class ProfileRequest:
         Flag(), "Instead: one pretraining step of the first model under each objective.", default=False
     )
     data_dir: Path | None = shared.data_dir()
+    drop_missing: bool = shared.drop_missing()
     output_dir: Path | None = option(
         PathName(),
         "Also write compute.md, compute.json and plots here.",

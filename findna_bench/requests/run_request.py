@@ -170,6 +170,7 @@ class RunRequest:
     threads: int = shared.threads()
     output_dir: Path = shared.results_dir(_RUNNING)
     data_dir: Path | None = shared.data_dir()
+    drop_missing: bool = shared.drop_missing()
     offline: bool = shared.offline()
     sanity: bool = option(
         Flag(),

@@ -12,6 +12,7 @@ from findna_bench.requests.declarations import AutoOrNumber, Flag, Names, PathNa
 from findna_bench.threads import DEFAULT_THREADS
 
 __all__ = [
+    "DROP_MISSING_HELP",
     "PROTOCOL",
     "RUNNING",
     "DeviceName",
@@ -19,6 +20,7 @@ __all__ = [
     "batch_size",
     "data_dir",
     "device",
+    "drop_missing",
     "dtype",
     "give_name",
     "layer",
@@ -34,6 +36,10 @@ __all__ = [
 ]
 
 PROTOCOL, RUNNING = "Protocol", "Running"
+DROP_MISSING_HELP = (
+    "Of files given as a path: leave out rows without sequence or label (empty, NA, nan, null, None, ...), and count them; they are "
+    "refused otherwise."
+)
 THREADS_HELP = "CPU threads; fixed, not the machine's cores, as other numbers of threads may give other last bits."
 
 
@@ -80,6 +86,11 @@ def data_dir() -> Any:
     return option(
         PathName(), "Data root (default: the user's data folder).", default=None, panel=RUNNING, recorded=False
     )
+
+
+def drop_missing() -> Any:
+    """``--drop-missing``."""
+    return option(Flag(), DROP_MISSING_HELP, default=False, panel=RUNNING, in_ids="given")
 
 
 def offline() -> Any:

@@ -10,14 +10,14 @@ import hashlib
 import io
 import json
 import tarfile
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from warnings import warn
 
-from findna_bench.errors import OutputError
+from findna_bench.errors import DataError, OutputError
 from findna_bench.files import atomic_path
 from findna_bench.results.store import ResultStore
+from findna_bench.unpacking import open_tar
 
 __all__ = ["MANIFEST", "read_bundle", "write_bundle"]
 
@@ -76,9 +76,9 @@ def read_bundle(archive: Path, folder: Path) -> int:
         OutputError: the archive is damaged, unsafe, or a file is not the one that was packed.
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with open_tar(archive) as tar:
             contents = {member.name: _content(tar, member, archive) for member in _members(tar, archive)}
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (DataError, OSError) as error:
         raise OutputError(f"{archive} cannot be read as a bundle ({error}); ask for it again") from error
     _check(archive, _digests(archive, contents.pop(MANIFEST, None)), contents)
     try:
@@ -128,8 +128,9 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
-def _members(tar: tarfile.TarFile, archive: Path) -> list[tarfile.TarInfo]:
-    members: dict[str, tarfile.TarInfo] = {}
+def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
+    """Members in their order, to be read one by one."""
+    names = set[str]()
     total = 0
     for member in tar:
         pure = PurePosixPath(member.name)
@@ -137,16 +138,16 @@ def _members(tar: tarfile.TarFile, archive: Path) -> list[tarfile.TarInfo]:
         strange = pure.is_absolute() or ".." in pure.parts or "\\" in member.name or str(pure) != member.name
         if not member.isreg() or strange:
             raise OutputError(f"{archive}: refused, because {member.name!r} is no plain file inside the bundle")
-        if member.name in members:
+        if member.name in names:
             raise OutputError(f"{archive}: refused, because {member.name} is in it twice")
-        if total > _LARGEST or len(members) > _MOST_FILES:
+        if total > _LARGEST or len(names) > _MOST_FILES:
             raise OutputError(f"{archive}: refused, because it unpacks to more than {_LARGEST:,} bytes")
-        members[member.name] = member
-    return list(members.values())
+        names.add(member.name)
+        yield member
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, archive: Path) -> bytes:
     stream = tar.extractfile(member)
     if stream is None:
         raise OutputError(f"{archive}: {member.name} cannot be read")
-    return stream.read()
+    return b"".join(iter(lambda: stream.read(1 << 20), b""))

@@ -7,24 +7,22 @@ Coordinates are 0-based and half-open everywhere.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import os
 import re
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 
 from findna_bench.errors import DataError
-from findna_bench.files import atomic_path, write_atomic
+from findna_bench.files import atomic_path, open_regular, write_atomic
 from findna_bench.sequences.alphabet import normalise, reverse_complement
+from findna_bench.unpacking import is_compressed, open_decompressed
 
 __all__ = [
     "FASTA_SUFFIX",
@@ -38,9 +36,8 @@ __all__ = [
     "windows",
 ]
 
-FASTA_SUFFIX = re.compile(r"\.(fa|fasta|fna|fas|ffn|frn)(\.(gz|bgz|bgzf))?$", re.IGNORECASE)
+FASTA_SUFFIX = re.compile(r"\.(fa|fasta|fna|fas|ffn|frn)(\.(gz|bgz|bgzf|bz2|xz|zst))?$", re.IGNORECASE)
 """What FASTA files of DNA are called."""
-_GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLOCK = 1 << 22
 _MITOCHONDRION = {"M": "MT", "MT": "M", "chrM": "MT", "chrMT": "M"}
@@ -56,19 +53,6 @@ class Window:
     sequence: str
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether the file begins as gzip does, whatever its name (bgzip included)."""
-    with _open_binary(path) as stream:
-        return stream.read(2) == _GZIP_MAGIC
-
-
-def _open_binary(path: Path) -> io.BufferedReader:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-
-
 def content_digest(path: Path, cache_dir: Path | None = None) -> str:
     """sha256 of a file's bytes; remembered in ``cache_dir`` by path, size and modification time where one is given.
 
@@ -80,7 +64,7 @@ def content_digest(path: Path, cache_dir: Path | None = None) -> str:
         note = cache_dir / "digests" / _stat_key(path)
         if note.is_file() and len(text := note.read_text("ascii").strip()) == 64:
             return text
-    with _open_binary(path) as stream:
+    with open_regular(path) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if note is not None:
         write_atomic(note, digest)
@@ -97,48 +81,33 @@ def _stat_key(path: Path) -> str:
 
 
 def plain_fasta(path: Path, cache_dir: Path) -> Path:
-    """The path itself, or for a gzipped file its plain text, decompressed once to ``cache_dir/<sha256 of the file>.fa``.
+    """The path itself, or for a compressed file its plain text, decompressed once to ``cache_dir/<sha256 of the file>.fa``.
 
     Streamed, and atomic: the target is whole or absent.
 
     Raises:
-        DataError: the file cannot be read, or is truncated or damaged gzip.
+        DataError: the file cannot be read, or is truncated, damaged, or unpacks to too much.
     """
-    if not is_gzip(path):
+    if not is_compressed(path):
         return path
     target = cache_dir / f"{content_digest(path, cache_dir)}.fa"
     if target.is_file():
         return target
-    with atomic_path(target) as aside, aside.open("wb") as out, _decompressed(path) as stream:
-        try:
-            shutil.copyfileobj(stream, out, _BLOCK)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _damaged_gzip(path, error) from error
+    with atomic_path(target) as aside, aside.open("wb") as out, open_decompressed(path) as stream:
+        shutil.copyfileobj(stream, out, _BLOCK)
     return target
 
 
-def _decompressed(path: Path) -> BinaryIO:
-    return cast("BinaryIO", gzip.open(path, "rb"))
-
-
-def _damaged_gzip(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: truncated or damaged gzip ({error}); get the file again")
-
-
 def read_blocks(path: Path) -> Iterator[tuple[str | None, bytes]]:
-    """A FASTA file, gzipped or not, as ``(header, b"")`` at each record and ``(None, letters)`` for its sequence in blocks.
+    """A FASTA file, compressed or not, as ``(header, b"")`` at each record and ``(None, letters)`` for its sequence in blocks.
 
     Letters come as they are in the file, without line breaks. Memory does not depend on the length of lines or records.
 
     Raises:
-        DataError: the file cannot be read, is damaged gzip, is empty, or does not begin with ``>``.
+        DataError: the file cannot be read, is damaged, unpacks to too much, is empty, or does not begin with ``>``.
     """
-    is_compressed = is_gzip(path)
-    try:
-        with _decompressed(path) if is_compressed else _open_binary(path) as stream:
-            yield from _parse_blocks(iter(lambda: stream.read(_BLOCK), b""), path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged_gzip(path, error) from error
+    with open_decompressed(path) as stream:
+        yield from _parse_blocks(iter(lambda: stream.read(_BLOCK), b""), path)
 
 
 def _parse_blocks(blocks: Iterator[bytes], path: Path) -> Iterator[tuple[str | None, bytes]]:

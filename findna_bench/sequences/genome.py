@@ -7,13 +7,11 @@ stretches of N as global half-open positions) and ``contigs.json``. Built aside 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,8 @@ import numpy as np
 from findna_bench.errors import DataError
 from findna_bench.files import atomic_path
 from findna_bench.sequences.alphabet import encode, normalise
-from findna_bench.sequences.fasta import content_digest, is_gzip, match_contig, read_blocks, record_name
+from findna_bench.sequences.fasta import content_digest, match_contig, read_blocks, record_name
+from findna_bench.unpacking import open_decompressed
 
 __all__ = ["Genome", "Interval", "Sampling", "WindowManifest", "read_bed"]
 
@@ -47,19 +46,14 @@ class Interval:
 
 
 def read_bed(path: Path | str) -> list[Interval]:
-    """Intervals of a BED file, plain or gzipped (first three columns; headers, comments and blank lines are passed over).
+    """Intervals of a BED file, plain or compressed (first three columns; headers, comments and blank lines are passed over).
 
     Raises:
         DataError: the file cannot be read, or a line is not an interval (file and line are named).
     """
     file = Path(path)
-    try:
-        content = file.read_bytes()
-        content = gzip.decompress(content) if is_gzip(file) else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{file}: truncated or damaged gzip ({error}); get the file again") from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); check the path") from error
+    with open_decompressed(file, in_memory=True) as stream:
+        content = stream.read()
     lines = content.decode("utf-8-sig", "replace").splitlines()
     intervals = []
     for number, line in enumerate(lines, 1):

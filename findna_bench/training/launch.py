@@ -349,7 +349,7 @@ def _task_rows(
     from findna_bench.data.task import open_task
 
     assert request.on is not None
-    task = open_task(request.on, data_dir=request.data_dir, offline=request.offline)
+    task = open_task(request.on, data_dir=request.data_dir, offline=request.offline, drop_missing=request.drop_missing)
     sequences = task.load("train").sequences
     order = np.random.default_rng([settings.seed, _HELD_OUT_DRAW]).permutation(len(sequences))
     held_out = min(settings.validation_windows, int(_VALIDATION_SHARE * len(sequences)))

@@ -134,7 +134,8 @@ def test_tables_are_read_as_they_were_written(
     import csv
     import io
 
-    from findna_bench.data.tabular import read_table, rows_to_table
+    from findna_bench.data.table_files import read_table
+    from findna_bench.data.tabular import rows_to_table
 
     stream = io.StringIO()
     csv.writer(stream, delimiter=delimiter, lineterminator=newline).writerows([("Sequence", "Label"), *values])

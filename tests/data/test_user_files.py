@@ -173,11 +173,11 @@ def test_shards_are_one_split_and_a_missing_one_is_named(tmp_path: Path) -> None
 
 def test_what_is_left_out_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(csv(alternating("0", "1")))
-    (tmp_path / "test.jsonl").write_text("{}")
+    (tmp_path / "test.rda").write_text("{}")
     (tmp_path / "extra.csv").write_text(csv(alternating("0", "1")))
     (tmp_path / "README.md").write_text("words")
     task = fb.load_task(tmp_path)
-    assert any("extra.csv, test.jsonl are left out" in note for note in task.notes)
+    assert any("extra.csv, test.rda are left out" in note for note in task.notes)
     assert "40 rows, classes 0 (20), 1 (20); train 32, test 8 (drawn); 30 bp" in task.notes[0]
 
 

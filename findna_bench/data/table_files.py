@@ -1,0 +1,296 @@
+"""Reading the files that tables come as: csv, tsv, parquet, JSON lines and JSON, plain or compressed, in UTF-8 or marked UTF-16."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from findna_bench.data.tabular import RawTable
+from findna_bench.errors import DataError
+from findna_bench.unpacking import check_held, check_unpacked, decompressed, without_compression
+
+__all__ = ["FORMATS", "PUBLISHED_SUFFIXES", "read_table", "table_suffix"]
+
+FORMATS = "csv, tsv, parquet or jsonl"
+"""What messages say may be given."""
+PUBLISHED_SUFFIXES = (".csv", ".tsv", ".parquet")
+"""What the data sets that cards describe are published as; other files beside them are no data."""
+_SPREADSHEET = re.compile(r"\.(xlsx?|xlsm|xlsb|ods|numbers)$", re.IGNORECASE)
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16 does, so it stands first
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CELL, _ROW = 58, 64
+"""Bytes of memory that a cell and a row take beside their letters."""
+_BATCH = 1024
+
+
+def table_suffix(name: str) -> str | None:
+    """``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson`` or ``.json`` of a file name, also before ``.gz`` and the like; None for
+    anything else.
+    """
+    plain = without_compression(name).lower()
+    return next((suffix for suffix in _READERS if plain.endswith(suffix)), None)
+
+
+def no_table(name: str, origin: str) -> DataError:
+    """The error of a file that is none of the formats."""
+    if _SPREADSHEET.search(name):
+        return DataError(f"{origin} is a spreadsheet; save its table as csv")
+    return DataError(f"{origin} is no {FORMATS} file; give one of these, or a folder")
+
+
+def read_table(stream: IO[bytes], name: str, origin: str) -> RawTable:
+    """Read one table from an open binary file; ``name`` decides how.
+
+    Raises:
+        DataError: the file is empty, truncated, not text, not of its format, or too large to be held in memory.
+    """
+    suffix = table_suffix(name)
+    if suffix is None:
+        raise no_table(name, origin)
+    try:
+        with decompressed(stream, origin, in_memory=True) as content:
+            raw = _READERS[suffix](content, origin)
+    except UnicodeError as error:
+        raise DataError(f"{origin} is not text in UTF-8; save it in that encoding, as {FORMATS}") from error
+    if not raw.columns:
+        raise DataError(f"{origin} is empty")
+    return raw
+
+
+def _text(stream: io.BufferedReader) -> io.TextIOWrapper:
+    """Text in UTF-8, or in what a byte-order mark says."""
+    start = stream.peek(4)[:4]
+    encoding = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), "utf-8-sig")
+    return io.TextIOWrapper(stream, encoding=encoding, newline="")
+
+
+# -------------------------------------------------------------------------------------------------- csv and tsv
+
+
+def _read_csv(stream: io.BufferedReader, origin: str) -> RawTable:
+    return _read_delimited(stream, origin, ",")
+
+
+def _read_tsv(stream: io.BufferedReader, origin: str) -> RawTable:
+    return _read_delimited(stream, origin, "\t")
+
+
+def _read_delimited(stream: io.BufferedReader, origin: str, delimiter: str) -> RawTable:
+    limit = csv.field_size_limit(sys.maxsize)  # the default refuses sequences over 131 kb
+    # strict: a quote that is never closed would swallow the rows after it
+    reader = csv.reader(_text(stream), delimiter=delimiter, strict=True)
+    try:
+        first: list[str] = next((row for row in reader if any(cell.strip() for cell in row)), [])
+        header = _column_names(first, origin)
+        return RawTable(origin, _csv_columns(reader, header, origin), first_row=2)
+    except csv.Error as error:
+        raise DataError(f"{origin}, line {reader.line_num}: is not a table ({error})") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _column_names(names: Sequence[str], origin: str) -> list[str]:
+    """Names in lower case, without spaces around them.
+
+    Raises:
+        DataError: two are the same.
+    """
+    plain = [name.strip().lower() for name in names]
+    if len(set(plain)) != len(plain):
+        twice = next(name for name in plain if plain.count(name) > 1)
+        raise DataError(f"{origin}: two columns have the same name, {twice!r} ({', '.join(plain)})")
+    return plain
+
+
+def _csv_columns(reader: Iterator[list[str]], header: list[str], origin: str) -> dict[str, list[Any]]:
+    """Columns by name; a row without any content is one of empty cells, unless nothing follows it."""
+    rows: list[list[str]] = []
+    width, blank = len(header), 0
+    for number, row in enumerate(reader, start=2):
+        if not any(cell.strip() for cell in row):
+            blank += 1
+            continue
+        rows.extend([[""] * width] * blank)
+        blank = 0
+        if len(row) != width:
+            raise DataError(
+                f"{origin}, row {number} (the header is row 1): {len(row)} fields where the header has {width}"
+            )
+        rows.append(row)
+        if not len(rows) % 100_000:
+            check_held(origin, len(rows) * (width * _CELL + _ROW))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * width
+    return {name: list(values) for name, values in zip(header, columns, strict=True)}
+
+
+# ------------------------------------------------------------------------------------------------ JSON, JSON lines
+
+
+def _read_json_lines(stream: io.BufferedReader, origin: str) -> RawTable:
+    return _from_lines(_text(stream), origin)
+
+
+def _from_lines(lines: Iterable[str], origin: str) -> RawTable:
+    """One object a line; lines without anything are passed over."""
+    records: list[Mapping[str, Any]] = []
+    numbers: list[int] = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            where = f"{origin}, line {number}"
+            records.append(_object(_parsed(line, where), where))
+            numbers.append(number)
+            if not len(records) % 100_000:
+                check_held(origin, len(records) * (len(records[-1]) * 2 * _CELL + _ROW))
+
+    def named(row: int) -> str:
+        return f"{origin}, line {numbers[row]}"
+
+    return RawTable(origin, _record_columns(records, named), named=named)
+
+
+def _read_json(stream: io.BufferedReader, origin: str) -> RawTable:
+    """A list of objects, an object of columns (lists, or objects by row as pandas writes them), or lines after all."""
+    text = _text(stream).read()
+    try:
+        content = _parsed(text, origin)
+    except DataError:
+        if "\n" not in text.strip():
+            raise
+        return _from_lines(text.splitlines(), origin)
+    if isinstance(content, list):
+        records = [_object(record, f"{origin}, row {row + 1}") for row, record in enumerate(content)]
+        return RawTable(origin, _record_columns(records, lambda row: f"{origin}, row {row + 1}"))
+    columns = _object(content, origin)
+    if columns and all(not isinstance(values, list | Mapping) for values in columns.values()):
+        return RawTable(
+            origin, _record_columns([columns], lambda row: f"{origin}, row {row + 1}")
+        )  # lines, one of them
+    names = _column_names(list(columns), origin)
+    lists: list[list[Any]] = []
+    for name, values in columns.items():
+        if not isinstance(values, list | Mapping):
+            raise DataError(f"{origin}: column {name!r} is no list; give a list of rows, or an object of columns")
+        if isinstance(values, Mapping) and list(values) != list(columns[next(iter(columns))]):
+            raise DataError(f"{origin}: column {name!r} has other rows than {next(iter(columns))!r}")
+        lists.append(list(values.values()) if isinstance(values, Mapping) else values)
+    if len({len(values) for values in lists}) > 1:
+        raise DataError(f"{origin}: its columns have different numbers of rows")
+    return RawTable(origin, dict(zip(names, lists, strict=True)))
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is not JSON ({error})") from error
+
+
+def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise DataError(f'{where}: a row is an object, {{"sequence": ..., "label": ...}}, not {str(value)[:60]!r}')
+    return value
+
+
+def _record_columns(records: Sequence[Mapping[str, Any]], where: Callable[[int], str]) -> dict[str, list[Any]]:
+    """Columns of objects; what a row does not have is missing.
+
+    Raises:
+        DataError: two names of a row are the same but for case, or text is no Unicode.
+    """
+    columns: dict[str, list[Any]] = {}
+    for row, record in enumerate(records):
+        for name, value in zip(_column_names(list(record), where(row)), record.values(), strict=True):
+            if isinstance(value, str) and not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError as error:
+                    raise DataError(f"{where(row)}: {name} holds half a character ({error.reason})") from error
+            if name not in columns:
+                columns[name] = [None] * row
+            columns[name].append(value)
+        for values in columns.values():
+            values.extend([None] * (row + 1 - len(values)))
+    return columns
+
+
+# ---------------------------------------------------------------------------------------------------------- parquet
+
+
+def _read_parquet(stream: io.BufferedReader, origin: str) -> RawTable:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = stream.read()
+    if not content:
+        raise DataError(f"{origin} is empty")
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        groups = range(file.metadata.num_row_groups)
+        check_unpacked(origin, sum(file.metadata.row_group(i).total_byte_size for i in groups), len(content))
+        names = file.schema_arrow.names
+        check_held(origin, file.metadata.num_rows * (len(names) * _CELL + _ROW))
+        lists: list[list[Any]] = [[] for _ in names]
+        held = 0
+        for batch in file.iter_batches(batch_size=_BATCH):
+            held += sum(map(_unrolled, batch.columns))
+            check_held(origin, held)
+            for values, column in zip(lists, batch.columns, strict=True):
+                values.extend(column.to_pylist())
+        metadata = file.schema_arrow.metadata
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{origin} is not a whole parquet file ({str(error).splitlines()[0]}); get it again") from error
+    columns = dict(zip(_column_names(names, origin), lists, strict=True))
+    return RawTable(origin, columns, first_row=1, class_names=_class_names(metadata))
+
+
+def _unrolled(column: Any) -> int:
+    """Bytes of a column's values, written out where they are numbers of a dictionary."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    kind = column.type.value_type
+    if not any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)):
+        return int(column.dictionary.nbytes) + len(column) * 8
+    return int(pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0)
+
+
+def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
+    """Names of class-label columns from the metadata that the ``datasets`` library writes into parquet files."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            name.strip().lower(): [str(label) for label in feature["names"]]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and isinstance(feature.get("names"), list)
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+
+
+_READERS: Mapping[str, Callable[[io.BufferedReader, str], RawTable]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".json": _read_json,
+}
