@@ -167,7 +167,9 @@ def test_missing_numbers_are_dropped_as_classes_are(tmp_path: Path) -> None:
     held[5] = (held[5][0], "NaN")
     path = as_text(",")(tmp_path, held)
     path.write_text(path.read_text().replace("sequence,label", "sequence,value"))
-    with pytest.raises(DataError, match=r"row 7 .*has no value \('NaN' stands for .*all 3 such rows with --drop-missing"):
+    with pytest.raises(
+        DataError, match=r"row 7 .*has no value \('NaN' stands for .*all 3 such rows with --drop-missing"
+    ):
         fb.load_task(path)
     table, _ = fb.load_task(path, drop_missing=True).in_order()
     assert table.labels[:, 0].tolist() == [float(value) for i, (_, value) in enumerate(held) if i not in (5, 13, 20)]
