@@ -18,9 +18,12 @@ from findna_bench.comparison.contestants import (
     wanted_tasks,
     without_limited,
 )
+from findna_bench.data.catalog import TaskRef
 from findna_bench.errors import UsageError
-from findna_bench.leaderboard.selected_results import on_newest_data, without_superseded_failures
+from findna_bench.leaderboard.selected_results import named_apart, on_newest_data, place_of, without_superseded_failures
+from findna_bench.matrix.request import path_digest
 from findna_bench.registry import Registry, get_registry
+from findna_bench.results.schema import APART, Result
 from findna_bench.results.store import ResultStore
 from findna_bench.statistics.metric import metric_card
 
@@ -65,12 +68,24 @@ def compare_models(
     names = {name for one in named for name in one.members}
     notes: list[str] = []
     results = one_protocol([r for r in results if r.model.name in names], protocol, split)
-    usable = on_newest_data(without_superseded_failures(without_limited(results, notes)), notes)
+    current = on_newest_data(without_superseded_failures(without_limited(results, notes)), notes)
+    usable = named_apart(current)
     contestants = [contestant_of(one, usable, output_dir, notes) for one in named]
     check_distinct(contestants)
     order = list(wanted) or task_order({r.task_name for c in contestants for r in c.results}, registry)
     scored = [
-        aligned_predictions(name, contestants, store, wanted.get(name), metric, data_dir, registry, results)
-        for name in order
+        aligned_predictions(name, contestants, store, wanted.get(task), metric, data_dir, registry, results)
+        for task in order
+        for name in _names(task, wanted.get(task), usable)
     ]
     return conclusions(scored, contestants, registry, notes)
+
+
+def _names(task: str, ref: TaskRef | None, results: Sequence[Result]) -> list[str]:
+    """Names that results of a task have: several where files of one name hold different data, unless one of them is given."""
+    named: dict[str, set[str | None]] = {}
+    for r in results:
+        if r.task_name.partition(APART)[0] == task:
+            named.setdefault(r.task_name, set()).add(place_of(r))
+    given = path_digest(ref.path) if ref is not None else None
+    return [name for name, places in named.items() if given in places] or sorted(named) or [task]

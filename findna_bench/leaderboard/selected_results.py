@@ -7,12 +7,20 @@ from collections.abc import Callable, Iterable, Sequence
 
 from findna_bench.errors import OutputError, UsageError
 from findna_bench.registry import Registry
-from findna_bench.results.schema import Result
+from findna_bench.results.schema import APART, Result
 from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.metric import metric_card
 from findna_bench.targets.target import find_target
 
-__all__ = ["Read", "on_newest_data", "schema_note", "with_metric", "without_superseded_failures"]
+__all__ = [
+    "Read",
+    "named_apart",
+    "on_newest_data",
+    "place_of",
+    "schema_note",
+    "with_metric",
+    "without_superseded_failures",
+]
 
 
 Read = Callable[[Result], ScoredRows]
@@ -25,20 +33,47 @@ def without_superseded_failures(results: Sequence[Result]) -> list[Result]:
 
 
 def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
-    """Where the data of a task changed between runs, only rows of the newest data are comparable."""
-    newest: dict[tuple[str, str | None], tuple[str, str]] = {}
+    """Where the data of a task changed between runs, only rows of the newest data are comparable. Files of one name that lie in
+    different folders are different tasks.
+    """
+    newest: dict[tuple[str, str | None, str | None], tuple[str, str]] = {}
     for r in results:
         if r.status == "success":
-            key = r.task_name, r.task.split
+            key = r.task_name, r.task.split, place_of(r)
             newest[key] = max(newest.get(key, ("", "")), (r.created, r.task.data_digest or ""))
     kept = [
         r
         for r in results
-        if r.status != "success" or (r.task.data_digest or "") == newest[r.task_name, r.task.split][1]
+        if r.status != "success" or (r.task.data_digest or "") == newest[r.task_name, r.task.split, place_of(r)][1]
     ]
     if len(kept) < len(results):
         notes.append(f"{len(results) - len(kept)} results on older data of the same tasks are left out")
     return kept
+
+
+def named_apart(results: Sequence[Result]) -> list[Result]:
+    """The same results, in which tasks of one name that hold different data (files of one name in different folders) have the
+    beginning of its digest in their name: ``adhoc/x#3fa9c1``.
+    """
+    data: dict[tuple[str, str | None], dict[str, str]] = {}  # task and split -> place -> digest
+    for r in results:
+        if r.task.data_digest is not None and (place := place_of(r)) is not None:
+            data.setdefault((r.task_name, r.task.split), {})[place] = r.task.data_digest
+    named = []
+    for r in results:
+        known = data.get((r.task_name, r.task.split), {})
+        digest = known.get(place_of(r) or "")
+        if digest is not None and len(set(known.values())) > 1:
+            task = r.task.model_copy(update={"name": f"{r.task.name}{APART}{digest[:6]}"})
+            r = r.model_copy(update={"task": task})
+        named.append(r)
+    return named
+
+
+def place_of(r: Result) -> str | None:
+    """Stands for the path of a task that was given as one, without saying it; None for any other, and where it is not known."""
+    path: str | None = ((r.hashed.request or {}).get("task") or {}).get("path")
+    return path
 
 
 def with_metric(

@@ -15,6 +15,7 @@ from findna_bench.leaderboard.configurations import differing_settings, requeste
 from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable, TaskColumn
 from findna_bench.leaderboard.selected_results import (
     Read,
+    named_apart,
     on_newest_data,
     schema_note,
     with_metric,
@@ -65,7 +66,7 @@ def leaderboard(
         if limited:
             notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
         kept = [r for r in kept if r.limit is None]
-    kept = on_newest_data(without_superseded_failures(kept), notes)
+    kept = named_apart(on_newest_data(without_superseded_failures(kept), notes))
     kept = with_metric(kept, metric, predictions, registry, notes)
     groups: dict[tuple[str, str, str, tuple[int, int, str]], list[Result]] = {}
     for r in kept:

@@ -35,6 +35,7 @@ __all__ = [
     "few_shot_validation",
     "names_of",
     "network_of",
+    "path_digest",
     "request_id",
     "unit_preset",
     "weights_of",
@@ -159,17 +160,15 @@ def _split(names: str | None) -> list[str]:
 
 
 def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
-    """Tasks of the suites, then the others, each once.
+    """Tasks of the suites, then the others, each once; files of one name in different folders are different tasks.
 
     Raises:
-        UsageError: two paths would have their results under one name.
+        UsageError: two plugins have a task of one name.
     """
     suites = (suite_tasks(resolve_suite(suite, registry), registry) for suite in request.suites)
-    tasks: dict[str, TaskRef] = {}
+    tasks: dict[tuple[str, Path | None], TaskRef] = {}
     for task in (*chain.from_iterable(suites), *(resolve_task(name, registry) for name in request.tasks)):
-        known = tasks.setdefault(task.name, task)
-        if known.path != task.path:
-            raise UsageError(f"{known.path} and {task.path} are both task {task.name}; rename one of them")
+        known = tasks.setdefault((task.name, task.path), task)
         if known.distribution != task.distribution:
             raise UsageError(
                 f"{known.distribution} and {task.distribution} both have a task {task.name}, and results of one would stand for the "
@@ -315,8 +314,8 @@ def _model_settings(request: RunRequest, spec: ModelSpec) -> dict[str, Any]:
         "backbone": spec.card.backbone,
         "licence": spec.card.licence_weights or None,
         **known,
-        "location": _path_digest(known["location"]),
-        "weights": _path_digest(weights_of(request, spec)),
+        "location": path_digest(known["location"]),
+        "weights": path_digest(weights_of(request, spec)),
         "card": stable_hash(card),
     }
 
@@ -344,7 +343,7 @@ def _task_settings(task: TaskRef) -> dict[str, Any]:
         "higher_is_better": higher,
         "published_counts": stable_hash(card.counts) if card else None,
         "card": task_card_digest(card) if card else None,
-        "path": _path_digest(task.path),
+        "path": path_digest(task.path),
         "distribution": task.distribution,
         "version": task.version,
     }
@@ -355,7 +354,7 @@ def task_card_digest(card: TaskCard) -> str:
     return stable_hash(asdict(card))
 
 
-def _path_digest(path: Path | str | None) -> str | None:
+def path_digest(path: Path | str | None) -> str | None:
     """A path as it takes part in a request id: results go to others, where a user's files lie is nobody's business."""
     return None if path is None else f"path:{stable_hash(legible(str(path)))[:32]}"
 

@@ -19,6 +19,7 @@ from findna_bench.private_paths import published
 
 __all__ = [
     "ADDED_KEYS",
+    "APART",
     "SCHEMA_VERSION",
     "Hashed",
     "Result",
@@ -33,6 +34,8 @@ SCHEMA_VERSION: Final = 2
 ADDED_KEYS = ("digest", "predictions_digest", "threads", "hashed", "request")
 """Keys that results of schema 1 did not have."""
 Status = Literal["success", "error", "oom", "skipped"]
+APART = "#"
+"""Stands between a task's name and the beginning of its data's digest where tables tell tasks of one name apart; in no name itself."""
 
 
 class _Part(BaseModel):

@@ -14,7 +14,7 @@ from warnings import warn
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
 from findna_bench.registry import get_registry, load_factory
-from findna_bench.results.schema import Result, read_result, sealed
+from findna_bench.results.schema import APART, Result, read_result, sealed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +92,8 @@ class ResultStore:
         """The file of a result: by identity, or under ``errors/`` by request where the cell has no identity."""
         if result.status in ("error", "oom") or result.identity is None:
             return self.error_path(result.request_id)
-        folder = self.folder(result.model.name, result.task.suite, result.task.name, result.protocol.name)
+        task = result.task.name.partition(APART)[0]
+        folder = self.folder(result.model.name, result.task.suite, task, result.protocol.name)
         return folder / f"{result.identity[:16]}.json"
 
     def name_of(self, path: Path) -> str:

@@ -273,3 +273,31 @@ def test_what_is_no_data_ends_in_a_sentence(tmp_path: Path, kind: str) -> None:
         path.mkdir()
     with pytest.raises(DataError, match=r"is empty|neither a file nor a folder|holds neither"):
         fb.load_task(path)
+
+
+def test_files_of_one_name_are_different_tasks_and_stand_apart(tmp_path: Path) -> None:
+    from findna_bench.comparison.comparing import compare_models
+    from findna_bench.leaderboard.table_building import leaderboard
+
+    paths = [tmp_path / folder / "x.csv" for folder in "ab"]
+    for seed, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_text(csv(alternating("0", "1"), sequences=letters(seed)))
+    results = tmp_path / "r"
+    found = [fb.run(["majority", "kmer"], [path], seeds=1, output_dir=results) for path in paths]
+    together = fb.run(["majority", "kmer"], paths, seeds=1, output_dir=results)  # each is finished already
+    assert {result.identity for result in together} == {result.identity for run in found for result in run}
+    (table,) = leaderboard(together).tables
+    names = sorted(f"adhoc/x#{run[0].task.data_digest[:6]}" for run in found)
+    assert [column.name for column in table.columns] == names
+    kmer = next(row for row in table.rows if row.model == "kmer")
+    shown = {name: entry.value for name, entry in kmer.entries.items()}
+    assert shown == {f"adhoc/x#{run[1].task.data_digest[:6]}": run[1].metrics.main.value for run in found}
+    assert [task.task for task in compare_models(results, ["majority", "kmer"]).tasks] == names
+    (one,) = compare_models(results, ["majority", "kmer"], tasks=[str(paths[1])]).tasks
+    assert one.task == f"adhoc/x#{found[1][0].task.data_digest[:6]}"
+    paths[1].write_text(csv(alternating("0", "1"), sequences=letters(7)))  # edited: what was scored before is older
+    again = fb.run(["majority", "kmer"], [paths[1]], seeds=1, output_dir=results)
+    (table,) = leaderboard([*together, *again]).tables
+    digests = {found[0][0].task.data_digest[:6], again[0].task.data_digest[:6]}
+    assert {column.name for column in table.columns} == {f"adhoc/x#{digest}" for digest in digests}
