@@ -11,7 +11,7 @@ import typer
 
 from findna_bench import __version__
 from findna_bench.cli import output, streams
-from findna_bench.cli.examples import epilog
+from findna_bench.cli.verbs import Verbs
 from findna_bench.errors import BenchError
 
 __all__ = ["app", "main"]
@@ -21,6 +21,7 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="findna-bench",
+    cls=Verbs,
     help="Benchmarks DNA models under one protocol: probing, fine-tuning, audits, costs, leaderboards.",
     no_args_is_help=True,
     add_completion=True,
@@ -53,50 +54,6 @@ def _root(
 ) -> None:
     if no_plugin:  # processes that this one starts leave it out, too
         os.environ["FINDNA_BENCH_NO_PLUGIN"] = ",".join(no_plugin)
-
-
-def _register() -> None:
-    """Verb modules import nothing heavy, so that ``--help`` is fast."""
-    from findna_bench.cli import (
-        audit,
-        cache,
-        check,
-        compare,
-        describe,
-        embed,
-        fetch,
-        leaderboard,
-        list_,
-        plan,
-        pretrain,
-        profile,
-        results,
-        run,
-        verify,
-    )
-
-    verbs = (
-        ("run", run.run, "Run models on tasks."),
-        ("plan", plan.plan, "Show what a run would do."),
-        ("fetch", fetch.fetch, "Bring data and weights to this machine."),
-        ("audit", audit.audit, "Say what a score on a task is worth."),
-        ("pretrain", pretrain.pretrain, "Pretrain a network on unlabelled DNA."),
-        ("profile", profile.profile, "Measure what models cost."),
-        ("check", check.check, "Test what a plugin registers."),
-        ("embed", embed.embed, "Write one vector per sequence."),
-        ("leaderboard", leaderboard.leaderboard, "Make tables from results."),
-        ("compare", compare.compare, "Say which differences are more than noise."),
-        ("verify", verify.verify, "Check whether results hold what they say."),
-        ("list", list_.list_, "List what the installed plugins offer."),
-        ("describe", describe.describe, "Print what is known about one name."),
-    )
-    for name, verb, words in verbs:
-        app.command(name, short_help=words, epilog=epilog(name))(verb)
-    app.add_typer(results.app, name="results", short_help="Give results to others.")
-    app.add_typer(cache.app, name="cache", short_help="Embeddings kept on this machine.")
-
-
-_register()
 
 
 def main() -> None:
