@@ -226,8 +226,8 @@ class Registry:
         """``distribution:name`` of every other entry of a name that :meth:`resolve` finds one for."""
         if ":" in name:
             return []
-        meant = self.resolve(kind, name)
-        return [f"{e.distribution}:{_full(e.card)}" for e in self.named(kind, name) if e is not meant]
+        resolved = self.resolve(kind, name)
+        return [f"{e.distribution}:{_full(e.card)}" for e in self.named(kind, name) if e is not resolved]
 
     def distribution_of(self, kind: str, card: Any) -> str | None:
         """The distribution that registers a card."""

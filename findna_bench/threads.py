@@ -45,9 +45,9 @@ def compute_threads(number: int) -> Iterator[None]:
 
 def _own_choice() -> int:
     """Threads that a library takes where nobody has asked for a number."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
-        return int(asked)
+    variable = os.environ.get("OMP_NUM_THREADS", "")
+    if variable.isdecimal() and int(variable):
+        return int(variable)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

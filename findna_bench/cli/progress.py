@@ -50,8 +50,8 @@ def remarks(label: str, results: Sequence[Result]) -> list[str]:
     good = [r for r in results if r.status == "success"]
     can_window = bool(good) and good[0].model.kind == "encoder"
     cut = truncation_note(bases_read(good[:1])) if can_window else truncation_note(bases_read(good[:1]), remedy="")
-    said = [cut, *warnings_of(good).values()] if cut else list(warnings_of(good).values())
-    return [f"{label}: {text}" for text in said]
+    warnings = [cut, *warnings_of(good).values()] if cut else list(warnings_of(good).values())
+    return [f"{label}: {text}" for text in warnings]
 
 
 class Lines:

@@ -43,7 +43,7 @@ def requested(request: type[Any]) -> Callable[[Verb], Callable[..., Any]]:
 
         def command(ctx: typer.Context, **values: Any) -> Any:
             config = values.pop("config")
-            given = {o.field: _meant(o, o.kind.from_shell(values[o.field])) for o in options if _was_given(ctx, o)}
+            given = {o.field: _value_of(o, o.kind.from_shell(values[o.field])) for o in options if _was_given(ctx, o)}
             file = {} if config is None else _read_config(config, ctx.command.name or "", options)
             mine = build(request, {**file, **given})
             return function(mine, **{parameter.name: values[parameter.name] for parameter in own})
@@ -101,7 +101,7 @@ def _was_given(ctx: typer.Context, found: Option) -> bool:
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
 
 
-def _meant(found: Option, value: Any) -> Any:
+def _value_of(found: Option, value: Any) -> Any:
     return not value if found.off else value
 
 
@@ -128,7 +128,7 @@ def _read_config(path: Path, verb: str, options: tuple[Option, ...]) -> dict[str
         found = by_name.get(key.replace("-", "_"))
         if found is None:
             raise ConfigError(f"configuration {path}: {key!r} is no option of {verb}; see `--help`")
-        value = _meant(found, value) if found.off and key.replace("-", "_") != found.field else value
+        value = _value_of(found, value) if found.off and key.replace("-", "_") != found.field else value
         try:
             found.read(value, f"configuration {path}: {key}")
         except UsageError as error:

@@ -29,7 +29,7 @@ def run(request: RunRequest, json: options.Json = False) -> int:
         output.print_json([result.to_dict() for result in results])
     else:
         store = ResultStore(request.output_dir)
-        asked = {result.task_name for result in results}
-        render_screen(leaderboard(results, include_limited=True, predictions=store.predictions, expected=asked))
+        tasks = {result.task_name for result in results}
+        render_screen(leaderboard(results, include_limited=True, predictions=store.predictions, expected=tasks))
         output.remark(f"results are in {request.output_dir}")
     return int(any(result.status in ("error", "oom") for result in results))

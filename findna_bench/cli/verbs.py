@@ -46,11 +46,10 @@ class Verbs(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list of verbs, which imports none of them."""
-        others = (
-            (name, command.short_help or "") for name, command in self.commands.loaded.items() if name not in VERBS
-        )  # type: ignore[attr-defined]
+        known = [(name, line) for name, (_, line) in VERBS.items()]
+        others = [(name, self.commands[name].short_help or "") for name in self.commands if name not in VERBS]
         with formatter.section("Commands"):
-            formatter.write_dl([*((name, line) for name, (_, line) in VERBS.items()), *others])
+            formatter.write_dl([*known, *others])
 
 
 class _Commands(MutableMapping[str, Any]):

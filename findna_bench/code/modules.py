@@ -127,7 +127,7 @@ class _Reached:
 def _reach(start: str, name: str) -> _Reached:
     """Everything reached from ``start``. A package that is merely passed through is asked for no name of its own."""
     own, others = {start.partition(".")[0]}, set[str]()
-    asked: dict[str, frozenset[str]] = {}
+    names: dict[str, frozenset[str]] = {}
     reached, waiting = _Reached(), [(start, name)]
     while waiting:
         module, wanted = waiting.pop()
@@ -136,9 +136,9 @@ def _reach(start: str, name: str) -> _Reached:
             (own if _is_unvouched(top, reached) else others).add(top)
         if top in others:
             continue
-        before = asked.get(module)
-        asked[module] = (before or frozenset()) | ({wanted} if wanted else set())
-        if asked[module] == before:
+        before = names.get(module)
+        names[module] = (before or frozenset()) | ({wanted} if wanted else set())
+        if names[module] == before:
             continue
         located = _locate(module)
         if located is None:
@@ -149,7 +149,7 @@ def _reach(start: str, name: str) -> _Reached:
         if located.path is None:
             continue
         content = _content(module, located)
-        reached.modules[module], imports = content.without_registration(asked[module])
+        reached.modules[module], imports = content.without_registration(names[module])
         for statement in imports:
             waiting += _targets(statement, module, located.is_package)
     return reached
@@ -350,15 +350,15 @@ class _Content:
         body = self.tree.body if self.tree is not None else []
         return frozenset(name for statement in body for name in _bound(statement))
 
-    def without_registration(self, asked: frozenset[str]) -> tuple[str, tuple[_Import, ...]]:
-        """(digest, imports) of what is left without hook implementations and what only they use, names ``asked`` for aside."""
+    def without_registration(self, names: frozenset[str]) -> tuple[str, tuple[_Import, ...]]:
+        """(digest, imports) of what is left without hook implementations and what only they use, but for these names and what they use."""
         if self.tree is None:
             return self._raw, ()
-        if asked not in self._views:
-            body = _without_hooks(self.tree.body, asked)
+        if names not in self._views:
+            body = _without_hooks(self.tree.body, names)
             digest = hashlib.sha256(json.dumps([plain_tree(node) for node in body]).encode()).hexdigest()
-            self._views[asked] = digest, tuple(_imports(body))
-        return self._views[asked]
+            self._views[names] = digest, tuple(_imports(body))
+        return self._views[names]
 
 
 _BY_FILE: dict[tuple[str, int, int], _Content] = {}
@@ -450,7 +450,7 @@ def plain_tree(node: Any) -> Any:
     return node if node is None or isinstance(node, (int, str)) else repr(node)
 
 
-def _without_hooks(body: Sequence[ast.stmt], asked: frozenset[str]) -> list[ast.stmt]:
+def _without_hooks(body: Sequence[ast.stmt], names: frozenset[str]) -> list[ast.stmt]:
     """Top-level statements that are left without hook implementations, and without definitions that nothing else uses."""
     left, gone = [], set[str]()
     for statement in body:
@@ -458,13 +458,13 @@ def _without_hooks(body: Sequence[ast.stmt], asked: frozenset[str]) -> list[ast.
         gone |= used
         if kept is not None:
             left.append(kept)
-    while gone and _EVERYTHING not in asked:
+    while gone and _EVERYTHING not in names:
         uses = [_used(statement) for statement in left]
         idle = [
             number
             for number, statement in enumerate(left)
             if (bound := _bound(statement))
-            and bound <= gone - asked
+            and bound <= gone - names
             and not any(bound & used for other, used in enumerate(uses) if other != number)
         ]
         if not idle:

@@ -103,30 +103,32 @@ def _fits(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[st
         for name, score in task.scores.items()
         if score.varies and score.n_fits == 1
     )
-    said = [f"What a seed changes here: {', '.join(varied)}."] if varied else []
-    return said + [
+    sentences = [f"What a seed changes here: {', '.join(varied)}."] if varied else []
+    return sentences + [
         f"{name} has one fit of something that varies, so that no interval here covers it and no order is tested: {_listed(tasks)}."
         for name, tasks in alone.items()
     ]
 
 
 def _flags(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[str]:
-    said = []
+    sentences = []
     for model in comparison.models:
         here = [task for task in compared if model.label in task.scores]
         by_flag = _gathered((flag, short(task.task)) for task in here for flag in task.scores[model.label].flags)
         words = [flag if len(tasks) == len(here) else f"{flag} on {_listed(tasks)}" for flag, tasks in by_flag.items()]
-        said += [f"Flags of {model.label}: {'; '.join(words)}."] if words else []
-    return said
+        sentences += [f"Flags of {model.label}: {'; '.join(words)}."] if words else []
+    return sentences
 
 
 def _warnings(comparison: Comparison, compared: Sequence[TaskComparison]) -> list[str]:
-    said = []
+    sentences = []
     for model in comparison.models:
         here = [task for task in compared if model.label in task.scores]
         by_text = _gathered((text, short(task.task)) for task in here for text in task.scores[model.label].warnings)
-        said += [f"Warning of fits of {model.label} on {_listed(tasks)}: {text}." for text, tasks in by_text.items()]
-    return said
+        sentences += [
+            f"Warning of fits of {model.label} on {_listed(tasks)}: {text}." for text, tasks in by_text.items()
+        ]
+    return sentences
 
 
 def _reasons(compared: Sequence[TaskComparison]) -> list[str]:
@@ -223,11 +225,11 @@ def _across(comparison: Comparison) -> list[Grid]:
     header = ("pair", "tasks", "independent", "mean difference, points", "p", "p (Holm)", "smallest possible p")
     n_tests = sum(pair.p_value is not None for pair in across.pairs)
     tests = f"{n_tests} test{'' if n_tests == 1 else 's'}"
-    said = (
+    sentence = (
         f"Wilcoxon's signed-rank test over independent tasks, exact; Holm's correction over the {tests} of this table. A dash stands "
         "where one fit of a model stands for something that varies."
     )
-    return [*blocks, Grid(header, rows, "Across tasks", (said,))]
+    return [*blocks, Grid(header, rows, "Across tasks", (sentence,))]
 
 
 def _absent(comparison: Comparison) -> tuple[str, ...]:
@@ -237,12 +239,12 @@ def _absent(comparison: Comparison) -> tuple[str, ...]:
         for t in comparison.tasks
         if not t.scores and set(t.missing.values()) == {"no result"} and len(t.missing) == len(comparison.models)
     ]
-    said = [f"No model has a result on {_listed([short(t.task) for t in nobody])}."] if nobody else []
+    sentences = [f"No model has a result on {_listed([short(t.task) for t in nobody])}."] if nobody else []
     for task in comparison.tasks:
         if not task.scores and task not in nobody:
             reasons = "; ".join(f"{name}: {why}" for name, why in task.missing.items())
-            said.append(f"{short(task.task)}: {task.problem}" + (f" ({reasons})" if reasons else "") + ".")
-    return tuple(said)
+            sentences.append(f"{short(task.task)}: {task.problem}" + (f" ({reasons})" if reasons else "") + ".")
+    return tuple(sentences)
 
 
 def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -30,8 +30,8 @@ def _of_row(row: Row, *, alone: bool) -> Iterable[str]:
             kinds.setdefault(kind, {}).setdefault(text, []).append(short(name))
     for texts in kinds.values():
         tasks = list(dict.fromkeys(task for named in texts.values() for task in named))
-        said = next(iter(texts)) if len(texts) == 1 else _without_count(next(iter(texts))) + ", and the like"
-        yield f"{row_label(row)}{'' if alone else f' on {_listed(tasks)}'}: {said}"
+        text = next(iter(texts)) if len(texts) == 1 else _without_count(next(iter(texts))) + ", and the like"
+        yield f"{row_label(row)}{'' if alone else f' on {_listed(tasks)}'}: {text}"
 
 
 def _without_count(text: str) -> str:

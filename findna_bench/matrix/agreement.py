@@ -188,10 +188,10 @@ def _unfinished(result: Result) -> Iterator[str]:
         yield f"its status is {result.status}, and no error says why"
 
 
-def _request(result: Result, asked: Mapping[str, Any]) -> Iterator[str]:
-    if result.seed is None or request_id(asked, result.seed) != result.request_id:
+def _request(result: Result, hashed: Mapping[str, Any]) -> Iterator[str]:
+    if result.seed is None or request_id(hashed, result.seed) != result.request_id:
         yield "request_id is not the hash of hashed.request and the seed"
-    options, model, task = (asked.get(part) or {} for part in ("options", "model", "task"))
+    options, model, task = (hashed.get(part) or {} for part in ("options", "model", "task"))
     success = result.status == "success"
     used = _RESOLVED if result.model.kind == "encoder" and success else {}
     given = {key: shown for key, shown in used.items() if options.get(key) not in (None, "auto")}
@@ -220,24 +220,24 @@ def _request(result: Result, asked: Mapping[str, Any]) -> Iterator[str]:
         )
     yield from _differing("hashed.request.task", task, shown_task, result, partly=True)
     if result.request is not None:
-        yield from _stored_request(result, result.request, asked)
+        yield from _stored_request(result, result.request, hashed)
     for key in ("shots", "shot_validation"):
-        if asked.get(key) != result.protocol.settings.get(key):
+        if hashed.get(key) != result.protocol.settings.get(key):
             yield f"protocol.settings.{key} and hashed.request.{key} differ"
 
 
-def _stored_request(result: Result, stored: Request, asked: Mapping[str, Any]) -> Iterator[str]:
+def _stored_request(result: Result, stored: Request, hashed: Mapping[str, Any]) -> Iterator[str]:
     """What the request that the result can be made again from says otherwise than what was hashed."""
-    own, model, task = stored.options, asked.get("model") or {}, asked.get("task") or {}
+    own, model, task = stored.options, hashed.get("model") or {}, hashed.get("task") or {}
     (own_model,), (own_task,) = own["models"], own["tasks"]
     names = {*own["weights"].values()}
-    shots = [] if asked.get("shots") is None else [asked["shots"]]
+    shots = [] if hashed.get("shots") is None else [hashed["shots"]]
     not_given = {found.field: found.default for found in options_of(RunRequest) if found.in_ids == "given"}
-    hashed = {**not_given, **(asked.get("options") or {}), "shots": shots, "suites": []}
+    hashed = {**not_given, **(hashed.get("options") or {}), "shots": shots, "suites": []}
     if model.get("network"):  # of a run of several networks, each result asks for its own
         hashed["network"] = model["network"]
     if result.selection != "test" or not shots:  # which chooses on other rows, whatever was asked for
-        hashed["shot_validation"] = asked.get("shot_validation") or "within"
+        hashed["shot_validation"] = hashed.get("shot_validation") or "within"
     if model.get("location") is None:
         hashed["models"] = [result.model.name]
     else:

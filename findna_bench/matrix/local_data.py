@@ -69,11 +69,11 @@ class LocalData:
         yield from _pretraining(result, task.card, test)
 
     def _task(self, result: Result) -> Task:
-        asked = (result.hashed.request or {}).get("task", {})
+        request = (result.hashed.request or {}).get("task", {})
         name = _file_of(result)
         drop = bool(result.request and result.request.options.get("drop_missing"))
         split = result.task.split or "official"
-        key = (result.task_name if name is None else name, split, asked.get("distribution"), drop)
+        key = (result.task_name if name is None else name, split, request.get("distribution"), drop)
         if key not in self._tasks:
             self._tasks[key] = self._open(*key[:3]) if name is None else self._open_file(name, split, drop)
         found = self._tasks[key]
@@ -209,15 +209,15 @@ def _of_task(flag: str) -> bool:
 
 def _pretraining(result: Result, task: TaskCard, test: SequenceTable) -> Iterator[str]:
     """The flag of a trained model, where its card is the one installed here and no other weights' own words count."""
-    asked = (result.hashed.request or {}).get("model", {})
+    request = (result.hashed.request or {}).get("model", {})
     name = result.model.name
-    if result.model.weights.trained is not True or asked.get("weights") or name.partition(":")[0] in MODEL_SCHEMES:
+    if result.model.weights.trained is not True or request.get("weights") or name.partition(":")[0] in MODEL_SCHEMES:
         return
     try:
         card = parse_model(name)
     except BenchError:
         return
-    if stable_hash(card.identity()["card"]) != asked.get("card"):
+    if stable_hash(card.identity()["card"]) != request.get("card"):
         return
     overlap = pretraining_overlap(card.card.pretraining, test, task)
     expected = [] if overlap == "no" else [f"pretraining-overlap ({overlap})"]

@@ -152,8 +152,8 @@ def _tried(request: RunRequest, unit: Unit, registry: Registry) -> tuple[int, in
 
 def _candidates(request: RunRequest) -> int:
     """Pairs of layer and pooling that a fit tries; at most, as ``auto`` depends on the model."""
-    asked = request.layer, request.pooling
-    return prod(4 if value == "auto" else len(value) if isinstance(value, tuple) else 1 for value in asked)
+    choices = request.layer, request.pooling
+    return prod(4 if value == "auto" else len(value) if isinstance(value, tuple) else 1 for value in choices)
 
 
 def _seconds(unit: Unit, left: int, settings: int, rates: int, costs: Mapping[str, _Cost]) -> float | None:

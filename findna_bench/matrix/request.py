@@ -64,8 +64,8 @@ class Unit:
     skip: str | None = None
     """Why the protocol does not apply, where it does not."""
     key: str = ""
-    """Hash of ``asked``: what tells units apart (two may have one label)."""
-    asked: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Hash of ``hashed``: what tells units apart (two may have one label)."""
+    hashed: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Everything that was asked for, seeds aside: what request ids are hashes of."""
 
     @property
@@ -100,15 +100,15 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
             skip = _unsupported(request, protocol, spec, task, registry) or reason
             for shots in request.shots or (None,):
                 few = {"shots": shots, "shot_validation": few_shot_validation(request, shots)}
-                asked = {"options": options, "model": model, "task": of_task, **few}
-                cells = tuple(Cell(seed, request_id(asked, seed)) for seed in request.seeds)
-                units.append(Unit(spec, task, shots, cells, skip, stable_hash(asked), asked))
+                hashed = {"options": options, "model": model, "task": of_task, **few}
+                cells = tuple(Cell(seed, request_id(hashed, seed)) for seed in request.seeds)
+                units.append(Unit(spec, task, shots, cells, skip, stable_hash(hashed), hashed))
     return units
 
 
-def request_id(asked: Mapping[str, Any], seed: int) -> str:
-    """Hash of what was asked for (:attr:`Unit.asked`) and a seed."""
-    return stable_hash([stable_hash(asked), seed])[:32]
+def request_id(hashed: Mapping[str, Any], seed: int) -> str:
+    """Hash of what was asked for (:attr:`Unit.hashed`) and a seed."""
+    return stable_hash([stable_hash(hashed), seed])[:32]
 
 
 def few_shot_validation(request: RunRequest, shots: int | None) -> str | None:
@@ -134,13 +134,13 @@ def _check_names(specs: list[ModelSpec]) -> None:
             )
 
 
-def _networks(spec: ModelSpec, asked: str | None) -> list[ModelSpec]:
+def _networks(spec: ModelSpec, networks: str | None) -> list[ModelSpec]:
     """The model once per network where ``--network`` names several; what has no weights of its own stays one.
 
     Raises:
         UsageError: its checkpoints hold no such network.
     """
-    names = _split(asked)
+    names = _split(networks)
     if len(names) < 2 or spec.kind != "encoder" or spec.variant == "random":
         return [spec]
     for name in names:

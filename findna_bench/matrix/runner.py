@@ -105,6 +105,6 @@ def _shadowed(request: RunRequest, registry: Registry) -> list[str]:
     notes = []
     for kind, name in names:
         if registry.named(kind, name) and (others := registry.shadowed(kind, name)):
-            meant = registry.resolve(kind, name).distribution
-            notes.append(f"{name} is {meant}'s; {' and '.join(others)} can be written out")
+            distribution = registry.resolve(kind, name).distribution
+            notes.append(f"{name} is {distribution}'s; {' and '.join(others)} can be written out")
     return notes

@@ -583,7 +583,7 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
         environment=environment()
         | {"device": model.device_type, "gpu": _gpu(model.device_type), "threads": request.threads},
         created=_now(),
-        hashed=schema.Hashed(request=dict(facts.unit.asked), config=dict(facts.config), cell=dict(cell.hashed)),
+        hashed=schema.Hashed(request=dict(facts.unit.hashed), config=dict(facts.config), cell=dict(cell.hashed)),
     )
 
 
@@ -639,7 +639,7 @@ def unfinished(
             metrics=schema.Metrics(main=_main_metric(task)),
             environment=environment(),
             created=_now(),
-            hashed=schema.Hashed(request=dict(unit.asked)),
+            hashed=schema.Hashed(request=dict(unit.hashed)),
             request=stored_request(request, unit, [cell.seed]),
             error=schema.Error(type=kind, message=message, traceback=traceback),
         )

@@ -46,8 +46,8 @@ def resolve_layer(model: LoadedModel, layer: int) -> int:
     return number
 
 
-def candidate_layers(model: LoadedModel, asked: Layers) -> tuple[int, ...]:
-    """The layers that ``asked`` stands for, each once, in order.
+def candidate_layers(model: LoadedModel, choice: Layers) -> tuple[int, ...]:
+    """The layers that ``choice`` stands for, each once, in order.
 
     ``auto``: the last one and those at three quarters, half and a quarter of the depth, rounded up; four of every model with four
     layers or more.
@@ -55,24 +55,24 @@ def candidate_layers(model: LoadedModel, asked: Layers) -> tuple[int, ...]:
     Raises:
         UsageError: the model has no such layer.
     """
-    if isinstance(asked, str):
+    if isinstance(choice, str):
         depth = model.backbone.n_layers
         found = [math.ceil(depth * share) for share in _AUTO_DEPTHS]
     else:
-        found = [resolve_layer(model, layer) for layer in ((asked,) if isinstance(asked, int) else asked)]
+        found = [resolve_layer(model, layer) for layer in ((choice,) if isinstance(choice, int) else choice)]
     return tuple(dict.fromkeys(found))
 
 
-def candidate_poolings(model: LoadedModel, asked: Poolings) -> tuple[str, ...]:
-    """The poolings that ``asked`` stands for, each once, in order.
+def candidate_poolings(model: LoadedModel, choice: Poolings) -> tuple[str, ...]:
+    """The poolings that ``choice`` stands for, each once, in order.
 
     ``auto``: the card's, mean and max, and the first token's (cls) of a model that puts a special one there and is not causal.
     """
     own = model.card.pooling
-    if asked == "auto":
+    if choice == "auto":
         first = model.backbone.tokenize(["ACGTACGTACGTACGT"])
         has_cls = not model.backbone.causal and bool((first.special & first.mask)[0, 0])
         return tuple(dict.fromkeys((own, "mean", "max", *(("cls",) if has_cls else ()))))
-    if asked is None or isinstance(asked, str):
-        return (asked or own,)
-    return asked
+    if choice is None or isinstance(choice, str):
+        return (choice or own,)
+    return choice

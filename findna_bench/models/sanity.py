@@ -182,9 +182,9 @@ def _judge(model: LoadedModel, read: Sequence[str]) -> SanityVerdict:
             f"its weights predict {sample.species} sequence no better than chance ({words})", refused=True
         )
     if read:
-        told = f"it was pretrained on {', '.join(read)}, of which there is no sample here"
+        reason = f"it was pretrained on {', '.join(read)}, of which there is no sample here"
         flag = f"{sample.species} sequence not predicted"
-        return SanityVerdict(f"weights not judged: {told}; no better than chance elsewhere ({words})", flag=flag)
+        return SanityVerdict(f"weights not judged: {reason}; no better than chance elsewhere ({words})", flag=flag)
     for other in others:
         assert other is not None
         loss = sanity_loss(model, other.sequences)

@@ -165,11 +165,11 @@ def _figure(value: float | None, scale: float = 1.0) -> str:
 
 def _notes(rows: Sequence[ProfileRow]) -> tuple[str, ...]:
     notes = [f"data: {data}" for data in dict.fromkeys(row.data for row in rows)]
-    said: dict[str, list[str]] = {}
+    models_by_note: dict[str, list[str]] = {}
     for row in rows:
         for note in row.notes:
-            said.setdefault(note, []).append(row.model)
-    for note, models in said.items():
+            models_by_note.setdefault(note, []).append(row.model)
+    for note, models in models_by_note.items():
         everyone = len(models) == len(rows)
         notes.append(note if everyone else f"{', '.join(dict.fromkeys(models))}: {note}")
     threads = {row.threads for row in rows if row.threads is not None and row.device == "cpu"}

@@ -458,9 +458,9 @@ def options_of(request: Any) -> tuple[Option, ...]:
 
 
 def _option(found: dataclasses.Field[Any]) -> Option:
-    said: Mapping[str, Any] = found.metadata["option"]
-    name = said["name"] or found.name.replace("_", "-")
-    flags = () if said["positional"] else said["flags"] or (said["off"] or f"--{name}",)
+    settings: Mapping[str, Any] = found.metadata["option"]
+    name = settings["name"] or found.name.replace("_", "-")
+    flags = () if settings["positional"] else settings["flags"] or (settings["off"] or f"--{name}",)
     if found.default is not dataclasses.MISSING:
         default = found.default
     elif found.default_factory is not dataclasses.MISSING:
@@ -468,8 +468,8 @@ def _option(found: dataclasses.Field[Any]) -> Option:
     else:
         default = ...
     return Option(
-        found.name, name, said["kind"], said["help"], flags, said["off"], said["panel"], said["metavar"],
-        said["environment"], said["recorded"], said["in_ids"], default,
+        found.name, name, settings["kind"], settings["help"], flags, settings["off"], settings["panel"], settings["metavar"],
+        settings["environment"], settings["recorded"], settings["in_ids"], default,
     )  # fmt: skip
 
 

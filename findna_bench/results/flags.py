@@ -159,6 +159,6 @@ def warnings_of(results: Sequence[Result]) -> dict[str, str]:
     return {kind: _of_fits(said, len(results)) for kind, said in texts.items()}
 
 
-def _of_fits(said: Sequence[str], n: int) -> str:
-    alike = said[0] + ("" if len(set(said)) == 1 else ", and the like")
-    return alike if n == 1 else f"{alike} ({'all' if len(said) == n else f'{len(said)} of'} {n} fits)"
+def _of_fits(texts: Sequence[str], n: int) -> str:
+    alike = texts[0] + ("" if len(set(texts)) == 1 else ", and the like")
+    return alike if n == 1 else f"{alike} ({'all' if len(texts) == n else f'{len(texts)} of'} {n} fits)"

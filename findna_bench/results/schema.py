@@ -253,8 +253,8 @@ def sealed(result: Result, predictions_digest: str | None) -> Result:
     """The result as it is written: without the places of the user's files in whatever models and libraries said, with the digest of
     its predictions and that of its own fields.
     """
-    said = {name: published(getattr(result, name)) for name in ("flags", "validation", "environment")}
-    whole = result.model_copy(update={**said, "predictions_digest": predictions_digest})
+    texts = {name: published(getattr(result, name)) for name in ("flags", "validation", "environment")}
+    whole = result.model_copy(update={**texts, "predictions_digest": predictions_digest})
     return whole.model_copy(update={"digest": digest_of(whole.to_dict())})
 
 

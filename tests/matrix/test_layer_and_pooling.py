@@ -133,7 +133,7 @@ def test_few_shots_choose_within_themselves_and_one_shot_takes_the_first(
 def test_one_value_in_any_spelling_is_the_request_of_today() -> None:
     def ids(**options: Any) -> set[str]:
         (unit,) = expand(RunRequest(models="findna-tiny", tasks="demo/species4", seeds=1, **options), get_registry())
-        return {unit.cells[0].request_id, json.dumps(unit.asked["options"]["layer"])}
+        return {unit.cells[0].request_id, json.dumps(unit.hashed["options"]["layer"])}
 
     assert ids(layer=2) == ids(layer="2") == ids(layer=[2]) == ids(layer=(2, 2))
     assert ids() == ids(layer=-1, pooling=None)
