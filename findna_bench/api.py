@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 # Cards and errors cost nothing to import.
 from findna_bench.cards import (
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from findna_bench.models.backbone import Adapted, Backbone, Checkpoint, Encoding, TokenBatch
     from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
     from findna_bench.models.loading import LoadedModel
+    from findna_bench.models.object_models import Embeds
     from findna_bench.profiling.profile_rows import ProfileRow
     from findna_bench.protocols.heads import FittedHead, SeedSplit, fit_probe
     from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, Protocol
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from findna_bench.relatedness.overlaps import largest_overlaps
     from findna_bench.relatedness.rows import rows_from_table
     from findna_bench.relatedness.similarity import SequenceIndex
+    from findna_bench.requests.run_request import RunRequest
     from findna_bench.results.schema import Result
     from findna_bench.sequences.alphabet import (
         BASES,
@@ -83,6 +85,10 @@ if TYPE_CHECKING:
     from findna_bench.training.augmentation import Augmentation, MaskingAugmentation, effect_of, make_augmentation
     from findna_bench.training.objective import Objective
     from findna_bench.training.pretraining import PretrainReport
+
+    AnyModel: TypeAlias = str | PathLike[str] | LoadedModel | Backbone | Embeds
+    Rows: TypeAlias = SequenceTable | pd.DataFrame
+    AnyTask: TypeAlias = str | PathLike[str] | Task | Rows | Mapping[str, Rows]
 
 __all__ = [
     "BASES",
@@ -413,8 +419,8 @@ def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:
 
 
 def run(
-    models: str | Sequence[str],
-    tasks: str | Sequence[str] = (),
+    models: AnyModel | Collection[AnyModel],
+    tasks: AnyTask | Collection[AnyTask] = (),
     *,
     suite: str | Sequence[str] = (),
     **options: Any,
@@ -422,8 +428,11 @@ def run(
     """Run models on tasks as ``findna-bench run`` does.
 
     Args:
-        models: names, as ``--models`` takes them.
-        tasks: names or paths.
+        models: names, as ``--models`` takes them, paths, or objects: :func:`load_model`'s, a :class:`Backbone`, or anything with
+            ``embed(list[str]) -> (n, D)``; one or several. An object is called ``memory:NAME-DIGEST`` by its content, and is run by the executor
+            ``serial``.
+        tasks: names, paths, or tables: a :class:`SequenceTable`, a pandas DataFrame with the columns that a file has, or a mapping of
+            ``train``, ``validation`` and ``test`` to either; one or several.
         suite: named lists of tasks.
         options: the other fields of :class:`~findna_bench.requests.run_request.RunRequest`: ``protocol``, ``seeds``,
             ``weights``, ``output_dir``, ...
@@ -438,17 +447,33 @@ def run(
         >>> (result,) = fb.run(["majority"], ["demo/species4"], seeds=1, output_dir="results")
         >>> result.metrics.main.name, result.metrics.main.value
         ('accuracy', 0.25)
+
+        >>> class Shares:
+        ...     def embed(self, sequences):
+        ...         return np.array([[text.count(base) / len(text) for base in "ACGT"] for text in sequences])
+        >>> table = fb.load_task("demo/species4").load("train").take(range(200))
+        >>> (result,) = fb.run([Shares()], [table], seeds=1, output_dir="results")
+        >>> result.status, result.model.name.startswith("memory:Shares-")
+        ('success', True)
     """
     from findna_bench.matrix.runner import run as run_matrix
+
+    return run_matrix(_run_request(models, tasks, suite, options))
+
+
+def _run_request(models: Any, tasks: Any, suite: str | Sequence[str], options: Mapping[str, Any]) -> RunRequest:
+    """What a call asks for, objects by the names that stand for them."""
+    from findna_bench.matrix.held_objects import named_objects
     from findna_bench.requests.declarations import build
     from findna_bench.requests.run_request import RunRequest
 
-    return run_matrix(build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options}))
+    named = named_objects(models, tasks, drop_missing=bool(options.get("drop_missing", False)))
+    return build(RunRequest, {**named, "suites": suite or (), **options})
 
 
 def plan(
-    models: str | Sequence[str],
-    tasks: str | Sequence[str] = (),
+    models: AnyModel | Collection[AnyModel],
+    tasks: AnyTask | Collection[AnyTask] = (),
     *,
     suite: str | Sequence[str] = (),
     **options: Any,
@@ -456,8 +481,8 @@ def plan(
     """What :func:`run` with the same arguments would do; opens no data and no weights.
 
     Args:
-        models: names, as ``--models`` takes them.
-        tasks: names or paths.
+        models: as for :func:`run`.
+        tasks: as for :func:`run`.
         suite: named lists of tasks.
         options: as for :func:`run`.
 
@@ -472,15 +497,13 @@ def plan(
         30
     """
     from findna_bench.matrix.planning import plan as make_plan
-    from findna_bench.requests.declarations import build
-    from findna_bench.requests.run_request import RunRequest
 
-    return make_plan(build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options}))
+    return make_plan(_run_request(models, tasks, suite, options))
 
 
 def make_jobs(
-    models: str | Sequence[str],
-    tasks: str | Sequence[str] = (),
+    models: AnyModel | Collection[AnyModel],
+    tasks: AnyTask | Collection[AnyTask] = (),
     *,
     suite: str | Sequence[str] = (),
     **options: Any,
@@ -488,8 +511,8 @@ def make_jobs(
     """What :func:`run` with the same arguments hands to an executor: one job per model, to be run by :func:`run_job` anywhere.
 
     Args:
-        models: names, as ``--models`` takes them.
-        tasks: names or paths.
+        models: as for :func:`run`.
+        tasks: as for :func:`run`.
         suite: named lists of tasks.
         options: as for :func:`run`.
 
@@ -507,10 +530,8 @@ def make_jobs(
     from findna_bench.matrix.jobs import make_jobs as make
     from findna_bench.matrix.request import expand
     from findna_bench.registry import get_registry
-    from findna_bench.requests.declarations import build
-    from findna_bench.requests.run_request import RunRequest
 
-    request = build(RunRequest, {"models": models, "tasks": tasks, "suites": suite or (), **options})
+    request = _run_request(models, tasks, suite, options)
     return make(request, expand(request, get_registry()))
 
 

@@ -116,6 +116,9 @@ class ExecutorCard(_FactoryCard):
         'my_package.cluster:submit'
     """
 
+    in_process: bool = False
+    """It runs jobs in the process that called it, so that models and tables which are objects of that process can be run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetricCard(_FactoryCard):

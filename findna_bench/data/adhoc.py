@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,26 @@ from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.fasta import FASTA_SUFFIX
 from findna_bench.unpacking import without_compression
 
-__all__ = ["PathOrigin", "open_path"]
+__all__ = ["WHOLE", "PathOrigin", "RowSource", "open_path", "open_rows"]
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
 MAX_CLASSES = 1000
 WHOLE = "whole"
 """Name of the one table that splits are made from."""
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """What rows are read from: a path, or a table of this process."""
+
+    name: str
+    """What it is called, without the folder that it lies in."""
+    where: str
+    """What messages call it."""
+    kind: str = "path"
+    ordered: bool = True
+    """Whether its rows have an order that its owner knows."""
 
 
 class PathOrigin:
@@ -53,7 +66,7 @@ class PathOrigin:
 
     def __init__(
         self,
-        path: Path,
+        read_from: RowSource,
         labels: tuple[str, ...],
         tables: Mapping[str, SequenceTable],
         drawn: bool,
@@ -61,7 +74,8 @@ class PathOrigin:
         notes: Sequence[str] = (),
         predicted: str = "",
     ) -> None:
-        self.path, self.labels, self.tables, self.drawn, self.row_order = path, labels, tables, drawn, row_order
+        self.read_from, self.labels, self.tables = read_from, labels, tables
+        self.drawn, self.row_order = drawn, row_order
         self.notes = (self._in_words(predicted or self._classes_in_words()), *notes)
         self.splits = tuple(split for split in SPLITS if split in tables)
 
@@ -80,13 +94,12 @@ class PathOrigin:
         )
         lengths = [len(sequence) for table in self.tables.values() for sequence in table.sequences]
         spread = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
-        return f"{self.path.name}: {total:,} rows, {predicted}; {splits}; {spread} bp"
+        return f"{self.read_from.name}: {total:,} rows, {predicted}; {splits}; {spread} bp"
 
     @functools.cached_property
     def digest(self) -> str:
-        """Of the rows, and of where they stand: the same rows in another order belong to other vectors."""
-        places = [np.asarray(self.tables[split].place).tolist() for split in self.splits]
-        return stable_hash([content_digest(self.labels, self.tables), places])
+        """Of the rows, and of where they stand."""
+        return _digest(self.labels, self.tables)
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -94,7 +107,7 @@ class PathOrigin:
 
     @property
     def source(self) -> Mapping[str, object]:
-        return {"kind": "path", "from": str(self.path), "test_drawn": self.drawn}
+        return {"kind": self.read_from.kind, "from": self.read_from.where, "test_drawn": self.drawn}
 
     def read(self, split: str) -> SequenceTable:
         return self.tables[split]
@@ -110,33 +123,59 @@ def open_path(path: Path, name: str, *, drop_missing: bool = False) -> tuple[Tas
     """
     notes: list[str] = []
     read = _read(path, notes)
+    source = RowSource(path.name, str(path), ordered=path.is_file() or WHOLE not in read)
+    return open_rows(source, read, name, notes, drop_missing=drop_missing)
+
+
+def open_rows(
+    source: RowSource,
+    read: Mapping[str, RawTable],
+    name: str = "",
+    notes: Sequence[str] = (),
+    *,
+    drop_missing: bool = False,
+) -> tuple[TaskCard, PathOrigin]:
+    """A task of tables that are read already, by split, or one table as :data:`WHOLE`. Without a name it is called by its content.
+
+    Raises:
+        DataError: as :func:`open_path`.
+    """
     reader = find_reader(next(iter(read.values())))
     files = {name: _complete(raw, reader, drop_missing) for name, raw in read.items()}
     labels, truth = _read_labels(files, reader)
     tables = _placed({name: rows_to_table(raw, labels, truth.get(name)) for name, raw in files.items()})
     dropped = any(raw.numbers is not None for raw in files.values())
-    order = _row_order(path, tables, dropped)
+    order = _row_order(source, tables, dropped)
     if WHOLE in files:
         tables = _by_split(files[WHOLE], tables[WHOLE], labels)
-    _check_training(path, tables, labels)
+    _check_training(source.where, tables, labels)
     drawn = "test" not in tables
     if drawn:
-        tables = _draw_test(path, tables)
+        tables = _draw_test(source.where, tables)
+    if not name:
+        name = f"{source.name}-{_digest(labels, tables)[:8]}"
+        source = replace(source, name=name)
     lengths = [len(sequence) for table in tables.values() for sequence in table.sequences]
     card = TaskCard(
         name=name,
         suite=ADHOC_SUITE,
         labels=labels,
-        summary=f"{path.name}, given as a path",
+        summary=f"{source.name}, given as a {source.kind}",
         split_policy="test drawn from train (20 %, seed 0)" if drawn else "as given",
         length=(min(lengths), max(lengths)),
         target="classes" if reader is None else reader.name,
         metric="accuracy" if reader is None else reader.default_metric,
     )
-    notes += [note for raw in files.values() for note in raw.notes]
+    notes = [*notes, *(note for raw in files.values() for note in raw.notes)]
     whole = SequenceTable.concatenate(list(tables.values())).labels
     predicted = "" if reader is None else reader.in_words(whole, labels)
-    return card, PathOrigin(path, labels, tables, drawn, order, notes, predicted)
+    return card, PathOrigin(source, labels, tables, drawn, order, notes, predicted)
+
+
+def _digest(labels: tuple[str, ...], tables: Mapping[str, SequenceTable]) -> str:
+    """Of rows, and of where they stand: the same rows in another order belong to other vectors."""
+    places = [np.asarray(tables[split].place).tolist() for split in SPLITS if split in tables]
+    return stable_hash([content_digest(labels, tables), places])
 
 
 def _read_labels(
@@ -195,13 +234,14 @@ def _placed(tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
     return placed
 
 
-def _row_order(path: Path, tables: Mapping[str, SequenceTable], dropped: bool) -> RowOrder:
+def _row_order(source: RowSource, tables: Mapping[str, SequenceTable], dropped: bool) -> RowOrder:
     kept = " that are not dropped" if dropped else ""
     counts = {name: len(table) for name, table in tables.items()}
     total = sum(counts.values())
     if WHOLE not in tables:
-        return RowOrder(f"the rows of the files {', then '.join(counts)} of {path.name}{kept}", total, counts)
-    return RowOrder(f"the rows of {path.name}{kept}" if path.is_file() else "", total)
+        parts = "files" if source.kind == "path" else "tables"
+        return RowOrder(f"the rows of the {parts} {', then '.join(counts)} of {source.name}{kept}", total, counts)
+    return RowOrder(f"the rows of {source.name}{kept}" if source.ordered else "", total)
 
 
 def _by_split(raw: RawTable, table: SequenceTable, labels: Sequence[str]) -> dict[str, SequenceTable]:
@@ -347,22 +387,22 @@ def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:
     return tuple(sorted(seen))
 
 
-def _check_training(path: Path, tables: Mapping[str, SequenceTable], labels: Sequence[str]) -> None:
+def _check_training(where: str, tables: Mapping[str, SequenceTable], labels: Sequence[str]) -> None:
     if "train" not in tables:
-        raise DataError(f"{path}: no train split; give a train file, or rows with split train")
+        raise DataError(f"{where}: no train split; give a train file, or rows with split train")
     if tables["train"].labels.ndim > 1:
         return
     missing = np.flatnonzero(tables["train"].class_counts(len(labels)) == 0)
     if len(missing):
         name = labels[missing[0]]
-        where = ", ".join(s for s, table in tables.items() if (table.labels == missing[0]).any())
-        raise DataError(f"{path}: label {name!r} occurs in {where} and not in train; write labels alike in all splits")
+        found = ", ".join(s for s, table in tables.items() if (table.labels == missing[0]).any())
+        raise DataError(f"{where}: label {name!r} occurs in {found} and not in train; write labels alike in all splits")
 
 
-def _draw_test(path: Path, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
+def _draw_test(where: str, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
     train = tables["train"]
     drawn = draw_rows(train.strata, row_groups(train), np.random.default_rng(TEST_SEED), TEST_FRACTION)
     if not drawn.any():
-        raise DataError(f"{path}: too few independent rows to draw a test split from; give one (column split)")
+        raise DataError(f"{where}: too few independent rows to draw a test split from; give one (column split)")
     rest = {"train": train.take(np.flatnonzero(~drawn)), "test": train.take(np.flatnonzero(drawn))}
     return {**tables, **rest}

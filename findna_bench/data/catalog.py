@@ -9,15 +9,18 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from findna_bench.cards import SuiteCard, TaskCard
 from findna_bench.errors import DataError, UnknownNameError, UsageError
 from findna_bench.files import path_segment, stable_hash
 from findna_bench.private_paths import legible
 from findna_bench.registry import Registry, get_registry
+
+if TYPE_CHECKING:
+    from findna_bench.data.task import Task
 
 __all__ = [
     "ADHOC_SUITE",
@@ -52,6 +55,8 @@ class TaskRef:
     path: Path | None = None
     distribution: str = ""
     version: str = ""
+    held: Task | None = field(default=None, compare=False, repr=False)
+    """The task, where it is a table of this process."""
 
     @property
     def suite(self) -> str:

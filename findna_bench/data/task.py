@@ -348,6 +348,8 @@ def open_task(
     if isinstance(ref, str):
         ref = resolve_task(ref, registry)
     root = data_root(data_dir)
+    if ref.held is not None:
+        return _split_anew(ref.held, split)
     if ref.path is not None:
         from findna_bench.data.adhoc import open_path
 

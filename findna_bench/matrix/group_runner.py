@@ -4,6 +4,7 @@ stops the rest.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback as tracebacks
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,6 +71,15 @@ def _covered(unit: Unit, found: Sequence[Result]) -> int:
     return len({result.request_id for result in found})
 
 
+def _in_eval_mode(spec: ModelSpec) -> contextlib.AbstractContextManager[None]:
+    """A model that is an object, as it is to be run; others are loaded so."""
+    if spec.held is None:
+        return contextlib.nullcontext()
+    from findna_bench.models.object_models import evaluating
+
+    return evaluating(spec.held.value)
+
+
 class _ClaimLostError(Exception):
     """Another process took a cell over while it was computed here."""
 
@@ -89,7 +99,7 @@ class GroupRunner:
         """Compute, or find computed, every cell of ``units``, with the request's number of threads; cells another process holds are
         waited for at the end.
         """
-        with compute_threads(self.request.threads):
+        with compute_threads(self.request.threads), _in_eval_mode(units[0].model):
             self._old_failures = self.store.failures()
             model = LiveModel(self.request, self.registry, units[0].model)
             try:

@@ -20,7 +20,7 @@ from findna_bench.results.claims import Claims
 from findna_bench.results.schema import read_result
 from findna_bench.results.store import ResultStore
 
-__all__ = ["Executor", "Job", "fail_job", "make_jobs", "run_job", "settle"]
+__all__ = ["Executor", "Job", "fail_job", "make_jobs", "not_elsewhere", "run_job", "settle"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,13 @@ class Job:
     model: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The job, JSON-serialisable."""
+        """The job, JSON-serialisable.
+
+        Raises:
+            UsageError: it holds objects of this process.
+        """
+        if self.request.held:
+            raise UsageError(not_elsewhere(self.request))
         return {"request": to_json(self.request), "units": list(self.units), "model": self.model}
 
     @classmethod
@@ -74,6 +80,15 @@ class Executor(Protocol):
         Raises:
             BenchError: one that :func:`run_job` or :func:`fail_job` raised; it ends the run.
         """
+
+
+def not_elsewhere(request: RunRequest) -> str:
+    """Why another process cannot compute what is an object of this one."""
+    names = ", ".join(name for name in (*request.models, *request.tasks) if name in request.held)
+    return (
+        f"{names} exists in this process only; run it with executor='serial', or give others a file: path:FOLDER, embeddings:FILE, or the "
+        "table as csv or parquet"
+    )
 
 
 def make_jobs(request: RunRequest, units: Sequence[Unit]) -> list[Job]:

@@ -15,7 +15,7 @@ from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import network_of, weights_of
 from findna_bench.models.representations import Representation, candidate_layers, candidate_poolings
-from findna_bench.models.spec import ModelSpec, model_code
+from findna_bench.models.spec import MEMORY, ModelSpec, model_code
 from findna_bench.private_paths import public_path
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import FitOptions, Fitted, Pool, find_protocol
@@ -50,6 +50,7 @@ class LiveModel:
         self.embed_s = 0.0
         self._coverage: dict[str, int] = {}
         self._aligned: tuple[Task, Any] | None = None
+        self._object: Any = None
         self._batch: Mapping[str, Any] = {}
         self._counted: list[SequenceTable] = []
         self._pool: SequenceTable | None = None
@@ -74,7 +75,12 @@ class LiveModel:
         """Whether each seed is a fit of its own; heads on one model's vectors are fitted for all seeds together."""
         if self.kind == "encoder":
             return self._protocol.trains_encoder
-        return self._protocol.trains_encoder or not self._looks_up
+        return self._protocol.trains_encoder or not (self._looks_up or self._held)
+
+    @property
+    def _held(self) -> bool:
+        """Vectors that an object gives as it is, without being fitted."""
+        return self.kind == "features" and self.spec.held is not None
 
     @property
     def _looks_up(self) -> bool:
@@ -104,7 +110,7 @@ class LiveModel:
 
     def close(self) -> None:
         """Let go of the weights."""
-        self._loaded = self._aligned = self._pool = None
+        self._loaded = self._aligned = self._pool = self._object = None
         self._counted = []
 
     def notes(self) -> list[str]:
@@ -217,6 +223,8 @@ class LiveModel:
             from findna_bench.models.weights import file_digest
 
             digest = file_digest(self.spec.location)
+        elif self.spec.held is not None:
+            digest = f"{MEMORY}:{self.spec.content}"
         return ModelFacts(
             name=self.spec.display_name,
             kind=self.kind,
@@ -305,6 +313,9 @@ class LiveModel:
             return partial(self._vectors, representation or self.representations()[0])
         if self._aligned is not None and self._looks_up:
             return fitting.features_of(self._aligned[1], self._request.strand)
+        if self._held:
+            self._object = self._object or self.estimator()
+            return fitting.features_of(self._object, self._request.strand)
         return None
 
     def estimator(self) -> Any:
@@ -319,6 +330,10 @@ class LiveModel:
 
     def reload(self, changes: Mapping[str, Any]) -> LoadedModel:
         """The same weights in a backbone with some settings changed (e.g. its dropout)."""
+        if self.spec.held is not None:
+            from findna_bench.models.object_models import held_network
+
+            return held_network(self.spec, changes, device=self._request.device, dtype=self._request.dtype)
         from findna_bench.models.loading import load_model
 
         override = weights_of(self._request, self.spec)
@@ -376,7 +391,7 @@ class LiveModel:
         if any(self._coverage.values()):
             return schema.Coverage(**self._coverage)
         lengths = [len(sequence) for table in (pool, test) for sequence in table.sequences]
-        if self._looks_up:  # what the model that computed the vectors has read is not known here
+        if self._looks_up or self._held:  # what the model that computes the vectors has read is not known here
             return schema.Coverage(bases_total=sum(lengths))
         seen = [length if max_length is None else min(length, max_length) for length in lengths]
         return schema.Coverage(

@@ -12,6 +12,7 @@ def findna_bench_executors() -> list[ExecutorCard]:
             name="serial",
             factory="findna_bench.matrix.executors:serial",
             summary="one model after the other in this process (default)",
+            in_process=True,
         ),
         ExecutorCard(
             name="process",

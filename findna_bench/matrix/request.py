@@ -81,7 +81,11 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     Raises:
         UnknownNameError, UsageError: a name does not exist or an option does not apply; before any work.
     """
-    specs = [spec for name in request.models for spec in _networks(parse_model(name, registry), request.network)]
+    specs = [
+        spec
+        for name in request.models
+        for spec in _networks(request.held.get(name) or parse_model(name, registry), request.network)
+    ]
     _check_weights(request, specs)
     protocol = find_protocol(request.protocol, registry)
     protocol.check(request)
@@ -141,6 +145,8 @@ def _networks(spec: ModelSpec, networks: str | None) -> list[ModelSpec]:
         UsageError: its checkpoints hold no such network.
     """
     names = _split(networks)
+    if names and spec.held is not None and spec.kind == "encoder":
+        raise UsageError(f"--network {networks}: {spec.display_name} is one network in memory; leave it out")
     if len(names) < 2 or spec.kind != "encoder" or spec.variant == "random":
         return [spec]
     for name in names:
@@ -167,7 +173,7 @@ def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
     """
     suites = (suite_tasks(resolve_suite(suite, registry), registry) for suite in request.suites)
     tasks: dict[tuple[str, Path | None], TaskRef] = {}
-    for task in (*chain.from_iterable(suites), *(resolve_task(name, registry) for name in request.tasks)):
+    for task in (*chain.from_iterable(suites), *_named_tasks(request, registry)):
         known = tasks.setdefault((task.name, task.path), task)
         if known.distribution != task.distribution:
             raise UsageError(
@@ -175,6 +181,10 @@ def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
                 "other; run them into two folders"
             )
     return list(tasks.values())
+
+
+def _named_tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
+    return [request.held.get(name) or resolve_task(name, registry) for name in request.tasks]
 
 
 def chosen_preset(request: RunRequest, task: str | None, registry: Registry, *, kind: str = "encoder") -> Preset:
@@ -248,6 +258,8 @@ def _check_weights(request: RunRequest, specs: list[ModelSpec]) -> None:
             raise UsageError(
                 f"--weights {name}=...: {name!r} is not among the models asked for ({', '.join(request.models)})"
             )
+        if by_name[name].held is not None:
+            raise UsageError(f"--weights {name}={path}: {name} is an object that holds its weights; leave it out")
         if by_name[name].kind != "encoder":
             raise UsageError(
                 f"--weights {name}={path}: {name} is a model of kind {by_name[name].kind}, which is fitted and has no weights; leave "
@@ -299,7 +311,7 @@ def weights_of(request: RunRequest, spec: ModelSpec) -> str | None:
 
 def names_of(spec: ModelSpec) -> tuple[str, ...]:
     """By what ``--weights`` may call a model; weights for NAME are not meant for NAME@random beside it."""
-    own = () if spec.variant == "random" else (spec.card.name, *spec.card.aliases)
+    own = () if spec.variant == "random" or spec.held is not None else (spec.card.name, *spec.card.aliases)
     local = (spec.local_name,) if spec.location is not None else ()
     return (spec.text, spec.display_name, *local, *own)
 
@@ -346,6 +358,7 @@ def _task_settings(task: TaskRef) -> dict[str, Any]:
         "path": path_digest(task.path),
         "distribution": task.distribution,
         "version": task.version,
+        **({"content": task.held.data_digest} if task.held is not None else {}),
     }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 
-from findna_bench.errors import ModelError
+from findna_bench.errors import ModelError, UsageError
 from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
 from findna_bench.matrix.group_runner import finished_cells
-from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs
+from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs, not_elsewhere
 from findna_bench.matrix.report import RunReporter, Silent
 from findna_bench.matrix.request import Unit, expand
 from findna_bench.models.cache_folder import cache_limit
@@ -33,9 +33,10 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
     registry = get_registry()
     reporter = reporter or Silent()
     units = expand(request, registry)
-    executor: Executor = load_factory(
-        registry.resolve("executors", request.executor).card.factory, f"executor {request.executor!r}"
-    )
+    card = registry.resolve("executors", request.executor).card
+    if request.held and not card.in_process:
+        raise UsageError(f"executor {card.name}: {not_elsewhere(request)}")
+    executor: Executor = load_factory(card.factory, f"executor {request.executor!r}")
     cache_limit()  # a malformed limit is said before any work
     store = ResultStore(request.output_dir)
     store.check_writable()

@@ -154,7 +154,9 @@ def load_estimator(spec: ModelSpec, **arguments: Any) -> Features | Classifier:
     assert spec.card.factory is not None
     what = f"model {spec.card.name!r}"
     factory = load_factory(spec.card.factory, what)
-    located = {"path": spec.location} if spec.location is not None else {}
+    located: dict[str, Any] = {"path": spec.location} if spec.location is not None else {}
+    if spec.held is not None:
+        located = {"held": spec.held.value, "name": spec.display_name}
     try:
         made: Features | Classifier = factory(**located, **spec.card.config, **arguments)
     except TypeError as error:

@@ -25,7 +25,15 @@ from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_
 from findna_bench.models.weights import WeightsFiles, find_tokenizer_files, find_weights, read_checkpoint
 from findna_bench.registry import Registry, get_registry, load_factory
 
-__all__ = ["LoadedModel", "backbone_class", "build_on_meta", "count_parameters", "load_estimator", "load_model"]
+__all__ = [
+    "LoadedModel",
+    "backbone_class",
+    "build_on_meta",
+    "check_backbone",
+    "count_parameters",
+    "load_estimator",
+    "load_model",
+]
 
 
 @dataclass(frozen=True)
@@ -273,7 +281,7 @@ def _unproved(
     *,
     trained: bool,
 ) -> LoadedModel:
-    digest_of_tokenizer = _check_backbone(backbone, name)
+    digest_of_tokenizer = check_backbone(backbone, name)
     card = replace(
         spec.card,
         backbone=name,
@@ -299,7 +307,7 @@ def _unproved(
     )
 
 
-def _check_backbone(backbone: Backbone, name: str) -> str:
+def check_backbone(backbone: Backbone, name: str) -> str:
     """The tokenizer's digest of a backbone that says what every backbone must.
 
     Raises:

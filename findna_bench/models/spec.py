@@ -10,9 +10,9 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from findna_bench.cards import POOLINGS, ModelCard, Pretraining, WeightsSource
 from findna_bench.code import factory_digest
@@ -20,13 +20,18 @@ from findna_bench.errors import UsageError, WeightsError
 from findna_bench.private_paths import last_part
 from findna_bench.registry import Registry, get_registry
 
+if TYPE_CHECKING:
+    from findna_bench.models.object_models import HeldModel
+
 __all__ = [
     "CONFIG_KEY",
     "HUB_FILES",
+    "MEMORY",
     "MODEL_SCHEMES",
     "PUBLISHED",
     "ModelSpec",
     "as_described",
+    "card_name",
     "folder_settings",
     "model_code",
     "parse_model",
@@ -53,7 +58,10 @@ HUB_FILES = (
 )
 """Files that may be taken from a hub repository nobody wrote a card for: never code."""
 
-MODEL_SCHEMES = ("path", "hf", "embeddings")
+MEMORY = "memory"
+"""Stands before the name of a model that is an object of a Python process."""
+
+MODEL_SCHEMES = ("path", "hf", "embeddings", MEMORY)
 """What may stand before a colon instead of a distribution: the model is where the rest says."""
 
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*?)(?:@([\w][\w./-]*))?")
@@ -81,6 +89,10 @@ class ModelSpec:
     text: str = ""
     display_name: str = ""
     network: str | None = None
+    held: HeldModel | None = field(default=None, compare=False, repr=False)
+    """The object that the model is, where it was given as one."""
+    content: str = ""
+    """Digest of that object."""
 
     @property
     def kind(self) -> str:
@@ -101,6 +113,7 @@ class ModelSpec:
             "init_seed": self.init_seed if self.variant else None,
             "location": str(self.location) if self.location else None,
             **({"network": self.network} if self.network else {}),
+            **({"content": self.content} if self.content else {}),
         }
 
 
@@ -123,6 +136,8 @@ def parse_model(text: str, registry: Registry | None = None) -> ModelSpec:
         return _from_hub(name, rest)
     if separator and scheme == "embeddings":
         return _from_vectors(name, rest, called)
+    if separator and scheme == MEMORY:
+        raise UsageError(f"{name} is an object of a Python process; give the object itself there, fb.run(models=[...])")
     return _from_registry(name, registry)
 
 
@@ -169,7 +184,7 @@ def _from_hub(name: str, rest: str) -> ModelSpec:
         raise UsageError(f"{name}: write hf:ORG/NAME or hf:ORG/NAME@REVISION")
     organisation, repository, revision = match.groups()
     card = ModelCard(
-        name=_card_name(repository),
+        name=card_name(repository),
         kind="encoder",
         backbone=PUBLISHED,
         weights=(WeightsSource(repo=f"{organisation}/{repository}", revision=revision, files=HUB_FILES),),
@@ -190,7 +205,7 @@ def _from_folder(name: str, rest: str, registry: Registry, called: str = "") -> 
         raise UsageError(f"{name}: no config.json says which model this is; use --weights NAME={rest} with its name")
     called = called or last_part(folder) or "model"
     card = ModelCard(
-        name=_card_name(called),
+        name=card_name(called),
         kind="encoder",
         backbone=PUBLISHED,
         pooling_source="default of the harness for models without a card",
@@ -244,7 +259,7 @@ def _from_vectors(name: str, rest: str, called: str = "") -> ModelSpec:
     if not path.is_file():
         raise UsageError(f"{name}: there is no such file")
     card = ModelCard(
-        name=_card_name(called or path.stem),
+        name=card_name(called or path.stem),
         kind="features",
         factory="findna_bench.models.precomputed:PrecomputedFeatures",
         protocols=("probe", "knn"),
@@ -263,6 +278,8 @@ def model_code(spec: ModelSpec, registry: Registry, backbone: str | None = None)
     Raises:
         UnknownNameError: no plugin registers its backbone.
     """
+    if spec.held is not None:
+        return spec.held.code_digest
     if spec.kind != "encoder":
         return factory_digest(str(spec.card.factory))
     name = backbone if spec.card.backbone == PUBLISHED else spec.card.backbone
@@ -322,6 +339,7 @@ def folder_settings(config: Mapping[str, Any] | None, where: str) -> dict[str, A
     return {**section, "pretraining": known}
 
 
-def _card_name(name: str) -> str:
+def card_name(name: str) -> str:
+    """A name as cards may have it."""
     cleaned = re.sub(r"[^A-Za-z0-9._+-]+", "-", name).lstrip("._+-")
     return cleaned or "model"

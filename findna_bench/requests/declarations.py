@@ -502,7 +502,8 @@ def build(request: Callable[..., Request], values: Mapping[str, Any]) -> Request
 def to_json(request: Any) -> dict[str, Any]:
     """Every field of a request, JSON-serialisable."""
     kinds = {found.field: found.kind for found in options_of(request)}
-    values = {found.name: getattr(request, found.name) for found in dataclasses.fields(request)}
+    found = (one for one in dataclasses.fields(request) if one.metadata.get("in_json", True))
+    values = {one.name: getattr(request, one.name) for one in found}
     return {
         name: kinds[name].write(value) if name in kinds and value is not None else value
         for name, value in values.items()

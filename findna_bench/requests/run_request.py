@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,8 @@ class RunRequest:
         recorded=False,
     )
 
+    held: Mapping[str, Any] = field(default_factory=dict, repr=False, metadata={"in_json": False})
+    """Models and tasks that are objects of this process, by the names that stand for them."""
     command: str | None = None
     """How the request was worded, for the record."""
 
