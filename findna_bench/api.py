@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from findna_bench.models.object_models import Embeds
     from findna_bench.profiling.profile_rows import ProfileRow
     from findna_bench.protocols.heads import FittedHead, SeedSplit, fit_probe
+    from findna_bench.protocols.label_probe import fit_labels
     from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, Protocol
     from findna_bench.protocols.ridge import fit_ridge
     from findna_bench.protocols.settings import LogisticProbe, Preset
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from findna_bench.sequences.fasta import read_fasta
     from findna_bench.statistics.classification import compute_metrics
     from findna_bench.statistics.metric import Metric
+    from findna_bench.targets.learning import label_priors
     from findna_bench.targets.target import Target
     from findna_bench.training.augmentation import Augmentation, MaskingAugmentation, effect_of, make_augmentation
     from findna_bench.training.objective import Objective
@@ -166,9 +168,11 @@ __all__ = [
     "encode_bases",
     "encode_padded",
     "fail_job",
+    "fit_labels",
     "fit_probe",
     "fit_ridge",
     "hookimpl",
+    "label_priors",
     "largest_overlaps",
     "length_batches",
     "load_model",
@@ -202,6 +206,7 @@ _LAZY = {
     "findna_bench.models.loading": ("LoadedModel",),
     "findna_bench.profiling.profile_rows": ("ProfileRow",),
     "findna_bench.protocols.heads": ("FittedHead", "SeedSplit", "fit_probe"),
+    "findna_bench.protocols.label_probe": ("fit_labels",),
     "findna_bench.protocols.ridge": ("fit_ridge",),
     "findna_bench.protocols.protocol": ("FitOptions", "Fitted", "HeadProtocol", "ModelToFit", "Pool", "Protocol"),
     "findna_bench.protocols.settings": ("LogisticProbe", "Preset"),
@@ -223,6 +228,7 @@ _LAZY = {
     "findna_bench.sequences.fasta": ("read_fasta",),
     "findna_bench.statistics.classification": ("compute_metrics",),
     "findna_bench.statistics.metric": ("Metric",),
+    "findna_bench.targets.learning": ("label_priors",),
     "findna_bench.targets.target": ("Target",),
     "findna_bench.training.augmentation": ("Augmentation", "MaskingAugmentation", "effect_of", "make_augmentation"),
     "findna_bench.training.objective": ("Objective",),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-__all__ = ["RowOrder", "RowOrigins", "SequenceTable"]
+__all__ = ["RowOrder", "RowOrigins", "SequenceTable", "rarest_labels"]
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,24 @@ class SequenceTable:
 
     @property
     def strata(self) -> np.ndarray:
-        """(n,) int64 by which rows are dealt out evenly to splits: their classes; all alike where there are none."""
-        return self.labels if self.labels.ndim == 1 else np.zeros(len(self), dtype=np.int64)
+        """(n,) int64 by which rows are dealt out evenly to splits: their classes, of several labels the rarest one; all alike where
+        there are none.
+        """
+        if self.labels.ndim == 1:
+            return self.labels
+        return np.zeros(len(self), dtype=np.int64) if self.labels.dtype.kind == "f" else rarest_labels(self.labels)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(n_classes,) rows per label."""
         return np.bincount(self.labels, minlength=n_classes)
+
+
+def rarest_labels(truth: np.ndarray) -> np.ndarray:
+    """(n,) int64: of each row the label, among those that it has, which fewest rows have; K for a row that has none.
+
+    truth: (n, K) of 1, 0 and -1 (not known).
+    """
+    has = truth == 1
+    order = np.argsort(has.sum(axis=0), kind="stable")
+    first: np.ndarray = order[has[:, order].argmax(axis=1)]
+    return np.where(has.any(axis=1), first, truth.shape[1]).astype(np.int64)

@@ -66,7 +66,7 @@ def count_classes(labels: Sequence[str], tables: Mapping[str, SequenceTable]) ->
     """Rows per split and class name; of rows without classes their number, as ``rows``."""
     return {
         split: {"rows": len(tables[split])}
-        if tables[split].labels.dtype.kind == "f"
+        if tables[split].labels.ndim > 1
         else dict(zip(labels, tables[split].class_counts(len(labels)).tolist(), strict=True))
         for split in SPLITS
         if split in tables

@@ -35,6 +35,11 @@ def findna_bench_targets() -> list[TargetCard]:
             factory="findna_bench.targets.values:Values",
             summary="one or more numbers per sequence (regression)",
         ),
+        TargetCard(
+            name="labels",
+            factory="findna_bench.targets.labels:Labels",
+            summary="any number of labels per sequence, some of which may not be known (multilabel)",
+        ),
     ]
 
 
@@ -44,7 +49,7 @@ def findna_bench_protocols() -> list[ProtocolCard]:
         ProtocolCard(
             name="probe",
             factory="findna_bench.protocols.probe:Probe",
-            summary="a linear model on frozen features: logistic regression, for numbers ridge regression",
+            summary="a linear model on frozen features: logistic regression, one per label where there are several, for numbers ridge regression",
         ),
         ProtocolCard(
             name="finetune",
@@ -61,6 +66,7 @@ def findna_bench_protocols() -> list[ProtocolCard]:
 
 _CLASSIFICATION = "findna_bench.statistics.classification"
 _REGRESSION = "findna_bench.statistics.regression"
+_MULTILABEL = "findna_bench.statistics.multilabel"
 
 
 @hookimpl
@@ -179,5 +185,56 @@ def findna_bench_metrics() -> list[MetricCard]:
             targets=("values",),
             higher_is_better=False,
             scale=1.0,
+        ),
+        MetricCard(
+            name="auroc_macro",
+            label="macro AUROC %",
+            factory=f"{_MULTILABEL}:AUROCMacro",
+            summary="area under the ROC curve, mean over the labels that some rows have and some have not",
+            targets=("labels",),
+        ),
+        MetricCard(
+            name="auprc_macro",
+            label="macro AUPRC %",
+            factory=f"{_MULTILABEL}:AUPRCMacro",
+            summary="average precision, mean over the same labels",
+            targets=("labels",),
+        ),
+        MetricCard(
+            name="auroc_micro",
+            label="micro AUROC %",
+            factory=f"{_MULTILABEL}:AUROCMicro",
+            summary="area under the ROC curve of all labels of all rows together",
+            targets=("labels",),
+        ),
+        MetricCard(
+            name="auprc_micro",
+            label="micro AUPRC %",
+            factory=f"{_MULTILABEL}:AUPRCMicro",
+            summary="average precision of all labels of all rows together",
+            targets=("labels",),
+        ),
+        MetricCard(
+            name="lrap",
+            label="LRAP %",
+            factory=f"{_MULTILABEL}:LRAP",
+            summary="label ranking average precision: how far a row's labels are ranked above the others",
+            targets=("labels",),
+        ),
+        MetricCard(
+            name="label_auroc",
+            label="AUROC %",
+            factory=f"{_MULTILABEL}:LabelAUROC",
+            summary="label_auroc:LABEL, area under the ROC curve of one label",
+            targets=("labels",),
+            per_class=True,
+        ),
+        MetricCard(
+            name="label_auprc",
+            label="AUPRC %",
+            factory=f"{_MULTILABEL}:LabelAUPRC",
+            summary="label_auprc:LABEL, average precision of one label",
+            targets=("labels",),
+            per_class=True,
         ),
     ]

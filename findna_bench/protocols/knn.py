@@ -18,16 +18,16 @@ __all__ = ["NearestNeighbours"]
 
 
 class NearestNeighbours(HeadProtocol):
-    """Votes of the k nearest training rows, or the mean of their numbers; nothing is chosen on validation."""
+    """Votes of the k nearest training rows, or the mean of their numbers or labels; nothing is chosen on validation."""
 
-    targets = ("classes", "values")
+    targets = ("classes", "values", "labels")
     settings = (KNearest,)
     presets = KNN_PRESETS
 
     def fit_heads(
         self, features: Any, labels: np.ndarray, splits: Sequence[SeedSplit], n_classes: int, preset: Any, device: str
     ) -> Sequence[FittedHead]:
-        if labels.dtype.kind == "f":
+        if labels.ndim > 1:
             from findna_bench.protocols.neighbour_means import fit_neighbour_means
 
             return fit_neighbour_means(features, labels, splits, preset)

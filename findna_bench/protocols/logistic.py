@@ -76,7 +76,7 @@ def fit_paths(
 ) -> LogisticPaths:
     """Fit every subset of rows with every strength.
 
-    features: (n, D) dense, or a scipy CSR matrix. labels: (n,) in 0..n_classes-1. subsets: S arrays of row numbers.
+    features: (n, D) dense, or a scipy CSR matrix. labels: (n,) in 0..n_classes-1, or (n, S) of 0 and 1, the labels of each subset. subsets: S arrays of row numbers.
     strengths: K values of lambda, all > 0. drop_below: channels whose standard deviation is under this share of the
     median one are left out. tolerance: on the length of the last step, relative to 1 + the length of the solution.
     """
@@ -175,8 +175,14 @@ class _Problems:
         self.strength = strength.repeat(self.n_subsets)
         present = torch.stack([torch.zeros(n_classes, dtype=torch.bool)] * self.n_subsets)
         for s, rows in enumerate(subsets):
-            present[s, np.unique(labels[rows])] = True
+            present[s, np.unique(labels[rows] if labels.ndim == 1 else labels[rows, s])] = True
         self.present = present.to(self.device)
+        # Of the loss at the starting point, which is zero weights; labels of their own, often rare, also have their own intercept there.
+        self.curvature: float | Tensor = 0.25 if self.columns == 1 else 1.0 / self.n_classes
+        self.first_intercept = torch.zeros(self.n_subsets, dtype=torch.float64, device=self.device)
+        if labels.ndim > 1:
+            prior = (self.share * self.labels).sum(0).clamp(0.5 / design.n_rows, 1 - 0.5 / design.n_rows)
+            self.curvature, self.first_intercept = prior * (1 - prior), torch.logit(prior)
 
     def prepare(self, standardise: bool, drop_below: float) -> None:
         """Each subset's own mean and standard deviation, and the preconditioner."""
@@ -192,7 +198,6 @@ class _Problems:
         scale = deviation if standardise else (1.0 / d.scale).expand_as(deviation)
         self.mean = mean.T.contiguous() if standardise else (-d.centre / d.scale).expand_as(deviation)
         self.inverse_scale = torch.where(self.kept, 1.0 / torch.where(self.kept, scale, torch.ones_like(scale)), 0.0)
-        self.curvature = 0.25 if self.columns == 1 else 1.0 / self.n_classes  # of the loss at zero weights
         self.eigenvalues, self.eigenvectors, self.rest = _spectrum(d, self.mean.mean(0), self.inverse_scale.mean(0))
 
     def value_and_gradient(self, parameters: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
@@ -226,7 +231,8 @@ class _Problems:
     def _loss(self, logits: Tensor, labels: Tensor, subset: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy (rows, p) and its derivative by the logits (rows, p, columns)."""
         if self.columns == 1:
-            z, target = logits[:, :, 0], labels[:, None].to(torch.float64)
+            z = logits[:, :, 0]
+            target = (labels[:, None] if labels.ndim == 1 else labels[:, subset]).to(torch.float64)
             return functional.softplus(z) - target * z, (torch.sigmoid(z) - target)[:, :, None]
         logits = logits.masked_fill(~self.present[subset], -torch.inf)
         total = torch.logsumexp(logits, dim=2)
@@ -239,13 +245,21 @@ class _Problems:
 
     def precondition(self, gradient: Tensor, which: Tensor) -> Tensor:
         """The inverse Hessian at zero weights (approximately, where channels are many) times ``gradient``."""
-        strength = self.strength[which][:, None, None]
+        strength, subset = self.strength[which][:, None, None], self.subset[which]
+        curvature = self.curvature if isinstance(self.curvature, float) else self.curvature[subset][:, None, None]
         slope = gradient[:, :, :-1]
         inner = slope @ self.eigenvectors
-        rest = 1.0 / (self.curvature * self.rest + strength)
-        inner = inner * (1.0 / (self.curvature * self.eigenvalues + strength) - rest)
-        out = (inner @ self.eigenvectors.T + slope * rest) * self.kept[self.subset[which]][:, None]
-        return torch.cat([out, gradient[:, :, -1:] / self.curvature], dim=2)
+        rest = 1.0 / (curvature * self.rest + strength)
+        inner = inner * (1.0 / (curvature * self.eigenvalues + strength) - rest)
+        out = (inner @ self.eigenvectors.T + slope * rest) * self.kept[subset][:, None]
+        return torch.cat([out, gradient[:, :, -1:] / curvature], dim=2)
+
+    def start(self) -> Tensor:
+        """(p, columns, D + 1) zero weights."""
+        shape = (len(self.subset), self.columns, self.design.n_channels + 1)
+        found = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        found[:, :, -1] = self.first_intercept[self.subset][:, None]
+        return found
 
     @property
     def newton_is_cheap(self) -> bool:
@@ -409,8 +423,7 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
 def _lbfgs(problems: _Problems, tolerance: float, max_iterations: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(solutions, iterations, converged, objectives) of all problems; problems with one class keep zero weights."""
     total = len(problems.subset)
-    shape = (total, problems.columns, problems.design.n_channels + 1)
-    solution = torch.zeros(shape, dtype=torch.float64, device=problems.device)
+    solution = problems.start()
     iterations = torch.zeros(total, dtype=torch.int64, device=problems.device)
     converged = torch.ones(total, dtype=torch.bool, device=problems.device)
     objective = torch.zeros(total, dtype=torch.float64, device=problems.device)

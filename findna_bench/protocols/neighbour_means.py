@@ -1,4 +1,4 @@
-"""Numbers predicted by the mean of the nearest training rows."""
+"""Numbers, and labels, predicted by the mean of the nearest training rows."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ import numpy as np
 from findna_bench.protocols.heads import FittedHead, NeighbourHead, check_features, fit_search, what_varies
 from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import KNearest
+from findna_bench.targets.learning import label_priors
 
 __all__ = ["NeighbourMeans", "fit_neighbour_means"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourMeans(FittedHead):
-    """The plain mean over the nearest training rows."""
+    """The plain mean over the nearest training rows; of labels over those of which one is known, and the share in train where it is
+    known of none.
+    """
 
     search: NeighbourHead
 
     def predict_scores(self, features: Any) -> np.ndarray:
-        """(m, K) values of features (m, D)."""
-        means: np.ndarray = self.search.votes(features).mean(axis=1, dtype=np.float64)
-        return means
+        """(m, K) values, or shares of the rows that have a label, of features (m, D)."""
+        votes = self.search.votes(features)
+        if votes.dtype.kind == "f":
+            means: np.ndarray = votes.mean(axis=1, dtype=np.float64)
+            return means
+        known = (votes >= 0).sum(axis=1)
+        shares = np.tile(label_priors(self.search.labels), (len(votes), 1))
+        return np.divide((votes == 1).sum(axis=1), known, out=shares, where=known > 0)
 
 
 def fit_neighbour_means(
@@ -34,7 +42,7 @@ def fit_neighbour_means(
 
     Args:
         features: (n, D) float32, dense or CSR.
-        truth: (n, K) float64.
+        truth: (n, K) float64, or int8 labels of 1, 0 and -1 (not known).
         splits: rows of each seed.
         preset: how many neighbours, and which are near.
 

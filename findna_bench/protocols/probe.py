@@ -20,10 +20,10 @@ __all__ = ["Probe"]
 
 class Probe(HeadProtocol):
     """L2 logistic regression, or a linear layer trained by AdamW; strength or epoch chosen on validation. Numbers are probed by ridge
-    regression, with the strengths of logistic regression.
+    regression, with the strengths of logistic regression; of several labels each has a logistic regression and a strength of its own.
     """
 
-    targets = ("classes", "values")
+    targets = ("classes", "values", "labels")
     settings = (LogisticProbe, AdamWProbe)
     presets = PROBE_PRESETS
 
@@ -41,6 +41,10 @@ class Probe(HeadProtocol):
             from findna_bench.protocols.ridge import fit_ridge
 
             return fit_ridge(features, labels, splits, preset)
+        if labels.ndim > 1:
+            from findna_bench.protocols.label_probe import fit_labels
+
+            return fit_labels(features, labels, splits, preset, device=device)
         from findna_bench.protocols.heads import fit_probe  # torch, which a run of classifiers does without
 
         return fit_probe(features, labels, splits, n_classes, preset, device=device)

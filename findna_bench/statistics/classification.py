@@ -46,6 +46,7 @@ __all__ = [
     "F1Macro",
     "LogLoss",
     "Precision",
+    "Ranking",
     "Recall",
     "check_scores",
     "compute_metrics",
@@ -300,7 +301,7 @@ def _ranked(sample: Sample, slopes: bool) -> tuple[Linearised, Linearised]:
     values = []
     sums = np.zeros((2, len(sample)))
     for c in ranked:
-        ranking = _Ranking(sample.truth == c, sample.outputs[:, c], sample.weights)
+        ranking = Ranking(sample.truth == c, sample.outputs[:, c], sample.weights)
         values.append((ranking.auroc, ranking.auprc))
         if np.isnan(ranking.auroc):
             break  # undefined for one class is undefined for the mean
@@ -384,7 +385,7 @@ class _Counts:
         return Linearised(value, shift / scale - value * wider)
 
 
-class _Ranking:
+class Ranking:
     """Area under the ROC curve and average precision of one binary problem; NaN where a class has no weight."""
 
     def __init__(self, positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> None:

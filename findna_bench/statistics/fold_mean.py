@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from findna_bench.statistics.metric import Linearised, Metric, Sample, evaluate
+from findna_bench.statistics.metric import Linearised, Metric, OneClass, Sample, evaluate
 
 __all__ = ["FoldMean", "Folds"]
 
@@ -15,6 +17,10 @@ class Folds:
     def __init__(self, codes: np.ndarray) -> None:
         numbers, self._code = np.unique(codes, return_inverse=True)
         self.n = len(numbers)
+
+    def of_rows(self, rows: np.ndarray) -> Folds:
+        """Of some of the rows (m,)."""
+        return Folds(self._code[rows])
 
     def parts(self, sample: Sample) -> list[tuple[np.ndarray, int, Sample]]:
         """Per fold: its row numbers, how many of them are its own, and its rows as a sample.
@@ -49,6 +55,10 @@ class FoldMean(Metric):
 
     def compute(self, truth: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> float:
         return self.linearise(Sample(truth, outputs, weights), slopes=False).value
+
+    def against_rest(self, truth: np.ndarray, outputs: np.ndarray) -> OneClass:
+        one = self.metric.against_rest(truth, outputs)
+        return replace(one, metric=FoldMean(one.metric, self.folds.of_rows(one.rows)))
 
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
         parts = self.folds.parts(sample)

@@ -21,6 +21,7 @@ from findna_bench.statistics.metric_cards import metric_card, metric_label, metr
 __all__ = [
     "Linearised",
     "Metric",
+    "OneClass",
     "Sample",
     "evaluate",
     "make_metric",
@@ -123,6 +124,33 @@ class Metric(ABC):
         value = float(self.compute(sample.truth, sample.outputs, sample.weights))
         return Linearised(value, _numeric_slopes(self, sample) if slopes and not np.isnan(value) else None)
 
+    def against_rest(self, truth: np.ndarray, outputs: np.ndarray) -> OneClass:
+        """Of a metric about one class (:attr:`of_class`): the same as one of two classes, which intervals and tests are computed of.
+
+        Args:
+            truth, outputs: as :meth:`compute` takes them.
+        """
+        mine = outputs.argmax(axis=1) == self.of_class
+        two = np.stack([~mine, mine], axis=1).astype(np.float64)
+        return OneClass(type(self)(1), (truth == self.of_class).astype(np.int64), two, np.arange(len(truth)))  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True)
+class OneClass:
+    """A metric of one class, on rows that know this class and the rest alone.
+
+    Attributes:
+        metric: of two classes, about the second one.
+        truth: (m,) int64, 0 or 1.
+        outputs: (m, 2) float64.
+        rows: (m,) int64, the rows that it is about: of all, those of which the class is known.
+    """
+
+    metric: Metric
+    truth: np.ndarray
+    outputs: np.ndarray
+    rows: np.ndarray
+
 
 def _numeric_slopes(metric: Metric, sample: Sample) -> np.ndarray:
     """(n,) central differences of whole groups of rows, at the first row of each, which stands for the group.
@@ -186,7 +214,8 @@ def make_metric(
         return _made(card.factory, name, None)
     label = name.partition(":")[2]
     if label not in classes:
-        raise UsageError(f"metric {name!r}: there is no class {label!r}; there are {', '.join(classes)}")
+        what = "class" if target == "classes" else "label"
+        raise UsageError(f"metric {name!r}: there is no {what} {label!r}; there are {', '.join(classes)}")
     return _made(card.factory, name, list(classes).index(label))
 
 

@@ -32,7 +32,7 @@ from scipy import special, stats
 from findna_bench.statistics.classification import check_scores
 from findna_bench.statistics.fold_mean import FoldMean, Folds
 from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric
-from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, one_against_rest, score_interval
+from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, score_interval
 
 __all__ = [
     "Difference",
@@ -365,21 +365,24 @@ class _Scored:
         labels, first = target.prepare(some.labels, some.scores[0])
         design = target.design(labels, first, some.groups)
         if made.of_class is not None:
-            metric, labels, _ = one_against_rest(made, labels, first)
-            design = Design(labels, some.groups, 2)
+            one = made.against_rest(labels, first)
+            if not len(one.rows):
+                raise ValueError(f"{name} is undefined on these rows")
+            metric, design = one.metric, Design(one.truth, design.groups[one.rows], 2)
         if design.n_groups < 2:
             raise ValueError("one group of related rows says nothing about others")
         found = {}
         for model, predictions in models.items():
             values, slopes = [], []
-            for one in predictions.scores:
-                scores = np.asarray(one, dtype=np.float64)
+            for of_seed in predictions.scores:
+                truth, scores = labels, np.asarray(of_seed, dtype=np.float64)
                 if made.of_class is not None:
-                    scores = one_against_rest(made, some.labels, scores)[2]
-                values.append(evaluate(metric, Sample(labels, scores), slopes=False).value)
+                    one = made.against_rest(labels, scores)
+                    truth, scores = one.truth, one.outputs
+                values.append(evaluate(metric, Sample(truth, scores), slopes=False).value)
                 if np.isnan(values[-1]):
                     raise ValueError(f"{name} is undefined on these rows")
-                slopes.append(design.slopes(metric, design.with_added_data(scores, labels)))
+                slopes.append(design.slopes(metric, design.with_added_data(scores, truth)))
             found[model] = _Fits.of(values, slopes, predictions.draws)
         return cls(metric, design, found)
 

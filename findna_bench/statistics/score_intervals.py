@@ -26,7 +26,6 @@ import numpy as np
 from scipy import special
 
 from findna_bench.statistics.classification import check_scores
-from findna_bench.statistics.fold_mean import FoldMean
 from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric, metric_names
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "Slopes",
     "confidence_intervals",
     "interval_of",
-    "one_against_rest",
     "score_interval",
 ]
 
@@ -83,9 +81,11 @@ def interval_of(
 ) -> tuple[float, float] | None:
     """Of one metric on rows whose design is known; see :func:`confidence_intervals`."""
     if metric.of_class is not None:
-        metric, labels, scores = one_against_rest(metric, sample.truth, sample.outputs)
-        design = Design(labels, design.groups, 2)
-        sample, added = Sample(labels, scores), design.with_added_data(scores)
+        one = metric.against_rest(sample.truth, sample.outputs)
+        if not len(one.rows):
+            return None
+        metric, design = one.metric, Design(one.truth, design.groups[one.rows], 2)
+        sample, added = Sample(one.truth, one.outputs), design.with_added_data(one.outputs)
     value = evaluate(metric, sample, slopes=False).value
     if np.isnan(value) or design.too_few(metric):
         return None
@@ -96,15 +96,6 @@ def interval_of(
     if not metric.prior_rows and variance.variance <= _NOTHING * max(value**2, 1.0):
         return None  # rows that are all alike say nothing of how others would differ
     return score_interval(metric, value, slopes.value, (variance,), level)
-
-
-def one_against_rest(metric: Metric, labels: np.ndarray, scores: np.ndarray) -> tuple[Metric, np.ndarray, np.ndarray]:
-    """A metric of one class, with labels (n,) and scores (n, 2) that know this class and the rest alone."""
-    if isinstance(metric, FoldMean):
-        one, of_one, against = one_against_rest(metric.metric, labels, scores)
-        return FoldMean(one, metric.folds), of_one, against
-    mine = scores.argmax(axis=1) == metric.of_class
-    return type(metric)(1), (labels == metric.of_class).astype(np.int64), np.stack([~mine, mine], 1).astype(np.float64)  # type: ignore[call-arg]
 
 
 def score_interval(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CLEARLY", "against_mean", "against_prior", "not_learned"]
+__all__ = ["CLEARLY", "against_label_priors", "against_mean", "against_prior", "label_priors", "not_learned"]
 
 CLEARLY = 2.5
 """Standard errors of the mean by which a gain lies above zero where it is clear."""
@@ -59,6 +59,43 @@ def against_mean(truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray
         return {"prior_loss": prior_loss, "learned": None}
     gain = (z**2 - (z - f) ** 2).mean(axis=1)
     towards = (z * (f - f.mean(axis=0))).mean(axis=1)
+    much = gain.mean() >= MUCH * prior_loss > 0
+    return {"prior_loss": prior_loss, "learned": bool(much or _clearly_positive(gain) or _clearly_positive(towards))}
+
+
+def label_priors(truth: np.ndarray) -> np.ndarray:
+    """(K,) share of the rows that have a label among those of which it is known; of a label that all of them have, or none, with half a
+    row added to either side, so that nothing is held impossible.
+
+    truth: (n, K) of 1, 0 and -1 (not known).
+    """
+    with_it, without = (truth == 1).sum(axis=0).astype(np.float64), (truth == 0).sum(axis=0).astype(np.float64)
+    alike = (with_it == 0) | (without == 0)
+    priors: np.ndarray = (with_it + 0.5 * alike) / (with_it + without + alike)
+    return priors
+
+
+def against_label_priors(truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray) -> dict[str, Any]:
+    """As :func:`against_prior`, of several labels: gains per row are means over its labels that are known.
+
+    Args:
+        truth: (n, K) of the validation rows, n > 0; -1 is not known.
+        outputs: (n, K) probabilities.
+        train_truth: (m, K).
+    """
+    priors = label_priors(train_truth)
+    rows = (truth >= 0).any(axis=1)
+    truth, outputs = truth[rows], outputs[rows]
+    if not len(truth):
+        return {"prior_loss": None, "learned": None}
+    known = (truth >= 0) / (truth >= 0).sum(axis=1, keepdims=True)
+    own = np.maximum(np.where(truth == 1, outputs, 1 - outputs), _LEAST)
+    prior = np.where(truth == 1, priors, 1 - priors)
+    prior_loss = float((-np.log(prior) * known).sum(axis=1).mean())
+    if len(truth) < LEAST_ROWS or np.abs(outputs - priors).max() <= _SAME:
+        return {"prior_loss": prior_loss, "learned": None}
+    gain = ((np.log(own) - np.log(prior)) * known).sum(axis=1)
+    towards = ((own / prior - 1.0) * known).sum(axis=1)
     much = gain.mean() >= MUCH * prior_loss > 0
     return {"prior_loss": prior_loss, "learned": bool(much or _clearly_positive(gain) or _clearly_positive(towards))}
 

@@ -11,9 +11,9 @@ _PACKAGE = "findna_baselines.controls"
 _MAJORITY = ModelCard(
     name="majority",
     kind="classifier",
-    summary="the class shares, or the mean, of the training rows, whatever the sequence",
+    summary="the class shares, the mean, or the share of each label of the training rows, whatever the sequence",
     factory=f"{_PACKAGE}.majority:Majority",
-    targets=("classes", "values"),
+    targets=("classes", "values", "labels"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -24,7 +24,7 @@ _KMER = ModelCard(
     aliases=("k-mer", "kmers"),
     summary="k-mer counts or frequencies, k = 1 to 6, of one strand or both, chosen on validation",
     factory=f"{_PACKAGE}.kmer:KmerFeatures",
-    targets=("classes", "values"),  # k is chosen by a linear probe
+    targets=("classes", "values", "labels"),  # k is chosen by a linear probe
     control=True,
     licence_code="Apache-2.0",
 )
@@ -32,9 +32,9 @@ _KMER = ModelCard(
 _TRIVIAL = ModelCard(
     name="trivial",
     kind="classifier",
-    summary="length and composition: boosted trees, or a table of exact lengths (numbers: ridge), whichever validation prefers",
+    summary="length and composition: boosted trees, or a table of exact lengths (numbers: ridge; labels: logistic), whichever validation prefers",
     factory=f"{_PACKAGE}.trivial:TrivialClassifier",
-    targets=("classes", "values"),
+    targets=("classes", "values", "labels"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -43,9 +43,9 @@ _NN_OVERLAP = ModelCard(
     name="nn-overlap",
     kind="classifier",
     aliases=("nearest-overlap",),
-    summary="the label, or value, of an overlapping or similar training row, on either strand",
+    summary="the label, labels or value of an overlapping or similar training row, on either strand",
     factory=f"{_PACKAGE}.nn_overlap:NearestOverlap",
-    targets=("classes", "values"),
+    targets=("classes", "values", "labels"),
     control=True,
     licence_code="Apache-2.0",
 )

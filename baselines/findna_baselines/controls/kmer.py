@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.api import LogisticProbe, SeedSplit, SequenceTable, encode_bases, fit_probe, fit_ridge
+from findna_bench.api import LogisticProbe, SeedSplit, SequenceTable, encode_bases, fit_labels, fit_probe, fit_ridge
 
 __all__ = ["KmerFeatures", "Spectrum", "canonical_index", "kmer_indices"]
 
@@ -143,6 +143,8 @@ class KmerFeatures:
         split = SeedSplit(0, rows[: len(train)], rows[len(train) :])
         if labels.dtype.kind == "f":
             (head,) = fit_ridge(features, labels, [split], _CHOICE)
+        elif labels.ndim > 1:
+            (head,) = fit_labels(features, labels, [split], _CHOICE)
         else:
             (head,) = fit_probe(features, labels, [split], n_classes, _CHOICE)
         self._trials.append({**spectrum.as_settings(), "loss": head.validation["loss"]})

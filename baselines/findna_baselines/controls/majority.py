@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.api import SequenceTable
+from findna_bench.api import SequenceTable, label_priors
 
 __all__ = ["Majority"]
 
 
 class Majority:
     """Scores every row with the class shares of the training rows, so that it predicts the most frequent class; numbers with their
-    mean.
+    mean, several labels with the share of each.
 
     Between equally frequent classes the first one is predicted.
     """
@@ -29,6 +29,9 @@ class Majority:
         """Count the classes of ``train``, or average its numbers."""
         if train.labels.dtype.kind == "f":
             self._shares, self._name = train.labels.mean(axis=0), "means"
+            return self
+        if train.labels.ndim > 1:
+            self._shares, self._name = label_priors(train.labels), "label_shares"
             return self
         counts = train.class_counts(n_classes).astype(np.float64)
         self._shares = counts / counts.sum()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.api import SequenceIndex, SequenceTable, largest_overlaps, rows_from_table
+from findna_bench.api import SequenceIndex, SequenceTable, label_priors, largest_overlaps, rows_from_table
 
 __all__ = ["NearestOverlap"]
 
@@ -41,6 +41,35 @@ class _Shrinkage:
         return np.where(found[:, None], self.mean + self.slope * (neighbours - self.centre), self.alone)
 
 
+class _LabelShares:
+    """What the labels of a neighbour say: of each label its share among rows whose neighbour has it, has it not, or is not known to have
+    it, and among rows without a neighbour; all drawn a little towards the label's share in train.
+
+    neighbours, own: (m, K) of 1, 0 and -1 (not known), of rows whose neighbour was ``found`` (m,). overall: (K,) shares in train.
+    """
+
+    def __init__(self, neighbours: np.ndarray, own: np.ndarray, found: np.ndarray, overall: np.ndarray) -> None:
+        states = self._states(neighbours, found)
+        shares = []
+        for state, prior in enumerate((0.0, 1.0, None, None)):  # with nothing else known, the neighbour's own label
+            with_it, known = (((states == state) & seen).sum(axis=0) for seen in (own == 1, own >= 0))
+            rows = 0.5 if prior is None else 1.0
+            shares.append((with_it + 0.5 * overall + (0.5 * prior if prior is not None else 0.0)) / (known + rows))
+        self._shares = np.stack(shares)
+        self.settings = {"shares": self._shares.tolist()}
+
+    def predict(self, neighbours: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """(n, K)."""
+        states = self._states(neighbours, found)
+        return np.take_along_axis(self._shares, states, axis=0)
+
+    @staticmethod
+    def _states(neighbours: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """(n, K): 0 and 1 as the neighbour's label, 2 where it is not known, 3 without a neighbour."""
+        states = np.where(neighbours < 0, 2, neighbours).astype(np.int64)
+        return np.where(found[:, None], states, 3)
+
+
 class NearestOverlap:
     """Scores a row by the classes that training rows with a like-labelled neighbour (or without any) have."""
 
@@ -53,8 +82,8 @@ class NearestOverlap:
 
     def fit(self, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int) -> NearestOverlap:
         """Index ``train``, and learn on at most ``probe_rows`` of its rows, always the same ones, what a neighbour says."""
-        numbers = train.labels.dtype.kind == "f"
-        self._labels, self._n_classes = np.asarray(train.labels, dtype=None if numbers else np.int64), n_classes
+        several = train.labels.ndim > 1
+        self._labels, self._n_classes = np.asarray(train.labels, dtype=None if several else np.int64), n_classes
         self._rows = rows_from_table(train)
         self._index = SequenceIndex(train.sequences)
         probe = np.sort(np.random.default_rng(0).permutation(len(train))[: self._probe_rows])
@@ -65,9 +94,12 @@ class NearestOverlap:
             "with_neighbour": float(found.mean()),
             "coordinates": bool(self._rows.located.any()),
         }
-        if numbers:
-            self._shrinkage = _Shrinkage(self._labels[neighbour], self._labels[probe], found)
-            self._settings |= self._shrinkage.settings
+        if several:
+            known = self._labels[neighbour], self._labels[probe], found
+            self._rule: _Shrinkage | _LabelShares = (
+                _Shrinkage(*known) if train.labels.dtype.kind == "f" else _LabelShares(*known, label_priors(self._labels))
+            )
+            self._settings |= self._rule.settings
             return self
         self._shares = self._learn(neighbour, self._labels[probe])
         agreeing = self._labels[neighbour[found]] == self._labels[probe][found]
@@ -78,10 +110,10 @@ class NearestOverlap:
         return self
 
     def predict_scores(self, table: SequenceTable) -> np.ndarray:
-        """(n, C) class probabilities, or (n, K) numbers."""
+        """(n, C) class probabilities, or (n, K) numbers, or probabilities of labels."""
         neighbour = self._neighbours(table, None)
-        if self._labels.dtype.kind == "f":
-            return self._shrinkage.predict(self._labels[neighbour], neighbour >= 0)
+        if self._labels.ndim > 1:
+            return self._rule.predict(self._labels[neighbour], neighbour >= 0)
         return self._shares[self._states(neighbour)]
 
     @property

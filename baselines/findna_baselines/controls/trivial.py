@@ -2,7 +2,8 @@
 
 Two models, the better of which (by mean validation loss) is used: boosted trees on length, its remainders, GC, N and
 dinucleotides; and the class shares of training rows of exactly the same length, which finds data sets whose classes were cut
-to different lengths. Numbers are predicted from the same features by trees or ridge regression.
+to different lengths. Numbers are predicted from the same features by trees or ridge regression, several labels by a
+logistic regression each.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from findna_baselines.controls.trivial_labels import TrivialLabels
 from findna_baselines.controls.trivial_regression import TrivialRegression
 from findna_bench.api import SequenceTable, composition
 
@@ -95,15 +97,18 @@ class TrivialClassifier:
 
     def __init__(self, max_rounds: int = 100) -> None:
         self._max_rounds = max_rounds
-        self._numbers: TrivialRegression | None = None
+        self._other: TrivialRegression | TrivialLabels | None = None
         self._settings: dict[str, Any] = {}
 
     def fit(self, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int) -> TrivialClassifier:
         """Fit both on ``train``, choose on ``validation``."""
         features, held_out = trivial_features(train), trivial_features(validation)
         if train.labels.dtype.kind == "f":
-            self._numbers = TrivialRegression(features, train.labels, held_out, validation.labels, self._max_rounds)
-            self._settings = {**self._numbers.settings, "features": list(FEATURES)}
+            self._other = TrivialRegression(features, train.labels, held_out, validation.labels, self._max_rounds)
+        elif train.labels.ndim > 1:
+            self._other = TrivialLabels(features, train.labels, held_out, validation.labels)
+        if self._other is not None:
+            self._settings = {**self._other.settings, "features": list(FEATURES)}
             return self
         self._trees = _Trees(features, train.labels, n_classes, self._max_rounds)
         self._trees.choose_rounds(held_out, validation.labels)
@@ -122,10 +127,10 @@ class TrivialClassifier:
         return self
 
     def predict_scores(self, table: SequenceTable) -> np.ndarray:
-        """(n, C) class probabilities, or (n, K) numbers."""
+        """(n, C) class probabilities, or (n, K) numbers, or probabilities of labels."""
         features = trivial_features(table)
-        if self._numbers is not None:
-            return self._numbers.predict_scores(features)
+        if self._other is not None:
+            return self._other.predict_scores(features)
         if self._chosen == "length":
             return self._table.predict_scores(features[:, 0])
         return self._trees.predict_scores(features)
