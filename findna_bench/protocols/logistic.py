@@ -232,7 +232,11 @@ class _Problems:
         """Cross-entropy (rows, p) and its derivative by the logits (rows, p, columns)."""
         if self.columns == 1:
             z = logits[:, :, 0]
-            target = (labels[:, None] if labels.ndim == 1 else labels[:, subset]).to(torch.float64)
+            if labels.ndim > 1:  # as functions of the margin, where no digits cancel: few rows are often separable
+                sign = 1.0 - 2.0 * labels[:, subset].to(torch.float64)
+                z = z * sign
+                return functional.softplus(z), (torch.sigmoid(z) * sign)[:, :, None]
+            target = labels[:, None].to(torch.float64)
             return functional.softplus(z) - target * z, (torch.sigmoid(z) - target)[:, :, None]
         logits = logits.masked_fill(~self.present[subset], -torch.inf)
         total = torch.logsumexp(logits, dim=2)

@@ -31,8 +31,9 @@ class NeighbourMeans(FittedHead):
             means: np.ndarray = votes.mean(axis=1, dtype=np.float64)
             return means
         known = (votes >= 0).sum(axis=1)
-        shares = np.tile(label_priors(self.search.labels), (len(votes), 1))
-        return np.divide((votes == 1).sum(axis=1), known, out=shares, where=known > 0)
+        shares: np.ndarray = np.tile(label_priors(self.search.labels), (len(votes), 1))
+        np.divide((votes == 1).sum(axis=1), known, out=shares, where=known > 0)
+        return shares
 
 
 def fit_neighbour_means(

@@ -179,9 +179,7 @@ def _rankings(sample: Sample) -> Iterator[tuple[np.ndarray, Ranking]]:
             yield rows, Ranking(sample.truth[rows, k] == 1, sample.outputs[rows, k], sample.weights[rows])
 
 
-def _means(
-    rankings: Iterator[tuple[np.ndarray, Ranking]], n_rows: int, slopes: bool
-) -> tuple[Linearised, Linearised]:
+def _means(rankings: Iterator[tuple[np.ndarray, Ranking]], n_rows: int, slopes: bool) -> tuple[Linearised, Linearised]:
     """AUROC and average precision, means over the rankings that have both classes."""
     values = []
     sums = np.zeros((2, n_rows))

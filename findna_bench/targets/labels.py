@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from findna_bench.data.table import rarest_labels
-from findna_bench.data.tabular import MISSING, label_text
+from findna_bench.data.tabular import LABEL_COLUMNS, MISSING, label_text
 from findna_bench.errors import DataError
 from findna_bench.statistics.multilabel import LabelDesign, has_both_classes
 from findna_bench.targets.learning import against_label_priors
@@ -44,8 +44,10 @@ class Labels(Target):
     # ------------------------------------------------------------------------------------------------------------ rows
 
     def label_columns(self, table: RawTable) -> tuple[str, ...]:
-        """``labels``, where it holds names separated by semicolons (or lists); else all of ``label_NAME``, where one holds 0 and 1."""
-        if _NAMES in table.columns and any(map(_is_list, table.columns[_NAMES])):
+        """``labels``, where it holds names separated by semicolons (or lists) and no column ``label`` comes before it; else all of
+        ``label_NAME``, where one holds 0 and 1.
+        """
+        if table.first_of(LABEL_COLUMNS) == _NAMES and any(map(_is_list, table.columns[_NAMES])):
             return (_NAMES,)
         columns = self.possible_columns(table)
         of_one = tuple(name for name in columns if name != _NAMES)

@@ -21,7 +21,11 @@ def rows(n: int = 120, k: int = 5, seed: int = 0, ties: bool = True) -> tuple[np
 
 
 def value(name: str, truth: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
-    return make_metric(name, ["A", "B", "C", "D", "E"], target="labels").linearise(Sample(truth, scores, weights), slopes=False).value
+    return (
+        make_metric(name, ["A", "B", "C", "D", "E"], target="labels")
+        .linearise(Sample(truth, scores, weights), slopes=False)
+        .value
+    )
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -53,7 +57,9 @@ def test_what_is_not_known_counts_nowhere() -> None:
         average_precision_score(truth[known], scores[known]), abs=1e-12
     )
     of_rows = [
-        label_ranking_average_precision_score(truth[[i]][:, known[i]], scores[[i]][:, known[i]]) if known[i].sum() > 1 else 1.0
+        label_ranking_average_precision_score(truth[[i]][:, known[i]], scores[[i]][:, known[i]])
+        if known[i].sum() > 1
+        else 1.0
         for i in range(len(truth))
     ]
     assert value("lrap", partly, scores) == pytest.approx(np.mean(of_rows), abs=1e-12)
@@ -104,7 +110,9 @@ def test_one_label_has_the_interval_and_the_test_of_two_classes() -> None:
     from findna_bench.statistics.score_intervals import confidence_intervals
 
     assert found[name] == pytest.approx(confidence_intervals(plain, two[0], groups[known], ["auroc"])["auroc"])
-    ours = compare(*(Predictions(truth, (s,), groups, classes=tuple("ABCDE"), target=labels) for s in (scores, other)), name)
+    ours = compare(
+        *(Predictions(truth, (s,), groups, classes=tuple("ABCDE"), target=labels) for s in (scores, other)), name
+    )
     theirs = compare(*(Predictions(plain, (s,), groups[known]) for s in two), "auroc")
     assert (ours.value, ours.p_value) == pytest.approx((theirs.value, theirs.p_value))
 

@@ -97,7 +97,9 @@ class NearestOverlap:
         if several:
             known = self._labels[neighbour], self._labels[probe], found
             self._rule: _Shrinkage | _LabelShares = (
-                _Shrinkage(*known) if train.labels.dtype.kind == "f" else _LabelShares(*known, label_priors(self._labels))
+                _Shrinkage(*known)
+                if train.labels.dtype.kind == "f"
+                else _LabelShares(*known, label_priors(self._labels))
             )
             self._settings |= self._rule.settings
             return self

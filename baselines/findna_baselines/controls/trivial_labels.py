@@ -16,9 +16,7 @@ class TrivialLabels:
         settings: what was chosen, JSON-serialisable.
     """
 
-    def __init__(
-        self, features: np.ndarray, truth: np.ndarray, held_out: np.ndarray, held_truth: np.ndarray
-    ) -> None:
+    def __init__(self, features: np.ndarray, truth: np.ndarray, held_out: np.ndarray, held_truth: np.ndarray) -> None:
         rows = np.arange(len(truth) + len(held_truth))
         split = SeedSplit(0, rows[: len(truth)], rows[len(truth) :])
         both = np.concatenate([features, held_out]).astype(np.float32), np.concatenate([truth, held_truth])
