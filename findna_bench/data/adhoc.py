@@ -199,8 +199,12 @@ def _read_labels(
 
 
 def _complete(raw: RawTable, reader: LabelReader | None, drop: bool) -> RawTable:
-    """The rows that have a sequence and a label, or all values of a target that reads others."""
-    labels = (raw.first_of(LABEL_COLUMNS),) if reader is None else reader.label_columns(raw)
+    """The rows that have a sequence and a label, or all values of a target that reads others; of one that knows what a missing value
+    means, those that have a sequence.
+    """
+    labels: Sequence[str | None] = (raw.first_of(LABEL_COLUMNS),)
+    if reader is not None:
+        labels = () if reader.reads_missing else reader.label_columns(raw)
     columns = [name for name in (raw.first_of(SEQUENCE_COLUMNS), *labels) if name is not None]
     return without_missing(raw, columns, drop=drop)
 

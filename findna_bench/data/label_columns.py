@@ -19,6 +19,7 @@ class LabelReader(Protocol):
 
     name: str
     default_metric: str
+    reads_missing: bool
 
     def label_columns(self, table: RawTable) -> tuple[str, ...]: ...
 

@@ -39,6 +39,7 @@ class Labels(Target):
     name = "labels"
     default_metric = "auroc_macro"
     prior = "the shares of the labels in train"
+    reads_missing = True
     can_be_trained = True
 
     # ------------------------------------------------------------------------------------------------------------ rows

@@ -48,6 +48,8 @@ class Target(ABC):
     <findna_bench.protocols.protocol.HeadProtocol.fit_heads>`."""
     prior: ClassVar[str] = "a prediction that looks at no sequence"
     """In words, what :meth:`learned` compares with."""
+    reads_missing: ClassVar[bool] = False
+    """Whether :meth:`read` knows what an empty cell of its columns means; else rows with one are refused, or dropped on request."""
     can_be_trained: ClassVar[bool] = False
     """Whether :meth:`loss` is there, so that a network can be fine-tuned."""
 

@@ -21,8 +21,8 @@ def test_a_target_of_a_stranger_runs_through_everything(acme_registry: Registry,
     asked = {"tasks": ["acme/composition"], "seeds": 2, "output_dir": tmp_path}
     found = {(r.model.name, r.seed): r for r in fb.run(["acme@random", "hyenadna@random", "kmer", "majority"], **asked)}
     assert found["majority", 0].status == "skipped"
-    assert found["majority", 0].error.message == "majority predicts classes and values, not shares"
-    assert found["kmer", 0].error.message == "kmer predicts classes and values, not shares"
+    assert found["majority", 0].error.message == "majority predicts classes and values and labels, not shares"
+    assert found["kmer", 0].error.message == "kmer predicts classes and values and labels, not shares"
     scored_models = [name for name, _ in found if name not in ("kmer", "majority")]
     assert len(scored_models) == 4
     for name in scored_models:
