@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # One test process per core, each with one thread.
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: demo test test-all lint types check clean
+.PHONY: demo test test-all lint types check docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/findna-bench run --models findna-tiny,findna-tiny@random,hyenadna@random,kmer,trivial,majority --suite demo \
@@ -31,6 +31,10 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html"
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "findna-bench needs Python >= 3.11, and $(PYTHON) is older: install one and say make PYTHON=python3.11"; exit 1; }
@@ -50,5 +54,9 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[dev,lora]'
 	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
+$(VENV)/.installed-docs: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[docs]'
+	@touch $@ $(VENV)/.installed
+
 clean:
-	rm -rf $(VENV) build dist demo-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site demo-results .pytest_cache .mypy_cache .ruff_cache

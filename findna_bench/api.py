@@ -394,10 +394,16 @@ def load_task(
         [150, 150, 150, 150]
     """
     from findna_bench.data.task import open_task
+
+    root = None if data_dir is None else Path(data_dir)
+    return open_task(_task_name(name), data_dir=root, drop_missing=drop_missing)
+
+
+def _task_name(name: str | PathLike[str]) -> str:
+    """A task as the verbs take it; a path is one whether it looks like one or not."""
     from findna_bench.requests.declarations import Names
 
-    text = name if isinstance(name, str) else Names().read([name], "task")[0]
-    return open_task(text, data_dir=Path(data_dir) if data_dir is not None else None, drop_missing=drop_missing)
+    return name if isinstance(name, str) else Names().read([name], "task")[0]
 
 
 def load_results(folder: str | PathLike[str] = "results") -> pd.DataFrame:
@@ -684,7 +690,7 @@ def audit(
     from findna_bench.auditing import audit_task
 
     root = None if data_dir is None else Path(data_dir)
-    return audit_task(str(task), data_dir=root, offline=offline, drop_missing=drop_missing)
+    return audit_task(_task_name(task), data_dir=root, offline=offline, drop_missing=drop_missing)
 
 
 def __dir__() -> list[str]:

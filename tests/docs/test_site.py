@@ -1,0 +1,80 @@
+"""The documentation cannot rot: every example on it is run, in order, in an empty folder; what cannot be run here is parsed and counted."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from site_pages import DOCS, Reader, all_options, check_command, pages, read_blocks
+
+from findna_bench import api
+
+PLUGINS = "plugins/"
+NOT_RUN = {
+    "network": 5,
+    "a GPU": 1,
+    "minutes": 1,
+}
+"""Blocks that are parsed and not run, by reason: a new one is counted here, so that none goes by in silence."""
+SHOWN = {"text", "toml", "json"}
+"""Languages of blocks that show something, beside those that are run."""
+OWN_TEST = "paper-tables.md"
+"""Its commands are held by a test of its own."""
+
+
+def readable() -> list[object]:
+    found = [page for page in pages() if not page.relative_to(DOCS).as_posix().startswith(PLUGINS)]
+    return [
+        pytest.param(page, id=page.relative_to(DOCS).with_suffix("").as_posix()) for page in found if read_blocks(page)
+    ]
+
+
+@pytest.mark.parametrize("page", readable())
+def test_what_a_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path)
+    for block in read_blocks(page):
+        reader.follow(block)
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    assert sorted(pages()) == sorted(DOCS.rglob("*.md"))
+
+
+def test_what_is_not_run_is_counted() -> None:
+    blocks = [block for page in pages() for block in read_blocks(page) if block.page != OWN_TEST]
+    assert Counter(block.needs for block in blocks if block.needs) == Counter(NOT_RUN)
+    odd = {block.language for block in blocks if not block.title} - SHOWN - {"sh", "python", "pycon"}
+    assert odd == set(), "blocks of these languages would not be run"
+
+
+@pytest.mark.parametrize(
+    "command", ["findna-bench run --modles kmer", "findna-bench rnu", "findna-bench results export --nonsense x"]
+)
+def test_a_command_that_does_not_exist_is_found(command: str) -> None:
+    with pytest.raises(Exception, match=r"modles|rnu|nonsense"):
+        check_command(command)
+
+
+def test_options_named_in_the_text_exist() -> None:
+    named = {
+        (page.name, option)
+        for page in pages()
+        for span in re.findall(r"`([^`\n]+)`", page.read_text()) if page.name != OWN_TEST
+        for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)
+    }  # fmt: skip
+    assert len(named) > 20
+    assert {(page, option) for page, option in named if option not in all_options()} == set()
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    shown = set(re.findall(r"^::: findna_bench\.(?:api|cards)\.(\w+)", (DOCS / "reference/api.md").read_text(), re.M))
+    shown |= set(
+        re.findall(r"^::: findna_bench\.(?:api|cards)\.(\w+)", (DOCS / "reference/contracts.md").read_text(), re.M)
+    )
+    shown |= set(
+        re.findall(r"^::: findna_bench\.(?:api|cards)\.(\w+)", (DOCS / "reference/cards.md").read_text(), re.M)
+    )
+    assert shown == set(api.__all__)
