@@ -22,7 +22,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 
-from findna_bench import hookspecs
+from findna_bench import api, hookspecs
 from findna_bench.cli import app
 from findna_bench.registry import CARD_TYPES, get_registry
 from findna_bench.results import schema
@@ -247,12 +247,22 @@ def registered() -> str:
     return "\n\n".join(parts)
 
 
+def further_names() -> str:
+    """Public names that no page places."""
+    text = "".join(
+        (ROOT / f"docs/reference/{page}.md").read_text(encoding="utf-8") for page in ("api", "contracts", "cards")
+    )
+    placed = set(re.findall(r"^::: findna_bench\.(?:api|cards)\.(\w+)", text, re.MULTILINE))
+    return "\n".join(f"::: findna_bench.api.{name}" for name in api.__all__ if name not in placed)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "result-schema": result_schema,
     "metrics": metrics,
     "hooks": hooks,
     "registered": registered,
+    "further-names": further_names,
 }
 
 

@@ -2,7 +2,7 @@
 
 A fenced block with ``title="PATH"`` is a file. ``sh`` is typed line by line, ``python`` is run, ``pycon`` is a doctest; a ``text`` block right
 below is what the block before it prints (``...`` stands for anything). ``<!-- needs: REASON -->`` above a block keeps it from being run: its
-commands are only parsed. ``<!-- exits: 1 -->`` says that the commands of a block end so.
+commands are only parsed (those that need ``minutes`` are run by the long tests). ``<!-- exits: 1 -->`` says that the commands of a block end so.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def check_command(command: str) -> None:
     found.make_context(found.name, words, parent=parent)
 
 
+@cache
 def all_options() -> set[str]:
     """Every option of every verb."""
 
@@ -151,12 +153,14 @@ def write_file(folder: Path, block: Block) -> None:
 class Reader:
     """Somebody who does what pages say, in a folder.
 
-    install: called with the folder that ``pip install`` names. packages: names of modules that change while pages are read.
+    install: called with the folder that ``pip install`` names. packages: names of modules that change while pages are read. has: what blocks may need
+    and are run nevertheless.
     """
 
     folder: Path
     install: Callable[[Path], None] | None = None
     packages: Sequence[str] = ()
+    has: frozenset[str] = frozenset()
     names: dict[str, Any] = field(default_factory=dict)
 
     def follow(self, block: Block) -> None:
@@ -168,7 +172,7 @@ class Reader:
         if block.title:
             write_file(self.folder, block)
             return
-        if block.needs:
+        if block.needs and block.needs not in self.has:
             check_block(block)
             return
         if block.language == "sh":
