@@ -1,6 +1,6 @@
 """Sections of the documentation that are made from the code when the site is built (``make docs``).
 
-A page says ``<!-- generated: NAME -->`` where one stands. This module is a hook of MkDocs, and an extension of Griffe that turns the
+A page says ``<!-- generated: NAME -->`` where one stands, and ``<!-- source: FILE [NAME] -->`` where code of the example plugin does. This module is a hook of MkDocs, and an extension of Griffe that turns the
 roles of docstrings (``:class:`~a.b.C```) into code. Pages of results that lie elsewhere in the repository are part of the site; links to other
 files of the repository become code, as the site does not hold them. After a build it holds that the site loads nothing from anywhere else.
 """
@@ -27,11 +27,15 @@ from findna_bench.cli import app
 from findna_bench.registry import CARD_TYPES, get_registry
 from findna_bench.results import schema
 from findna_bench.statistics.metric import make_metric
+from findna_bench.testing import CHECKS
 
 ROOT = Path(__file__).resolve().parents[1]
 ADOPTED = ("leaderboards", "benchmarks/results")
 """Folders of the repository whose pages and pictures are part of the site, under the same names."""
 _LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>(?!\w+:|#|/)[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+EXAMPLE = ROOT / "tests" / "third_party" / "acme-dna"
+"""The plugin whose code the pages on plugins show."""
+_SOURCE = re.compile(r"<!-- source: (?P<path>[\w./-]+)(?: (?P<name>\w+))? -->")
 _PLACE = re.compile(r"<!-- generated: (?P<name>[a-z-]+) -->")
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):`(?:[^`<]*<)?~?(?P<target>[\w.]+)>?`")
 _REMOTE = re.compile(
@@ -256,6 +260,34 @@ def further_names() -> str:
     return "\n".join(f"::: findna_bench.api.{name}" for name in api.__all__ if name not in placed)
 
 
+def encoder_checks() -> str:
+    """What ``check`` and ``BackboneConformance`` ask of an encoder."""
+    rows = [[f"`{name}`", plain(inspect.cleandoc(check.__doc__ or ""))] for name, check in CHECKS.items()]
+    return table(["check", "what it holds"], rows)
+
+
+def source(path: str, name: str) -> str:
+    """A file of the example plugin, or one thing in it, as a block of code."""
+    text = (EXAMPLE / path).read_text(encoding="utf-8")
+    language = {".py": "python", ".toml": "toml"}[Path(path).suffix]
+    if name:
+        lines = text.splitlines()
+        first, last = _lines(ast.parse(text), path, name)
+        text = "\n".join(lines[first - 1 : last])
+    return f'```{language} title="{path}"\n{text.rstrip()}\n```'
+
+
+def _lines(module: ast.Module, path: str, name: str) -> tuple[int, int]:
+    """First and last line of a function or class of a module, or of its docstring and imports."""
+    if name == "imports":
+        last = [node for node in module.body if isinstance(node, (ast.Import, ast.ImportFrom))][-1]
+        return 1, last.end_lineno or last.lineno
+    for node in module.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
+            return min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno or node.lineno
+    raise PluginError(f"{path} has nothing called {name!r}")
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "result-schema": result_schema,
@@ -263,6 +295,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "hooks": hooks,
     "registered": registered,
     "further-names": further_names,
+    "encoder-checks": encoder_checks,
 }
 
 
@@ -284,7 +317,8 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
     adopted = page.file.src_uri.startswith(ADOPTED)
     if adopted and "/audit/" in page.file.src_uri:  # a page per task, all in the same words
         page.meta["search"] = {"exclude": True}
-    return _PLACE.sub(_section, _LINK.sub(lambda link: _in_site(link, page.file.src_uri, adopted, files), markdown))
+    linked = _LINK.sub(lambda link: _in_site(link, page.file.src_uri, adopted, files), markdown)
+    return _SOURCE.sub(lambda place: source(place["path"], place["name"] or ""), _PLACE.sub(_section, linked))
 
 
 def _section(place: re.Match[str]) -> str:

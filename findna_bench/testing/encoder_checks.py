@@ -155,6 +155,7 @@ def _same(a: NDArray[np.float32], b: NDArray[np.float32], what: str, otherwise: 
 
 
 def _loads(s: _Subject) -> Outcome:
+    """It loads, and every key of its weights is used or ignored for a reason."""
     model = s.model
     details = {
         "n_parameters": model.n_parameters,
@@ -169,6 +170,7 @@ def _loads(s: _Subject) -> Outcome:
 
 
 def _deterministic(s: _Subject) -> Outcome:
+    """The same sequences twice give the same embeddings."""
     again = s.embed(s.sequences, batch_size=1)
     if (again == s.vectors).all():
         return "passed", "the same sequences twice give the same numbers to the last bit", {}
@@ -176,6 +178,7 @@ def _deterministic(s: _Subject) -> Outcome:
 
 
 def _padding(s: _Subject) -> Outcome:
+    """An embedding is the same alone and padded in a batch."""
     together = s.embed(s.sequences, batch_size=len(s.sequences))
     return _same(
         s.vectors,
@@ -186,6 +189,7 @@ def _padding(s: _Subject) -> Outcome:
 
 
 def _batch(s: _Subject) -> Outcome:
+    """An embedding does not depend on the other sequences in its batch."""
     order = np.arange(len(s.sequences))[::-1]
     backwards = s.embed([s.sequences[i] for i in order], batch_size=3)[order]
     return _same(
@@ -197,6 +201,7 @@ def _batch(s: _Subject) -> Outcome:
 
 
 def _bfloat16(s: _Subject) -> Outcome:
+    """In bfloat16 embeddings are finite, and within a tenth of those in float32."""
     low = embed(s.model.with_dtype("bfloat16"), s.sequences, batch_size=len(s.sequences)).vectors
     if not np.isfinite(low).all():
         return "failed", "bfloat16 gives NaN or infinity", {}
@@ -211,6 +216,7 @@ def _bfloat16(s: _Subject) -> Outcome:
 
 
 def _unknown_bases(s: _Subject) -> Outcome:
+    """N at any place, or everywhere, gives finite numbers, the same in a batch as alone."""
     base = s.sequences[1]
     cases = ["N", "N" * len(base), base[: len(base) // 2] + "N" * 5 + base[len(base) // 2 :], "N" + base, base + "N"]
     cases = [case[: s.model.max_length] for case in cases]
@@ -226,6 +232,7 @@ def _unknown_bases(s: _Subject) -> Outcome:
 
 
 def _lower_case(s: _Subject) -> Outcome:
+    """Lower case gives the tokens of upper case."""
     lower, upper = s.tokenize([x.lower() for x in s.sequences]), s.tokenize(s.sequences)
     if lower.inputs.shape == upper.inputs.shape and torch.equal(lower.inputs, upper.inputs):
         return "passed", "lower case gives the same tokens as upper case", {}
@@ -233,6 +240,7 @@ def _lower_case(s: _Subject) -> Outcome:
 
 
 def _short(s: _Subject) -> Outcome:
+    """Sequences of one to seven bases give finite numbers, the same in a batch as alone."""
     cases = [s.dna(length) for length in range(1, 8)]
     batch = s.tokenize(cases)
     none = int(short_rows(batch).sum())
@@ -249,6 +257,7 @@ def _short(s: _Subject) -> Outcome:
 
 
 def _maximum(s: _Subject) -> Outcome:
+    """A sequence as long as stated runs, what is beyond is cut and counted, and windows leave no base out."""
     longest = s.model.max_length
     if longest is None:
         embed(s.model, [s.dna(2000)])
@@ -284,6 +293,7 @@ def _maximum(s: _Subject) -> Outcome:
 
 
 def _spans(s: _Subject) -> Outcome:
+    """Padding stands at the right, and the spans of tokens add up to the bases of a sequence."""
     cases = [*s.sequences, *(x[: len(x) // 2] + "NN" + x[len(x) // 2 + 2 :] for x in s.sequences if len(x) > 10)]
     batch = s.tokenize(cases)
     if ((batch.mask.long().diff(dim=1)) > 0).any():
@@ -330,6 +340,7 @@ def _round_trip(s: _Subject) -> Outcome:
 
 
 def _strands(s: _Subject) -> Outcome:
+    """Measures how alike the embeddings of the two strands of a sequence are."""
     reverse = s.embed(s.sequences, batch_size=len(s.sequences), strand="reverse")
     found = difference(s.vectors, reverse)
     unit = [v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (s.vectors, reverse)]
@@ -347,6 +358,7 @@ def _strands(s: _Subject) -> Outcome:
 
 
 def _gradients(s: _Subject) -> Outcome:
+    """A finite gradient reaches every trainable parameter."""
     backbone, batch = s.model.backbone, s.tokenize(s.sequences[1:4]).to(s.model.device)
     with s.training(), compute_precision(s.model.device, torch.float32):
         pool(backbone(batch), batch, s.model.card.pooling, causal=backbone.causal).square().mean().backward()
@@ -384,6 +396,7 @@ def _inputs_untouched(s: _Subject) -> Outcome:
 
 
 def _memory(s: _Subject) -> Outcome:
+    """Measures the memory of a forward pass, and of one with gradients."""
     length = min(1000, s.model.max_length or 1000)
     batch = s.tokenize([s.dna(length)]).to(s.model.device)
     backbone = s.model.backbone
@@ -451,6 +464,7 @@ def _peak_bytes(work: Callable[[], None], device: torch.device) -> int | None:
 
 
 def _layers(s: _Subject) -> Outcome:
+    """All layers are given when asked for and none otherwise, (B, T, D) each, the last being the last hidden states."""
     backbone = s.model.backbone
     batch = s.tokenize(s.sequences[1:4]).to(s.model.device)
     numbers = tuple(range(backbone.n_layers + 1))
@@ -473,6 +487,7 @@ def _layers(s: _Subject) -> Outcome:
 
 
 def _logits(s: _Subject) -> Outcome:
+    """Logits of the pretraining head, where there is one, are finite and (B, T, V)."""
     batch = s.tokenize(s.sequences[1:4]).to(s.model.device)
     with torch.inference_mode(), compute_precision(s.model.device, torch.float32):
         logits = s.model.backbone.logits(batch)
@@ -488,6 +503,7 @@ def _logits(s: _Subject) -> Outcome:
 
 
 def _refusals(s: _Subject) -> Outcome:
+    """An empty sequence, and letters that are no DNA, are refused."""
     for bad in ("", "ACGX"):
         try:
             embed(s.model, ["ACGT", bad])

@@ -7,7 +7,6 @@ commands are only parsed (those that need ``minutes`` are run by the long tests)
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import doctest
 import importlib
@@ -36,7 +35,6 @@ OUTPUT = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<info>[^`]*)$")
 _REMARK = re.compile(r"^ *<!-- (?P<key>needs|exits): (?P<value>.*?) -->$")
 _TITLE = re.compile(r'title="([^"]*)"')
-_CONTINUED = " (continued)"
 
 
 @dataclass(frozen=True)
@@ -128,25 +126,11 @@ def check_block(block: Block) -> None:
         compile(block.code, block.where, "exec")
 
 
-def merged(source: str, more: str) -> str:
-    """A module after ``more`` was written into it: functions of the same names are replaced, the rest stands at the end."""
-    new = {node.name for node in ast.parse(more).body if isinstance(node, ast.FunctionDef)}
-    lines = source.splitlines(keepends=True)
-    for node in reversed(ast.parse(source).body):
-        if isinstance(node, ast.FunctionDef) and node.name in new:
-            start = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
-            del lines[start : node.end_lineno]
-    return "".join(lines).rstrip("\n") + "\n\n\n" + more
-
-
 def write_file(folder: Path, block: Block) -> None:
     """Write the file that a block is."""
-    path = folder / block.title.removesuffix(_CONTINUED)
+    path = folder / block.title
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = block.code
-    if block.title.endswith(_CONTINUED):
-        text = merged(path.read_text(encoding="utf-8"), text)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(block.code, encoding="utf-8")
 
 
 @dataclass

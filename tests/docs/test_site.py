@@ -44,6 +44,7 @@ def test_what_a_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("page", readable("minutes"))
 def test_what_takes_minutes_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
