@@ -138,13 +138,14 @@ class Reader:
     """Somebody who does what pages say, in a folder.
 
     install: called with the folder that ``pip install`` names. packages: names of modules that change while pages are read. has: what blocks may need
-    and are run nevertheless.
+    and are run nevertheless. separate: every command of findna-bench is a process of its own, which is slower.
     """
 
     folder: Path
     install: Callable[[Path], None] | None = None
     packages: Sequence[str] = ()
     has: frozenset[str] = frozenset()
+    separate: bool = False
     names: dict[str, Any] = field(default_factory=dict)
 
     def follow(self, block: Block) -> None:
@@ -188,6 +189,7 @@ class Reader:
             return ""
         if words[0] == "findna-bench":
             check_command(command)
+        if words[0] == "findna-bench" and not self.separate:
             code, out, err = self._findna_bench(words[1:])
         else:
             environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
