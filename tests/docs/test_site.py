@@ -22,8 +22,8 @@ SHOWN = {"text", "toml", "json"}
 """Languages of blocks that show something, beside those that are run."""
 OWN_TEST = "paper-tables.md"
 """Its commands are held by a test of its own."""
-OTHER_PROGRAM = re.compile(r"\w+\.py ")
-"""A script with options of its own."""
+OTHER_PROGRAM = re.compile(r"(\w+\.py|mypy) ")
+"""Scripts and tools with options of their own."""
 
 
 def readable(needs: str = "") -> list[object]:
