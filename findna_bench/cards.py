@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import pluggy
@@ -43,6 +43,12 @@ _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-
 _METRIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(:.+)?")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
+_CHOICES = {
+    "inputs": ("sequence", "variant"),
+    "effect": ("signed", "negative", "absolute"),
+    "aggregate": ("rows", "groups"),
+}
+"""Of a task's card."""
 POOLINGS: tuple[str, ...] = ("mean", "mean_all", "mean_bases", "cls", "last", "max")
 
 
@@ -56,6 +62,24 @@ def _check_name(name: str, pattern: re.Pattern[str], what: str) -> None:
 def _check_factory(factory: str, where: str) -> None:
     if not _FACTORY.fullmatch(factory):
         raise ValueError(f'{where}: factory {factory!r} must have the form "package.module:Name"')
+
+
+def card_content(card: ModelCard | TaskCard) -> dict[str, Any]:
+    """What a card says, for the ids that hash it.
+
+    Fields that came later are left out where they have their default, so that ids from before they were there stay what they are.
+    """
+    content = asdict(card)
+    for name, default in _LATER_FIELDS[type(card).__name__].items():
+        if content[name] == default:
+            del content[name]
+    return content
+
+
+_LATER_FIELDS: dict[str, dict[str, Any]] = {
+    "ModelCard": {"inputs": ("sequence",)},
+    "TaskCard": {"inputs": "sequence", "effect": "signed", "aggregate": "rows"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +155,8 @@ class MetricCard(_FactoryCard):
 
     targets: tuple[str, ...] = ("classes",)
     """What it can score: names of targets."""
+    scale_free: bool = False
+    """Whether scores in units of their own will do (a rank or a correlation), so that what was never fitted has it, too."""
     per_class: bool = False
     """It is about one class: called ``NAME:CLASS``, and made with the number of the class."""
     higher_is_better: bool = True
@@ -335,6 +361,8 @@ class ModelCard:
     """Whether masked- or next-token loss on real sequence can prove that the weights are what they should be."""
     targets: tuple[str, ...] | None = None
     """What it can be fitted to; ``None`` = classes for a classifier, anything for the others, whose head predicts."""
+    inputs: tuple[str, ...] = ("sequence",)
+    """What rows it reads, where it is no encoder: ``sequence``, ``variant``."""
     control: bool = False
     """A control: shown below the models, and a candidate for "gain over the best control on validation"."""
     version: int = 1
@@ -397,6 +425,15 @@ class TaskCard:
     """Class names in label order: label ``i`` is ``labels[i]``. Targets without classes: names of what is predicted."""
     target: str = "classes"
     """What rows are labelled with; see ``findna-bench list targets``."""
+    inputs: Literal["sequence", "variant"] = "sequence"
+    """What a row holds. ``variant``: a window of sequence with a place in it, and two alleles
+    (``SequenceTable.extra``: ``offset``, ``ref``, ``alt``)."""
+    effect: Literal["signed", "negative", "absolute"] = "signed"
+    """How a score without training follows from log p(alt) - log p(ref): as it is, turned round (what is unlikely is pathogenic), or
+    its size. A convention of the data set, never chosen on labels."""
+    aggregate: Literal["rows", "groups"] = "rows"
+    """Of rows with a column ``element``: whether the score is that of all rows together, or the mean over elements of the score within
+    each, as the data set's authors have it. The other one stands beside it."""
     metric: str = "accuracy"
     """Name of a metric, e.g. ``mcc`` or ``recall:enhancer``; see ``findna-bench list metrics``."""
     summary: str = ""
@@ -435,6 +472,11 @@ class TaskCard:
         if not _METRIC.fullmatch(self.metric):
             raise ValueError(f"task {self.full_name!r}: metric {self.metric!r} is no name of a metric")
         _check_name(self.target, _NAME, f"task {self.full_name!r}: target")
+        for name in ("inputs", "effect", "aggregate"):
+            if getattr(self, name) not in _CHOICES[name]:
+                raise ValueError(
+                    f"task {self.full_name!r}: {name} must be {' or '.join(_CHOICES[name])}, not {getattr(self, name)!r}"
+                )
         fewest = 2 if self.target == "classes" else 1
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < fewest:
             raise ValueError(f"task {self.full_name!r}: labels must be {fewest} or more different names")

@@ -31,6 +31,7 @@ from findna_bench.data.tabular import (
     rows_to_table,
 )
 from findna_bench.data.task_store import content_digest, count_classes
+from findna_bench.data.variants import Genome, element_names, holds_variants, variant_extras, variant_rows
 from findna_bench.errors import DataError
 from findna_bench.files import open_regular, stable_hash
 from findna_bench.relatedness.components import row_groups
@@ -113,7 +114,9 @@ class PathOrigin:
         return self.tables[split]
 
 
-def open_path(path: Path, name: str, *, drop_missing: bool = False) -> tuple[TaskCard, PathOrigin]:
+def open_path(
+    path: Path, name: str, *, drop_missing: bool = False, genome: Genome | None = None
+) -> tuple[TaskCard, PathOrigin]:
     """Read a path whole; target and labels are taken from its columns (classes: numbers in order of size, names in order of the alphabet).
 
     drop_missing: leave out rows without sequence or label, which are refused otherwise.
@@ -124,7 +127,7 @@ def open_path(path: Path, name: str, *, drop_missing: bool = False) -> tuple[Tas
     notes: list[str] = []
     read = _read(path, notes)
     source = RowSource(path.name, str(path), ordered=path.is_file() or WHOLE not in read)
-    return open_rows(source, read, name, notes, drop_missing=drop_missing)
+    return open_rows(source, read, name, notes, drop_missing=drop_missing, genome=genome)
 
 
 def open_rows(
@@ -134,6 +137,7 @@ def open_rows(
     notes: Sequence[str] = (),
     *,
     drop_missing: bool = False,
+    genome: Genome | None = None,
 ) -> tuple[TaskCard, PathOrigin]:
     """A task of tables that are read already, by split, or one table as :data:`WHOLE`. Without a name it is called by its content.
 
@@ -142,13 +146,17 @@ def open_rows(
     """
     reader = find_reader(next(iter(read.values())))
     files = {name: _complete(raw, reader, drop_missing) for name, raw in read.items()}
+    variants = holds_variants(next(iter(files.values())))
+    if variants:
+        files = {name: variant_rows(raw, genome) for name, raw in files.items()}
     labels, truth = _read_labels(files, reader)
-    tables = _placed({name: rows_to_table(raw, labels, truth.get(name)) for name, raw in files.items()})
+    tables = _placed({name: _to_table(raw, labels, truth.get(name), variants) for name, raw in files.items()})
     dropped = any(raw.numbers is not None for raw in files.values())
     order = _row_order(source, tables, dropped)
     if WHOLE in files:
-        tables = _by_split(files[WHOLE], tables[WHOLE], labels)
-    _check_training(source.where, tables, labels)
+        tables = _by_split(files[WHOLE], tables[WHOLE], labels, alone="test" if variants else "train")
+    if not variants or "train" in tables:
+        _check_training(source.where, tables, labels)
     drawn = "test" not in tables
     if drawn:
         tables = _draw_test(source.where, tables)
@@ -164,7 +172,9 @@ def open_rows(
         split_policy="test drawn from train (20 %, seed 0)" if drawn else "as given",
         length=(min(lengths), max(lengths)),
         target="classes" if reader is None else reader.name,
-        metric="accuracy" if reader is None else reader.default_metric,
+        metric=_metric(reader, variants),
+        inputs="variant" if variants else "sequence",
+        effect="negative" if variants and reader is None else "signed",
     )
     notes = [*notes, *(note for raw in files.values() for note in raw.notes)]
     whole = SequenceTable.concatenate(list(tables.values())).labels
@@ -175,7 +185,20 @@ def open_rows(
 def _digest(labels: tuple[str, ...], tables: Mapping[str, SequenceTable]) -> str:
     """Of rows, and of where they stand: the same rows in another order belong to other vectors."""
     places = [np.asarray(tables[split].place).tolist() for split in SPLITS if split in tables]
-    return stable_hash([content_digest(labels, tables), places])
+    # Of sequences, what they belong to decides what is listed and no score.
+    known = {split: table if "offset" in table.extra else replace(table, extra={}) for split, table in tables.items()}
+    return stable_hash([content_digest(labels, known), places])
+
+
+def _metric(reader: LabelReader | None, variants: bool) -> str:
+    if reader is not None:
+        return reader.default_metric
+    return "auroc" if variants else "accuracy"
+
+
+def _to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None, variants: bool) -> SequenceTable:
+    table = rows_to_table(raw, labels, truth)
+    return replace(table, extra=table.extra | (variant_extras(raw) if variants else element_names(raw)))
 
 
 def _read_labels(
@@ -248,10 +271,12 @@ def _row_order(source: RowSource, tables: Mapping[str, SequenceTable], dropped: 
     return RowOrder(f"the rows of {source.name}{kept}" if source.ordered else "", total)
 
 
-def _by_split(raw: RawTable, table: SequenceTable, labels: Sequence[str]) -> dict[str, SequenceTable]:
-    """The rows of each value of the column ``split``; all rows are train where there is none."""
+def _by_split(
+    raw: RawTable, table: SequenceTable, labels: Sequence[str], alone: str = "train"
+) -> dict[str, SequenceTable]:
+    """The rows of each value of the column ``split``; all rows are ``alone`` where there is none."""
     if "split" not in raw.columns:
-        return {"train": table}
+        return {alone: table}
     names = [split_name(label_text(value)) for value in raw.columns["split"]]
     if None in names:
         row = names.index(None)

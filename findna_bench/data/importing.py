@@ -28,6 +28,7 @@ from findna_bench.data.reference import cut_sequences
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task_store import content_digest, count_classes, write_task
 from findna_bench.data.transcripts import Transcripts, build_transcripts, is_transcript_card, read_transcripts
+from findna_bench.data.variant_tables import is_variant_card, read_variant_table
 from findna_bench.errors import BenchError, DataError, UsageError
 from findna_bench.registry import Registry
 
@@ -152,6 +153,13 @@ def import_staged(card: TaskCard, folder: Path, data_dir: Path, source: Mapping[
             if found is None:
                 raise DataError(f"{url}: no transcripts of {card.name}")
             tables, partial = build_transcripts(card, found), set[str]()
+        elif is_variant_card(card):
+            held = place.variants(card)
+            if held is None:
+                raise DataError(f"{url}: no table of {card.name}")
+            if held[1]:
+                raise DataError(f"{url}: {'; '.join(held[1])}")
+            tables, partial = {"test": held[0]}, set[str]()
         else:
             candidates = place.candidates_of(card)
             if len(candidates) != 1:
@@ -177,6 +185,11 @@ class _Place:
     def raise_broken(self, card: TaskCard) -> None:
         if card.full_name in self.broken:
             raise self.broken[card.full_name]
+
+    def variants(self, card: TaskCard) -> tuple[SequenceTable, list[str]] | None:
+        """The rows of a table of variants, and where they fall short."""
+        found = (read_variant_table(card, tree) for tree in self.trees)
+        return next((one for one in found if one is not None), None)
 
     def transcripts(self, card: TaskCard) -> Transcripts | None:
         """The transcripts a recipe asks for; files are read once for all cards that share them."""
@@ -220,6 +233,8 @@ def _import_card(
         place.raise_broken(card)
         if is_transcript_card(card):
             return _import_transcripts(card, place, data_dir, progress)
+        if is_variant_card(card):
+            return _import_variants(card, place, data_dir, progress)
         found = place.candidates_of(card)
         if progress and found:
             progress(f"importing {card.full_name}")
@@ -258,6 +273,16 @@ def _import_transcripts(card: TaskCard, place: _Place, data_dir: Path, progress:
     return store_tables(card, build_transcripts(card, found), data_dir, source=source)
 
 
+def _import_variants(card: TaskCard, place: _Place, data_dir: Path, progress: Progress | None) -> TaskImport:
+    if progress:
+        progress(f"importing {card.full_name}")
+    found = place.variants(card)
+    if found is None:
+        return TaskImport(card.full_name, "missing", published=expected_rows(card))
+    source = {"kind": "import", "from": ", ".join(tree.label for tree in place.trees)}
+    return store_tables(card, {"test": found[0]}, data_dir, source=source, short=found[1])
+
+
 def _import_rows(candidate: Candidate, data_dir: Path, reference: str | Path | None) -> TaskImport:
     tables, partial = read_tables(candidate)
     source = {"kind": "import", "from": candidate.tree.label}
@@ -291,10 +316,13 @@ def store_tables(
     *,
     source: Mapping[str, Any],
     partial: set[str] = frozenset(),  # type: ignore[assignment]
+    short: Sequence[str] = (),
 ) -> TaskImport:
-    """Write a task's splits to the data root unless that would replace a complete copy by a partial one."""
+    """Write a task's splits to the data root unless that would replace a complete copy by a partial one. short: what is known to be
+    missing, in words.
+    """
     counts = count_classes(card.labels, tables)
-    reasons = shortfalls(card, counts, partial)
+    reasons = [*short, *shortfalls(card, counts, partial)]
     status = "partial" if reasons else "complete"
     rows = {split: len(tables[split]) for split in SPLITS if split in tables}
     manifest = _manifest(card, tables, status, source, reasons)
@@ -323,7 +351,7 @@ def shortfalls(card: TaskCard, counts: Mapping[str, Mapping[str, int]], partial:
     for split in SPLITS:
         held = counts.get(split)
         if held is None:
-            if split in published or split != "validation":
+            if split in published or (split != "validation" and not is_variant_card(card)):
                 reasons.append(f"no {split} split")
             continue
         if split in partial:

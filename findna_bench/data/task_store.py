@@ -78,7 +78,11 @@ def write_split(table: SequenceTable, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, Any] = {"sequence": table.sequences, "label": table.labels, "id": table.ids}
+    columns: dict[str, Any] = {"sequence": table.sequences, "id": table.ids}
+    if table.labels.ndim == 1:
+        columns["label"] = table.labels
+    else:
+        columns |= {f"label_{k}": table.labels[:, k] for k in range(table.labels.shape[1])}
     columns |= {name: getattr(table, name) for name in _COLUMNS if getattr(table, name) is not None}
     columns |= {f"extra.{name}": values for name, values in table.extra.items()}
     pq.write_table(pa.table(columns), path, compression="zstd")
@@ -109,6 +113,9 @@ def read_split(path: Path) -> SequenceTable:
     n = table.num_rows
     ids = column("id", str)
     labels = column("label", np.int64)
+    several = [name for name in (f"label_{k}" for k in range(table.num_columns)) if name in table.column_names]
+    if labels is None and several:
+        labels = np.stack([table.column(name).to_numpy() for name in several], axis=1)
     if labels is None or "sequence" not in table.column_names:
         raise DataError(f"{path} has no columns sequence and label; fetch the task again")
     extra = {}

@@ -314,10 +314,13 @@ def _numbers(result: Result) -> Iterator[str]:
 
 def _rows(result: Result, rows: Mapping[str, int]) -> Iterator[str]:
     settings = result.protocol.settings
+    not_read = settings.get("validation_split") == "not read"  # by a protocol that trains nothing
+    if not_read and (settings.get("train_rows") or settings.get("validation_rows")):
+        yield "validation_split is not read, and rows of train or validation are counted"
     official = "test" if result.selection == "test" else "official" if "validation" in rows else "drawn"
     within = settings.get("shot_validation") == "within"
-    if within == (settings.get("validation_split") in ("test", "official", "drawn")) or (
-        not within and settings.get("validation_split") != official
+    if (not not_read and within == (settings.get("validation_split") in ("test", "official", "drawn"))) or (
+        not not_read and not within and settings.get("validation_split") != official
     ):
         yield f"validation_split is {settings.get('validation_split')}, its splits and selection give {'one within the shots' if within else official}"
     if result.task.counts is not None and any(
@@ -331,7 +334,7 @@ def _rows(result: Result, rows: Mapping[str, int]) -> Iterator[str]:
                 yield f"{name} is {settings.get(name)}, which is not the sum over its folds"
         if sum(fold["test_rows"] for fold in folds) != rows.get("test"):
             yield f"test rows of its folds are not the {rows.get('test')} of its counts"
-    elif settings.get("shots") is None:
+    elif settings.get("shots") is None and not not_read:
         validation = {"test": "test", "official": "validation"}.get(official)
         held = [min(rows.get(split, 0), result.limit or rows.get(split, 0)) for split in ("train", validation) if split]
         fitted = [settings.get("train_rows"), settings.get("validation_rows")]

@@ -133,6 +133,8 @@ class LocalData:
     def _fitted(self, result: Result, task: Task) -> Iterator[str]:
         """Rows fitted on, by the code that divided them, in each fold where there are several."""
         settings = result.protocol.settings
+        if not find_protocol(result.protocol.name, get_registry()).reads_train:
+            return
         if not task.folds:
             yield from self._divided(result, task, settings)
             return

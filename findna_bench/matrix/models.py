@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from findna_bench.cards import ModelCard
+from findna_bench.cards import ModelCard, TaskCard
 from findna_bench.code import file_settings
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
@@ -275,14 +275,15 @@ class LiveModel:
             self._aligned = (task, self.estimator())
         self._aligned[1].align(task.origins(split), task.row_order, split_name)
 
-    def fit(self, pool: Pool, preset: Preset, metric: str, checkpoint_of: Callable[[int], Path]) -> list[Fitted]:
+    def fit(self, pool: Pool, preset: Preset, task: TaskCard, checkpoint_of: Callable[[int], Path]) -> list[Fitted]:
         """Fit all seeds of a pool on train and validation rows. checkpoint_of: seed -> file for a fit that takes long."""
         request = self._request
         self._pool = pool.table
-        if self.kind == "classifier":
+        if self.kind == "classifier" and self._protocol.reads_train:
             return fitting.fit_classifier(pool, self, request.strand)
         options = FitOptions(
-            metric=metric,
+            metric=task.metric,
+            task=task,
             selection=request.selection,
             search=request.search,
             strand=request.strand,

@@ -61,6 +61,11 @@ def findna_bench_protocols() -> list[ProtocolCard]:
             factory="findna_bench.protocols.knn:NearestNeighbours",
             summary="votes of the nearest training rows",
         ),
+        ProtocolCard(
+            name="zero_shot",
+            factory="findna_bench.protocols.zero_shot:ZeroShot",
+            summary="variants by likelihood, or distance of embeddings, without training; controls are fitted on other groups",
+        ),
     ]
 
 
@@ -99,12 +104,14 @@ def findna_bench_metrics() -> list[MetricCard]:
         ),
         MetricCard(
             name="auroc",
+            scale_free=True,
             label="AUROC %",
             factory=f"{_CLASSIFICATION}:AUROC",
             summary="area under the ROC curve; for several classes the mean of one against the rest",
         ),
         MetricCard(
             name="auprc",
+            scale_free=True,
             label="AUPRC %",
             factory=f"{_CLASSIFICATION}:AUPRC",
             summary="average precision; for several classes the mean of one against the rest",
@@ -149,6 +156,7 @@ def findna_bench_metrics() -> list[MetricCard]:
         ),
         MetricCard(
             name="spearman",
+            scale_free=True,
             label="Spearman x100",
             factory=f"{_REGRESSION}:Spearman",
             summary="rank correlation, mean over outputs",
@@ -156,6 +164,7 @@ def findna_bench_metrics() -> list[MetricCard]:
         ),
         MetricCard(
             name="pearson",
+            scale_free=True,
             label="Pearson x100",
             factory=f"{_REGRESSION}:Pearson",
             summary="correlation, mean over outputs",

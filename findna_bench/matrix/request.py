@@ -6,12 +6,12 @@ Nothing here opens data or weights, so that planning ten thousand cells takes se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import ModelCard, TaskCard
+from findna_bench.cards import ModelCard, TaskCard, card_content
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.files import stable_hash
@@ -30,6 +30,7 @@ __all__ = [
     "Unit",
     "can_choose",
     "cannot_predict",
+    "cannot_score",
     "chosen_preset",
     "expand",
     "few_shot_validation",
@@ -280,11 +281,25 @@ def _unsupported(
         "rc-mean" if card.kind == "features" else "rc-logit-mean",
     ):
         return f"--strand {request.strand} does not apply to {card.name}, a model of kind {card.kind}"
-    if task.card is not None and (why := cannot_predict(protocol, card, task.card.target, registry)):
+    if task.card is not None and (why := cannot_score(protocol, card, task.card, registry)):
         return why  # a file is asked when it has been read
     if card.causal and "cls" in (request.pooling if isinstance(request.pooling, tuple) else (request.pooling,)):
         return f"--pooling cls is meaningless for {card.name}, a causal model"
     return None
+
+
+def cannot_score(protocol: Protocol, model: ModelCard, task: TaskCard, registry: Registry) -> str | None:
+    """Why a model, or a protocol, does not go with a task; None where both do."""
+    if task.inputs not in protocol.inputs:
+        reads = " and ".join(_ROWS[name] for name in protocol.inputs)
+        return f"--protocol {protocol.name} scores {reads}, and rows of {task.full_name} are {_ROWS[task.inputs]}"
+    if model.kind != "encoder" and task.inputs not in model.inputs:
+        reads = " and ".join(_ROWS.get(name, name) for name in model.inputs)
+        return f"{model.name} reads {reads}, and rows of {task.full_name} are {_ROWS[task.inputs]}"
+    return protocol.refuses(task) or cannot_predict(protocol, model, task.target, registry)
+
+
+_ROWS = {"sequence": "sequences", "variant": "variants"}
 
 
 def cannot_predict(protocol: Protocol, model: ModelCard, target: str, registry: Registry) -> str | None:
@@ -364,7 +379,7 @@ def _task_settings(task: TaskRef) -> dict[str, Any]:
 
 def task_card_digest(card: TaskCard) -> str:
     """Hash of a task's card."""
-    return stable_hash(asdict(card))
+    return stable_hash(card_content(card))
 
 
 def path_digest(path: Path | str | None) -> str | None:

@@ -35,7 +35,7 @@ from findna_bench.matrix.request import (
     PROTOCOL_VERSION,
     Unit,
     can_choose,
-    cannot_predict,
+    cannot_score,
     few_shot_validation,
     unit_preset,
 )
@@ -43,15 +43,17 @@ from findna_bench.models.spec import model_code
 from findna_bench.private_paths import published, without_paths
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import Fitted, Pool, find_protocol
+from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import Preset, preset_settings, trial_settings
-from findna_bench.registry import Registry
-from findna_bench.relatedness.components import related_by, row_groups
+from findna_bench.registry import Registry, get_registry
+from findna_bench.relatedness.components import related_by, row_groups, row_sites
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
 from findna_bench.results.flags import following_flags
 from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.metric import metric_card
+from findna_bench.targets.group_scores import group_codes, group_scores
 from findna_bench.targets.learning import not_learned
 from findna_bench.targets.target import Target, find_target
 
@@ -104,7 +106,7 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         UnsupportedError: a file holds what the model, or the protocol, does not predict.
     """
     task = _open(request, registry, unit)
-    if why := cannot_predict(find_protocol(request.protocol, registry), model.card, task.card.target, registry):
+    if why := cannot_score(find_protocol(request.protocol, registry), model.card, task.card, registry):
         raise UnsupportedError(why)
     facts = model.facts()
     preset, general = (
@@ -199,8 +201,9 @@ def _tried(request: RunRequest, unit: Unit, preset: Preset) -> list[dict[str, An
 def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, preset: Preset) -> tuple[str, ...]:
     """What differs between two seeds of this unit, in words."""
     reasons = []
+    protocol = find_protocol(request.protocol, get_registry())
     within = few_shot_validation(request, unit.shots) == "within"
-    drawn = "validation" not in task.splits and not within
+    drawn = protocol.reads_train and "validation" not in task.splits and not within
     if drawn and request.selection != "test":
         reasons.append("validation draw")
     if unit.shots is not None:
@@ -298,26 +301,19 @@ def _scored(
                 left.unlink(missing_ok=True)
         return path
 
-    train, validation = _training_rows(request, task, model)
-    shots, target = facts.unit.shots, find_target(task.card.target)
-    pool = fitting.pool_rows(
-        train,
-        validation,
-        seeds,
-        target.n_outputs(task.label_names),
-        shots,
-        within_shots=few_shot_validation(request, shots) == "within",
-        choose=request.selection == "validation",
-        target=target,
-    )
     test: SequenceTable | None = None
+    if find_protocol(request.protocol, get_registry()).reads_train:
+        pool = _training_pool(request, facts, task, model, seeds)
+    else:
+        test = _test_rows(request, task, model)
+        pool = _empty_pool(task, test, seeds)
     for number, splits in enumerate([(split,) for split in pool.splits] if alone else [pool.splits]):
         model.reset_counters(reporter)
         if alone and len(seeds) > 1:
             reporter.progress(number, len(seeds), "seeds")
         fitted = [
             fit
-            for fit in model.fit(replace(pool, splits=splits), facts.preset, task.card.metric, checkpoint_of)
+            for fit in model.fit(replace(pool, splits=splits), facts.preset, task.card, checkpoint_of)
             if fit.seed in wanted
         ]
         # Everything about these cells has been chosen: only now is the test split opened.
@@ -330,6 +326,28 @@ def _scored(
             yield _Scored(fit, pool, test, scores, seconds, _rows_of(request, pool, fit))
 
 
+def _training_pool(request: RunRequest, facts: UnitFacts, task: Task, model: LiveModel, seeds: Sequence[int]) -> Pool:
+    train, validation = _training_rows(request, task, model)
+    shots, target = facts.unit.shots, find_target(task.card.target)
+    return fitting.pool_rows(
+        train,
+        validation,
+        seeds,
+        target.n_outputs(task.label_names),
+        shots,
+        within_shots=few_shot_validation(request, shots) == "within",
+        choose=request.selection == "validation",
+        target=target,
+    )
+
+
+def _empty_pool(task: Task, test: SequenceTable, seeds: Sequence[int]) -> Pool:
+    """For a protocol that fits nothing: no row is seen before the test."""
+    none, target = np.zeros(0, dtype=np.int64), find_target(task.card.target)
+    splits = tuple(SeedSplit(seed, none, none) for seed in seeds)
+    return Pool(test.take(none), splits, target.n_outputs(task.label_names), official_validation=False, target=target)
+
+
 def _rows_of(request: RunRequest, pool: Pool, fit: Fitted) -> dict[str, Any]:
     """How many rows a fit saw, what it chose on, and all that it tried."""
     rows = fit.rows or next(s for s in pool.splits if s.seed == fit.seed)
@@ -338,6 +356,8 @@ def _rows_of(request: RunRequest, pool: Pool, fit: Fitted) -> dict[str, Any]:
         "validation_rows": len(rows.validation),
         "validation_split": "test" if request.selection == "test" else pool.chosen_on(rows),
     }
+    if not len(pool.table):  # a protocol that reads none
+        settings["validation_split"] = "not read"
     if rows.folds:
         settings["folds"] = len(rows.folds)
     if fit.trials:
@@ -426,8 +446,8 @@ def _outcome(
     found: _Scored,
 ) -> Outcome:
     card, fit, test = facts.task.card, found.fit, found.test
-    scored = ScoredRows(test.ids, test.labels, found.scores, row_groups(test), found.folds)
     main = _main_metric(card)
+    scored = _scored_rows(card, test, found, main.name, facts.task.label_names)
     settings = _settings(request, facts.preset) | {"seed_varies": list(facts.varies)}
     settings |= {**found.settings, **_few_shot_settings(request, facts.unit)}
     skeleton = _skeleton(request, facts, cell)
@@ -437,7 +457,8 @@ def _outcome(
     unlearned = _unlearned(model, fit, found.pool.target.prior)
     seeds = [cell.seed] if model.fits_seeds_alone else [other.seed for other in facts.cells]
     digests = {"weights_digest": facts.model.weights_digest, "data_digest": facts.task.data_digest}
-    metrics = metrics_of(scored, main, related_by(test), facts.task.label_names, card.target)
+    names = find_protocol(request.protocol, get_registry()).metrics(find_target(card.target).metrics(main.name))
+    metrics = metrics_of(scored, main, related_by(test), facts.task.label_names, card.target, names)
     warnings = [*([unlearned] if unlearned else []), *fit.warnings, *_undefined(scored, metrics, facts.task)]
     result = replace_result(
         skeleton,
@@ -458,16 +479,32 @@ def _outcome(
     return Outcome(result, scored, fit.discard)
 
 
+def _scored_rows(card: TaskCard, test: SequenceTable, found: _Scored, main: str, labels: Sequence[str]) -> ScoredRows:
+    """Test rows with their scores, and what they belong to where the data name it."""
+    elements = test.extra.get("element")
+    if elements is None:
+        return ScoredRows(test.ids, test.labels, found.scores, row_groups(test), found.folds)
+    folds = found.folds
+    if folds is None and card.aggregate == "groups":
+        folds = group_codes(find_target(card.target), test.labels, elements, main, labels)
+        if (folds == -1).all():
+            raise DataError(f"task {card.full_name}: in none of its groups of test rows can {main} be computed")
+    return ScoredRows(test.ids, test.labels, found.scores, row_groups(test), folds, elements, row_sites(test))
+
+
 def metrics_of(
     rows: ScoredRows,
     main: schema.MainMetric,
     groups_by: str | None,
     labels: Sequence[str] = (),
     target: str = "classes",
+    names: Sequence[str] | None = None,
 ) -> schema.Metrics:
-    """All metrics and intervals of scored rows: what a result says follows from its predictions by this alone."""
+    """Metrics and intervals of scored rows: what a result says follows from its predictions by this alone. names: of metrics; None =
+    all of the target.
+    """
     scored = find_target(target)
-    names = scored.metrics(main.name)
+    names = scored.metrics(main.name) if names is None else names
     values, intervals = scored.evaluate(rows.labels, rows.scores, names, labels, rows.groups, folds=rows.folds)
     n_groups = len(rows.labels) if rows.groups is None else len(np.unique(rows.groups))
     return schema.Metrics(
@@ -477,7 +514,27 @@ def metrics_of(
         interval_unit="rows" if n_groups == len(rows.labels) else "groups",
         n_groups=n_groups,
         groups_by=groups_by,
+        **_by_group(scored, rows, main.name, labels, names),
     )
+
+
+def _by_group(
+    target: Target, rows: ScoredRows, main: str, labels: Sequence[str], names: Sequence[str]
+) -> dict[str, Any]:
+    """Scores within the elements of rows that name them."""
+    if rows.elements is None or rows.sites is None:
+        return {}
+    found = group_scores(target, rows.labels, rows.scores, rows.elements, rows.sites, names, labels)
+    codes = group_codes(target, rows.labels, rows.elements, main, labels)
+    of_all = "rows" if rows.folds is None else "groups" if np.array_equal(rows.folds, codes) else "folds"
+    grouping: dict[str, Any] = {
+        "all": of_all,
+        "left_out": list(dict.fromkeys(rows.elements[codes == -1].tolist())),
+        "pooled": found.pooled,
+        "mean": found.mean,
+        "rule": found.rule,
+    }
+    return {"groups": found.groups, "grouping": grouping}
 
 
 def _undefined(rows: ScoredRows, metrics: schema.Metrics, task: Task) -> list[str]:

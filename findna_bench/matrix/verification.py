@@ -240,7 +240,8 @@ class _Examiner:
         else:
             self._done["intervals"] += 1
             try:
-                again = metrics_of(rows, stored.main, stored.groups_by, result.task.labels, result.task.target)
+                own = [name for name in stored.all if name in find_target(result.task.target).metrics(stored.main.name)]
+                again = metrics_of(rows, stored.main, stored.groups_by, result.task.labels, result.task.target, own)
             except (BenchError, ValueError) as error:
                 yield f"its metrics cannot be computed from its predictions ({error})"
                 return
@@ -278,11 +279,25 @@ def _differing_metrics(stored: Metrics, again: Metrics) -> Iterator[str]:
         own = stored.intervals.get(name)
         if not _close(own or (None, None), interval or (None, None), _INTERVAL_TOLERANCE):
             yield f"the interval of {name} is stored as {_shown(own)}, its predictions give {_shown(interval)}"
+    for part in ("groups", "grouping"):
+        if not _alike(getattr(stored, part), getattr(again, part)):
+            yield f"metrics.{part} is not what its predictions give"
     if (stored.interval_unit, stored.n_groups) != (again.interval_unit, again.n_groups):
         yield (
             f"intervals are said to be over {stored.n_groups} {stored.interval_unit}, its predictions give {again.n_groups} "
             f"{again.interval_unit}"
         )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Nested values, numbers within the tolerance of intervals."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(_alike(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= _INTERVAL_TOLERANCE
+    return bool(one == other)
 
 
 def _shown(interval: tuple[float, float] | None) -> str:

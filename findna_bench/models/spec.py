@@ -10,11 +10,11 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from findna_bench.cards import POOLINGS, ModelCard, Pretraining, WeightsSource
+from findna_bench.cards import POOLINGS, ModelCard, Pretraining, WeightsSource, card_content
 from findna_bench.code import factory_digest
 from findna_bench.errors import UsageError, WeightsError
 from findna_bench.private_paths import last_part
@@ -106,7 +106,7 @@ class ModelSpec:
     def identity(self) -> dict[str, Any]:
         """Everything known before data or weights are opened, JSON-serialisable; part of a request id."""
         return {
-            "card": json.loads(json.dumps(asdict(self.card), default=str)),
+            "card": json.loads(json.dumps(card_content(self.card), default=str)),
             "distribution": self.distribution,
             "version": self.version,
             "variant": self.variant,

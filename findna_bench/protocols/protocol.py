@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from findna_bench.cards import PresetCard, ProtocolCard
+from findna_bench.cards import PresetCard, ProtocolCard, TaskCard
 from findna_bench.errors import ConfigError, ModelError, UnsupportedError, UsageError
 from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry, load_factory, normalise
@@ -64,7 +64,7 @@ class Fitted:
     predict: PredictScores
     validation: Mapping[str, Any]
     selected: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: Sequence[str] = ()
     fit_s: float = 0.0
     trials: tuple[Mapping[str, Any], ...] = ()
     """All settings that were tried, with their validation scores, where settings were chosen."""
@@ -106,13 +106,14 @@ class Pool:
 class FitOptions:
     """What was asked for beside the preset.
 
-    metric: the task's main one. selection: ``validation``, ``last`` or ``test``. search: settings to try for each seed, None = the
+    metric: the task's main one. task: its card. selection: ``validation``, ``last`` or ``test``. search: settings to try for each seed, None = the
     preset's alone. strand, window, pooling, batch_size: of the request. candidates: layers and poolings of an encoder
     to choose among, empty where there is no choice. checkpoint_of: seed -> file for a fit that takes long. progress: called with
     (done, of all, what).
     """
 
     metric: str
+    task: TaskCard
     selection: str
     search: int | None
     strand: str
@@ -175,8 +176,12 @@ class Protocol(ABC):
     """Kinds of models it can score."""
     targets: ClassVar[tuple[str, ...]] = ("classes",)
     """What it can predict; a target may bring a head of its own for more."""
+    inputs: ClassVar[tuple[str, ...]] = ("sequence",)
+    """Rows it can score: ``sequence``, ``variant``."""
     name: str = ""
     """As it is registered; set when it is made."""
+    reads_train: ClassVar[bool] = True
+    """Whether train and validation rows are read; where they are not, :meth:`fit` gets a pool without rows, and one seed."""
     trains_encoder: ClassVar[bool] = False
     """Whether the encoder itself is trained: each seed is then a fit of its own, and settings may be searched for."""
     chooses_representation: ClassVar[bool] = False
@@ -196,6 +201,14 @@ class Protocol(ABC):
     def predicts(self, target: Target) -> bool:
         """Whether it can be fitted to rows with such labels."""
         return target.name in self.targets or self.name in target.heads
+
+    def refuses(self, task: TaskCard) -> str | None:
+        """Why it does not score a task whose inputs and target it knows, in a sentence; None where it does."""
+        return None
+
+    def metrics(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those metrics of a target that its scores have."""
+        return tuple(names)
 
     def settings_for(self, kind: str) -> Preset | None:
         """Settings that take the place of the preset for models of a kind; None = none do."""

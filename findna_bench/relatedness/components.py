@@ -3,7 +3,8 @@ designs of one library and given groups."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +15,15 @@ from findna_bench.relatedness.overlaps import overlap_groups
 from findna_bench.relatedness.rows import LabelledRows
 from findna_bench.relatedness.similarity import SequenceIndex
 
-__all__ = ["GROUPING_VERSION", "components", "join_groups", "related_by", "row_groups"]
+__all__ = ["GROUPING_VERSION", "components", "join_groups", "related_by", "row_groups", "row_sites"]
+
+
+class SitedRows(LabelledRows, Protocol):
+    """Rows that may have a place (``extra["offset"]``)."""
+
+    @property
+    def extra(self) -> Mapping[str, np.ndarray]: ...
+
 
 GROUPING_VERSION = 3
 """Raised when equal sequences would be grouped otherwise: 2 leaves repeats apart, 3 joins the designs of a library."""
@@ -51,6 +60,17 @@ def row_groups(table: LabelledRows) -> np.ndarray:
     if table.group is not None:
         return np.unique(table.group, return_inverse=True)[1].astype(np.int64)
     return components(table, similar=False)
+
+
+def row_sites(table: SitedRows) -> np.ndarray:
+    """(n,) int64 ids of rows that are related even within one element: the variants of one place of one window; :func:`row_groups` of
+    rows that have no place."""
+    offsets = table.extra.get("offset")
+    if offsets is None:
+        return row_groups(table)
+    number: dict[tuple[str, int], int] = {}
+    places = zip(table.sequences, offsets.tolist(), strict=True)
+    return np.array([number.setdefault(place, len(number)) for place in places], dtype=np.int64)
 
 
 def related_by(table: LabelledRows) -> str:

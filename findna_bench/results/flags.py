@@ -118,11 +118,25 @@ def following_flags(result: Result, of_rows: Sequence[str]) -> list[str]:
     if (chosen := choice_words(settings)) is not None:
         flags.append(chosen)
     flags += of_rows
+    flags += group_flags(result)
     if (cut := truncation_flag(result.coverage)) is not None:
         flags.append(cut)
     if any(text.startswith(DID_NOT_LEARN) for text in result.validation.get("warnings") or ()):
         flags.append(DID_NOT_LEARN)
     return flags
+
+
+def group_flags(result: Result) -> list[str]:
+    """Whether scores are means over groups; or are of all rows together, where a rule that knows the group alone has as much."""
+    metrics = result.metrics
+    if metrics.grouping.get("all") == "groups":
+        n = len(metrics.groups) - len(metrics.grouping["left_out"])
+        return [f"mean over {n} groups"]
+    rule, pooled = (metrics.grouping.get(of, {}).get(metrics.main.name) for of in ("rule", "pooled"))
+    if rule is None or pooled is None or len(metrics.groups) < 2:
+        return []
+    reached = rule >= pooled if metrics.main.higher_is_better else rule <= pooled
+    return ["shortcut (group)"] if reached else []
 
 
 def bases_read(results: Sequence[Result]) -> Coverage:

@@ -105,6 +105,12 @@ class Metrics(_Part):
     """Independent groups among the test rows; as many as rows where none are related (schema 2)."""
     groups_by: str | None = None
     """How related rows were found, in words (schema 2)."""
+    groups: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of rows that name what they belong to (an element, a gene): group -> ``n``, every metric, and ``intervals``."""
+    grouping: dict[str, Any] = Field(default_factory=dict)
+    """Beside ``groups``: ``all`` (whether the metrics of ``all`` are of ``rows`` together, means over ``groups``, or over ``folds``), ``left_out``
+    (groups that are in no mean, since no prediction of them could be scored), and ``pooled``, ``mean`` and ``rule``, each with every metric: of all rows
+    together, the plain mean over groups, and of all rows together where each is predicted by the mean truth of its group."""
 
 
 class Coverage(_Part):

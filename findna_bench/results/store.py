@@ -37,7 +37,12 @@ class ScoredRows:
     scores: np.ndarray
     groups: np.ndarray | None = None
     folds: np.ndarray | None = None
-    """(n,) int64, the fold in which a row was scored; None where there are none."""
+    """(n,) int64, the fold in which a row was scored, or its element where scores are means over elements, as
+    :class:`~findna_bench.statistics.fold_mean.Folds` numbers them; None where there are none."""
+    elements: np.ndarray | None = None
+    """(n,) str, what a row belongs to, by which scores are listed as well; None where the data name nothing."""
+    sites: np.ndarray | None = None
+    """(n,) int64, with ``elements``: rows of one site are related within an element, too."""
 
 
 class ResultStore:
@@ -201,7 +206,7 @@ def _target(name: str) -> Any:
 
 def write_predictions(path: Path, rows: ScoredRows, target: str = "classes") -> None:
     """Parquet with ``row_id``, the columns of the target (classes: ``label, score_0 .. score_{C-1}``, float64, every bit that the
-    metrics were computed from) and, where they are known, ``group``, and of a split in folds ``fold`` (int64)."""
+    metrics were computed from) and, where they are known, ``group``, ``element`` and ``site``, and of a split in folds ``fold`` (int64)."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -212,6 +217,9 @@ def write_predictions(path: Path, rows: ScoredRows, target: str = "classes") -> 
         columns["group"] = pa.array(np.asarray(rows.groups, dtype=np.int64))
     if rows.folds is not None:
         columns["fold"] = pa.array(np.asarray(rows.folds, dtype=np.int64))
+    if rows.elements is not None:
+        columns["element"] = pa.array([str(name) for name in rows.elements])
+        columns["site"] = pa.array(np.asarray(rows.sites, dtype=np.int64))
     # As open files: pyarrow takes no path with letters that the locale cannot read.
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         pq.write_table(pa.table(columns), stream, compression="zstd")
@@ -239,7 +247,8 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
         raise OutputError(f"its predictions cannot be read ({error})") from error
     columns = {name: table[name] for name in table.column_names}
     named = columns.pop("row_id", None)
-    groups, folds = columns.pop("group", None), columns.pop("fold", None)
+    groups, folds, sites = (columns.pop(name, None) for name in ("group", "fold", "site"))
+    elements = columns.pop("element", None)
     if named is None:
         raise OutputError(f"its predictions have columns {', '.join(table.column_names)}")
     if not len(named):
@@ -247,7 +256,9 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
     try:
         arrays = {name: np.asarray(column.to_numpy(), dtype=np.float64) for name, column in columns.items()}
         truth, scores = _target(target).from_columns(arrays, labels)
-        group, fold = (None if c is None else np.asarray(c.to_numpy(), dtype=np.int64) for c in (groups, folds))
+        group, fold, site = (
+            None if c is None else np.asarray(c.to_numpy(), dtype=np.int64) for c in (groups, folds, sites)
+        )
     except UsageError as error:
         raise OutputError(f"its predictions cannot be read: {error}") from error
     except (ValueError, TypeError) as error:
@@ -255,4 +266,7 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
     ids = np.asarray(named.to_pylist(), dtype=object)
     if len(set(ids.tolist())) != len(ids):
         raise OutputError("its predictions name a row twice")
-    return ScoredRows(ids, truth, scores, group, fold)
+    named_elements = None if elements is None else np.asarray(elements.to_pylist(), dtype=str)
+    if (named_elements is None) != (site is None):
+        raise OutputError("its predictions hold one of the columns element and site without the other")
+    return ScoredRows(ids, truth, scores, group, fold, named_elements, site)

@@ -12,11 +12,17 @@ __all__ = ["FoldMean", "Folds"]
 
 
 class Folds:
-    """The fold of every row. codes: (n,) int, any numbers."""
+    """The fold of every row.
+
+    codes: (n,) int. From 0 on: folds that are fixed, as those of a cross-validation. Below -1: groups that are a sample of others, such as
+    elements or genes, so that a mean over them varies by which they are, too. -1: rows in none.
+    """
 
     def __init__(self, codes: np.ndarray) -> None:
-        numbers, self._code = np.unique(codes, return_inverse=True)
+        numbers = np.unique(codes[codes != -1])
+        self._code = np.where(codes != -1, np.searchsorted(numbers, codes), -1)
         self.n = len(numbers)
+        self.sampled = bool((codes < -1).any())
 
     def of_rows(self, rows: np.ndarray) -> Folds:
         """Of some of the rows (m,)."""
@@ -45,7 +51,8 @@ class FoldMean(Metric):
     """Mean over folds of a metric; undefined where it is undefined in one of them.
 
     Its derivative with respect to a row is that within the row's fold, divided by the number of folds, so that everything which is
-    computed from derivatives (variances, intervals, tests) holds for rows of all folds at once, whatever groups they share.
+    computed from derivatives (variances, intervals, tests) holds for rows of all folds at once, whatever groups they share. Where folds
+    are a sample, each weighs as much as the mean weight of its rows: leaving out all rows of one leaves it out of the mean.
     """
 
     def __init__(self, metric: Metric, folds: Folds) -> None:
@@ -63,12 +70,17 @@ class FoldMean(Metric):
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
         parts = self.folds.parts(sample)
         found = [evaluate(self.metric, part, slopes=slopes) for _, _, part in parts]
-        value = float(np.mean([one.value for one in found]))
+        means = np.ones(self.folds.n)
+        if self.folds.sampled:
+            means = np.array([part.weights[:n_own].mean() for _, n_own, part in parts])
+        value = float(np.average([one.value for one in found], weights=means))
         if not slopes or np.isnan(value):
             return Linearised(value, None)
         total = np.zeros(len(sample))
-        for (rows, n_own, _), one in zip(parts, found, strict=True):
+        for (rows, n_own, _), one, mean in zip(parts, found, means, strict=True):
             assert one.slope is not None
-            share = np.where(np.arange(len(rows)) < n_own, 1.0, 1.0 / self.folds.n) / self.folds.n
-            total[rows] += one.slope * share
+            own = np.arange(len(rows)) < n_own
+            total[rows] += one.slope * np.where(own, 1.0, 1.0 / self.folds.n) * mean / means.sum()
+            if self.folds.sampled:
+                total[rows] += own * (one.value - value) / n_own / means.sum()
         return Linearised(value, total)

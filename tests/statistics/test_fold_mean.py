@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from findna_bench.statistics.classification import compute_metrics
 from findna_bench.statistics.fold_mean import FoldMean, Folds
@@ -82,3 +83,36 @@ def test_intervals_hold_the_true_value_over_related_rows_of_folds(metric: str) -
         low, high = Classes().evaluate(labels, scores, (metric,), groups=groups, folds=folds)[1][metric] or (0, 0)
         held += low <= truth <= high
     assert 0.915 <= held / 300 <= 0.985, held / 300
+
+
+def test_groups_that_are_a_sample_vary_by_which_they_are() -> None:
+    """With codes below -1 the variance of a mean over groups is that of the groups' own values."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat(-2 - np.arange(12), 30)
+    truth = rng.normal(size=(360, 1))
+    outputs = truth * np.repeat(rng.normal(size=12), 30)[:, None] + rng.normal(size=(360, 1))
+    metric = FoldMean(make_metric("spearman", target="values"), Folds(codes))
+    sample = Sample(truth, outputs)
+    found = metric.linearise(sample)
+    each = [spearmanr(truth[codes == code, 0], outputs[codes == code, 0]).statistic for code in dict.fromkeys(codes)]
+    assert found.value == pytest.approx(np.mean(each))
+    assert found.slope is not None
+    by_group = np.array([found.slope[codes == code].sum() for code in dict.fromkeys(codes)])
+    np.testing.assert_allclose(by_group, (each - np.mean(each)) / 12, atol=1e-9)
+    step = 1e-4
+    for row in (0, 100, 359):
+        weights = np.ones(360)
+        weights[row] += step
+        up = metric.compute(truth, outputs, weights)
+        weights[row] -= 2 * step
+        assert found.slope[row] == pytest.approx((up - metric.compute(truth, outputs, weights)) / (2 * step), abs=1e-5)
+
+
+def test_rows_in_no_group_count_in_no_mean() -> None:
+    rng = np.random.default_rng(0)
+    truth, outputs = rng.normal(size=(60, 1)), rng.normal(size=(60, 1))
+    codes = np.repeat([-2, -1, -3], 20)
+    metric = make_metric("pearson", target="values")
+    kept = codes != -1
+    expected = FoldMean(metric, Folds(codes[kept])).compute(truth[kept], outputs[kept], np.ones(40))
+    assert FoldMean(metric, Folds(codes)).compute(truth, outputs, np.ones(60)) == pytest.approx(expected)

@@ -75,4 +75,24 @@ _CNN_DEEPSEA = ModelCard(
     licence_code="Apache-2.0",
 )
 
-MODELS: tuple[ModelCard, ...] = (_MAJORITY, _TRIVIAL, _NN_OVERLAP, _KMER, _CNN, _CNN_DEEPSEA)
+_VARIANT_CONTROLS = {
+    "variant-substitution": ("substitution", "which base becomes which, between which neighbours"),
+    "variant-cpg": ("cpg", "whether a CpG is lost or made, by transition or transversion"),
+    "variant-position": ("position", "where in its window the variant lies, in twentieths"),
+}
+_VARIANTS = tuple(
+    ModelCard(
+        name=name,
+        kind="classifier",
+        summary=f"mean label of other groups' variants by {words}",
+        factory=f"{_PACKAGE}.variant_means:VariantMeans",
+        config={"by": by},
+        targets=("classes", "values"),
+        inputs=("variant",),
+        control=True,
+        licence_code="Apache-2.0",
+    )
+    for name, (by, words) in _VARIANT_CONTROLS.items()
+)
+
+MODELS: tuple[ModelCard, ...] = (_MAJORITY, _TRIVIAL, _NN_OVERLAP, _KMER, _CNN, _CNN_DEEPSEA, *_VARIANTS)

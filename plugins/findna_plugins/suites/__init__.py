@@ -8,12 +8,13 @@ from findna_plugins.suites import (
     genomic_benchmarks,
     genomic_benchmarks_clean,
     gue,
+    mpra_saturation,
     mtcdna,
     nt_tasks,
     synthetic_suite,
 )
 
-MODULES = (demo, genomic_benchmarks, genomic_benchmarks_clean, gue, mtcdna, nt_tasks, synthetic_suite)
+MODULES = (demo, genomic_benchmarks, genomic_benchmarks_clean, gue, mpra_saturation, mtcdna, nt_tasks, synthetic_suite)
 
 TASKS: tuple[TaskCard, ...] = tuple(task for module in MODULES for task in module.TASKS)
 SUITES: tuple[SuiteCard, ...] = tuple(suite for module in MODULES for suite in module.SUITES)

@@ -1,0 +1,314 @@
+"""Variants are scored without training: files, rules for rows that do not fit, groups, controls, and the published suite."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+import findna_bench as fb
+from findna_bench.data.catalog import data_root
+from findna_bench.data.importing import import_suite
+from findna_bench.errors import DataError, UsageError
+from findna_bench.matrix.verification import verify
+from findna_bench.models.loading import load_model
+from findna_bench.results.store import ResultStore
+
+BASES = "ACGT"
+
+
+def windows(n: int = 3, length: int = 60, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list(BASES), size=length)) for _ in range(n)]
+
+
+def substitutions(elements: list[str], per_element: int = 40, seed: int = 0) -> list[list[object]]:
+    """(sequence, offset, ref, alt, value, element) of random substitutions."""
+    rng = np.random.default_rng(seed)
+    rows: list[list[object]] = []
+    for number, window in enumerate(elements):
+        for offset in rng.choice(len(window), size=per_element, replace=True).tolist():
+            alt = rng.choice([base for base in BASES if base != window[offset]])
+            rows.append([window, offset, window[offset], alt, round(float(rng.normal()) + number, 4), f"e{number}"])
+    return rows
+
+
+HEADER = ["sequence", "offset", "ref", "alt", "value", "element"]
+
+
+def write(path: Path, rows: list[list[object]], header: list[str] = HEADER) -> Path:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return path
+
+
+def expected_ratios(name: str, rows: list[list[object]]) -> np.ndarray:
+    """Of a network that reads codes: every site hidden by itself, forward strand."""
+    model = load_model(name, device="cpu")
+    found = []
+    for window, offset, ref, alt, *_ in rows:
+        batch = model.backbone.tokenize([str(window)])
+        batch.inputs[0, int(offset)] = 5  # type: ignore[call-overload]
+        with torch.inference_mode():
+            values = model.backbone.logits(batch)[0, int(offset)].double().log_softmax(-1)  # type: ignore[call-overload]
+        found.append(float(values[BASES.index(str(alt))] - values[BASES.index(str(ref))]))
+    return np.array(found)
+
+
+def run(task: Path, models: str, out: Path, **options: object) -> list[fb.Result]:
+    return fb.run(models=models, tasks=[task], protocol="zero_shot", output_dir=out, device="cpu", **options)  # type: ignore[arg-type]
+
+
+def scores(out: Path, result: fb.Result) -> np.ndarray:
+    return ResultStore(out).predictions(result).scores[:, -1]
+
+
+def test_a_file_is_scored_whole_as_a_plain_loop_does(tmp_path: Path) -> None:
+    rows = substitutions(windows())
+    task = write(tmp_path / "v.csv", rows)
+    (result,) = run(task, "findna-tiny", tmp_path / "r")
+    expected = expected_ratios("findna-tiny", rows)
+    np.testing.assert_allclose(scores(tmp_path / "r", result), expected, atol=1e-5)
+    values = np.array([row[4] for row in rows], dtype=float)
+    metrics = result.metrics
+    assert metrics.all["spearman"] == pytest.approx(spearmanr(expected, values).statistic, abs=1e-6)
+    assert set(metrics.all) == {"spearman", "pearson"}  # scores are in no unit of the values
+    for number in range(3):
+        own = [i for i, row in enumerate(rows) if row[5] == f"e{number}"]
+        group = metrics.groups[f"e{number}"]
+        assert group["n"] == 40
+        assert group["spearman"] == pytest.approx(spearmanr(expected[own], values[own]).statistic, abs=1e-6)
+        assert group["intervals"]["spearman"] is not None
+    assert metrics.grouping["mean"]["spearman"] == pytest.approx(
+        np.mean([group["spearman"] for group in metrics.groups.values()])
+    )
+    assert metrics.main.value == metrics.grouping["pooled"]["spearman"]
+    # Elements differ in their mean, so a rule that knows the element alone ranks better.
+    assert metrics.grouping["rule"]["spearman"] > 0.3
+    assert "shortcut (group)" in result.flags
+    assert result.protocol.settings["train_rows"] == 0
+    assert result.is_deterministic
+    assert not verify(tmp_path / "r", rerun=1, places={"v.csv": task}).findings
+
+
+def test_strands_are_averaged_on_request_and_signs_are_the_protocol_s(tmp_path: Path) -> None:
+    rows = substitutions(windows(), per_element=12)
+    task = write(tmp_path / "v.csv", rows)
+    turned = {"A": "T", "C": "G", "G": "C", "T": "A"}
+    back = [
+        [
+            "".join(turned[b] for b in reversed(str(r[0]))),
+            len(str(r[0])) - 1 - int(r[1]),
+            turned[str(r[2])],
+            turned[str(r[3])],
+        ]  # type: ignore[call-overload]
+        for r in rows
+    ]
+    forward, reverse = expected_ratios("findna-tiny", rows), expected_ratios("findna-tiny", back)
+    for options, expected in (
+        ({"strand": "rc-mean"}, (forward + reverse) / 2),
+        ({"preset": "negative"}, -forward),
+        ({"preset": "absolute"}, np.abs(forward)),
+    ):
+        (result,) = run(task, "findna-tiny", tmp_path / str(options), **options)
+        np.testing.assert_allclose(scores(tmp_path / str(options), result), expected, atol=1e-5)
+
+
+def test_labels_are_ranked_by_how_unlikely_a_variant_is(tmp_path: Path) -> None:
+    rows = substitutions(windows(), per_element=20)
+    expected = expected_ratios("findna-tiny", rows)
+    labels = np.where(expected < np.median(expected), "pathogenic", "benign")
+    task = write(
+        tmp_path / "v.csv", [[*row[:4], label] for row, label in zip(rows, labels, strict=True)], [*HEADER[:4], "label"]
+    )
+    (result,) = run(task, "findna-tiny", tmp_path / "r")
+    assert result.metrics.main.name == "auroc"
+    assert result.metrics.main.value == 1.0  # label 1 is the second name, and -(log ratio) is high for it
+    assert set(result.metrics.all) == {"auroc", "auprc"}
+    assert not result.metrics.groups
+
+
+def test_rows_that_do_not_fit_are_left_out_counted_and_named(tmp_path: Path) -> None:
+    (window,) = windows(1)
+    good = substitutions([window], per_element=30)
+    after = window[10]
+    wrong = [
+        [window, 10, next(b for b in BASES if b != after), next(b for b in reversed(BASES) if b != after), 1, "e0"],
+        [window, 10, after, after, 1, "e0"],
+        [window, 10, after, "N", 1, "e0"],
+        [window, 10, after, ",".join(b for b in BASES if b != after), 1, "e0"],
+        [window, 60, "A", "C", 1, "e0"],
+    ]
+    task = fb.load_task(write(tmp_path / "v.csv", [*good, *wrong]))
+    assert len(task.load("test")) == 30
+    (note,) = [note for note in task.notes if "left out" in note]
+    for words in (
+        "5 of 35 variants are left out",
+        "1 whose ref is not what the sequence has there (first: row 32",
+        "1 whose alt is their ref",
+        "1 with letters other than A, C, G and T",
+        "1 with several alternatives",
+        "1 whose offset lies outside the sequence",
+    ):
+        assert words in note
+    one_off = [[row[0], int(row[1]) + 1, *row[2:]] for row in good if int(row[1]) < 59]  # type: ignore[call-overload]
+    with pytest.raises(DataError, match="offset counts from 0"):
+        fb.load_task(write(tmp_path / "shifted.csv", one_off))
+
+
+def test_an_n_beside_the_site_an_end_and_an_indel_are_scored_and_counted(tmp_path: Path) -> None:
+    window = windows(1)[0]
+    with_n = window[:21] + "N" + window[22:]
+    other = {base: BASES[(BASES.index(base) + 1) % 4] for base in BASES}
+    rows: list[list[object]] = [
+        [with_n, 20, with_n[20], other[with_n[20]], 1.0, "e"],
+        [window, 0, window[0], other[window[0]], 2.0, "e"],
+        [window, 59, window[59], other[window[59]], 3.0, "e"],
+        [window, 30, window[30], "-", 4.0, "e"],
+        [window, 30, window[30], window[30] + "A", 5.0, "e"],
+    ]
+    task = write(tmp_path / "v.csv", rows)
+    notes = " ".join(fb.load_task(task).notes)
+    assert "1 variants with an N next to them" in notes
+    assert "2 insertions or deletions, as they stand (not left-aligned)" in notes
+    (result,) = run(task, "findna-tiny", tmp_path / "r")
+    found = scores(tmp_path / "r", result)
+    np.testing.assert_allclose(found[:3], expected_ratios("findna-tiny", rows[:3]), atol=1e-5)
+    assert (found[3:] != 0).all()
+    model = load_model("findna-tiny", device="cpu")
+    (pair,) = model.backbone.log_likelihoods([(window, window[:30] + window[31:])])
+    assert found[3] == pytest.approx(pair[1] - pair[0], abs=1e-4)
+
+
+def test_what_a_model_s_tokens_cannot_tell_counts_as_no_difference(tmp_path: Path) -> None:
+    window = windows(1)[0]
+    rows = [*substitutions([window], per_element=10), [window, 30, window[30], "-", 4.0, "e0"]]
+    (result,) = run(write(tmp_path / "v.csv", rows), "dnabert-3@random", tmp_path / "r", sanity=False)
+    assert scores(tmp_path / "r", result)[-1] == 0.0
+    assert "1 of 11 variants have no likelihood score" in result.validation["warnings"][0]
+
+
+def test_embedding_distances_are_scores_of_any_encoder(tmp_path: Path) -> None:
+    rows = substitutions(windows(), per_element=8)
+    task = write(tmp_path / "v.csv", rows)
+    model = load_model("findna-tiny", device="cpu")
+    for preset in ("cosine", "l2", "cosine-pooled", "l2-pooled"):
+        (result,) = run(task, "findna-tiny", tmp_path / preset, preset=preset)
+        found = scores(tmp_path / preset, result)
+        for row, score in list(zip(rows, found, strict=True))[:5]:
+            window, offset, alt = str(row[0]), int(row[1]), str(row[3])  # type: ignore[call-overload]
+            other = window[:offset] + alt + window[offset + 1 :]
+            one, two = (
+                fb.encode(model, [text])[0][offset] if "pooled" not in preset else fb.encode(model, [text])[0].mean(0)
+                for text in (window, other)
+            )
+            expected = (
+                np.linalg.norm(one - two)
+                if preset.startswith("l2")
+                else 1 - one @ two / np.linalg.norm(one) / np.linalg.norm(two)
+            )
+            assert score == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+def test_what_does_not_go_with_it_is_said_in_a_sentence(tmp_path: Path) -> None:
+    rows = substitutions(windows(), per_element=12)
+    task = write(tmp_path / "v.csv", rows)
+    with pytest.raises(UsageError, match="trains nothing"):
+        run(task, "findna-tiny", tmp_path / "r", shots=(2,))
+    with pytest.raises(UsageError, match="rc-mean for the mean over both strands"):
+        run(task, "findna-tiny", tmp_path / "r", strand="rc-augment")
+    (majority,) = run(task, "majority", tmp_path / "r")
+    assert majority.status == "skipped"
+    assert majority.error is not None
+    assert "majority reads sequences, and rows of adhoc/v are variants" in majority.error.message
+    (features,) = run(task, "kmer", tmp_path / "r")
+    assert features.status == "skipped"
+    (sequences,) = fb.run(models="findna-tiny", tasks="demo/species4", protocol="zero_shot", output_dir=tmp_path / "r")
+    assert sequences.status == "skipped"
+    probed = fb.run(models="findna-tiny", tasks=[task], protocol="probe", output_dir=tmp_path / "r")
+    assert probed[0].status == "skipped"
+    assert probed[0].error is not None
+    assert "--protocol probe scores sequences" in probed[0].error.message
+
+
+def upstream(path: Path, elements: dict[str, str]) -> Path:
+    """A small table in the layout that the authors of the suite publish."""
+    rng = np.random.default_rng(0)
+    path.mkdir()
+    with gzip.open(path / "elements.tsv.gz", "wt") as stream:
+        stream.write("Element\tChrom\tPos\tRef\tAlt\tBarcodes\tDNA\tRNA\tCoefficient\tpValue\tRelease\n")
+        for number, (name, window) in enumerate(elements.items()):
+            for place, ref in enumerate(window):
+                for alt in (*BASES, "-"):
+                    if alt == ref or ref == "N":
+                        continue
+                    for release, first in (("GRCh37", 1000), ("GRCh38", 9000)):
+                        where = f"{name}\t{number + 1}\t{first + place}\t{ref}\t{alt}"
+                        stream.write(f"{where}\t{rng.integers(1, 40)}\t9\t9\t{rng.normal():.5f}\t0.5\t{release}\n")
+    return path
+
+
+def test_controls_are_fitted_on_other_groups(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = substitutions(windows(6, length=80), per_element=80, seed=1)
+    for row in rows:  # what counts is which base becomes which, the same in every element
+        row[4] = round("ACGT".index(str(row[3])) - "ACGT".index(str(row[2])) + 0.1 * rng.normal(), 4)
+    task = write(tmp_path / "v.csv", rows)
+    models = "variant-substitution,variant-cpg,variant-position"
+    found = {result.model.name: result for result in run(task, models, tmp_path / "r")}
+    assert found["variant-substitution"].metrics.main.value > 0.9  # type: ignore[operator]
+    assert abs(found["variant-position"].metrics.main.value) < 0.3  # type: ignore[arg-type]
+    # A value that belongs to one element alone cannot be known from the others.
+    alone = [[*row[:4], float(number // 80), row[5]] for number, row in enumerate(rows)]
+    (result, *_) = run(write(tmp_path / "w.csv", alone), models, tmp_path / "r")
+    assert result.metrics.main.value < 0.2  # type: ignore[operator]
+    (single,) = run(write(tmp_path / "one.csv", rows[:80]), "variant-cpg", tmp_path / "r")
+    assert single.status == "skipped"
+    assert single.error is not None
+    assert "all 80 variants are of one (related) group" in single.error.message
+
+
+def test_the_suite_is_read_from_the_published_table(tmp_path: Path) -> None:
+    one, two = windows(2, length=50)
+    one = one[:30] + "N" + one[31:]
+    folder = upstream(tmp_path / "mpra", {"A": one, "B": two})
+    report = import_suite("mpra-saturation", folder, data_root())
+    assert {task.name: (task.status, task.rows["test"] > 0) for task in report.tasks} == {
+        "mpra-saturation/snv": ("partial", True),
+        "mpra-saturation/snv-all": ("partial", True),
+    }
+    whole, kept = (fb.load_task(f"mpra-saturation/{name}").load("test") for name in ("snv-all", "snv"))
+    assert len(whole) == 3 * 49 + 3 * 50
+    assert 0 < len(kept) < len(whole)
+    assert set(zip(whole.extra["element"].tolist(), whole.sequences, strict=True)) == {("A", one), ("B", two)}
+    result = fb.run(
+        models="findna-tiny", tasks="mpra-saturation/snv", protocol="zero_shot", output_dir=tmp_path / "r", device="cpu"
+    )[0]
+    groups = result.metrics.groups
+    assert result.metrics.main.value == pytest.approx(np.mean([groups[name]["spearman"] for name in "AB"]))
+    assert "mean over 2 groups" in result.flags
+    assert not verify(tmp_path / "r").findings
+
+
+@pytest.mark.shared
+def test_measured_elements_give_an_independent_loop_s_figures(tmp_path: Path, shared: Path) -> None:
+    folder = shared / "data" / "mpra_saturation"
+    small = tmp_path / "mpra"
+    small.mkdir()
+    with gzip.open(folder / "variants.tsv.gz", "rt") as stream, gzip.open(small / "variants.tsv.gz", "wt") as out:
+        out.writelines(line for line in stream if line.split("\t")[0] in ("element", "HNF4A", "TERT-GBM"))
+    import_suite("mpra-saturation", small, data_root())
+    result = fb.run(
+        models="findna-tiny",
+        tasks="mpra-saturation/snv-all",
+        protocol="zero_shot",
+        output_dir=tmp_path / "r",
+        device="cpu",
+    )[0]
+    found = {name: round(group["spearman"], 3) for name, group in result.metrics.groups.items()}
+    assert found == {"HNF4A": -0.018, "TERT-GBM": 0.107}
