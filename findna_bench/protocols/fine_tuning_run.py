@@ -32,6 +32,7 @@ from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, ch
 from findna_bench.protocols.row_portions import RowPortions, first_limit
 from findna_bench.protocols.settings import FineTuning, preset_settings
 from findna_bench.requests.run_request import SELECTIONS, STRANDS
+from findna_bench.statistics.metric_cards import metric_card
 from findna_bench.targets.classes import Classes
 from findna_bench.targets.target import Target
 from findna_bench.training.loop import Plan, TrainingLoop, own_random_numbers
@@ -196,7 +197,8 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         preset = preset.for_model(model.card, model.n_parameters)
         assert preset.lr is not None  # for_model has set it
         model = _copy(_reloaded(model, preset, options), preset, seed)
-        self.model, self.preset, self.seed, self.target = model, preset, seed, rows.target
+        self.model, self.preset, self.seed = model, preset, seed
+        self.target = rows.target.for_training(rows.train.labels, preset.loss)
         self.options = _resolved(options, preset, model)
         self.train_rows, self.n_classes = rows.train, rows.n_classes
         chosen_on = rows.test if options.selection == "test" else rows.validation
@@ -382,7 +384,9 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         if name not in metrics:
             raise UsageError(f"monitor {name!r}: choose loss, main or one of {', '.join(metrics)}")
         value = scores[name]
-        return math.inf if value is None else -float(value)
+        if value is None:
+            return math.inf
+        return -float(value) if metric_card(name).higher_is_better else float(value)
 
     # ---------------------------------------------------------------------------------------------------- checkpoints
 

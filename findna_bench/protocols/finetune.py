@@ -29,8 +29,10 @@ class FineTune(Protocol):
     presets = FINETUNE_PRESETS
     summaries: ClassVar[Mapping[str, str]] = {
         "default": "encoder and linear head by AdamW; learning rate chosen on validation among 5 around the one of the "
-        "model's authors (else of its size): trials of at most 300 steps, then 10 epochs, at least 500 steps"
+        "model's authors (else of its size): trials of at most 300 steps, then 10 epochs, at least 500 steps",
+        "huber": "of numbers: the default with Huber's loss in the place of the mean squared error",
     }
+    targets = ("classes", "values", "labels")
     trains_encoder = True
 
     def check(self, request: Any) -> None:

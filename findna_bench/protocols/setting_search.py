@@ -18,6 +18,7 @@ from findna_bench.protocols.fine_tuning_run import (
     planned_steps,
 )
 from findna_bench.protocols.settings import FineTuning, trial_settings
+from findna_bench.statistics.metric_cards import metric_card
 from findna_bench.training.training_checkpoints import Checkpoint
 
 __all__ = ["search", "search_rates"]
@@ -187,4 +188,5 @@ def _worth(scores: Mapping[str, Any] | None, monitor: str) -> float:
     value = None if scores is None else scores[monitor]
     if value is None or not math.isfinite(value):
         return -math.inf
-    return float(-value if monitor == "loss" else value)
+    lower = monitor == "loss" or not metric_card(monitor).higher_is_better
+    return float(-value if lower else value)

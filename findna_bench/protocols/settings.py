@@ -168,6 +168,8 @@ class FineTuning(Preset):
     """Tokens per sequence, special ones included; None = what the model takes."""
     backbone: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Name of a backbone -> settings that replace the model card's (e.g. its dropout)."""
+    loss: str | None = None
+    """One of those that the target has (of numbers ``mse`` and ``huber``); None = its usual one."""
 
     def for_model(self, card: ModelCard, n_parameters: int | None) -> FineTuning:
         """With the learning rate at its centre for one model, where the preset leaves it open.
@@ -235,9 +237,8 @@ PROBE_PRESETS: Mapping[str, Preset] = {"default": LogisticProbe()}
 KNN_PRESETS: Mapping[str, Preset] = {"default": KNearest(), "cosine": KNearest(metric="cosine")}
 RATES = (0.1, 0.32, 1.0, 3.2, 10.0)
 """Half a decade apart, a decade to either side: a centre that is wrong by a factor of ten is still corrected."""
-FINETUNE_PRESETS: Mapping[str, FineTuning] = {
-    "default": FineTuning(epochs=10, min_steps=500, rates=RATES, trial_steps=300)
-}
+_FINE_TUNING = FineTuning(epochs=10, min_steps=500, rates=RATES, trial_steps=300)
+FINETUNE_PRESETS: Mapping[str, FineTuning] = {"default": _FINE_TUNING, "huber": replace(_FINE_TUNING, loss="huber")}
 
 
 def rate_by_size(n_parameters: int) -> float:
@@ -263,7 +264,10 @@ def _rounded(rate: float) -> float:
 
 def preset_settings(preset: Preset) -> dict[str, Any]:
     """JSON-able settings that define a preset, ``method`` first."""
-    return {"method": preset.method, **asdict(preset)}
+    settings = {"method": preset.method, **asdict(preset)}
+    if settings.get("loss", "") is None:
+        del settings["loss"]  # the target's own; a setting of later than the others, which no older result holds
+    return settings
 
 
 def trial_settings(presets: Sequence[Preset]) -> list[dict[str, Any]]:

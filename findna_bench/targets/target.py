@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from findna_bench.cards import TargetCard
-from findna_bench.errors import ModelError
+from findna_bench.errors import ConfigError, ModelError
 from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.statistics.fold_mean import FoldMean, Folds
 from findna_bench.statistics.metric import Sample, evaluate, make_metric, metric_names
@@ -52,6 +52,8 @@ class Target(ABC):
     """Whether :meth:`read` knows what an empty cell of its columns means; else rows with one are refused, or dropped on request."""
     can_be_trained: ClassVar[bool] = False
     """Whether :meth:`loss` is there, so that a network can be fine-tuned."""
+    losses: ClassVar[tuple[str, ...]] = ()
+    """Names of losses that a preset may choose among, the usual one first; none where there is one only."""
 
     # ------------------------------------------------------------------------------------------------------------ rows
 
@@ -107,6 +109,21 @@ class Target(ABC):
         return []
 
     # -------------------------------------------------------------------------------------------------------- training
+
+    def for_training(self, truth: np.ndarray, loss: str | None = None) -> Target:
+        """The target as it is trained on rows: what :meth:`loss` and :meth:`outputs` have to know of them.
+
+        Args:
+            truth: of the train rows.
+            loss: one of :attr:`losses`, None = the usual one.
+
+        Raises:
+            ConfigError: there is no such loss.
+        """
+        if loss is not None and loss not in self.losses:
+            known = f"there are {', '.join(self.losses)}" if self.losses else "there is one loss only"
+            raise ConfigError(f"loss {loss!r} is not for {self.name}: {known}; use another preset")
+        return self
 
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         """Of a batch, summed over its rows. logits: (n, K) float32. Needed where :attr:`can_be_trained`."""

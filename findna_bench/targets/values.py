@@ -14,6 +14,8 @@ from findna_bench.targets.learning import against_mean
 from findna_bench.targets.target import Target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.tabular import RawTable
 
@@ -26,6 +28,8 @@ class Values(Target):
     name = "values"
     default_metric = "spearman"
     prior = "the mean of train"
+    can_be_trained = True
+    losses = ("mse", "huber")
 
     def label_columns(self, table: RawTable) -> tuple[str, ...]:
         """``value``, or all of ``value_NAME``."""
@@ -54,8 +58,43 @@ class Values(Target):
         ]
         return "values " + ", ".join(ranges[:10]) + (f" and {len(ranges) - 10} more" if len(ranges) > 10 else "")
 
+    def for_training(self, truth: np.ndarray, loss: str | None = None) -> Target:
+        super().for_training(truth, loss)
+        return _Standardised(self.name, truth, loss or "mse")
+
     def learned(self, truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray) -> dict[str, Any]:
         return against_mean(truth, outputs, train_truth)
+
+
+class _Standardised(Values):
+    """Numbers as a network is trained on them, less the mean of train and in units of its standard deviation.
+
+    Args:
+        name: of the target.
+        truth: (n, K) of the train rows.
+        loss: ``mse``, or ``huber``, which grows with the distance, not with its square, beyond one standard deviation.
+    """
+
+    def __init__(self, name: str, truth: np.ndarray, loss: str) -> None:
+        self.name, self._loss = name, loss
+        deviation = truth.std(axis=0)
+        self._mean, self._scale = truth.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+
+    def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Mean over outputs, summed over rows."""
+        import torch
+        from torch.nn import functional
+
+        mean, scale = (
+            torch.as_tensor(part, dtype=torch.float64, device=truth.device) for part in (self._mean, self._scale)
+        )
+        wanted = ((truth - mean) / scale).to(logits.dtype)
+        of_cell = functional.huber_loss if self._loss == "huber" else functional.mse_loss
+        return of_cell(logits, wanted, reduction="sum") / logits.shape[1]
+
+    def outputs(self, logits: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.asarray(logits, dtype=np.float64) * self._scale + self._mean
+        return found
 
 
 def _numbers(table: RawTable, column: str) -> np.ndarray:
