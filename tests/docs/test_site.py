@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from site_pages import DOCS, Reader, all_options, check_command, pages, read_blocks
+from site_pages import DOCS, ROOT, Reader, all_options, check_command, commands_of, pages, read_blocks
 
 from findna_bench import api
 
@@ -52,6 +52,22 @@ def test_what_takes_minutes_works(page: Path, tmp_path: Path, monkeypatch: pytes
     for block in read_blocks(page):
         if block.needs == "minutes":
             reader.follow(block)
+
+
+def test_what_readme_says_exists() -> None:
+    """Commands are parsed, targets of make and files that it links to are there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    typed = re.findall(r"`((?:findna-bench|make|pip) [^`]+)`", text) + [
+        command for block in read_blocks(ROOT / "README.md") for command in commands_of(block.code)
+    ]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(typed) > 10
+    for command in typed:
+        check_command(command.replace(" NAME", " findna-tiny"))
+        words = command.split()
+        assert words[0] != "make" or words[1] in targets, command
+    missing = [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not (ROOT / link).exists()]
+    assert missing == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

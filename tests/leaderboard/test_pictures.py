@@ -1,4 +1,4 @@
-"""The committed command that makes README's pictures."""
+"""The committed commands that make the pictures of README and of the site."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+import findna_bench as fb
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore
 
@@ -46,3 +48,28 @@ def test_pictures_are_made_from_a_results_folder_and_stay_small(tmp_path: Path) 
     assert missing.returncode == 1
     assert missing.stderr.count("\n") == 1
     assert "does not exist" in missing.stderr
+
+
+def test_scores_are_drawn_as_svg(tmp_path: Path) -> None:
+    """A dot at the value and a bar over the interval of every model, the same bytes again, and names as text."""
+    fb.run(["kmer", "trivial", "findna-tiny@random"], ["demo/species4"], seeds=1, limit=80, output_dir=tmp_path / "r")
+    for name in ("one.svg", "two.svg"):
+        command = [
+            sys.executable,
+            str(SCRIPT.with_name("draw_scores.py")),
+            str(tmp_path / "r"),
+            "--to",
+            str(tmp_path / name),
+        ]
+        subprocess.run(command, check=True, timeout=300)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    picture = ElementTree.parse(tmp_path / "one.svg").getroot()
+    drawn = {tag: picture.findall(f"{{http://www.w3.org/2000/svg}}{tag}") for tag in ("circle", "line", "text")}
+    words = [text.text for text in drawn["text"]]
+    assert {"kmer (control)", "trivial (control)", "findna-tiny@random", "species4"} <= set(words)
+    bars = [line for line in drawn["line"] if line.get("class") in ("model", "control")]
+    assert len(drawn["circle"]) == len(bars) == 3
+    for dot, bar in zip(drawn["circle"], bars, strict=True):
+        assert float(bar.get("x1", "")) < float(dot.get("cx", "")) < float(bar.get("x2", ""))
+    (best,) = [line for line in drawn["line"] if line.get("class") == "best"]
+    assert best.get("x1") in {dot.get("cx") for dot in drawn["circle"] if dot.get("class") == "control"}

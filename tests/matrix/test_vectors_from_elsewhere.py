@@ -226,21 +226,6 @@ def test_rows_of_another_order_are_another_task(tmp_path: Path) -> None:
     assert fb.load_task(tmp_path / "my.csv").data_digest != before
 
 
-def test_the_example_of_the_readme_scores_all_right(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Callable[..., tuple[int, str]]
-) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    script, command = re.findall(
-        r"```(?:python)?\n(import csv\n.*?)```\n\n```\n(findna-bench .*?)\n```", readme, re.DOTALL
-    )[0]
-    monkeypatch.chdir(tmp_path)
-    labels = file_of(tmp_path / "my.csv")
-    exec(script, {"my_model": lambda sequences: told(labels[: len(sequences)])})
-    assert typed(*shlex.split(command)[1:], "--seeds", "1", "-q")[0] == 0
-    (mine,) = [r for r in ResultStore(tmp_path / "results").load() if r.model.name.startswith("embeddings:")]
-    assert mine.metrics.main.value == 1.0
-
-
 # ----------------------------------------------------------------------------------- what `embed` writes, `embeddings:` reads
 
 
