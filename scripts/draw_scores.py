@@ -19,6 +19,7 @@ from findna_bench.leaderboard.reference_controls import reference_control
 from findna_bench.leaderboard.score_tables import Row, SuiteTable, TaskColumn
 from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.results.store import ResultStore
+from findna_bench.statistics.metric_cards import metric_label
 
 NAMES, PANEL, GAP, LINE, TOP = 200, 190, 26, 26, 62
 """Widths of the column of names, of a panel and between panels; height of a row, and above the first."""
@@ -84,7 +85,7 @@ def _panel(column: TaskColumn, rows: list[Row], left: int) -> Iterator[str]:
 
     centre = left + PANEL / 2
     yield f'<text class="middle" x="{centre}" y="20">{escape(column.name.rpartition("/")[2])}</text>'
-    yield f'<text class="small middle" x="{centre}" y="37">{escape(column.metric)}{" x100" if scaled else ""}</text>'
+    yield f'<text class="small middle" x="{centre}" y="37">{escape(metric_label(column.metric))}</text>'
     for tick in range(low, high + 1, 10 if high - low <= 50 else 20):
         yield f'<line class="grid" x1="{x(tick)}" x2="{x(tick)}" y1="{TOP - 8}" y2="{bottom}"/>'
         yield f'<text class="small middle" x="{x(tick)}" y="{bottom + 15}">{tick}</text>'

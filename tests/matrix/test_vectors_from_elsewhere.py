@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,6 @@ from findna_bench.api import SequenceTable
 from findna_bench.cli import main
 from findna_bench.errors import UsageError
 from findna_bench.results.schema import Result
-from findna_bench.results.store import ResultStore
 
 
 @pytest.fixture
