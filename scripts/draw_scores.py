@@ -56,7 +56,7 @@ def draw(table: SuiteTable) -> str:
         lines.append(f'<text class="end" x="{NAMES - 14}" y="{_middle(number) + 4}">{escape(words)}</text>')
     for place, column in enumerate(table.columns):
         lines += _panel(column, rows, NAMES + place * (PANEL + GAP))
-    words = "dot: mean over seeds; bar: 95 % interval; dashed: the control that is best on validation"
+    words = f"{escape(table.name)}. Dot: mean over seeds; bar: 95 % interval; dashed: the control that is best on validation"
     lines.append(f'<text class="small" x="{NAMES}" y="{height - 8}">{words}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
@@ -109,7 +109,7 @@ def main() -> int:
         if not options.results.is_dir():
             raise UsageError(f"results folder {options.results} does not exist; `findna-bench run` makes one")
         store = ResultStore(options.results)
-        tables = leaderboard(store.load(), predictions=store.predictions).tables
+        tables = leaderboard(store.load(), include_limited=True, predictions=store.predictions).tables
         if len(tables) != 1:
             raise UsageError(f"{options.results} holds {len(tables)} tables; a picture shows one")
         with atomic_path(options.to) as temporary:
