@@ -233,22 +233,22 @@ def _stored_request(result: Result, stored: Request, hashed: Mapping[str, Any]) 
     names = {*own["weights"].values()}
     shots = [] if hashed.get("shots") is None else [hashed["shots"]]
     not_given = {found.field: found.default for found in options_of(RunRequest) if found.in_ids == "given"}
-    hashed = {**not_given, **(hashed.get("options") or {}), "shots": shots, "suites": []}
+    expected = {**not_given, **(hashed.get("options") or {}), "shots": shots, "suites": []}
     if model.get("network"):  # of a run of several networks, each result asks for its own
-        hashed["network"] = model["network"]
+        expected["network"] = model["network"]
     if result.selection != "test" or not shots:  # which chooses on other rows, whatever was asked for
-        hashed["shot_validation"] = hashed.get("shot_validation") or "within"
+        expected["shot_validation"] = hashed.get("shot_validation") or "within"
     if model.get("location") is None:
-        hashed["models"] = [result.model.name]
+        expected["models"] = [result.model.name]
     else:
         names.add(own_model.partition(":")[2])
     if task.get("path") is None:
-        hashed["tasks"] = [result.task_name]
+        expected["tasks"] = [result.task_name]
     else:
         names.add(own_task.removeprefix(FOLDER_MARK))
-    for key in sorted({*hashed} & {*own}):
-        if own[key] != hashed[key]:
-            yield f"request.options.{key} is {_short(own[key])}, what was hashed says {_short(hashed[key])}"
+    for key in sorted({*expected} & {*own}):
+        if own[key] != expected[key]:
+            yield f"request.options.{key} is {_short(own[key])}, what was hashed says {_short(expected[key])}"
     if result.seed not in own["seeds"]:
         yield f"request.options.seeds lack the result's own, {result.seed}"
     if bool(own["weights"]) != bool(model.get("weights")):
