@@ -373,7 +373,12 @@ def _texts(sequences: str | Sequence[str]) -> list[str]:
 
 
 def load_task(
-    name: str | PathLike[str], *, data_dir: str | PathLike[str] | None = None, drop_missing: bool = False
+    name: str | PathLike[str],
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    drop_missing: bool = False,
+    fasta: str | PathLike[str] | None = None,
+    flank: int | None = None,
 ) -> Task:
     """Open a task; ``.load("train")`` gives its rows.
 
@@ -381,6 +386,8 @@ def load_task(
         name: ``suite/task``, the bare name if it is unique, or a path.
         data_dir: data root; None for the user's.
         drop_missing: of a path: leave out rows without sequence or label, which are refused otherwise; ``.notes`` counts them.
+        fasta: of a path with variants that are known by chrom and pos: the genome that windows are cut from.
+        flank: bases on either side of such a variant; None = 256.
 
     Returns:
         The task, of which nothing but a manifest is read yet.
@@ -396,7 +403,8 @@ def load_task(
     from findna_bench.data.task import open_task
 
     root = None if data_dir is None else Path(data_dir)
-    return open_task(_task_name(name), data_dir=root, drop_missing=drop_missing)
+    genome = None if fasta is None else Path(fasta)
+    return open_task(_task_name(name), data_dir=root, drop_missing=drop_missing, fasta=genome, flank=flank)
 
 
 def _task_name(name: str | PathLike[str]) -> str:

@@ -32,6 +32,7 @@ from findna_bench.data.tabular import (
 )
 from findna_bench.data.task_store import content_digest, count_classes
 from findna_bench.data.variants import Genome, element_names, holds_variants, variant_extras, variant_rows
+from findna_bench.data.vcf import is_vcf, read_vcf
 from findna_bench.errors import DataError
 from findna_bench.files import open_regular, stable_hash
 from findna_bench.relatedness.components import row_groups
@@ -238,6 +239,8 @@ def _read(path: Path, notes: list[str]) -> dict[str, RawTable]:
         return _read_folder(path, notes)
     if not path.is_file():
         raise DataError(f"{path} is neither a file nor a folder; give a {FORMATS} file, or a folder")
+    if is_vcf(path.name):
+        return {WHOLE: read_vcf(path)}
     if table_suffix(path.name) is None:
         raise no_table(path.name, str(path))
     return {WHOLE: _read_file(path)}

@@ -27,6 +27,7 @@ from findna_bench.data.catalog import (
 from findna_bench.data.derived import AllFolds, Derived, Remade, Resplit
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.data.task_store import content_digest, count_classes, load_manifest, read_intervals, read_split
+from findna_bench.data.variants import Genome
 from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash
 from findna_bench.registry import Registry, load_factory
@@ -333,12 +334,15 @@ def open_task(
     registry: Registry | None = None,
     split: str = "official",
     drop_missing: bool = False,
+    fasta: str | Path | None = None,
+    flank: int | None = None,
 ) -> Task:
     """Open a task by name, path or reference. Nothing is read but a manifest; a path is read whole.
 
     offline: only changes the message about missing data; opening never asks the network. split: ``official``, or another
     split of all its rows, see :func:`findna_bench.requests.split_choice.parse_split`. drop_missing: whether rows of a path without
-    sequence or label are left out instead of refused; registered tasks have none.
+    sequence or label are left out instead of refused; registered tasks have none. fasta, flank: genome and bases on either side, of a path
+    with variants that are known by contig and position.
 
     Raises:
         UnknownNameError, UsageError: no such task or path.
@@ -353,7 +357,8 @@ def open_task(
     if ref.path is not None:
         from findna_bench.data.adhoc import open_path
 
-        made, rows = open_path(ref.path, ref.task, drop_missing=drop_missing)
+        genome = _genome(fasta, flank, root)
+        made, rows = open_path(ref.path, ref.task, drop_missing=drop_missing, genome=genome)
         return _split_anew(Task(made, rows, data_dir=root), split)
     card = ref.card
     assert card is not None
@@ -363,6 +368,15 @@ def open_task(
     else:
         origin = _origin(card, root, offline)
     return _split_anew(Task(card, origin, data_dir=root, distribution=ref.distribution, version=ref.version), split)
+
+
+def _genome(fasta: str | Path | None, flank: int | None, root: Path) -> Genome | None:
+    """Where windows of variants are cut from that are known by contig and position."""
+    if fasta is None:
+        return None
+    from findna_bench.data.genome_windows import DEFAULT_FLANK, GenomeWindows
+
+    return GenomeWindows(Path(fasta).expanduser(), DEFAULT_FLANK if flank is None else flank, root / "fasta")
 
 
 def _split_anew(task: Task, split: str) -> Task:

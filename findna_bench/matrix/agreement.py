@@ -236,6 +236,8 @@ def _stored_request(result: Result, stored: Request, hashed: Mapping[str, Any]) 
     expected = {**not_given, **(hashed.get("options") or {}), "shots": shots, "suites": []}
     if model.get("network"):  # of a run of several networks, each result asks for its own
         expected["network"] = model["network"]
+    if own.get("fasta") is not None:
+        names.add(own["fasta"])
     if result.selection != "test" or not shots:  # which chooses on other rows, whatever was asked for
         expected["shot_validation"] = hashed.get("shot_validation") or "within"
     if model.get("location") is None:

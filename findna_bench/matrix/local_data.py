@@ -38,7 +38,7 @@ class LocalData:
 
     def __init__(self, data_dir: Path | None = None, places: Mapping[str, Path] | None = None) -> None:
         self._data_dir, self._places = data_dir, places or {}
-        self._tasks: dict[tuple[str, str, str | None, bool], Task | str] = {}
+        self._tasks: dict[tuple[Any, ...], Task | str] = {}
         self._tables: dict[tuple[str, str, str, int | None], SequenceTable] = {}
         self._groups: dict[tuple[str, str, int | None], np.ndarray] = {}
 
@@ -71,11 +71,12 @@ class LocalData:
     def _task(self, result: Result) -> Task:
         request = (result.hashed.request or {}).get("task", {})
         name = _file_of(result)
-        drop = bool(result.request and result.request.options.get("drop_missing"))
+        options = result.request.options if result.request else {}
+        drop, genome = bool(options.get("drop_missing")), (options.get("fasta"), options.get("flank"))
         split = result.task.split or "official"
-        key = (result.task_name if name is None else name, split, request.get("distribution"), drop)
+        key = (result.task_name if name is None else name, split, request.get("distribution"), drop, *genome)
         if key not in self._tasks:
-            self._tasks[key] = self._open(*key[:3]) if name is None else self._open_file(name, split, drop)
+            self._tasks[key] = self._open(*key[:3]) if name is None else self._open_file(name, split, drop, *genome)
         found = self._tasks[key]
         if isinstance(found, str):
             raise NotHereError(found)
@@ -83,13 +84,24 @@ class LocalData:
             raise NotHereError("one of the two copies of its data is partial")
         return found
 
-    def _open_file(self, name: str, split: str, drop_missing: bool) -> Task | str:
+    def _open_file(
+        self, name: str, split: str, drop_missing: bool, fasta: str | None = None, flank: int | None = None
+    ) -> Task | str:
         """A task that was given as a path, where it is known to lie."""
-        if name not in self._places:
-            return f"a task given as a path; say where it lies now, --map {name}=PATH"
+        for file in (name, *([fasta] if fasta else [])):
+            if file not in self._places:
+                return f"a task given as a path; say where it lies now, --map {file}=PATH"
         path = self._places[name].expanduser().absolute()
+        genome = self._places[fasta].expanduser().absolute() if fasta else None
         try:
-            return open_task(str(path), data_dir=self._data_dir, split=split, drop_missing=drop_missing)
+            return open_task(
+                str(path),
+                data_dir=self._data_dir,
+                split=split,
+                drop_missing=drop_missing,
+                fasta=genome,
+                flank=flank,
+            )
         except BenchError as error:
             return f"its data cannot be read here ({error})"
 

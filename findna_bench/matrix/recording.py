@@ -21,7 +21,14 @@ FOLDER_MARK = "./"
 def paths_of(request: RunRequest, unit: Unit) -> list[Path]:
     """Files and folders of the user's that a message about a unit may name."""
     override = weights_of(request, unit.model)
-    given = (unit.model.location, unit.task.path, request.data_dir, request.output_dir, override and Path(override))
+    given = (
+        unit.model.location,
+        unit.task.path,
+        request.fasta,
+        request.data_dir,
+        request.output_dir,
+        override and Path(override),
+    )
     return [path for path in given if path]
 
 
@@ -56,10 +63,13 @@ def stored_request(
     if spec.location is not None:
         digest = None if override else weights_digest
         model = f"{model.partition(':')[0]}:{named(spec.location, digest, spec.local_name)}"
+    own_task = task.name if task.path is None else FOLDER_MARK + named(task.path, data_digest)
+    genome = request.fasta if task.path is not None else None  # what it gives is part of the data's digest
     own = replace(
         request,
         models=(model,),
-        tasks=(task.name if task.path is None else FOLDER_MARK + named(task.path, data_digest),),
+        tasks=(own_task,),
+        fasta=None if genome is None else Path(named(genome, None)),
         suites=(),
         seeds=tuple(seeds),
         shots=() if unit.shots is None else (unit.shots,),

@@ -88,10 +88,15 @@ class Rerun:
         """Of a file or folder as results name it: of rows for a task, of weights or vectors for a model."""
         (model,), split, drop = values["models"], values["split"], bool(values.get("drop_missing"))
         is_task = values["tasks"] == [str(path)]
-        key = ("task", str(path), split, str(drop)) if is_task else ("model", model, str(path))
+        genome = {name: values.get(name) for name in ("fasta", "flank")}
+        key = (
+            ("task", str(path), split, str(drop), *map(str, genome.values()))
+            if is_task
+            else ("model", model, str(path))
+        )
         if key not in self._digests:
             self._digests[key] = (
-                open_task(str(path), data_dir=self.data_dir, split=split, drop_missing=drop).data_digest
+                open_task(str(path), data_dir=self.data_dir, split=split, drop_missing=drop, **genome).data_digest
                 if is_task
                 else _weights_digest(model, path)
             )
@@ -131,6 +136,8 @@ def _placed(result: Result, stored: Request, places: Mapping[str, Path]) -> dict
         values["tasks"] = [str(places[task.removeprefix(FOLDER_MARK)])]
     else:
         values["tasks"] = [_of_distribution(hashed["task"], task)]
+    if values.get("fasta") is not None:
+        values["fasta"] = str(places[values["fasta"]])
     for weights in values["weights"].values():
         values["weights"] = {placed: str(places[weights])}
     return values | {"models": [placed], "device": (result.hashed.config or {})["device_type"]}

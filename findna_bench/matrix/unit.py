@@ -146,6 +146,8 @@ def _open(request: RunRequest, registry: Registry, unit: Unit) -> Task:
         registry=registry,
         split=request.split,
         drop_missing=request.drop_missing,
+        fasta=request.fasta,
+        flank=request.flank,
     )
 
 

@@ -17,6 +17,7 @@ from findna_bench.requests.declarations import (
     Number,
     Numbers,
     Pairs,
+    PathName,
     Seeds,
     Text,
     Whole,
@@ -171,6 +172,19 @@ class RunRequest:
     output_dir: Path = shared.results_dir(_RUNNING)
     data_dir: Path | None = shared.data_dir()
     drop_missing: bool = shared.drop_missing()
+    fasta: Path | None = option(
+        PathName(),
+        "Genome of variants that a file knows by chrom and pos; a FASTA file.",
+        default=None,
+        panel=_PROTOCOL,
+    )
+    flank: int | None = option(
+        Whole(1, "a window has at least 1 base on either side"),
+        "Bases on either side of a variant that --fasta gives (default: 256).",
+        default=None,
+        panel=_PROTOCOL,
+        in_ids="given",
+    )
     offline: bool = shared.offline()
     sanity: bool = option(
         Flag(),
