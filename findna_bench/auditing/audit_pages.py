@@ -48,6 +48,7 @@ _COUNTERPARTS = (
     ("untouched", "none of all these"),
 )
 _LENGTHS = ("length-lookup", "length-linear", "length-trees")
+_OF_OUTPUTS = ("length-trees", "composition-trees", "kmer", "nn-overlap")
 _NEIGHBOURS = ("overlap-any", "overlap-half", "similar", "nn-overlap", "nn-relation", "same-composition")
 
 
@@ -69,15 +70,18 @@ def _write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
     suite, task = str(report["task"]).split("/", 1)
     name = path_segment(task) + (".coordinates" if report["route"] == "coordinates" else "")
     base = folder / path_segment(suite)
+    picture = None if report.get("outputs") else base / f"{name}.png"  # a picture is of two classes or more
     texts = {
         base / f"{name}.json": json.dumps({**report, "published_coordinates": None}, indent=1, ensure_ascii=False)
         + "\n",
-        base / f"{name}.md": render_report(report, plot=f"{name}.png"),
+        base / f"{name}.md": render_report(report, plot=None if picture is None else picture.name),
     }
     for path, text in texts.items():
         write_atomic(path, text)
-    plot_report(report, base / f"{name}.png")
-    return [*texts, base / f"{name}.png"]
+    if picture is None:
+        return list(texts)
+    plot_report(report, picture)
+    return [*texts, picture]
 
 
 def read_reports(folder: Path) -> list[dict[str, Any]]:
@@ -222,9 +226,28 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
 
 def report_grids(report: Mapping[str, Any]) -> list[Grid]:
     """The tables of a report (``AuditReport.to_dict``), as pages and screen show them."""
+    if report.get("outputs"):
+        return [_outputs(report)]
     crossed = [_cross(pair, cross, report["labels"]) for pair, cross in report["across"].items()]
     grids = [_classes(report), *crossed, _controls(report), _bins(report)]
     return [grid for grid in grids if grid.rows]
+
+
+def _outputs(report: Mapping[str, Any]) -> Grid:
+    """A line for each of several numbers or labels."""
+    rows = []
+    for name, part in report["outputs"].items():
+        second = part["labels"][1]
+        sizes = [
+            f"{split['classes'][second]['rows']:,} of {split['rows']:,}" if split else "-"
+            for split in (part["splits"].get("train"), part["splits"].get("test"))
+        ]
+        scores = [part["controls"].get(control) for control in _OF_OUTPUTS]
+        shown = ["-" if score is None else _percent(score["balanced_accuracy"]) for score in scores]
+        verdict = part["verdict"]
+        rows.append((name, *sizes, *shown, verdict["level"], ", ".join(verdict["flags"]) or "-"))
+    header = ("of", "in train", "in test", *(f"{control}: balanced accuracy %" for control in _OF_OUTPUTS))
+    return Grid((*header, "verdict", "flags"), tuple(rows), "Each by itself")
 
 
 def _known(report: Mapping[str, Any]) -> str:

@@ -29,6 +29,8 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   ``known_shortcuts`` and ``derived_from`` of the card; ``thresholds``; ``settings``.
 * ``published_coordinates``: where the sequences are a part of what was published and all its coordinates are known, the report on
   those; else null.
+* ``outputs``: only where rows have several numbers or labels: name -> the report of that one as two classes (below and above the
+  median of train; without and with a label). All but ``labels``, ``metric`` and ``verdict`` is that of the worst one then.
 * ``histograms``: ``length`` and ``gc``: ``edges`` and ``<split>.<class>`` counts.
 """
 
@@ -223,6 +225,9 @@ class AuditReport:
     settings: dict[str, Any] = field(default_factory=dict)
     histograms: dict[str, Any] = field(default_factory=dict)
     published_coordinates: AuditReport | None = None
+    outputs: Mapping[str, AuditReport] = field(default_factory=dict)
+    """Where rows have several numbers or labels: the report of each as two classes. What is above is that of the worst one then, but
+    for ``labels``, ``metric`` and ``verdict``."""
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -230,13 +235,16 @@ class AuditReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values under the keys listed in the module, fractions to six digits."""
-        content = {"schema": SCHEMA, **asdict(replace(self, published_coordinates=None))}
+        content = {"schema": SCHEMA, **asdict(replace(self, published_coordinates=None, outputs={}))}
+        del content["outputs"]
         content["verdict"]["text"] = self.verdict.text
         for name, entry in self.asymmetry.items():
             content["asymmetry"][name]["difference"] = entry.difference
         plain: dict[str, Any] = _plain(content)
         if self.published_coordinates is not None:
             plain["published_coordinates"] = self.published_coordinates.to_dict()
+        if self.outputs:
+            plain["outputs"] = {name: report.to_dict() for name, report in self.outputs.items()}
         return plain
 
 

@@ -20,11 +20,12 @@ from findna_bench.auditing.audit_report import (
     per_class,
     spread,
 )
+from findna_bench.auditing.output_audits import audit_outputs
 from findna_bench.auditing.verdict import THRESHOLDS, Thresholds, asymmetries, judge
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.errors import DataError
 from findna_bench.relatedness import copies, libraries
 from findna_bench.relatedness.composition import Composition, composition, dinucleotide_keys, same_composition
 from findna_bench.relatedness.duplicates import Identity, identities, twins_across, twins_within
@@ -93,32 +94,25 @@ def _audit_coordinates(task: Task) -> AuditReport:
 def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "") -> AuditReport:
     """Audit splits given as tables; any of train, validation and test may be absent.
 
-    status: how complete the data are (``Task.status``), shown in the report. Rows with one number are audited as two classes, those
-    below and above the median of train, which the report names.
+    status: how complete the data are (``Task.status``), shown in the report. Of rows with numbers, or several
+    labels, each of these is audited as two classes: below and above the median of train, or without and with a label.
 
     Raises:
         DataError: no split, or an empty one.
-        UnsupportedError: rows have several labels, or none that two classes can be made of.
+        UnsupportedError: rows have no number or label that two classes can be made of.
     """
-    if any(table.labels.ndim > 1 for table in tables.values()):
-        tables, card = _as_halves(tables, card)
-    return audit_rows({name: rows_from_table(table) for name, table in tables.items()}, card, status=status)
+    if not any(table.labels.ndim > 1 for table in tables.values()):
+        return audit_rows({name: rows_from_table(table) for name, table in tables.items()}, card, status=status)
+    measured: dict[str, _Evidence] = {}
 
+    def audit(rows: dict[str, Rows], two: TaskCard, classes: Mapping[str, np.ndarray] | None) -> AuditReport:
+        if classes is None:
+            return audit_rows(rows, two, status=status)
+        if not measured:
+            measured["all rows"] = _gather(_checked(rows, card))
+        return _report(measured["all rows"].with_classes(classes), two, status, THRESHOLDS)
 
-def _as_halves(tables: Mapping[str, SequenceTable], card: TaskCard) -> tuple[dict[str, SequenceTable], TaskCard]:
-    """Tables and card of the task with its numbers cut at their median."""
-    first = tables.get("train", next(iter(tables.values())))
-    if first.labels.dtype.kind != "f" or first.labels.shape[1] != 1:
-        raise UnsupportedError(
-            f"task {card.full_name}: rows with several labels or values are not audited yet; audit them one by one, as files of one column"
-        )
-    median = float(np.median(first.labels))
-    name = card.labels[0]
-    halves = {
-        split: replace(table, labels=(table.labels[:, 0] > median).astype(np.int64)) for split, table in tables.items()
-    }
-    names = (f"{name} up to {median:.4g}", f"{name} above {median:.4g}")
-    return halves, replace(card, labels=names, target="classes", metric="accuracy", counts={})
+    return audit_outputs(tables, card, audit)
 
 
 def audit_rows(
@@ -129,10 +123,18 @@ def audit_rows(
     Raises:
         DataError: no split, or an empty one.
     """
+    return _report(_gather(_checked(splits, card)), card, status, thresholds)
+
+
+def _checked(splits: Mapping[str, Rows], card: TaskCard) -> dict[str, Rows]:
     splits = {name: splits[name] for name in SPLITS if name in splits}
     if not splits or any(not len(rows) for rows in splits.values()):
         raise DataError(f"task {card.full_name}: nothing to audit, a split is absent or empty; import the task again")
-    evidence = _gather(splits)
+    return splits
+
+
+def _report(evidence: _Evidence, card: TaskCard, status: str, thresholds: Thresholds) -> AuditReport:
+    splits = evidence.splits
     across = {f"{a}->{b}": _across(evidence, a, b, card.labels) for a, b in _split_pairs(splits)}
     summaries = {name: _summary(evidence, name, card.labels) for name in splits}
     controls, bins = _controls(evidence, card.labels)
@@ -182,6 +184,10 @@ class _Evidence:
         if self.library is None:
             return np.zeros(len(self.splits[later]), dtype=bool)
         return np.isin(self.design[later], self.library.relatives(self.design[earlier]))
+
+    def with_classes(self, classes: Mapping[str, np.ndarray]) -> _Evidence:
+        """The same rows with other labels (n,) in each split."""
+        return replace(self, splits={name: replace(rows, labels=classes[name]) for name, rows in self.splits.items()})
 
     def shuffled(self, earlier: str, later: str) -> np.ndarray:
         """(n,) for each row of the later split a row of the earlier one with its dinucleotide counts, -1 = none."""

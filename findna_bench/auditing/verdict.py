@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, PerClass, SplitSummary, Verdict
 from findna_bench.auditing.shortcuts import Control
 
-__all__ = ["LENGTH_CONTROLS", "NEIGHBOUR_CONTROLS", "THRESHOLDS", "Thresholds", "asymmetries", "judge"]
+__all__ = ["LENGTH_CONTROLS", "NEIGHBOUR_CONTROLS", "THRESHOLDS", "Thresholds", "asymmetries", "judge", "level_of"]
 
 LENGTH_CONTROLS = ("length-lookup", "length-linear", "length-trees")
 NEIGHBOUR_CONTROLS = ("overlap-any", "overlap-half", "similar", "nn-overlap", "nn-relation", "same-composition")
@@ -72,16 +72,17 @@ def judge(
     _asymmetric(asymmetry, thresholds, flags, sentences)
     _conflicts(cross, splits["test"].rows, thresholds, flags, sentences)
     _composition(controls, splits["test"].rows, thresholds, flags, sentences)
-    if _level(flags) in ("clean", "note"):
+    if level_of(flags) in ("clean", "note"):
         sentences.insert(
             0, "No shortcut by length, and no more of test is found again in train than the thresholds allow."
         )
     if cross.similar is None:
         sentences.append("By coordinates alone: sequences were not looked at.")
-    return Verdict(_level(flags), tuple(flags), tuple(sentences))
+    return Verdict(level_of(flags), tuple(flags), tuple(sentences))
 
 
-def _level(flags: list[str]) -> str:
+def level_of(flags: list[str]) -> str:
+    """What a report is called by its flags."""
     kinds = {flag.split(":")[0] for flag in flags}
     levels = [kind for kind in ("shortcut", "leak") if kind in kinds]
     return " and ".join(levels) or ("note" if kinds else "clean")

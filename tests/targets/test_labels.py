@@ -218,3 +218,31 @@ def test_splits_shots_and_folds_of_labels(tmp_path: Path) -> None:
         assert result.metrics.main.value > 0.75
     assert len(ResultStore(tmp_path / "r").predictions(folds).labels) == 240
     assert not verify(tmp_path / "r").findings
+
+
+def test_labels_are_audited_one_by_one(tmp_path: Path) -> None:
+    sequences, truth = planted(300)
+    cells = [["" if row % 10 == 0 else str(v) for row, v in enumerate(truth[:, 0])], truth[:, 1], np.zeros(300, int)]
+    path = write(tmp_path / "x.csv", "sequence,label_rich,label_tata,label_none", sequences, *cells)
+    report = fb.audit(path)
+    assert report.labels == ("rich", "tata", "none")
+    assert list(report.outputs) == ["rich", "tata"]
+    alone = write(
+        tmp_path / "alone.csv", "sequence,label", sequences, [("without tata", "tata")[v] for v in truth[:, 1]]
+    )
+    plain, own = fb.audit(alone), report.outputs["tata"]
+    assert own.labels == ("without tata", "tata")
+    assert sum(split.rows for split in own.splits.values()) == 300
+    assert sum(split.rows for split in report.outputs["rich"].splits.values()) == 270
+    assert own.splits.keys() == plain.splits.keys()
+    assert report.verdict.level == report.outputs["rich"].verdict.level == "note"
+    assert report.verdict.sentences[0].startswith("rich: note. ")
+    assert report.verdict.sentences[-1] == "none: not audited, its rows are all alike."
+    assert report.to_dict()["outputs"]["rich"]["verdict"]["level"] == "note"
+    from findna_bench.auditing.audit_pages import report_grids, write_pages
+
+    (grid,) = report_grids(report.to_dict())
+    assert [row[0] for row in grid.rows] == ["rich", "tata"]
+    written = [file.name for file in write_pages([report], tmp_path / "pages")]
+    assert "x.md" in written
+    assert "x.png" not in written

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 import findna_bench as fb
-from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.errors import DataError
 from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.leaderboard.wording import format_entry
 from findna_bench.matrix.verification import verify
@@ -104,9 +104,14 @@ def test_numbers_are_split_and_audited(tmp_path: Path) -> None:
     report = fb.audit(path)
     assert report.labels[0].startswith("value up to ")
     assert report.controls["composition-trees"].accuracy > 0.7
-    two = write(tmp_path / "two.csv", "sequence,value_a,value_b", sequences, values, values)
-    with pytest.raises(UnsupportedError, match="several labels or values"):
-        fb.audit(two)
+    other = np.random.default_rng(1).normal(size=300)
+    several = fb.audit(write(tmp_path / "two.csv", "sequence,value_a,value_b", sequences, values, other))
+    assert several.labels == ("a", "b")
+    of_a = {name: control.accuracy for name, control in several.outputs["a"].controls.items()}
+    assert of_a == {name: control.accuracy for name, control in report.controls.items()}
+    assert several.outputs["b"].controls["composition-trees"].accuracy < 0.65
+    assert several.verdict.sentences[0].startswith("a: note. ")
+    assert several.verdict.sentences[1].startswith("b: ")
 
 
 def test_what_does_not_predict_numbers_is_skipped_with_a_reason(tmp_path: Path) -> None:
