@@ -36,6 +36,7 @@ from findna_bench.errors import (
     BenchError,
     DataError,
     ModelError,
+    PluginError,
     TruncationWarning,
     UnsupportedError,
     UsageError,
@@ -84,7 +85,13 @@ if TYPE_CHECKING:
     from findna_bench.statistics.metric import Metric
     from findna_bench.targets.learning import label_priors
     from findna_bench.targets.target import Target
-    from findna_bench.training.augmentation import Augmentation, MaskingAugmentation, effect_of, make_augmentation
+    from findna_bench.training.augmentation import (
+        Augmentation,
+        MaskingAugmentation,
+        augment,
+        effect_of,
+        make_augmentation,
+    )
     from findna_bench.training.objective import Objective
     from findna_bench.training.pretraining import PretrainReport
 
@@ -129,6 +136,7 @@ __all__ = [
     "Objective",
     "ObjectiveCard",
     "Plan",
+    "PluginError",
     "Pool",
     "Preset",
     "PresetCard",
@@ -159,6 +167,7 @@ __all__ = [
     "WeightsError",
     "WeightsSource",
     "audit",
+    "augment",
     "compare",
     "composition",
     "compute_metrics",
@@ -230,7 +239,13 @@ _LAZY = {
     "findna_bench.statistics.metric": ("Metric",),
     "findna_bench.targets.learning": ("label_priors",),
     "findna_bench.targets.target": ("Target",),
-    "findna_bench.training.augmentation": ("Augmentation", "MaskingAugmentation", "effect_of", "make_augmentation"),
+    "findna_bench.training.augmentation": (
+        "Augmentation",
+        "MaskingAugmentation",
+        "augment",
+        "effect_of",
+        "make_augmentation",
+    ),
     "findna_bench.training.objective": ("Objective",),
     "findna_bench.training.pretraining": ("PretrainReport",),
 }

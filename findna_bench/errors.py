@@ -17,6 +17,7 @@ __all__ = [
     "NotFiniteError",
     "OfflineError",
     "OutputError",
+    "PluginError",
     "ResultsFolderError",
     "TruncationWarning",
     "UnknownNameError",
@@ -69,6 +70,10 @@ class ModelError(BenchError):
 
 class NotFiniteError(ModelError):
     """A model gives NaN or infinity, or gradients that are: the numbers it was trained with or computes in are at fault."""
+
+
+class PluginError(BenchError):
+    """Code of a plugin raised something, or gave what its contract rules out; the message says which, and where."""
 
 
 class UnsupportedError(BenchError):

@@ -37,7 +37,8 @@ from findna_bench.cards import (
     TargetCard,
     TaskCard,
 )
-from findna_bench.errors import ModelError, UnknownNameError, UsageError
+from findna_bench.errors import PluginError, UnknownNameError, UsageError
+from findna_bench.plugin_code import in_words, plugin_code
 
 __all__ = [
     "NO_PLUGIN",
@@ -47,6 +48,8 @@ __all__ = [
     "factory_options",
     "get_registry",
     "load_factory",
+    "make",
+    "make_with_options",
     "normalise",
 ]
 
@@ -136,8 +139,8 @@ class Registry:
                 continue
             try:
                 module = point.load()
-            except Exception as error:
-                plugin.errors.append(f"cannot be imported: {type(error).__name__}: {error}")
+            except (Exception, SystemExit) as error:
+                plugin.errors.append(f"cannot be imported: {in_words(error)}")
                 registry.plugins.append(plugin)
                 continue
             registry.add(module, plugin)
@@ -151,8 +154,8 @@ class Registry:
         self.plugins.append(plugin)
         try:
             self._manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
-        except Exception as error:
-            plugin.errors.append(f"cannot be registered: {type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:
+            plugin.errors.append(f"cannot be registered: {in_words(error)}")
             return
         plugin.errors.extend(self._misnamed(module))
         others = [p for p in self._manager.get_plugins() if p is not module]
@@ -160,8 +163,8 @@ class Registry:
             caller = self._manager.subset_hook_caller(f"findna_bench_{kind}", others)
             try:
                 answers = [_as_list(answer) for answer in caller()]
-            except Exception as error:
-                plugin.errors.append(f"findna_bench_{kind} failed: {type(error).__name__}: {error}")
+            except (Exception, SystemExit) as error:
+                plugin.errors.append(f"findna_bench_{kind} failed: {in_words(error)}")
                 continue
             for card in (card for answer in answers for card in answer):
                 if not isinstance(card, card_type):
@@ -182,6 +185,12 @@ class Registry:
                 yield f"{name} is no hook; " + (f"did you mean {near[0]}?" if near else f"hooks are {', '.join(hooks)}")
             elif not marked and name in hooks:
                 yield f"{name} is not marked @hookimpl, so it is not called"
+
+    @property
+    def strangers(self) -> dict[str, str]:
+        """Top packages of plugins that are not the harness's own, with the distributions that they are part of."""
+        loaded = [plugin for plugin in self.plugins if plugin.distribution != _OWN and not plugin.disabled]
+        return {plugin.module.partition(":")[0].partition(".")[0]: plugin.distribution for plugin in loaded}
 
     def entries(self, kind: str) -> list[Entry]:
         """All entries of a kind, in registration order."""
@@ -292,13 +301,52 @@ def load_factory(factory: str, what: str) -> Any:
     """Import ``"package.module:Name"``.
 
     Raises:
-        ModelError: the module or the name does not exist (``what`` names the card in the message).
+        PluginError: the module cannot be imported or lacks the name (``what`` names the card in the message).
     """
     module_name, _, attribute = factory.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ModelError(f"{what}: factory {factory!r} cannot be loaded ({type(error).__name__}: {error})") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{what}: factory {factory!r} cannot be loaded ({in_words(error)})") from error
+
+
+def make(factory: str, what: str, *arguments: Any, **options: Any) -> Any:
+    """What the factory ``"package.module:Name"`` makes of the arguments.
+
+    Raises:
+        PluginError: it cannot be imported, cannot be called, or raises something.
+    """
+    found = load_factory(factory, what)
+    with plugin_code(what, factory):
+        return found(*arguments, **options)
+
+
+def make_with_options(factory: str, what: str, options: Mapping[str, Any], *arguments: Any) -> Any:
+    """What a factory makes of arguments of the harness and of options that a user may name.
+
+    Raises:
+        UsageError: it has no such option, or refuses the values. PluginError: it fails without any.
+    """
+    found = load_factory(factory, what)
+    with plugin_code(what, factory):
+        first = 0 if hasattr(found, "Options") else len(arguments)
+        known, open_ended = list(factory_options(found))[first:], _takes_any(found)
+    if not open_ended and (unknown := sorted(set(options) - set(known))):
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise UsageError(f"{what} has no option {unknown[0]!r}; {has}")
+    try:
+        with plugin_code(what, factory):
+            return found(*arguments, **options)
+    except PluginError as error:
+        if options and isinstance(error.__cause__, (TypeError, ValueError, ArithmeticError, LookupError)):
+            given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+            raise UsageError(f"{what} cannot be made with {given}: {error.__cause__}") from error
+        raise
+
+
+def _takes_any(factory: Any) -> bool:
+    parameters = inspect.signature(getattr(factory, "Options", None) or factory).parameters.values()
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def factory_options(factory: Any) -> dict[str, Any]:

@@ -80,15 +80,28 @@ def _run() -> int:
         code = _INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # click's own usage errors
             error.show()
             return int(error.exit_code)
-        return _complain(error, 1, internal=True)
+        return _stopped(error)
     if code == _INTERRUPTED:
         output.complain("interrupted; the same command goes on where this one stopped", name="")
         return 128 + streams.interrupted_by()
     return int(code or 0)
+
+
+def _stopped(error: Exception | SystemExit) -> int:
+    """Of an error that has no words for the user: a plugin's is said to be its own."""
+    from findna_bench.plugin_code import plugin_fault
+    from findna_bench.registry import get_registry
+
+    if fault := plugin_fault(error, get_registry().strangers):
+        fault.__cause__ = error
+        return _complain(fault, fault.exit_code)
+    if isinstance(error, SystemExit):
+        raise error
+    return _complain(error, 1, internal=True)
 
 
 def _complain(error: Exception, code: int, *, internal: bool = False) -> int:

@@ -12,6 +12,7 @@ import typer
 from findna_bench.cli import options, output
 from findna_bench.errors import UnknownNameError
 from findna_bench.models.spec import MODEL_SCHEMES, ModelSpec, parse_model
+from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import Entry, factory_options, get_registry, load_factory
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def _facts(kind: str, entry: Entry, data_dir: Path | None, *, in_words: bool) ->
     facts = _head(kind, entry) | asdict(entry.card)
     if kind in ("backbones", "objectives", "augmentations"):
         factory = load_factory(entry.card.factory, f"{kind.removesuffix('s')} {entry.card.name!r}")
-        options = factory_options(factory).items()
+        with plugin_code(f"{kind.removesuffix('s')} {entry.card.name!r}", entry.card.factory):
+            options = factory_options(factory).items()
         facts["options"] = {name: "required" if default is ... else default for name, default in options}
     if kind == "metrics":
         facts["heading"] = entry.card.label or f"{entry.card.name.replace('_', ' ')} %"
@@ -173,7 +175,9 @@ def _columns(name: str) -> list[dict[str, Any]]:
 
 def _protocol_facts(entry: Entry) -> dict[str, Any]:
     """Which models and targets a protocol scores, and its presets."""
-    protocol = load_factory(entry.card.factory, f"protocol {entry.card.name!r}")()
+    from findna_bench.protocols.protocol import made_protocol
+
+    protocol = made_protocol(entry.card)
     return {
         "scores models of kind": list(protocol.kinds),
         "presets": list(protocol.presets),
@@ -214,7 +218,7 @@ def _published(task: str) -> list[tuple[str, str, list[Figure]]]:
 
     return [
         (name, f"{how_made(figures)}; {paper.source}", figures)
-        for paper in load_published(get_registry().cards("published"))
+        for paper in load_published(get_registry().cards("published"), output.complain)
         for name, figures in figure_groups(paper, [task]).items()
     ]
 

@@ -42,7 +42,7 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
         return 0
     shown: dict[str, Any] = {
         "title": request.title,
-        "papers": load_published(get_registry().cards("published")),
+        "papers": load_published(get_registry().cards("published"), output.complain),
         "audits": read_audits(request.audits) if request.audits else None,
         "costs": read_costs(request.costs) if request.costs else None,
     }

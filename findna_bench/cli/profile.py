@@ -69,7 +69,7 @@ def _published_costs(task: str) -> list[Figure]:
     from findna_bench.leaderboard.published import load_published
     from findna_bench.registry import get_registry
 
-    papers = load_published(get_registry().cards("published"))
+    papers = load_published(get_registry().cards("published"), output.complain)
     return [figure for paper in papers for figure in paper.figures if figure.kind == "cost" and figure.task == task]
 
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from findna_bench.data.tabular import LABEL_COLUMNS, RawTable
-from findna_bench.errors import DataError, ModelError
-from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.errors import BenchError, DataError
+from findna_bench.registry import Registry, get_registry, make
 
 __all__ = ["LabelReader", "find_reader"]
 
@@ -40,8 +40,8 @@ def find_reader(table: RawTable, registry: Registry | None = None) -> LabelReade
     claims: list[tuple[LabelReader, tuple[str, ...]]] = []
     for entry in registry.entries("targets"):
         try:
-            reader: Any = load_factory(entry.card.factory, f"target {entry.card.name!r}")()
-        except ModelError:
+            reader: Any = make(entry.card.factory, f"target {entry.card.name!r}")
+        except BenchError:
             continue  # a plugin that cannot be imported has no say in other people's files
         reader.name = entry.card.name
         if columns := reader.label_columns(table):

@@ -25,12 +25,13 @@ from findna_bench.data.catalog import (
     task_folder,
 )
 from findna_bench.data.derived import AllFolds, Derived, Remade, Resplit
+from findna_bench.data.generated import generated_tables
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.data.task_store import content_digest, count_classes, load_manifest, read_intervals, read_split
 from findna_bench.data.variants import Genome
 from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash
-from findna_bench.registry import Registry, load_factory
+from findna_bench.registry import Registry
 from findna_bench.requests.split_choice import parse_split
 
 __all__ = ["Task", "open_task"]
@@ -314,8 +315,7 @@ class _Generated(_InMemory):
 
     @functools.cached_property
     def tables(self) -> Mapping[str, SequenceTable]:
-        make = load_factory(self.card.factory or "", f"task {self.card.full_name}")
-        return dict(make(self.card.config))
+        return generated_tables(self.card)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib import resources
@@ -105,13 +105,25 @@ class Paper:
     table_abouts: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_published(cards: Iterable[PublishedCard]) -> list[Paper]:
+def load_published(cards: Iterable[PublishedCard], left_out: Callable[[str], object] | None = None) -> list[Paper]:
     """The papers behind ``cards`` (``registry.cards("published")``), in their order.
 
+    Args:
+        cards: of any plugins.
+        left_out: called with what is wrong with a file, whose paper is then left out.
+
     Raises:
-        DataError: a file is missing or damaged (file, table and row are named).
+        DataError: a file is missing or damaged (file, table and row are named), and nobody is to be told.
     """
-    return [read_published(_card_path(card)) for card in cards]
+    papers = []
+    for card in cards:
+        try:
+            papers.append(read_published(_card_path(card)))
+        except DataError as error:
+            if left_out is None:
+                raise
+            left_out(f"published figures {card.name!r} are left out: {error}")
+    return papers
 
 
 def _card_path(card: PublishedCard) -> Path:

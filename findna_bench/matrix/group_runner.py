@@ -27,7 +27,8 @@ from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.request import Cell, Unit, weights_of
 from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
 from findna_bench.models.spec import ModelSpec
-from findna_bench.registry import Registry
+from findna_bench.plugin_code import plugin_fault
+from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.claims import Claims
 from findna_bench.results.schema import Result, read_result
@@ -280,6 +281,7 @@ class GroupRunner:
     def _write_failed(self, unit: Unit, done: Sequence[Result], error: BaseException) -> list[Result]:
         status = "oom" if is_out_of_memory(error) else "error"
         text = None if isinstance(error, BenchError) else "".join(tracebacks.format_exception(error))
+        error = plugin_fault(error, get_registry().strangers) or error
         left = cells_left(unit, done)
         return self._write_all(unit, unfinished(self.request, unit, status, error, traceback=text, cells=left))
 

@@ -313,10 +313,10 @@ class LiveModel:
         if self.kind == "encoder":
             return partial(self._vectors, representation or self.representations()[0])
         if self._aligned is not None and self._looks_up:
-            return fitting.features_of(self._aligned[1], self._request.strand)
+            return fitting.features_of(self._aligned[1], self._request.strand, self.name)
         if self._held:
             self._object = self._object or self.estimator()
-            return fitting.features_of(self._object, self._request.strand)
+            return fitting.features_of(self._object, self._request.strand, self.name)
         return None
 
     def estimator(self) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
@@ -12,6 +12,7 @@ from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs, not_els
 from findna_bench.matrix.report import RunReporter, Silent
 from findna_bench.matrix.request import Unit, expand
 from findna_bench.models.cache_folder import cache_limit
+from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.requests.declarations import options_of
 from findna_bench.requests.run_request import RunRequest
@@ -60,9 +61,10 @@ def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report)
         ModelError: the executor yields what it was not given, or one unit twice.
     """
     open_units = {key: job for job in jobs for key in job.units}
-    answers = iter(executor(jobs, report))
+    with plugin_code(f"executor {name!r}"):
+        answers = iter(executor(jobs, report))
     try:
-        for answer in answers:
+        for answer in _answers(answers, name):
             if not isinstance(answer, Settled) or open_units.pop(answer.unit, None) is None:
                 raise ModelError(f"executor {name!r} yields {answer!r}, which is no unit that is still to be settled")
             yield answer
@@ -71,6 +73,17 @@ def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report)
             close()
     for key, job in open_units.items():
         yield from fail_job(Job(job.request, (key,), job.model), f"executor {name!r} gave no answer for it")
+
+
+def _answers(answers: Iterator[Settled], name: str) -> Iterator[Settled]:
+    """What the executor yields; only what it raises itself is its own, not what is done with an answer."""
+    while True:
+        with plugin_code(f"executor {name!r}"):
+            try:
+                answer = next(answers)
+            except StopIteration:
+                return
+        yield answer
 
 
 def _teller(reporter: RunReporter) -> Report:

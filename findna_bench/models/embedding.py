@@ -517,6 +517,10 @@ class _Tokens:
 
     def _tokenize(self, rows: NDArray[np.int64]) -> TokenBatch:
         batch = self._model.backbone.tokenize([self._sequences[row] for row in rows])
+        if not isinstance(batch, TokenBatch):
+            raise ModelError(
+                f"{self._model.name}: its backbone's tokenize gives a {type(batch).__name__}; return a TokenBatch"
+            )
         if self._pool is None:
             return batch
         pinned = {name: getattr(batch, name).pin_memory() for name in batch.__dataclass_fields__}

@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from findna_bench.errors import ModelError, UsageError
+from findna_bench.errors import ModelError, PluginError, UsageError
 from findna_bench.models.spec import ModelSpec
+from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import load_factory
 
 if TYPE_CHECKING:
@@ -157,10 +158,8 @@ def load_estimator(spec: ModelSpec, **arguments: Any) -> Features | Classifier:
     located: dict[str, Any] = {"path": spec.location} if spec.location is not None else {}
     if spec.held is not None:
         located = {"held": spec.held.value, "name": spec.display_name}
-    try:
+    with plugin_code(f"{what} cannot be built", spec.card.factory):
         made: Features | Classifier = factory(**located, **spec.card.config, **arguments)
-    except TypeError as error:
-        raise ModelError(f"{what} cannot be built: {error}") from error
     contract = f"see findna_bench.api.{_CONTRACT[spec.kind]}"
     for method in _METHODS[spec.kind]:
         if not callable(getattr(made, method, None)):
@@ -182,14 +181,53 @@ def device_option(spec: ModelSpec, device: str) -> dict[str, Any]:
     return {"device": device} if takes else {}
 
 
+def fit_estimator(
+    estimator: Any, name: str, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int
+) -> None:
+    """``fit`` of the model called ``name``.
+
+    Raises:
+        PluginError: it raises something.
+    """
+    with plugin_code(f"model {name!r}: {type(estimator).__name__}.fit"):
+        estimator.fit(train, validation, seed, n_classes)
+
+
+def rows_of(estimator: Any, method: str, name: str, table: SequenceTable, columns: int | None = None) -> Any:
+    """``transform`` or ``predict_scores`` of the model called ``name``: (n, D) numbers.
+
+    Args:
+        estimator: fitted.
+        method: name of the method.
+        name: of the model.
+        table: n rows.
+        columns: D, where that is known.
+
+    Raises:
+        PluginError: it raises something, or gives something else.
+    """
+    where = f"model {name!r}: {type(estimator).__name__}.{method}"
+    with plugin_code(where):
+        found = getattr(estimator, method)(table)
+    shape, kind = getattr(found, "shape", None), getattr(getattr(found, "dtype", None), "kind", None)
+    if shape is None or kind is None:
+        raise PluginError(f"{where} gives a {type(found).__name__}, not a NumPy array (n, {columns or 'D'})")
+    if len(shape) != 2 or shape[0] != len(table) or (columns is not None and shape[1] != columns):
+        raise PluginError(f"{where} gives shape {tuple(shape)} where ({len(table)}, {columns or 'D'}) is expected")
+    if kind not in "fiub":
+        raise PluginError(f"{where} gives {found.dtype} where numbers are expected")
+    return found
+
+
 def fitted_settings(estimator: Estimator, name: str) -> dict[str, Any]:
     """``settings`` of a fitted estimator of the model called ``name``.
 
     Raises:
         ModelError: it has none, or they are not JSON-serialisable.
     """
-    settings = getattr(estimator, "settings", None)
     where = f"model {name!r}: {type(estimator).__name__}.settings"
+    with plugin_code(where):
+        settings = getattr(estimator, "settings", None)
     if not isinstance(settings, Mapping):
         raise ModelError(f"{where} must be a mapping once it is fitted, not {settings!r}")
     try:

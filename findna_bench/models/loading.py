@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from findna_bench.cards import ModelCard
-from findna_bench.errors import BenchError, ModelError, UnsupportedError, UsageError, WeightsError
+from findna_bench.errors import BenchError, ModelError, PluginError, UnsupportedError, UsageError, WeightsError
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
 from findna_bench.models.estimators import load_estimator
@@ -23,6 +23,7 @@ from findna_bench.models.precision import resolve_device, resolve_dtype
 from findna_bench.models.sanity import check_weights
 from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_settings, model_code, parse_model
 from findna_bench.models.weights import WeightsFiles, find_tokenizer_files, find_weights, read_checkpoint
+from findna_bench.plugin_code import in_words, plugin_code
 from findna_bench.registry import Registry, get_registry, load_factory
 
 __all__ = [
@@ -164,12 +165,12 @@ def backbone_class(spec: ModelSpec, config: Mapping[str, Any] | None, registry: 
     """
     if spec.card.backbone != PUBLISHED:
         entry = registry.resolve("backbones", str(spec.card.backbone), within=spec.distribution)
-        return entry.card.name, _backbone(entry.card.factory, entry.card.name)
+        return entry.card.name, backbone_type(entry.card.factory, entry.card.name)
     if config is None:
         raise ModelError(f"{spec.display_name}: it has no config.json, so nothing says which architecture this is")
     fitting = {}
     for entry in registry.entries("backbones"):
-        candidate = _backbone(entry.card.factory, entry.card.name)
+        candidate = backbone_type(entry.card.factory, entry.card.name)
         if candidate.recognises(config):
             fitting[entry.card.name] = candidate
     if len(fitting) == 1:
@@ -185,7 +186,12 @@ def backbone_class(spec: ModelSpec, config: Mapping[str, Any] | None, registry: 
     )
 
 
-def _backbone(factory: str, name: str) -> type[Backbone]:
+def backbone_type(factory: str, name: str) -> type[Backbone]:
+    """The class that a backbone's card names.
+
+    Raises:
+        PluginError: it cannot be imported. ModelError: it is no backbone.
+    """
     found = load_factory(factory, f"backbone {name!r}")
     if not (isinstance(found, type) and issubclass(found, Backbone)):
         raise ModelError(f"backbone {name!r}: {factory} is no subclass of findna_bench.api.Backbone")
@@ -201,18 +207,26 @@ def build_on_meta(cls: type[Backbone], config: Mapping[str, Any], files: Mapping
     Raises:
         ModelError: the sizes are impossible.
     """
-    try:
-        with torch.device("meta"):
-            return _build(cls, config, files)
-    except RuntimeError as error:
-        raise ModelError(f"{cls.__name__} cannot be built with {dict(config)}: {error}") from error
+    with torch.device("meta"):
+        return build_backbone(cls, config, files)
 
 
-def _build(cls: type[Backbone], config: Mapping[str, Any], files: Mapping[str, Path] | None) -> Backbone:
+def build_backbone(cls: type[Backbone], config: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> Backbone:
+    """The backbone of some sizes.
+
+    Raises:
+        ModelError: it cannot be made of them.
+    """
+    what = f"{cls.__name__} ({cls.__module__}) cannot be built with {dict(config)}"
     try:
-        return cls.from_config(config, files)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise ModelError(f"{cls.__name__} cannot be built with {dict(config)}: {error}") from error
+        made = cls.from_config(dict(config), files)
+    except BenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"{what}: {in_words(error)}") from error
+    if not isinstance(made, Backbone):
+        raise ModelError(f"{what}: from_config makes a {type(made).__name__}, no findna_bench.api.Backbone")
+    return made
 
 
 def _load_random(
@@ -227,7 +241,7 @@ def _load_random(
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which would also reseed the GPU's generator.
         torch.default_generator.manual_seed(spec.init_seed)
-        backbone = _build(cls, config, files)
+        backbone = build_backbone(cls, config, files)
     backbone.reset_buffers()
     digest = f"random:{spec.init_seed}:{stable_hash([name, config])[:16]}"
     code = model_code(spec, registry, name)
@@ -317,9 +331,19 @@ def check_backbone(backbone: Backbone, name: str) -> str:
     if absent := [word for word in ("embed_dim", "n_layers", "max_length") if not hasattr(backbone, word)]:
         raise ModelError(f"{who} has no {', '.join(absent)}; set {'it' if len(absent) == 1 else 'them'} in __init__")
     try:
-        return backbone.tokenizer_digest()
-    except NotImplementedError as error:
+        with plugin_code(who):
+            return _digest(backbone)
+    except PluginError as error:
+        if not isinstance(error.__cause__, NotImplementedError):
+            raise
         raise ModelError(f"{who} has no method tokenizer_digest; results could not say which tokens it read") from error
+
+
+def _digest(backbone: Backbone) -> str:
+    digest = backbone.tokenizer_digest()
+    if not isinstance(digest, str) or not digest:
+        raise TypeError(f"tokenizer_digest gives {digest!r}, not a text")
+    return digest
 
 
 def _length_limit(card: ModelCard, backbone: Backbone, files: Mapping[str, Path]) -> int | None:

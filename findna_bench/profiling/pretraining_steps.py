@@ -13,8 +13,8 @@ from findna_bench.profiling.building import build_backbone
 from findna_bench.profiling.flops import count_flops
 from findna_bench.profiling.profile_rows import Formulation
 from findna_bench.profiling.timing import Start, Steps, autocast, measure_steps
-from findna_bench.registry import get_registry, load_factory
-from findna_bench.training.objective import Objective
+from findna_bench.registry import get_registry
+from findna_bench.training.objective import Objective, make_objective
 
 __all__ = ["count_objective", "measure_objective"]
 
@@ -26,8 +26,7 @@ def _build(model: str, objective: str) -> tuple[Objective, int]:
     """The objective around the model's backbone, and the backbone's parameters."""
     backbone, _ = build_backbone(model)
     backbone.train()
-    card = get_registry().resolve("objectives", objective).card
-    built: Objective = load_factory(card.factory, f"objective {objective!r}")(backbone)
+    built = make_objective(objective, backbone, {}, get_registry())
     return built, count_parameters(backbone)
 
 

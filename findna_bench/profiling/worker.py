@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from findna_bench.errors import BenchError, UnsupportedError, is_out_of_memory
+from findna_bench.plugin_code import plugin_fault
 from findna_bench.private_paths import without_paths
+from findna_bench.registry import get_registry
 from findna_bench.threads import compute_threads
 
 __all__ = ["answer", "main"]
@@ -40,7 +42,8 @@ def answer(job: Mapping[str, Any]) -> dict[str, Any]:
             return {"status": "ok", **_KINDS[job["kind"]](job)}
     except UnsupportedError as error:
         return {"status": "skipped", "reason": _published(str(error), job)}
-    except Exception as error:  # one model's failure is a row, not the end of the others
+    except (Exception, SystemExit) as error:  # one model's failure is a row, not the end of the others
+        error = plugin_fault(error, get_registry().strangers) or error
         text = _published(str(error), job)
         text = text.splitlines()[0] if text else ""
         if is_out_of_memory(error):

@@ -6,16 +6,18 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from findna_bench.data.splits import draw_validation
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import ModelError
+from findna_bench.errors import ModelError, PluginError
 from findna_bench.models.consistency import check_consistent_rows
-from findna_bench.models.estimators import fitted_settings
+from findna_bench.models.estimators import fit_estimator, fitted_settings, rows_of
 from findna_bench.models.representations import Representation
+from findna_bench.plugin_code import plugin_code
 from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, PredictScores
 from findna_bench.protocols.seed_splits import (
     SeedSplit,
@@ -124,7 +126,10 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
         features, labels, splits = with_reverse_strand(features, embedder.reverse(pool.table), labels, splits)
     started = time.perf_counter()
     fit: Callable[..., Sequence[FittedHead]] = pool.target.heads.get(protocol.name, protocol.fit_heads)
-    fitted = fit(features, labels, splits, pool.n_classes, preset, device)
+    where = f"protocol {protocol.name!r}: fit_heads"
+    with plugin_code(where):
+        fitted = fit(features, labels, splits, pool.n_classes, preset, device)
+    _check_heads(fitted, len(splits), where)
     seconds = (time.perf_counter() - started) / max(len(fitted), 1)
     return [
         Fitted(
@@ -137,6 +142,17 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
         )
         for head, split in zip(fitted, splits, strict=True)
     ]
+
+
+def _check_heads(fitted: Any, expected: int, where: str) -> None:
+    """Whether a protocol gave a head for every seed; PluginError where it did not."""
+    wanted = f"where a list of findna_bench.api.FittedHead, one for each of {expected} seeds, is expected"
+    if not isinstance(fitted, Sequence):
+        raise PluginError(f"{where} gives a {type(fitted).__name__} {wanted}")
+    if wrong := [head for head in fitted if not callable(getattr(head, "predict_scores", None))]:
+        raise PluginError(f"{where} gives a {type(wrong[0]).__name__} {wanted}")
+    if len(fitted) != expected:
+        raise PluginError(f"{where} gives {len(fitted)} heads {wanted}")
 
 
 def fit_best_representation(
@@ -218,12 +234,16 @@ def _head_scores(head: FittedHead, embedder: Embedder, target: Target) -> Predic
     return predict
 
 
-def features_of(estimator: Any, strand: str) -> Callable[[SequenceTable, str], Any]:
+def features_of(estimator: Any, strand: str, name: str) -> Callable[[SequenceTable, str], Any]:
     """(table, ``forward`` or ``reverse``) -> features (n, D) of a fitted estimator, of both strands averaged under ``rc-mean``."""
 
     def vectors(table: SequenceTable, direction: str) -> Any:
-        forward = estimator.transform(table if direction == "forward" else reverse_complemented(table))
-        return (forward + estimator.transform(reverse_complemented(table))) / 2 if strand == "rc-mean" else forward
+        forward = rows_of(
+            estimator, "transform", name, table if direction == "forward" else reverse_complemented(table)
+        )
+        if strand != "rc-mean":
+            return forward
+        return (forward + rows_of(estimator, "transform", name, reverse_complemented(table))) / 2
 
     return vectors
 
@@ -243,11 +263,11 @@ def fit_features(protocol: HeadProtocol, pool: Pool, model: ModelToFit, preset: 
     for split in pool.splits:
         started = time.perf_counter()
         estimator = model.estimator()
-        estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
+        fit_estimator(estimator, model.name, *_shown(pool, split), split.seed, pool.n_classes)
         if not fitted:
-            _check_rows(model.name, estimator.transform, pool.table)
+            _check_rows(model.name, partial(rows_of, estimator, "transform", model.name), pool.table)
         one = replace(pool, splits=(split,))
-        head = fit_heads(protocol, one, Embedder(features_of(estimator, strand), strand), preset, "cpu")[0]
+        head = fit_heads(protocol, one, Embedder(features_of(estimator, strand, model.name), strand), preset, "cpu")[0]
         settings = dict(head.selected) | {"features": fitted_settings(estimator, model.name)}
         fitted.append(replace(head, selected=settings, fit_s=time.perf_counter() - started))
     return fitted
@@ -270,14 +290,15 @@ def fit_classifier(pool: Pool, model: ModelToFit, strand: str) -> list[Fitted]:
         started = time.perf_counter()
         estimator = model.estimator()
         rows = split.held_out()
-        estimator.fit(*_shown(pool, split), split.seed, pool.n_classes)
+        fit_estimator(estimator, model.name, *_shown(pool, split), split.seed, pool.n_classes)
+        ask = partial(rows_of, estimator, "predict_scores", model.name, columns=pool.n_classes)
         if not fitted:
-            _check_rows(model.name, estimator.predict_scores, pool.table)
+            _check_rows(model.name, ask, pool.table)
 
-        def predict(table: SequenceTable, estimator: Any = estimator) -> np.ndarray:
-            scores: np.ndarray = estimator.predict_scores(table)
+        def predict(table: SequenceTable, ask: Callable[[SequenceTable], Any] = ask) -> np.ndarray:
+            scores: np.ndarray = ask(table)
             if strand == "rc-logit-mean":
-                scores = pool.target.average([scores, estimator.predict_scores(reverse_complemented(table))])
+                scores = pool.target.average([scores, ask(reverse_complemented(table))])
             return scores
 
         seconds = time.perf_counter() - started

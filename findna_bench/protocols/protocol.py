@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from findna_bench.cards import PresetCard, ProtocolCard, TaskCard
-from findna_bench.errors import ConfigError, ModelError, UnsupportedError, UsageError
+from findna_bench.errors import BenchError, ConfigError, ModelError, UnsupportedError, UsageError
 from findna_bench.protocols.settings import Preset
-from findna_bench.registry import Registry, load_factory, normalise
+from findna_bench.registry import Registry, make, normalise
 
 if TYPE_CHECKING:  # `list presets` asks protocols, and starts without NumPy
     import numpy as np
@@ -273,11 +273,16 @@ def find_protocol(name: str, registry: Registry) -> Protocol:
         UnknownNameError: there is none.
         ModelError: its factory makes something else.
     """
-    return _made(registry.resolve("protocols", name).card)
+    return made_protocol(registry.resolve("protocols", name).card)
 
 
-def _made(card: ProtocolCard) -> Protocol:
-    made = load_factory(card.factory, f"protocol {card.name!r}")()
+def made_protocol(card: ProtocolCard) -> Protocol:
+    """The protocol of a card.
+
+    Raises:
+        PluginError: its factory fails. ModelError: it makes something else.
+    """
+    made = make(card.factory, f"protocol {card.name!r}")
     if not isinstance(made, Protocol):
         raise ModelError(
             f"protocol {card.name!r}: {card.factory} makes a {type(made).__name__}, no findna_bench.api.Protocol"
@@ -290,8 +295,8 @@ def protocols(registry: Registry) -> list[tuple[str, str, Protocol]]:
     """(name, distribution, protocol) of all that plugins register and that can be made."""
     found = []
     for entry in registry.entries("protocols"):
-        with contextlib.suppress(ModelError):
-            found.append((entry.card.name, entry.distribution, _made(entry.card)))
+        with contextlib.suppress(BenchError):
+            found.append((entry.card.name, entry.distribution, made_protocol(entry.card)))
     return found
 
 

@@ -13,7 +13,7 @@ from warnings import warn
 
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
-from findna_bench.registry import get_registry, load_factory
+from findna_bench.registry import get_registry, make
 from findna_bench.results.schema import APART, Result, read_result, sealed
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class ResultStore:
 
 def _target(name: str) -> Any:
     """What knows the columns of a predictions file."""
-    return load_factory(get_registry().resolve("targets", name).card.factory, f"target {name!r}")()
+    return make(get_registry().resolve("targets", name).card.factory, f"target {name!r}")
 
 
 def write_predictions(path: Path, rows: ScoredRows, target: str = "classes") -> None:

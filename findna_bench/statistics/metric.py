@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 
 from findna_bench.errors import BenchError, ModelError, UsageError
-from findna_bench.registry import Registry, load_factory
+from findna_bench.registry import Registry, make
 from findna_bench.statistics.metric_cards import metric_card, metric_label, metric_names, metric_scale
 
 __all__ = [
@@ -221,8 +221,7 @@ def make_metric(
 
 @cache
 def _made(factory: str, name: str, of_class: int | None) -> Metric:
-    made = load_factory(factory, f"metric {name!r}")
-    metric = made() if of_class is None else made(of_class)
+    metric = make(factory, f"metric {name!r}", *([] if of_class is None else [of_class]))
     if not isinstance(metric, Metric):
         raise ModelError(f"metric {name!r}: {factory} makes a {type(metric).__name__}, no findna_bench.api.Metric")
     metric.name = name

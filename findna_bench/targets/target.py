@@ -10,7 +10,7 @@ import numpy as np
 
 from findna_bench.cards import TargetCard
 from findna_bench.errors import ConfigError, ModelError
-from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.registry import Registry, get_registry, make
 from findna_bench.statistics.fold_mean import FoldMean, Folds
 from findna_bench.statistics.metric import Sample, evaluate, make_metric, metric_names
 from findna_bench.statistics.score_intervals import Design, interval_of
@@ -238,7 +238,7 @@ def find_target(name: str, registry: Registry | None = None) -> Target:
     """
     registry = registry or get_registry()
     card: TargetCard = registry.resolve("targets", name).card
-    made = load_factory(card.factory, f"target {name!r}")()
+    made = make(card.factory, f"target {name!r}")
     if not isinstance(made, Target):
         raise ModelError(f"target {name!r}: {card.factory} makes a {type(made).__name__}, no findna_bench.api.Target")
     made.name = card.name

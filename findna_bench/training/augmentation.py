@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
-from findna_bench.errors import UsageError
-from findna_bench.registry import Registry, factory_options, get_registry, load_factory
+from findna_bench.errors import PluginError, UsageError
+from findna_bench.plugin_code import plugin_code
+from findna_bench.registry import Registry, get_registry, make_with_options
 
-__all__ = ["Augmentation", "MaskingAugmentation", "effect_of", "make_augmentation"]
+__all__ = ["Augmentation", "MaskingAugmentation", "augment", "effect_of", "make_augmentation"]
 
 Effect = Literal["bases", "values", "mask"]
 
@@ -61,6 +62,37 @@ def effect_of(augmentation: Augmentation) -> Effect:
     return effect
 
 
+def augment(augmentation: Augmentation, x: Tensor, generator: Generator) -> Tensor:
+    """``augmentation(x, generator)``, checked: an augmentation may be a stranger's.
+
+    Args:
+        augmentation: any that a plugin registers.
+        x: (B, L) uint8 codes or (B, L, 5) rows.
+        generator: of all that is drawn.
+
+    Returns:
+        A tensor of the shape and type of ``x``.
+
+    Raises:
+        PluginError: the augmentation raises something, or gives something else.
+
+    Example:
+        >>> codes = torch.zeros((2, 8), dtype=torch.uint8)
+        >>> fb.augment(fb.make_augmentation("reverse_complement"), codes, torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 8])
+    """
+    what = f"augmentation {type(augmentation).__name__!r} ({type(augmentation).__module__})"
+    with plugin_code(what):
+        found = augmentation(x, generator)
+    if not isinstance(found, Tensor):
+        raise PluginError(f"{what} gives a {type(found).__name__}, not a tensor")
+    if found.shape != x.shape or found.dtype != x.dtype:
+        raise PluginError(
+            f"{what} gives {found.dtype} {tuple(found.shape)} for {x.dtype} {tuple(x.shape)}; return the form that came"
+        )
+    return found
+
+
 def make_augmentation(name: str, *, registry: Registry | None = None, **options: Any) -> Augmentation:
     """The augmentation registered under a name.
 
@@ -82,16 +114,12 @@ def make_augmentation(name: str, *, registry: Registry | None = None, **options:
         torch.Size([8, 256, 5])
     """
     card = (registry or get_registry()).resolve("augmentations", name).card
-    factory = load_factory(card.factory, f"augmentation {card.name!r}")
-    known = factory_options(factory)
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        has = f"it has {', '.join(known)}" if known else "it has none"
-        raise UsageError(f"augmentation {card.name!r} has no option {unknown[0]!r}; {has}")
-    try:
-        made: Augmentation = factory(**options)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"augmentation {card.name!r}: {error}") from error
+    what = f"augmentation {card.name!r}"
+    made: Augmentation = make_with_options(card.factory, what, options)
+    if not callable(made):
+        raise PluginError(
+            f"{what}: {card.factory} makes a {type(made).__name__} that cannot be called with (x, generator)"
+        )
     if effect_of(made) == "mask" and not isinstance(made, MaskingAugmentation):
         raise UsageError(
             f"augmentation {card.name!r} says that it masks and has no draw and apply; see MaskingAugmentation"

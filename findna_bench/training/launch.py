@@ -14,18 +14,18 @@ import torch
 from findna_bench.cards import PresetCard
 from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.data.catalog import data_root
-from findna_bench.errors import UnknownNameError, UsageError
+from findna_bench.errors import ModelError, NotFiniteError, PluginError, UnknownNameError, UsageError
 from findna_bench.models.backbone import Backbone
-from findna_bench.models.loading import load_model
+from findna_bench.models.loading import backbone_type, build_backbone, load_model
 from findna_bench.models.precision import resolve_device, resolve_dtype
 from findna_bench.models.spec import parse_model
-from findna_bench.registry import Registry, get_registry, load_factory
+from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.pretrain_request import PretrainRequest
 from findna_bench.sequences.fasta import content_digest
 from findna_bench.sequences.genome import Genome, WindowManifest, read_bed
 from findna_bench.threads import compute_threads
 from findna_bench.training.corpus import Corpus, GenomeWindows, SequenceRows
-from findna_bench.training.objective import Objective
+from findna_bench.training.objective import Objective, make_objective
 from findna_bench.training.pretrain_settings import PretrainSettings
 from findna_bench.training.pretraining import Pretraining, PretrainReport, Reporter
 from findna_bench.training.ranks import Ranks, process_group
@@ -83,7 +83,7 @@ def choose_settings(
     for key, value in (changes or {}).items():
         if value is None:
             continue
-        if key in ("objective_options", "backbone"):
+        if key in ("objective_options", "backbone") and isinstance(value, Mapping):
             values[key] = {**values.get(key, {}), **value}
         else:
             values[key] = value
@@ -206,6 +206,16 @@ def _precision(dtype: str, device: torch.device) -> torch.dtype:
 
 def _start(request: PretrainRequest, settings: PretrainSettings, registry: Registry) -> _Start:
     try:
+        return _network(request, settings, registry)
+    except (ModelError, PluginError) as error:
+        given = ", ".join(f"backbone.{name}={value!r}" for name, value in settings.backbone.items())
+        if not given or isinstance(error, NotFiniteError):
+            raise
+        raise UsageError(f"{error} (given: {given})") from error
+
+
+def _network(request: PretrainRequest, settings: PretrainSettings, registry: Registry) -> _Start:
+    try:
         spec = parse_model(request.model, registry)
     except UnknownNameError as error:
         return _bare(request.model, settings, registry, error)
@@ -238,10 +248,10 @@ def _bare(model: str, settings: PretrainSettings, registry: Registry, unknown: U
         card = registry.resolve("backbones", model).card
     except UnknownNameError:
         raise unknown from None
-    cls = load_factory(card.factory, f"backbone {card.name!r}")
+    cls = backbone_type(card.factory, card.name)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
-        backbone = cls.from_config(dict(settings.backbone))
+        backbone = build_backbone(cls, settings.backbone)
     backbone.reset_buffers()
     folder = ModelFolder(
         backbone=card.name, config=dict(settings.backbone), notes=("pretrained here from random weights",)
@@ -257,12 +267,9 @@ def _compile(backbone: Backbone) -> None:
 
 
 def _objective(backbone: Backbone, settings: PretrainSettings, registry: Registry) -> Objective:
-    card = registry.resolve("objectives", settings.objective).card
-    make = load_factory(card.factory, f"objective {card.name!r}")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
-        objective: Objective = make(backbone, **settings.objective_options)
-    return objective
+        return make_objective(settings.objective, backbone, settings.objective_options, registry)
 
 
 # --------------------------------------------------------------------------------------------------------------- data

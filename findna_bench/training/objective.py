@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Objective"]
+from findna_bench.errors import PluginError
+from findna_bench.plugin_code import plugin_code
+from findna_bench.registry import Registry, make_with_options
+
+__all__ = ["Objective", "exported_networks", "make_objective", "step_values"]
 
 
 class Objective(nn.Module):
@@ -43,3 +47,50 @@ class Objective(nn.Module):
     def settings(self) -> Mapping[str, Any]:
         """JSON-serialisable settings that define this objective."""
         raise NotImplementedError
+
+
+def make_objective(name: str, backbone: nn.Module, options: Mapping[str, Any], registry: Registry) -> Objective:
+    """The objective registered under a name, around a backbone.
+
+    Raises:
+        UnknownNameError: no plugin registers it. UsageError: it has no such option, or refuses a value.
+        PluginError: it fails, or makes something else.
+    """
+    card = registry.resolve("objectives", name).card
+    what = f"objective {card.name!r}"
+    made = make_with_options(card.factory, what, options, backbone)
+    if not isinstance(made, Objective):
+        raise PluginError(f"{what}: {card.factory} makes a {type(made).__name__}, no findna_bench.api.Objective")
+    return made
+
+
+def step_values(result: Any, where: str) -> Mapping[str, Tensor]:
+    """What a step of an objective gave, checked: scalars by name, ``loss`` among them.
+
+    Raises:
+        PluginError: it is something else.
+    """
+    if not isinstance(result, Mapping):
+        raise PluginError(f"{where} gives a {type(result).__name__}, not a mapping with a scalar loss")
+    if "loss" not in result:
+        raise PluginError(f"{where} gives no loss, only {', '.join(map(str, result)) or 'nothing'}")
+    for name, value in result.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+            raise PluginError(f"{where} gives a {type(value).__name__}{shape} as {name}, not a scalar tensor")
+    return result
+
+
+def exported_networks(objective: Objective, where: str) -> Mapping[str, nn.Module]:
+    """The networks that an objective gives to save.
+
+    Raises:
+        PluginError: there is none, or something else.
+    """
+    with plugin_code(where):
+        networks = objective.export()
+    if not isinstance(networks, Mapping) or not networks:
+        raise PluginError(f"{where}: export gives no networks by name, but {networks!r}")
+    if wrong := [name for name, network in networks.items() if not isinstance(network, nn.Module)]:
+        raise PluginError(f"{where}: export gives a {type(networks[wrong[0]]).__name__} as {wrong[0]}, not a network")
+    return networks

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from findna_bench.errors import UsageError
+from findna_bench.training.schedules import Shape
 
 __all__ = ["PretrainSettings"]
+
+
+class _Form(NamedTuple):
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return (_whole(value) or isinstance(value, float)) and math.isfinite(value)
+
+
+_FORMS: Mapping[Any, _Form] = {
+    str: _Form("a name", lambda value: isinstance(value, str)),
+    bool: _Form("true or false", lambda value: isinstance(value, bool)),
+    int: _Form("a whole number", _whole),
+    float: _Form("a number", _number),
+    int | None: _Form("a whole number", lambda value: value is None or _whole(value)),
+    float | None: _Form("a number", lambda value: value is None or _number(value)),
+    tuple[float, float]: _Form(
+        "two numbers", lambda value: isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_number, value))
+    ),
+    Mapping[str, Any]: _Form(
+        "options by name, as --set objective.NAME=VALUE", lambda value: isinstance(value, Mapping)
+    ),
+}
+"""What a setting of a type may hold, in words: settings come from command lines, files and presets of strangers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +81,7 @@ class PretrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._check_types()
         # Presets come from JSON-like mappings, where a pair is a list.
         object.__setattr__(self, "betas", tuple(self.betas))
         for name in ("windows", "window_length", "batch_size", "accumulate", "epochs"):
@@ -60,8 +93,19 @@ class PretrainSettings:
             raise UsageError(
                 f"pretraining: a batch of {self.batch_size} cannot be divided into {self.accumulate} equal parts"
             )
+        if self.schedule not in get_args(Shape):
+            raise UsageError(
+                f"pretraining: schedule must be one of {', '.join(get_args(Shape))}, not {self.schedule!r}"
+            )
         if not self.lr > 0 or not 0 <= self.warmup <= 1:
             raise UsageError("pretraining: lr must be positive and warmup a share between 0 and 1")
+
+    def _check_types(self) -> None:
+        """As declared; a whole number is a number, too."""
+        for setting, kind in get_type_hints(type(self)).items():
+            value, form = getattr(self, setting), _FORMS[kind]
+            if not form.holds(value):
+                raise UsageError(f"pretraining: {setting} must be {form.words}, not {value!r}")
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str) -> PretrainSettings:

@@ -8,6 +8,7 @@ micro-batch draws depends neither on how many processes there are nor on when th
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -19,12 +20,13 @@ import torch
 from torch import Tensor
 
 from findna_bench.cards import Pretraining as ReadBefore
-from findna_bench.errors import ModelError, UsageError
+from findna_bench.errors import ModelError, PluginError, UsageError
 from findna_bench.models.precision import compute_precision
+from findna_bench.plugin_code import plugin_code
 from findna_bench.training.corpus import Corpus
 from findna_bench.training.log import TrainingLog, draw_curves
 from findna_bench.training.loop import Plan, TrainingLoop, prepared_ahead
-from findna_bench.training.objective import Objective
+from findna_bench.training.objective import Objective, exported_networks, step_values
 from findna_bench.training.pretrain_settings import PretrainSettings
 from findna_bench.training.ranks import Ranks
 from findna_bench.training.run_folder import ModelFolder, RunFolder
@@ -168,7 +170,7 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
         """Everything that decides the numbers."""
         return {
             "settings": asdict(self.settings),
-            "objective": dict(self.objective.settings()),
+            "objective": _settings_of(self.objective, self.settings.objective),
             "model": {"backbone": self.model.backbone, "config": dict(self.model.config)},
             "corpus": self.corpus.digest(),
             "validation": self.validation.digest() if self.validation is not None else None,
@@ -226,7 +228,7 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
         if self.ranks.first:
             if self.curves:
                 draw_curves(self.log.path, self.folder.curves)
-            networks = self.objective.export()
+            networks = exported_networks(self.objective, f"objective {self.settings.objective!r}")
             results = {
                 "seconds": round(seconds, 1),
                 "processes": self.ranks.world,
@@ -295,7 +297,11 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
         return torch.Generator(self.device).manual_seed(seed)
 
     def loss(self, part: _Part) -> tuple[Tensor, dict[str, Tensor]]:
-        result = self.objective.training_step(part.codes, self._step, part.generator)
+        where = f"objective {self.settings.objective!r}: training_step"
+        with plugin_code(where):
+            result = step_values(self.objective.training_step(part.codes, self._step, part.generator), where)
+        if not result["loss"].requires_grad:
+            raise PluginError(f"{where} gives a loss that no parameter had a part in")
         values = {name: value.detach().double() * part.share for name, value in result.items()}
         return result["loss"] / (self.micro_batches / part.share), values
 
@@ -317,7 +323,8 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
     # -------------------------------------------------------------------------------------------------- reporting
 
     def stepped(self, outcomes: list[dict[str, Tensor]]) -> None:
-        self.objective.after_step(self._step - 1, self.plan.steps)
+        with plugin_code(f"objective {self.settings.objective!r}: after_step"):
+            self.objective.after_step(self._step - 1, self.plan.steps)
         self._collect(outcomes)
         if self._step % self.log_every == 0 or self._step == self.plan.steps:
             self._report()
@@ -365,7 +372,9 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
             codes = torch.from_numpy(np.ascontiguousarray(self.validation.batch(rows, rows_rng)))
             with torch.no_grad(), compute_precision(self.device, self.dtype):
                 generator = self._generator(number, 0, _VALIDATION_STREAM)
-                result = self.objective.validation_step(codes.to(self.device), generator)
+                where = f"objective {self.settings.objective!r}: validation_step"
+                with plugin_code(where):
+                    result = step_values(self.objective.validation_step(codes.to(self.device), generator), where)
             for name, value in result.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
         self.objective.train()
@@ -388,6 +397,18 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
         for name, value in row.items():
             self._writer.add_scalar(f"{split}/{name}", value, self._step)
         self._writer.flush()
+
+
+def _settings_of(objective: Objective, name: str) -> dict[str, Any]:
+    """What an objective says of itself.
+
+    Raises:
+        PluginError: it cannot be written as JSON.
+    """
+    with plugin_code(f"objective {name!r}: settings"):
+        settings = dict(objective.settings())
+        json.dumps(settings)
+    return settings
 
 
 def _steps_per_epoch(corpus: Corpus, settings: PretrainSettings) -> int:

@@ -21,6 +21,7 @@ from findna_bench.api import (
     BenchError,
     MaskingAugmentation,
     ModelError,
+    augment,
     effect_of,
     make_augmentation,
     one_hot,
@@ -74,13 +75,13 @@ class View:
             effect = effect_of(step)
             if effect not in effects:
                 continue
-            x = step(one_hot(x) if effect == "values" and x.dtype == torch.uint8 else x, generator)
+            x = augment(step, one_hot(x) if effect == "values" and x.dtype == torch.uint8 else x, generator)
         return x
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         """The view of codes (B, L): codes, or rows (B, L, 5) where a step needs them."""
         view = self.edit(x, generator)
-        return view if self.mask is None else self.mask(view, generator)
+        return view if self.mask is None else augment(self.mask, view, generator)
 
 
 class Recipe:
