@@ -25,7 +25,9 @@ JSON keys (``AuditReport.to_dict``), every count per class:
 * ``similarity_bins``: the k-mer control's score by how much of a test row its nearest train row matches: ``low``, ``high``
   (matched bases over row length, low < x <= high; the first bin is 0), ``rows`` and ``recall`` per class, ``total``,
   ``accuracy``.
-* ``verdict``: ``level`` ("clean", "note", "shortcut", "leak", "shortcut and leak", "not audited"), ``flags``, ``sentences``, ``text``;
+* ``verdict``: ``level`` ("clean", "note", "shortcut", "leak", "shortcut and leak", "not audited"; "clean by coordinates" and
+  "note by coordinates" where sequences were not looked at), ``flags``, ``sentences``, ``text``, ``findings`` (``rule_id``, ``kind``,
+  ``text``, one per flag);
   ``known_shortcuts`` and ``derived_from`` of the card; ``thresholds``; ``settings``.
 * ``published_coordinates``: where the sequences are a part of what was published and all its coordinates are known, the report on
   those; else null.
@@ -45,12 +47,14 @@ import numpy as np
 from findna_bench.auditing.shortcuts import Control
 
 __all__ = [
+    "FINDINGS",
     "SCHEMA",
     "Asymmetry",
     "AuditReport",
     "ClassCount",
     "ClassSummary",
     "CrossSplit",
+    "Finding",
     "PerClass",
     "SimilarityBin",
     "SplitSummary",
@@ -191,6 +195,28 @@ class SimilarityBin:
     recall: dict[str, float | None]
 
 
+FINDINGS = ("leak", "shortcut", "conflicting-labels", "asymmetric", "note")
+"""Kinds of findings, the worst first."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule that fired: its flag ("leak: duplicates"), and what it saw, in a sentence with its numbers."""
+
+    flag: str
+    text: str
+
+    @property
+    def kind(self) -> str:
+        """One of :data:`FINDINGS`."""
+        return self.flag.partition(":")[0]
+
+    @property
+    def rule_id(self) -> str:
+        """The flag as one word, "leak/duplicates"."""
+        return self.flag.replace(": ", "/")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The audit in words: level, machine-readable flags, one sentence per finding."""
@@ -198,6 +224,7 @@ class Verdict:
     level: str
     flags: tuple[str, ...]
     sentences: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def text(self) -> str:
@@ -238,6 +265,10 @@ class AuditReport:
         content = {"schema": SCHEMA, **asdict(replace(self, published_coordinates=None, outputs={}))}
         del content["outputs"]
         content["verdict"]["text"] = self.verdict.text
+        content["verdict"]["findings"] = [
+            {"rule_id": finding.rule_id, "kind": finding.kind, "text": finding.text}
+            for finding in self.verdict.findings
+        ]
         for name, entry in self.asymmetry.items():
             content["asymmetry"][name]["difference"] = entry.difference
         plain: dict[str, Any] = _plain(content)

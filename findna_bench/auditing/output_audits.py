@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from findna_bench.auditing.audit_report import AuditReport, Verdict
+from findna_bench.auditing.audit_report import AuditReport, Finding, Verdict
 from findna_bench.auditing.verdict import level_of
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
@@ -61,14 +61,19 @@ def audit_outputs(
     worst = max(reports.values(), key=lambda report: _badness(report.verdict))
     if len(card.labels) == 1:
         return worst
-    flags = tuple(dict.fromkeys(flag for report in reports.values() for flag in report.flags))
+    findings = [
+        Finding(finding.flag, f"{name}: {finding.text}")
+        for name, report in reports.items()
+        for finding in report.verdict.findings
+    ]
+    flags = tuple(dict.fromkeys(finding.flag for finding in findings))
     sentences = [f"{name}: {report.verdict.level}. {report.verdict.text}" for name, report in reports.items()]
     sentences += [f"{name}: not audited, its rows are all alike." for name in alike]
     return replace(
         worst,
         labels=tuple(card.labels),
         metric=card.metric,
-        verdict=Verdict(level_of(list(flags)), flags, tuple(sentences)),
+        verdict=Verdict(level_of(findings), flags, tuple(sentences), tuple(findings)),
         outputs=reports,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, PerClass, SplitSummary, Verdict
+from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, Finding, PerClass, SplitSummary, Verdict
 from findna_bench.auditing.shortcuts import Control
 
 __all__ = ["LENGTH_CONTROLS", "NEIGHBOUR_CONTROLS", "THRESHOLDS", "Thresholds", "asymmetries", "judge", "level_of"]
@@ -64,26 +64,28 @@ def judge(
         return Verdict(
             "not audited", (), (f"Only {present} is present: leaks from train and shortcuts cannot be measured.",)
         )
-    flags: list[str] = []
-    sentences: list[str] = []
-    _length(controls, splits["test"].rows, thresholds, flags, sentences)
-    _neighbours(controls, splits["test"].rows, thresholds, flags, sentences)
-    _leaks(cross, thresholds, flags, sentences)
-    _asymmetric(asymmetry, thresholds, flags, sentences)
-    _conflicts(cross, splits["test"].rows, thresholds, flags, sentences)
-    _composition(controls, splits["test"].rows, thresholds, flags, sentences)
-    if level_of(flags) in ("clean", "note"):
+    findings: list[Finding] = []
+    _length(controls, splits["test"].rows, thresholds, findings)
+    _neighbours(controls, splits["test"].rows, thresholds, findings)
+    _leaks(cross, thresholds, findings)
+    _asymmetric(asymmetry, thresholds, findings)
+    _conflicts(cross, splits["test"].rows, thresholds, findings)
+    _composition(controls, splits["test"].rows, thresholds, findings)
+    level = level_of(findings)
+    sentences = [finding.text for finding in findings]
+    if level in ("clean", "note"):
         sentences.insert(
             0, "No shortcut by length, and no more of test is found again in train than the thresholds allow."
         )
     if cross.similar is None:
         sentences.append("By coordinates alone: sequences were not looked at.")
-    return Verdict(level_of(flags), tuple(flags), tuple(sentences))
+        level = f"{level} by coordinates" if level in ("clean", "note") else level
+    return Verdict(level, tuple(finding.flag for finding in findings), tuple(sentences), tuple(findings))
 
 
-def level_of(flags: list[str]) -> str:
-    """What a report is called by its flags."""
-    kinds = {flag.split(":")[0] for flag in flags}
+def level_of(findings: Sequence[Finding]) -> str:
+    """What a report is called by its findings."""
+    kinds = {finding.kind for finding in findings}
     levels = [kind for kind in ("shortcut", "leak") if kind in kinds]
     return " and ".join(levels) or ("note" if kinds else "clean")
 
@@ -103,30 +105,27 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _length(
-    controls: Mapping[str, Control], n: int, thresholds: Thresholds, flags: list[str], sentences: list[str]
-) -> None:
+def _length(controls: Mapping[str, Control], n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
     best = _best(controls, LENGTH_CONTROLS)
     if best and _gain(controls[best], controls["majority"], n, thresholds):
-        flags.append("shortcut: length")
         scores = ", ".join(
             f"{name} {_percent(controls[name].accuracy)}" for name in LENGTH_CONTROLS if name in controls
         )
-        sentences.append(
-            f"Length alone predicts test: {scores}, where the majority class gets {_percent(controls['majority'].accuracy)}."
+        findings.append(
+            Finding(
+                "shortcut: length",
+                f"Length alone predicts test: {scores}, where the majority class gets {_percent(controls['majority'].accuracy)}.",
+            )
         )
 
 
-def _neighbours(
-    controls: Mapping[str, Control], n: int, thresholds: Thresholds, flags: list[str], sentences: list[str]
-) -> None:
+def _neighbours(controls: Mapping[str, Control], n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
     best = _best(controls, NEIGHBOUR_CONTROLS)
     if not best or not _gain(controls[best], controls["majority"], n, thresholds):
         return
     kind = {"similar": "similarity", "nn-relation": "similarity", "same-composition": "same-composition"}.get(
         best, "overlap"
     )
-    flags.append(f"shortcut: {kind}")
     rule = controls[best]
     otherwise = rule.details.get("fallback")
     what = {
@@ -134,47 +133,64 @@ def _neighbours(
         "same-composition": "The label of a train row with the same dinucleotide counts, read as train rows teach it,",
         "similar": f'"Label of the most similar train row, else {otherwise}"',
     }.get(best, f'"Label of the overlapping train row, else {otherwise}"')
-    sentences.append(
-        f"{what} predicts {_percent(rule.accuracy)} of test ({best}; majority class {_percent(controls['majority'].accuracy)})."
+    findings.append(
+        Finding(
+            f"shortcut: {kind}",
+            f"{what} predicts {_percent(rule.accuracy)} of test ({best}; majority class {_percent(controls['majority'].accuracy)}).",
+        )
     )
 
 
-def _leaks(cross: CrossSplit, thresholds: Thresholds, flags: list[str], sentences: list[str]) -> None:
+def _leaks(cross: CrossSplit, thresholds: Thresholds, findings: list[Finding]) -> None:
     if cross.overlap_half is not None and _highest(cross.overlap_half) >= thresholds.leak:
-        flags.append("leak: overlap")
-        sentences.append(f"Test rows that overlap a train row by half or more: {_shares(cross.overlap_half)}.")
+        findings.append(
+            Finding(
+                "leak: overlap", f"Test rows that overlap a train row by half or more: {_shares(cross.overlap_half)}."
+            )
+        )
     elif cross.overlap_any is not None and _highest(cross.overlap_any) >= thresholds.leak:
-        flags.append("leak: partial-overlap")
-        sentences.append(f"Test rows that share bases with a train row, less than half: {_shares(cross.overlap_any)}.")
+        findings.append(
+            Finding(
+                "leak: partial-overlap",
+                f"Test rows that share bases with a train row, less than half: {_shares(cross.overlap_any)}.",
+            )
+        )
     if cross.exact is not None and cross.reverse_complement is not None:
         shares = _added((cross.exact, cross.reverse_complement), cross.identical_elsewhere)
         if max(shares.values(), default=0.0) >= thresholds.duplicates:
-            flags.append("leak: duplicates")
-            sentences.append(f"Test rows identical to a train row on either strand: {_listed(shares)}.")
+            findings.append(
+                Finding("leak: duplicates", f"Test rows identical to a train row on either strand: {_listed(shares)}.")
+            )
     if cross.same_composition is not None and _highest(cross.same_composition) >= thresholds.leak:
-        flags.append("leak: same-composition")
         other = cross.same_composition_conflicting
         share = other.total / cross.same_composition.total if other else 0.0
-        sentences.append(
-            "Test rows with exactly the dinucleotide counts of another sequence in train, as a shuffle leaves them: "
-            f"{_shares(cross.same_composition)}; {_percent(share)} of these have the other label."
+        findings.append(
+            Finding(
+                "leak: same-composition",
+                "Test rows with exactly the dinucleotide counts of another sequence in train, as a shuffle leaves them: "
+                f"{_shares(cross.same_composition)}; {_percent(share)} of these have the other label.",
+            )
         )
     if cross.same_design is not None and _highest(cross.same_design) >= thresholds.leak:
-        flags.append("leak: design")
-        sentences.append(
-            "The sequences are a designed library: test rows that share a segment (constant ones left out) with a train row: "
-            f"{_shares(cross.same_design)}; --split grouped keeps such rows together."
+        findings.append(
+            Finding(
+                "leak: design",
+                "The sequences are a designed library: test rows that share a segment (constant ones left out) with a train row: "
+                f"{_shares(cross.same_design)}; --split grouped keeps such rows together.",
+            )
         )
     # Where all coordinates are known they have spoken: a copy that overlaps is counted above, any other is another locus.
     if cross.near_elsewhere is None and cross.copies is not None and _highest(cross.copies) >= thresholds.leak:
-        flags.append("leak: similarity")
-        sentences.append(
-            f"Test rows that are copies of a train row (whole, shifted, cut or extended, either strand): {_shares(cross.copies)}."
+        findings.append(
+            Finding(
+                "leak: similarity",
+                f"Test rows that are copies of a train row (whole, shifted, cut or extended, either strand): {_shares(cross.copies)}.",
+            )
         )
-    _repeats(cross, thresholds, flags, sentences)
+    _repeats(cross, thresholds, findings)
 
 
-def _repeats(cross: CrossSplit, thresholds: Thresholds, flags: list[str], sentences: list[str]) -> None:
+def _repeats(cross: CrossSplit, thresholds: Thresholds, findings: list[Finding]) -> None:
     """Repeats are biology, and a model may use them: they are reported, and make no task worthless."""
     known = [counts for counts in (cross.near_elsewhere, cross.identical_elsewhere) if counts is not None]
     if cross.near_elsewhere is not None:
@@ -188,14 +204,13 @@ def _repeats(cross: CrossSplit, thresholds: Thresholds, flags: list[str], senten
         cross.identical_elsewhere is None or _highest(cross.identical_elsewhere) < thresholds.duplicates
     ):
         return
-    flags.append("note: repeats")
     as_copies = ""
     if cross.copies_elsewhere is not None and cross.copies_elsewhere.total:
         as_copies = (
             "; by sequence alone these would be copies, as segmental duplications are and one locus in two assemblies: "
             + _shares(cross.copies_elsewhere)
         )
-    sentences.append(f"Test rows {where}: {_listed(shares)}{as_copies}.")
+    findings.append(Finding("note: repeats", f"Test rows {where}: {_listed(shares)}{as_copies}."))
 
 
 def _added(parts: Sequence[PerClass], without: PerClass | None = None) -> dict[str, float]:
@@ -218,45 +233,47 @@ def _listed(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{_percent(share)} of {name}" for name, share in shares.items())
 
 
-def _asymmetric(
-    asymmetry: Mapping[str, Asymmetry], thresholds: Thresholds, flags: list[str], sentences: list[str]
-) -> None:
+def _asymmetric(asymmetry: Mapping[str, Asymmetry], thresholds: Thresholds, findings: list[Finding]) -> None:
     found = [name for name in ("overlap_half", "overlap_any") if name in asymmetry] or [
         n for n in ("similar",) if n in asymmetry
     ]
     worst = max(found, key=lambda name: asymmetry[name].difference, default=None)
     if worst is not None and asymmetry[worst].difference >= thresholds.asymmetry:
         entry = asymmetry[worst]
-        flags.append(f"asymmetric: {worst.replace('_', '-')}")
-        sentences.append(
-            f"The classes are hit unequally ({worst.replace('_', ' ')}): {_percent(entry.highest)} of {entry.highest_class}, "
-            f"{_percent(entry.lowest)} of {entry.lowest_class}."
+        findings.append(
+            Finding(
+                f"asymmetric: {worst.replace('_', '-')}",
+                f"The classes are hit unequally ({worst.replace('_', ' ')}): {_percent(entry.highest)} of {entry.highest_class}, "
+                f"{_percent(entry.lowest)} of {entry.lowest_class}.",
+            )
         )
 
 
-def _conflicts(cross: CrossSplit, n: int, thresholds: Thresholds, flags: list[str], sentences: list[str]) -> None:
+def _conflicts(cross: CrossSplit, n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
     if cross.conflicting is None:
         return
     if cross.conflicting.total >= thresholds.conflicting * max(n, 1) and cross.conflicting.total:
-        flags.append("conflicting-labels")
-        sentences.append(
-            f"{cross.conflicting.total} test rows ({_percent(cross.conflicting.total / n)}) are in train under another label."
+        findings.append(
+            Finding(
+                "conflicting-labels",
+                f"{cross.conflicting.total} test rows ({_percent(cross.conflicting.total / n)}) are in train under another label.",
+            )
         )
 
 
-def _composition(
-    controls: Mapping[str, Control], n: int, thresholds: Thresholds, flags: list[str], sentences: list[str]
-) -> None:
+def _composition(controls: Mapping[str, Control], n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
     """Composition may be biology: it is reported, and does not make a task worthless."""
-    if "shortcut: length" in flags:
+    if any(finding.flag == "shortcut: length" for finding in findings):
         return
     best = _best(controls, ("composition-trees", "kmer"))
     if best and controls[best].accuracy - controls["majority"].accuracy >= thresholds.composition:
-        flags.append("note: composition")
         scores = ", ".join(
             f"{name} {_percent(controls[name].accuracy)}" for name in ("composition-trees", "kmer") if name in controls
         )
-        sentences.append(
-            f"Composition alone goes far: {scores} (majority class {_percent(controls['majority'].accuracy)}); "
-            "a model's score is to be read above that."
+        findings.append(
+            Finding(
+                "note: composition",
+                f"Composition alone goes far: {scores} (majority class {_percent(controls['majority'].accuracy)}); "
+                "a model's score is to be read above that.",
+            )
         )
