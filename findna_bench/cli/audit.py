@@ -26,6 +26,24 @@ def audit(
         Optional[Path],  # noqa: UP045
         typer.Option("--pages", help="Write markdown, PNG and JSON per task, and an index, to this folder."),
     ] = None,
+    fail_on: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--fail-on",
+            metavar="KINDS",
+            help="Exit with 1 where there is a finding of these kinds, or a task could not be audited: leak, shortcut, conflicting-labels, asymmetric, note.",
+        ),
+    ] = None,
+    junit: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--junit", help="Write the findings as JUnit XML; those of --fail-on are failures (default: leak,shortcut)."
+        ),
+    ] = None,
+    sarif: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--sarif", help="Write the findings as SARIF 2.1.0, which code scanning reads."),
+    ] = None,
     data_dir: options.DataDir = None,
     drop_missing: options.DropMissing = False,
     offline: options.Offline = False,
@@ -35,11 +53,14 @@ def audit(
 ) -> int:
     """Find duplicates, near-duplicates, overlap and shortcuts, per class, and say what a score is worth.
 
-    --json prints one object for one task, a list for several tasks or a suite.
+    --json prints one object for one task, a list for several tasks or a suite. --fail-on makes a gate of it: exit code 1 where there is such a
+    finding.
     """
     from findna_bench.auditing.audit_pages import write_pages
     from findna_bench.auditing.audit_targets import audit_targets, expand_targets
+    from findna_bench.auditing.gate import parse_kinds
 
+    kinds = None if fail_on is None else parse_kinds(fail_on)
     names = [*(targets or ()), *options.split_names(tasks), *options.split_names(suite)]
     if not names:
         raise UsageError("nothing to audit: name a task, a suite or a path (see `findna-bench list tasks`)")
@@ -57,7 +78,31 @@ def audit(
         _print_report(reports[0])
     else:
         _print_overview(audited)
+    _write_gate(audited, kinds, junit, sarif)
+    if kinds is not None:
+        return _gate(audited, kinds)
     return 0 if reports else 1
+
+
+def _write_gate(audited: list[Audited], kinds: tuple[str, ...] | None, junit: Path | None, sarif: Path | None) -> None:
+    from findna_bench.auditing import gate
+    from findna_bench.files import write_atomic
+
+    if junit is not None:
+        write_atomic(junit, gate.junit(audited, kinds or ("leak", "shortcut")))
+    if sarif is not None:
+        write_atomic(sarif, gate.sarif(audited))
+
+
+def _gate(audited: list[Audited], kinds: tuple[str, ...]) -> int:
+    from findna_bench.auditing.gate import failures
+
+    failed = failures(audited, kinds)
+    for failure in failed:
+        output.complain(f"{failure.task}: {failure.rule_id}: {failure.text}")
+    if not failed:
+        output.remark(f"passed: no {' and no '.join(kinds)} in {len(audited)} task{'s' * (len(audited) != 1)}")
+    return 1 if failed else 0
 
 
 def _entry(entry: Audited) -> dict[str, object]:

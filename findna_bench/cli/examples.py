@@ -16,7 +16,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "findna-bench fetch genomic_benchmarks --from ./downloads",
         "findna-bench fetch hyenadna",
     ),
-    "audit": ("findna-bench audit demo/species4", "findna-bench audit ./my.csv --pages pages"),
+    "audit": (
+        "findna-bench audit demo/species4",
+        "findna-bench audit ./my.csv --pages pages",
+        "findna-bench audit ./my.csv --fail-on leak,shortcut",
+    ),
     "pretrain": (
         "findna-bench pretrain findna-tiny --fasta genome.fa -o my-model --steps 1000",
         "findna-bench pretrain findna-tiny --on ./my.csv -o my-model",
