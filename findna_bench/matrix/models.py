@@ -392,7 +392,9 @@ class LiveModel:
         if any(self._coverage.values()):
             return schema.Coverage(**self._coverage)
         lengths = [len(sequence) for table in (pool, test) for sequence in table.sequences]
-        if self._looks_up or self._held:  # what the model that computes the vectors has read is not known here
+        if (
+            self._looks_up or self._held or (self.kind != "encoder" and self.spec.location is not None)
+        ):  # what the model that computes the vectors has read is not known here
             return schema.Coverage(bases_total=sum(lengths))
         seen = [length if max_length is None else min(length, max_length) for length in lengths]
         return schema.Coverage(

@@ -128,7 +128,7 @@ def _placed(result: Result, stored: Request, places: Mapping[str, Path]) -> dict
     values, hashed = dict(stored.options), result.hashed.request or {}
     (model,), (task,) = values["models"], values["tasks"]
     scheme, _, name = model.partition(":")
-    if scheme in ("path", "embeddings"):
+    if scheme in ("path", "embeddings", "scores"):
         placed = f"{scheme}:{places[name]}"
     else:
         placed = model if scheme in MODEL_SCHEMES else _of_distribution(hashed["model"], model)
@@ -161,7 +161,7 @@ def _of_distribution(hashed: Mapping[str, Any], name: str) -> str:
 def _weights_digest(model: str, path: Path) -> str:
     from findna_bench.models.weights import file_digest, find_weights
 
-    if model == f"embeddings:{path}":
+    if model in (f"embeddings:{path}", f"scores:{path}"):
         return file_digest(path)
     return find_weights(parse_model(model), path).digest
 

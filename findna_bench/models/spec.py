@@ -1,6 +1,7 @@
 """Model names as users write them, parsed into what is to be run. No torch here: planning parses thousands of names.
 
-``NAME``, ``distribution:NAME``, ``NAME@random[:K]``, ``path:FOLDER``, ``hf:ORG/NAME[@REV]``, ``embeddings:FILE.npy|npz|parquet``.
+``NAME``, ``distribution:NAME``, ``NAME@random[:K]``, ``path:FOLDER``, ``hf:ORG/NAME[@REV]``, ``embeddings:FILE.npy|npz|parquet``,
+``scores:FILE`` (a table).
 What lies on this machine is called by its last part, whatever folder it is in, or as one says: ``NAME=path:FOLDER``.
 """
 
@@ -61,11 +62,11 @@ HUB_FILES = (
 MEMORY = "memory"
 """Stands before the name of a model that is an object of a Python process."""
 
-MODEL_SCHEMES = ("path", "hf", "embeddings", MEMORY)
+MODEL_SCHEMES = ("path", "hf", "embeddings", "scores", MEMORY)
 """What may stand before a colon instead of a distribution: the model is where the rest says."""
 
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*?)(?:@([\w][\w./-]*))?")
-_NAMED = re.compile(r"([^:=/]*)=((?:path|embeddings|hf):.*)", re.DOTALL)
+_NAMED = re.compile(r"([^:=/]*)=((?:path|embeddings|scores|hf):.*)", re.DOTALL)
 _OWN_NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}")
 _RANDOM = re.compile(r"random(?::(\d{1,9}))?")
 _LARGEST_CONFIG = 16 * 2**20
@@ -136,6 +137,8 @@ def parse_model(text: str, registry: Registry | None = None) -> ModelSpec:
         return _from_hub(name, rest)
     if separator and scheme == "embeddings":
         return _from_vectors(name, rest, called)
+    if separator and scheme == "scores":
+        return _from_scores(name, rest, called)
     if separator and scheme == MEMORY:
         raise UsageError(f"{name} is an object of a Python process; give the object itself there, fb.run(models=[...])")
     return _from_registry(name, registry)
@@ -152,7 +155,9 @@ def _named(text: str) -> tuple[str, str]:
         return "", text
     name, located = found.groups()
     if located.startswith("hf:"):
-        raise UsageError(f"{text}: a model of the hub has a name; path:FOLDER and embeddings:FILE take one")
+        raise UsageError(
+            f"{text}: a model of the hub has a name; path:FOLDER, embeddings:FILE and scores:FILE take one"
+        )
     if not _OWN_NAME.fullmatch(name):
         raise UsageError(
             f"{text}: {name!r} is no name; give letters, digits, dots, dashes, underscores and plus signs, at most 100"
@@ -267,6 +272,23 @@ def _from_vectors(name: str, rest: str, called: str = "") -> ModelSpec:
         notes=("vectors computed elsewhere: weights, pooling and strand are not known here",),
     )
     shown = f"embeddings:{called or last_part(path)}"
+    return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=shown)
+
+
+def _from_scores(name: str, rest: str, called: str = "") -> ModelSpec:
+    path = Path(os.path.expanduser(rest))
+    if not path.is_file():
+        raise UsageError(f"{name}: there is no such file; give a table of scores, joined by variant")
+    card = ModelCard(
+        name=card_name(called or path.stem),
+        kind="classifier",
+        factory="findna_bench.protocols.score_files:ScoreFile",
+        protocols=("zero_shot",),
+        targets=("classes", "values"),
+        inputs=("variant",),
+        notes=("scores computed elsewhere: what they were computed from is not known here",),
+    )
+    shown = f"scores:{called or last_part(path)}"
     return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=shown)
 
 

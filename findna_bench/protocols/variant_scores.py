@@ -17,6 +17,7 @@ from findna_bench.sequences.alphabet import reverse_complement
 if TYPE_CHECKING:
     from findna_bench.data.table import SequenceTable
     from findna_bench.models.loading import LoadedModel
+    from findna_bench.protocols.score_files import ScoreFile
     from findna_bench.protocols.zero_shot import VariantScore
 
 __all__ = ["fit_scores"]
@@ -34,7 +35,9 @@ def fit_scores(model: ModelToFit, pool: Pool, preset: VariantScore, options: Fit
     found = []
     for split in pool.splits:
         warnings: list[str] = []
-        if model.kind == "classifier":
+        if model.kind == "classifier" and hasattr(estimator := model.estimator(), "score"):
+            predict = partial(_looked_up, model.name, estimator, preset, pool, warnings)
+        elif model.kind == "classifier":
             predict = partial(_fitted_on_others, model, split.seed, pool.n_classes)
         else:
             predict = partial(_scored, model, preset, options, pool, warnings)
@@ -59,18 +62,32 @@ def _scored(
     score = _likelihood_ratios if preset.score == "likelihood" else partial(_distances, preset)
     each = [score(encoder, _pairs(table, encoder.max_length, strand), options) for strand in strands]
     scores: np.ndarray = np.mean(each, axis=0)
-    missing = ~np.isfinite(scores)
-    if missing.all():
+    if not np.isfinite(scores).any():
         raise UnsupportedError(f"{encoder.name} has no score for any of the {len(table):,} variants")
-    if missing.any():
-        warnings.append(
-            f"{int(missing.sum()):,} of {len(table):,} variants have no {preset.score} score by this model's tokens and count as no difference"
-        )
-    scores[missing] = 0.0
+    scores = _complete(scores, f"{preset.score} score by this model's tokens", warnings)
     _count(model, table, encoder.max_length)
     if preset.score == "likelihood":
         scores = _EFFECTS[options.task.effect if preset.effect == "task" else preset.effect](scores)
     return _as_outputs(scores, pool)
+
+
+def _complete(scores: np.ndarray, what: str, warnings: list[str]) -> np.ndarray:
+    """Scores of all variants, for all models the same ones: 0 for those that have none, which are counted."""
+    missing = ~np.isfinite(scores)
+    if missing.any():
+        warnings.append(f"{int(missing.sum()):,} of {len(scores):,} variants have no {what} and count as no difference")
+    return np.where(missing, 0.0, scores)
+
+
+def _looked_up(
+    name: str, scorer: ScoreFile, preset: VariantScore, pool: Pool, warnings: list[str], table: SequenceTable
+) -> np.ndarray:
+    """(n, K) scores of a file, as they are unless the preset says what becomes of them."""
+    if preset.score != "likelihood":
+        raise UnsupportedError(f"{name} holds scores, and no embeddings that have a distance")
+    scores = _complete(scorer.score(table), "score in the file", warnings)
+    effect = _EFFECTS["signed" if preset.effect == "task" else preset.effect]
+    return _as_outputs(effect(scores), pool)
 
 
 _EFFECTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

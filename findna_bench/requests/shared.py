@@ -129,7 +129,7 @@ def tasks() -> Any:
 def model_name() -> Any:
     """``--name``."""
     words = (
-        "What results call the one model that lies on this machine (default: the last part of path:FOLDER, embeddings:FILE); of "
+        "What results call the one model that lies on this machine (default: the last part of path:FOLDER, embeddings:FILE or scores:FILE); of "
         "several, write NAME=path:FOLDER."
     )
     return option(Text(), words, default=None, recorded=False, environment=False)
@@ -144,7 +144,7 @@ def give_name(request: Any) -> None:
     name, models = request.name, request.models
     if name is None:
         return
-    local = [model for model in models if re.match(r"([^:=/]*=)?(path|embeddings):", model)]
+    local = [model for model in models if re.match(r"([^:=/]*=)?(path|embeddings|scores):", model)]
     if len(local) != 1:
         raise UsageError(
             f"--name {name}: it names one model that lies on this machine, and there are {len(local)}; write NAME=path:FOLDER of each"

@@ -312,3 +312,33 @@ def test_measured_elements_give_an_independent_loop_s_figures(tmp_path: Path, sh
     )[0]
     found = {name: round(group["spearman"], 3) for name, group in result.metrics.groups.items()}
     assert found == {"HNF4A": -0.018, "TERT-GBM": 0.107}
+
+
+def test_scores_computed_elsewhere_are_joined_by_variant(tmp_path: Path) -> None:
+    rows = substitutions(windows(), per_element=15)
+    rows = list({(row[0], row[1], row[3]): row for row in rows}.values())
+    task = write(tmp_path / "v.csv", rows)
+    rng = np.random.default_rng(5)
+    order = rng.permutation(len(rows))
+    own = [[*rows[i][:4], float(rows[i][4]) + rng.normal(scale=0.1)] for i in order[1:]]  # type: ignore[arg-type]
+    file = write(tmp_path / "elsewhere.csv", own, ["sequence", "offset", "ref", "alt", "score"])
+    (result,) = run(task, f"scores:{file}", tmp_path / "r")
+    assert result.model.name == "scores:elsewhere.csv"
+    assert result.metrics.all["spearman"] > 0.9  # type: ignore[operator]
+    assert len(result.metrics.groups) == 3
+    assert (
+        f"1 of {len(rows)} variants have no score in the file and count as no difference"
+        in result.validation["warnings"]
+    )
+    assert scores(tmp_path / "r", result)[order[0]] == 0.0
+    by_id = write(tmp_path / "ids.csv", [[i, row[4]] for i, row in enumerate(rows)], ["id", "score"])
+    (named,) = run(task, f"scores:{by_id}", tmp_path / "s", preset="negative")
+    assert named.metrics.all["spearman"] == pytest.approx(-1.0)
+    places = {"v.csv": task, "elsewhere.csv": file}
+    assert not verify(tmp_path / "r", rerun=1, places=places).findings
+    twice = write(tmp_path / "twice.csv", [own[0], own[0]], ["sequence", "offset", "ref", "alt", "score"])
+    (failed,) = run(task, f"scores:{twice}", tmp_path / "t", seeds=1)
+    assert failed.error is not None
+    assert "a second score of one variant" in failed.error.message
+    (skipped,) = fb.run(models=f"scores:{file}", tasks="demo/species4", output_dir=tmp_path / "u")
+    assert skipped.status == "skipped"
