@@ -392,6 +392,7 @@ def load_task(
     *,
     data_dir: str | PathLike[str] | None = None,
     drop_missing: bool = False,
+    target: str | None = None,
     fasta: str | PathLike[str] | None = None,
     flank: int | None = None,
 ) -> Task:
@@ -401,6 +402,7 @@ def load_task(
         name: ``suite/task``, the bare name if it is unique, or a path.
         data_dir: data root; None for the user's.
         drop_missing: of a path: leave out rows without sequence or label, which are refused otherwise; ``.notes`` counts them.
+        target: of a path: what its columns predict (``values``, ``labels``, ...), where it is not what they say.
         fasta: of a path with variants that are known by chrom and pos: the genome that windows are cut from.
         flank: bases on either side of such a variant; None = 256.
 
@@ -419,7 +421,9 @@ def load_task(
 
     root = None if data_dir is None else Path(data_dir)
     genome = None if fasta is None else Path(fasta)
-    return open_task(_task_name(name), data_dir=root, drop_missing=drop_missing, fasta=genome, flank=flank)
+    return open_task(
+        _task_name(name), data_dir=root, drop_missing=drop_missing, target=target, fasta=genome, flank=flank
+    )
 
 
 def _task_name(name: str | PathLike[str]) -> str:

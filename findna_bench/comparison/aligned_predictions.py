@@ -180,6 +180,7 @@ def _groups(
             registry=registry,
             split=sample.task.split or "official",
             drop_missing=bool(sample.request and sample.request.options.get("drop_missing")),
+            target=sample.request.options.get("target") if sample.request else None,
         )
         if task.data_digest != sample.task.data_digest:
             return None, "the data here are not those that were scored"

@@ -116,11 +116,17 @@ class PathOrigin:
 
 
 def open_path(
-    path: Path, name: str, *, drop_missing: bool = False, genome: Genome | None = None
+    path: Path,
+    name: str,
+    *,
+    drop_missing: bool = False,
+    target: str | None = None,
+    genome: Genome | None = None,
 ) -> tuple[TaskCard, PathOrigin]:
     """Read a path whole; target and labels are taken from its columns (classes: numbers in order of size, names in order of the alphabet).
 
-    drop_missing: leave out rows without sequence or label, which are refused otherwise.
+    drop_missing: leave out rows without sequence or label, which are refused otherwise. target: what the columns predict, None = what
+    they say.
 
     Raises:
         DataError: no table or FASTA, no rows, fewer than two classes, or a row that is not labelled DNA.
@@ -128,7 +134,7 @@ def open_path(
     notes: list[str] = []
     read = _read(path, notes)
     source = RowSource(path.name, str(path), ordered=path.is_file() or WHOLE not in read)
-    return open_rows(source, read, name, notes, drop_missing=drop_missing, genome=genome)
+    return open_rows(source, read, name, notes, drop_missing=drop_missing, target=target, genome=genome)
 
 
 def open_rows(
@@ -138,6 +144,7 @@ def open_rows(
     notes: Sequence[str] = (),
     *,
     drop_missing: bool = False,
+    target: str | None = None,
     genome: Genome | None = None,
 ) -> tuple[TaskCard, PathOrigin]:
     """A task of tables that are read already, by split, or one table as :data:`WHOLE`. Without a name it is called by its content.
@@ -145,7 +152,7 @@ def open_rows(
     Raises:
         DataError: as :func:`open_path`.
     """
-    reader = find_reader(next(iter(read.values())))
+    reader = find_reader(next(iter(read.values())), target)
     files = {name: _complete(raw, reader, drop_missing) for name, raw in read.items()}
     variants = holds_variants(next(iter(files.values())))
     if variants:

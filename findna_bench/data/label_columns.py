@@ -23,20 +23,26 @@ class LabelReader(Protocol):
 
     def label_columns(self, table: RawTable) -> tuple[str, ...]: ...
 
+    def possible_columns(self, table: RawTable) -> tuple[str, ...]: ...
+
     def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]: ...
 
     def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str: ...
 
 
-def find_reader(table: RawTable, registry: Registry | None = None) -> LabelReader | None:
-    """The target that a table's columns speak of, None where they are of classes, or of none.
+def find_reader(table: RawTable, target: str | None = None, registry: Registry | None = None) -> LabelReader | None:
+    """The target that a table's columns speak of, None where they are of classes, or of none. target: the name of one that they hold,
+    whatever they speak of.
 
     A column ``label`` (``class``, ``target``) decides: it holds classes, unless a target claims that very column.
 
     Raises:
-        DataError: the columns are those of several targets.
+        DataError: the columns are those of several targets, or cannot hold the one that is named.
+        UnknownNameError: there is no such target.
     """
     registry = registry or get_registry()
+    if target is not None:
+        return _chosen(table, target, registry)
     claims: list[tuple[LabelReader, tuple[str, ...]]] = []
     for entry in registry.entries("targets"):
         try:
@@ -51,5 +57,30 @@ def find_reader(table: RawTable, registry: Registry | None = None) -> LabelReade
         claims = [(reader, columns) for reader, columns in claims if of_classes & set(columns)]
     if len(claims) > 1:
         several = " and ".join(f"{reader.name} ({', '.join(columns[:3])})" for reader, columns in claims)
-        raise DataError(f"{table.origin}: its columns are those of {several}; leave those of one")
+        raise DataError(
+            f"{table.origin}: its columns are those of {several}; leave those of one, or choose with --target"
+        )
     return claims[0][0] if claims else None
+
+
+def _chosen(table: RawTable, target: str, registry: Registry) -> LabelReader | None:
+    card = registry.resolve("targets", target).card
+    if card.name == "classes":
+        return None
+    reader: Any = load_factory(card.factory, f"target {card.name!r}")()
+    reader.name = card.name
+    if not reader.possible_columns(table):
+        raise DataError(
+            f"{table.origin}: --target {card.name}: none of its columns ({', '.join(table.columns)}) can hold {card.name}; "
+            "leave the option out, or name a column as the target has it"
+        )
+    return _Chosen(reader)
+
+
+class _Chosen:
+    """A target that was named, of whose columns a table need not speak."""
+
+    def __init__(self, reader: LabelReader) -> None:
+        self.name, self.default_metric, self.reads_missing = reader.name, reader.default_metric, reader.reads_missing
+        self.label_columns = self.possible_columns = reader.possible_columns
+        self.read, self.in_words = reader.read, reader.in_words

@@ -334,6 +334,7 @@ def open_task(
     registry: Registry | None = None,
     split: str = "official",
     drop_missing: bool = False,
+    target: str | None = None,
     fasta: str | Path | None = None,
     flank: int | None = None,
 ) -> Task:
@@ -341,7 +342,7 @@ def open_task(
 
     offline: only changes the message about missing data; opening never asks the network. split: ``official``, or another
     split of all its rows, see :func:`findna_bench.requests.split_choice.parse_split`. drop_missing: whether rows of a path without
-    sequence or label are left out instead of refused; registered tasks have none. fasta, flank: genome and bases on either side, of a path
+    sequence or label are left out instead of refused; registered tasks have none. target: what the columns of a path predict, where it is not what they say. fasta, flank: genome and bases on either side, of a path
     with variants that are known by contig and position.
 
     Raises:
@@ -352,13 +353,15 @@ def open_task(
     if isinstance(ref, str):
         ref = resolve_task(ref, registry)
     root = data_root(data_dir)
+    if target is not None and ref.path is None:
+        raise UsageError(f"--target {target} says what columns of a file predict; {ref.name} is no file: leave it out")
     if ref.held is not None:
         return _split_anew(ref.held, split)
     if ref.path is not None:
         from findna_bench.data.adhoc import open_path
 
         genome = _genome(fasta, flank, root)
-        made, rows = open_path(ref.path, ref.task, drop_missing=drop_missing, genome=genome)
+        made, rows = open_path(ref.path, ref.task, drop_missing=drop_missing, target=target, genome=genome)
         return _split_anew(Task(made, rows, data_dir=root), split)
     card = ref.card
     assert card is not None

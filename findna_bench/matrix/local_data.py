@@ -73,10 +73,13 @@ class LocalData:
         name = _file_of(result)
         options = result.request.options if result.request else {}
         drop, genome = bool(options.get("drop_missing")), (options.get("fasta"), options.get("flank"))
+        target = options.get("target")
         split = result.task.split or "official"
-        key = (result.task_name if name is None else name, split, request.get("distribution"), drop, *genome)
+        key = (result.task_name if name is None else name, split, request.get("distribution"), drop, target, *genome)
         if key not in self._tasks:
-            self._tasks[key] = self._open(*key[:3]) if name is None else self._open_file(name, split, drop, *genome)
+            self._tasks[key] = (
+                self._open(*key[:3]) if name is None else self._open_file(name, split, drop, target, *genome)
+            )
         found = self._tasks[key]
         if isinstance(found, str):
             raise NotHereError(found)
@@ -85,7 +88,7 @@ class LocalData:
         return found
 
     def _open_file(
-        self, name: str, split: str, drop_missing: bool, fasta: str | None = None, flank: int | None = None
+        self, name: str, split: str, drop_missing: bool, target: str | None, fasta: str | None, flank: int | None
     ) -> Task | str:
         """A task that was given as a path, where it is known to lie."""
         for file in (name, *([fasta] if fasta else [])):
@@ -99,6 +102,7 @@ class LocalData:
                 data_dir=self._data_dir,
                 split=split,
                 drop_missing=drop_missing,
+                target=target,
                 fasta=genome,
                 flank=flank,
             )
@@ -121,7 +125,8 @@ class LocalData:
             return "its data are not here"
 
     def _table(self, result: Result, task: Task, split: str) -> SequenceTable:
-        key = (task.name, task.split_name, split, result.limit)
+        # One file may be read in several ways, with other rows or labels.
+        key = (f"{task.name} {task.data_digest}", task.split_name, split, result.limit)
         if key not in self._tables:
             self._tables[key] = limited(task.load(split), result.limit, find_target(task.card.target))
         return self._tables[key]
@@ -134,7 +139,7 @@ class LocalData:
             yield "the labels of its predictions are not those of the data here"
         if rows.groups is None:
             return
-        key = (result.task_name, result.task.split or "official", result.limit)
+        key = (f"{result.task_name} {result.task.data_digest}", result.task.split or "official", result.limit)
         if key not in self._groups:
             self._groups[key] = row_groups(test)
         if not np.array_equal(rows.groups, self._groups[key]):

@@ -181,6 +181,10 @@ def _tasks(request: RunRequest, registry: Registry) -> list[TaskRef]:
                 f"{known.distribution} and {task.distribution} both have a task {task.name}, and results of one would stand for the "
                 "other; run them into two folders"
             )
+    if request.target is not None and (other := next((t for t in tasks.values() if t.path is None), None)):
+        raise UsageError(
+            f"--target {request.target} says what columns of a file predict; {other.name} is no file: leave one of them out"
+        )
     return list(tasks.values())
 
 

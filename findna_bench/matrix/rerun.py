@@ -88,7 +88,7 @@ class Rerun:
         """Of a file or folder as results name it: of rows for a task, of weights or vectors for a model."""
         (model,), split, drop = values["models"], values["split"], bool(values.get("drop_missing"))
         is_task = values["tasks"] == [str(path)]
-        genome: dict[str, Any] = {name: values.get(name) for name in ("fasta", "flank")}
+        genome: dict[str, Any] = {name: values.get(name) for name in ("fasta", "flank", "target")}
         key = (
             ("task", str(path), split, str(drop), *map(str, genome.values()))
             if is_task

@@ -146,6 +146,7 @@ def _open(request: RunRequest, registry: Registry, unit: Unit) -> Task:
         registry=registry,
         split=request.split,
         drop_missing=request.drop_missing,
+        target=request.target,
         fasta=request.fasta,
         flank=request.flank,
     )

@@ -172,6 +172,7 @@ class RunRequest:
     output_dir: Path = shared.results_dir(_RUNNING)
     data_dir: Path | None = shared.data_dir()
     drop_missing: bool = shared.drop_missing()
+    target: str | None = shared.target()
     fasta: Path | None = option(
         PathName(),
         "Genome of variants that a file knows by chrom and pos; a FASTA file.",

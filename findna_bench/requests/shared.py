@@ -15,6 +15,7 @@ __all__ = [
     "DROP_MISSING_HELP",
     "PROTOCOL",
     "RUNNING",
+    "TARGET_HELP",
     "DeviceName",
     "WindowPolicy",
     "batch_size",
@@ -30,12 +31,14 @@ __all__ = [
     "pooling",
     "results_dir",
     "suites",
+    "target",
     "tasks",
     "threads",
     "window",
 ]
 
 PROTOCOL, RUNNING = "Protocol", "Running"
+TARGET_HELP = "What the columns of a user's own file predict (classes, values, labels or a plugin's target), where they say otherwise."
 DROP_MISSING_HELP = (
     "Of files given as a path: leave out rows without sequence or label (empty, NA, nan, null, None, ...), and count them; they are "
     "refused otherwise."
@@ -86,6 +89,11 @@ def data_dir() -> Any:
     return option(
         PathName(), "Data root (default: the user's data folder).", default=None, panel=RUNNING, recorded=False
     )
+
+
+def target() -> Any:
+    """``--target``."""
+    return option(Text(), TARGET_HELP, default=None, panel=PROTOCOL, in_ids="given")
 
 
 def drop_missing() -> Any:

@@ -50,13 +50,13 @@ class Labels(Target):
         """
         if table.first_of(LABEL_COLUMNS) == _NAMES and any(map(_is_list, table.columns[_NAMES])):
             return (_NAMES,)
-        columns = self.possible_columns(table)
-        of_one = tuple(name for name in columns if name != _NAMES)
+        of_one = _columns_of_one(table)
         return of_one if any(_is_binary(table.columns[name]) for name in of_one) else ()
 
     def possible_columns(self, table: RawTable) -> tuple[str, ...]:
-        of_one = tuple(name for name in table.columns if _OF_ONE.fullmatch(name))
-        return of_one or ((_NAMES,) if _NAMES in table.columns else ())
+        """Those, or else what would hold classes, as names."""
+        column = table.first_of(LABEL_COLUMNS)
+        return self.label_columns(table) or _columns_of_one(table) or ((column,) if column else ())
 
     def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]:
         """Labels in the order of their columns, or of the alphabet.
@@ -64,8 +64,8 @@ class Labels(Target):
         Of names, an empty cell is a row with none of the labels, and what stands for a missing value (``NA``) a row of which none is
         known; of 0 and 1, either is a label that is not known.
         """
-        if tuple(columns) == (_NAMES,):
-            return _read_names(tables)
+        if len(columns) == 1 and not _OF_ONE.fullmatch(columns[0]):
+            return _read_names(tables, columns[0])
         names = tuple(name.removeprefix("label_") for name in columns)
         return names, [np.stack([_binary(table, name) for name in columns], axis=1) for table in tables]
 
@@ -147,6 +147,10 @@ class Labels(Target):
         return truth.astype(np.int8), outputs
 
 
+def _columns_of_one(table: RawTable) -> tuple[str, ...]:
+    return tuple(name for name in table.columns if _OF_ONE.fullmatch(name))
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple | np.ndarray) or (isinstance(value, str) and _SEPARATOR in value)
 
@@ -173,11 +177,11 @@ def _binary(table: RawTable, column: str) -> np.ndarray:
     return np.fromiter((_CODES[text] for text in texts), dtype=np.int8, count=len(texts))
 
 
-def _read_names(tables: Sequence[RawTable]) -> tuple[tuple[str, ...], list[np.ndarray]]:
-    found = [[_names(value) for value in table.columns[_NAMES]] for table in tables]
+def _read_names(tables: Sequence[RawTable], column: str) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    found = [[_names(value) for value in table.columns[column]] for table in tables]
     labels = sorted({name for rows in found for names in rows for name in names or ()})
     if not labels:
-        raise DataError(f"{tables[0].origin}: no row has a label in its column {_NAMES}")
+        raise DataError(f"{tables[0].origin}: no row has a label in its column {column}")
     number = {name: k for k, name in enumerate(labels)}
     truths = []
     for rows in found:

@@ -65,6 +65,10 @@ class Target(ABC):
         """
         return ()
 
+    def possible_columns(self, table: RawTable) -> tuple[str, ...]:
+        """Columns that may hold such labels where the user says so (``--target``), though nothing in them does; none = it has none."""
+        return self.label_columns(table)
+
     def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]:
         """Labels of a user's own tables. Needed where :meth:`label_columns` finds any.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from findna_bench.data.tabular import is_number, label_text
+from findna_bench.data.tabular import LABEL_COLUMNS, is_number, label_text
 from findna_bench.errors import DataError
 from findna_bench.targets.learning import against_mean
 from findna_bench.targets.target import Target
@@ -34,6 +34,11 @@ class Values(Target):
     def label_columns(self, table: RawTable) -> tuple[str, ...]:
         """``value``, or all of ``value_NAME``."""
         return tuple(name for name in table.columns if name == "value" or re.fullmatch(r"value_.+", name))
+
+    def possible_columns(self, table: RawTable) -> tuple[str, ...]:
+        """``value``, ``value_NAME``, or else what would hold classes."""
+        column = table.first_of(LABEL_COLUMNS)
+        return self.label_columns(table) or ((column,) if column else ())
 
     def read(self, tables: Sequence[RawTable], columns: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]:
         """Numbers as they stand in the columns."""
