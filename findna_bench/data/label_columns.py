@@ -67,7 +67,7 @@ def _chosen(table: RawTable, target: str, registry: Registry) -> LabelReader | N
     card = registry.resolve("targets", target).card
     if card.name == "classes":
         return None
-    reader: Any = load_factory(card.factory, f"target {card.name!r}")()
+    reader: Any = make(card.factory, f"target {card.name!r}")
     reader.name = card.name
     if not reader.possible_columns(table):
         raise DataError(
