@@ -8,6 +8,7 @@ import typer
 
 from findna_bench.cli import options, output
 from findna_bench.cli.examples import epilog
+from findna_bench.cli.help_groups import GroupedCommand
 
 app = typer.Typer(
     help="The embedding cache: where it is, what it holds, and how to empty it. It takes at most 20 GB (set "
@@ -17,7 +18,7 @@ app = typer.Typer(
 )
 
 
-@app.command("info", epilog=epilog("cache info"))
+@app.command("info", cls=GroupedCommand, epilog=epilog("cache info"))
 def info(
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -39,7 +40,7 @@ def info(
     )
 
 
-@app.command("clear", epilog=epilog("cache clear"))
+@app.command("clear", cls=GroupedCommand, epilog=epilog("cache clear"))
 def clear(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from findna_bench.cli import output
-from findna_bench.requests.shared import DROP_MISSING_HELP
+from findna_bench.requests.shared import DROP_MISSING_HELP, RUNNING
 
 __all__ = [
     "DataDir",
@@ -61,12 +61,20 @@ DataDir = Annotated[
 DropMissing = Annotated[bool, typer.Option("--drop-missing", help=DROP_MISSING_HELP, envvar=env("drop-missing"))]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar=env("device"))]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.", envvar=env("offline"))]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.", envvar=env("json"))]
+Json = Annotated[
+    bool, typer.Option("--json", help="JSON on stdout and nothing else.", envvar=env("json"), rich_help_panel=RUNNING)
+]
 Quiet = Annotated[
-    bool, typer.Option("-q", "--quiet", help="Say only what was asked for.", callback=_quiet, is_eager=True)
+    bool,
+    typer.Option(
+        "-q", "--quiet", help="Say only what was asked for.", callback=_quiet, is_eager=True, rich_help_panel=RUNNING
+    ),
 ]
 Verbose = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Say more; show tracebacks.", callback=_verbose, is_eager=True)
+    bool,
+    typer.Option(
+        "-v", "--verbose", help="Say more; show tracebacks.", callback=_verbose, is_eager=True, rich_help_panel=RUNNING
+    ),
 ]
 
 

@@ -12,6 +12,7 @@ import typer
 from findna_bench.cli.options import Quiet, Verbose
 from findna_bench.errors import ConfigError, UsageError
 from findna_bench.requests.declarations import Flag, Option, build, options_of
+from findna_bench.requests.shared import RUNNING
 
 __all__ = ["requested"]
 
@@ -24,7 +25,7 @@ Config = Annotated[
         "--config",
         help="TOML file with any of these options.",
         envvar="FINDNA_BENCH_CONFIG",
-        rich_help_panel="Running",
+        rich_help_panel=RUNNING,
     ),
 ]
 

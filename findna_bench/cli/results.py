@@ -9,6 +9,7 @@ import typer
 
 from findna_bench.cli import options, output
 from findna_bench.cli.examples import epilog
+from findna_bench.cli.help_groups import GroupedCommand
 from findna_bench.errors import UsageError
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
 _Old = Annotated[Optional[Path], typer.Argument(hidden=True)]  # noqa: UP045 - typer reads this form on every Python it supports
 
 
-@app.command("export", epilog=epilog("results export"))
+@app.command("export", cls=GroupedCommand, epilog=epilog("results export"))
 def export(
     old: _Old = None,
     to: Annotated[
@@ -46,7 +47,7 @@ def export(
     output.remark(f"wrote {len(paths)} file{'' if len(paths) == 1 else 's'} to {out}")
 
 
-@app.command("bundle", epilog=epilog("results bundle"))
+@app.command("bundle", cls=GroupedCommand, epilog=epilog("results bundle"))
 def bundle(
     old: _Old = None,
     to: Annotated[Optional[Path], typer.Option("--to", help="The .tar.gz to write.")] = None,  # noqa: UP045

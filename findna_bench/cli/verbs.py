@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from findna_bench.cli.examples import epilog
+from findna_bench.cli.help_groups import GroupedCommand
 
 __all__ = ["VERBS", "Verbs"]
 
@@ -86,5 +87,5 @@ def _load(name: str) -> Any:
         command.name, command.short_help = name, line
         return command
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name, short_help=line, epilog=epilog(name))(verb)
+    alone.command(name, cls=GroupedCommand, short_help=line, epilog=epilog(name))(verb)
     return typer.main.get_command(alone)

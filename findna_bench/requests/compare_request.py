@@ -32,12 +32,16 @@ class CompareRequest:
     output_dir: Path = shared.results_dir()
     tasks: tuple[str, ...] = shared.tasks()
     suites: tuple[str, ...] = shared.suites()
-    protocol: str | None = option(Text(), "probe, finetune or knn, where there are results of several.", default=None)
-    split: str | None = option(Text(), "Which split, where there are results on several.", default=None)
+    protocol: str | None = option(
+        Text(), "probe, finetune or knn, where there are results of several.", default=None, panel=shared.PROTOCOL
+    )
+    split: str | None = option(
+        Text(), "Which split, where there are results on several.", default=None, panel=shared.PROTOCOL
+    )
     metric: str | None = shared.metric()
     data_dir: Path | None = shared.data_dir()
-    markdown: Path | None = option(PathName(), "Write this markdown page.", default=None)
-    title: str = option(Text(), "Title of the page.", default="Comparison", environment=False)
+    markdown: Path | None = option(PathName(), "Write this markdown page.", default=None, panel="Pages")
+    title: str = option(Text(), "Title of the page.", default="Comparison", environment=False, panel="Pages")
 
     def __post_init__(self) -> None:
         read_fields(self)

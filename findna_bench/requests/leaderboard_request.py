@@ -12,6 +12,9 @@ from findna_bench.requests.declarations import Flag, PathName, Text, option, rea
 __all__ = ["LeaderboardRequest"]
 
 
+_PAGES = "Pages"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardRequest:
     """All options of ``findna-bench leaderboard``.
@@ -25,26 +28,36 @@ class LeaderboardRequest:
     """
 
     output_dir: Path = shared.results_dir()
-    markdown: Path | None = option(PathName(), "Write this markdown page.", default=None)
-    html: Path | None = option(PathName(), "Write one self-contained page, index.html, into this folder.", default=None)
-    csv: Path | None = option(
-        PathName(), "Write the rows of all tables into this file; scores are fractions.", default=None
+    markdown: Path | None = option(PathName(), "Write this markdown page.", default=None, panel=_PAGES)
+    html: Path | None = option(
+        PathName(), "Write one self-contained page, index.html, into this folder.", default=None, panel=_PAGES
     )
-    title: str = option(Text(), "Title of the page.", default="Leaderboard", environment=False)
+    csv: Path | None = option(
+        PathName(), "Write the rows of all tables into this file; scores are fractions.", default=None, panel=_PAGES
+    )
+    title: str = option(Text(), "Title of the page.", default="Leaderboard", environment=False, panel=_PAGES)
     metric: str | None = shared.metric()
     include_limited: bool = option(
         Flag(), "Show results computed with --limit, flagged.", default=False, environment=False
     )
     audits: Path | None = option(
-        PathName(), "Show the verdicts that `findna-bench audit --pages FOLDER` wrote into this folder.", default=None
+        PathName(),
+        "Show the verdicts that `findna-bench audit --pages FOLDER` wrote into this folder.",
+        default=None,
+        panel=_PAGES,
     )
     costs: Path | None = option(
         PathName(),
         "Show the costs in this compute.json, which `findna-bench profile -o FOLDER` writes.",
         default=None,
+        panel=_PAGES,
     )
     check: bool = option(
-        Flag(), "Write nothing; exit 1 if the page is not what the results give.", default=False, environment=False
+        Flag(),
+        "Write nothing; exit 1 if the page is not what the results give.",
+        default=False,
+        environment=False,
+        panel=_PAGES,
     )
 
     def __post_init__(self) -> None:

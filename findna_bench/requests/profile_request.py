@@ -22,6 +22,9 @@ from findna_bench.requests.declarations import (
 __all__ = ["ProfileRequest"]
 
 
+_MEASURED = "Measurement"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProfileRequest:
     """All options of ``findna-bench profile``.
@@ -45,15 +48,16 @@ class ProfileRequest:
         Text(("train", "inference")),
         "train (one fine-tuning step) or inference (one forward pass).",
         default="train",
+        panel=_MEASURED,
     )
     batch_size: int | str = option(
-        AutoOrNumber(), "auto (16; on the CPU what fits into 10 minutes) or a number.", default="auto"
+        AutoOrNumber(), "auto (16; on the CPU what fits into 10 minutes) or a number.", default="auto", panel=_MEASURED
     )
     lengths: tuple[int, ...] = option(
-        Numbers(1), "Bases per sequence, e.g. 1024,4096,8192 (default: the task's).", default=()
+        Numbers(1), "Bases per sequence, e.g. 1024,4096,8192 (default: the task's).", default=(), panel=_MEASURED
     )
     repeats: int | str = option(
-        AutoOrNumber(), "Fresh processes per row; auto: 3, fewer on a slow CPU.", default="auto"
+        AutoOrNumber(), "Fresh processes per row; auto: 3, fewer on a slow CPU.", default="auto", panel=_MEASURED
     )
     device: str = shared.device()
     dtype: str = shared.dtype()
@@ -61,15 +65,17 @@ class ProfileRequest:
         Whole(1, "at least one thread computes"),
         "CPU threads (default: as many as torch takes on this machine).",
         default=None,
+        panel=shared.RUNNING,
     )
     compile: bool | None = option(
         Flag(),
         "torch.compile in the best formulation (default: on CUDA only).",
         default=None,
         flags=("--compile/--no-compile",),
+        panel=shared.RUNNING,
     )
     overhead: bool = option(
-        Flag(), "Instead: one pretraining step of the first model under each objective.", default=False
+        Flag(), "Instead: one pretraining step of the first model under each objective.", default=False, panel=_MEASURED
     )
     data_dir: Path | None = shared.data_dir()
     drop_missing: bool = shared.drop_missing()

@@ -46,6 +46,28 @@ def test_help_names_every_option_whole_and_gives_examples(
         assert f"  {line}\n" in text
 
 
+@pytest.mark.parametrize(("name", "command"), list(verbs()), ids=[name for name, _ in verbs()])
+def test_options_stand_in_the_groups_they_are_declared_in(
+    name: str, command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    heading, found = "", dict[str, str]()
+    for line in shown(name, capsys).splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            heading = line.removesuffix(":")
+        elif line.startswith("  -"):
+            found |= {word.strip(","): heading for word in line.split() if word.startswith("-")}
+    declared = {getattr(parameter, "rich_help_panel", None) for parameter in command.params} - {None}
+    assert declared <= set(found.values())
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            group = getattr(parameter, "rich_help_panel", None) or "Options"
+            assert {found[option] for option in parameter.opts} == {group}, parameter.opts
+    if len(command.params) > 12:
+        assert len(declared) > 1, f"{name} has {len(command.params)} options in one heap"
+
+
 def test_every_verb_has_a_line_in_the_list_of_verbs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
