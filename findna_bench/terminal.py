@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["printable", "printable_json"]
+__all__ = ["in_picture", "printable", "printable_json"]
 
 _HARMLESS = re.compile(r"[\x20-\x7e\n]*")
 
@@ -24,6 +24,16 @@ def printable(text: str) -> str:
     if _HARMLESS.fullmatch(text):
         return text
     return "".join(c if _is_shown(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def in_picture(text: str) -> str:
+    """The same for a text that matplotlib draws, which takes what stands between two dollars for mathematics.
+
+    Example:
+        >>> in_picture("$x^2$")
+        '\\\\$x^2\\\\$'
+    """
+    return printable(text).replace("$", r"\$")
 
 
 def printable_json(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from findna_bench.files import atomic_path
+from findna_bench.terminal import in_picture
 
 __all__ = ["plot_report"]
 
@@ -41,7 +42,7 @@ def plot_report(report: Mapping[str, Any], path: Path) -> None:
     _bins(axes[1, 1], report)
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{report['task']} ({report['route']})")
+    figure.suptitle(in_picture(f"{report['task']} ({report['route']})"))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
@@ -62,7 +63,11 @@ def _distribution(axis: Any, report: Mapping[str, Any], colours: Mapping[str, st
         counts = histogram[split][name]
         total = max(sum(counts), 1)
         axis.stairs(
-            [100 * c / total for c in counts], histogram["edges"], label=name, color=colours[name], linewidth=1.5
+            [100 * c / total for c in counts],
+            histogram["edges"],
+            label=in_picture(name),
+            color=colours[name],
+            linewidth=1.5,
         )
     axis.set_xlabel("GC" if measure == "gc" else "length in bases")
     axis.set_ylabel(f"% of the class's {split} rows")
@@ -78,7 +83,9 @@ def _found_again(axis: Any, report: Mapping[str, Any], colours: Mapping[str, str
     width = 0.8 / len(report["labels"])
     for i, name in enumerate(report["labels"]):
         shares = [100 * cross[key]["per_class"][name]["fraction"] for key, _ in measures]
-        axis.bar([x + i * width for x in range(len(measures))], shares, width, label=name, color=colours[name])
+        axis.bar(
+            [x + i * width for x in range(len(measures))], shares, width, label=in_picture(name), color=colours[name]
+        )
     centre = width * (len(report["labels"]) - 1) / 2
     axis.set_xticks([x + centre for x in range(len(measures))], [words for _, words in measures], fontsize=8)
     axis.set_ylim(0, max(10, 1.05 * max((bar.get_height() for bar in axis.patches), default=0)))
@@ -94,7 +101,12 @@ def _controls(axis: Any, report: Mapping[str, Any]) -> None:
     names = list(controls)[::-1]
     values = [100 * controls[name]["accuracy"] for name in names]
     base = 100 * controls["majority"]["accuracy"]
-    axis.barh(names, values, color=["#999999" if v <= base + 5 else "#D55E00" for v in values], height=0.7)
+    axis.barh(
+        [in_picture(name) for name in names],
+        values,
+        color=["#999999" if v <= base + 5 else "#D55E00" for v in values],
+        height=0.7,
+    )
     axis.axvline(base, color="black", linewidth=1, linestyle=":")
     for y, value in enumerate(values):
         axis.text(value + 1, y, f"{value:.1f}", va="center", fontsize=8)

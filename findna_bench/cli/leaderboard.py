@@ -52,7 +52,7 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     if request.check:
         return max(_differs(path, page) for path, page in pages.items())
     if request.html:
-        pages[request.html / "index.html"] = render_html(board, **shown)
+        pages[request.html / "index.html"] = render_html(board, command=request.command, **shown)
     if request.csv:
         pages[request.csv] = render_csv(board)
     for path, page in pages.items():

@@ -16,8 +16,10 @@ from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.published_tables import published_tables
 from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.score_tables import Entry, Leaderboard, SuiteTable
+from findna_bench.leaderboard.suite_facts import control_note, gain_grids, score_notes, task_grid, without_numbers
 from findna_bench.leaderboard.wording import LEGEND, row_label, short
 from findna_bench.results.flags import flags_of, warnings_of
+from findna_bench.statistics.metric_cards import metric_scale
 from findna_bench.terminal import printable
 
 __all__ = ["render_html"]
@@ -27,6 +29,7 @@ def render_html(
     board: Leaderboard,
     *,
     title: str = "Leaderboard",
+    command: str | None = None,
     papers: Sequence[Paper] = (),
     audits: Mapping[str, Sequence[Verdict]] | None = None,
     costs: Costs | None = None,
@@ -38,7 +41,10 @@ def render_html(
     data = {
         "title": title,
         "legend": LEGEND.replace("**", "").replace("<u>", "").replace("</u>", ""),
-        "notes": [*board.notes, *board.environments],
+        "notes": list(board.notes),
+        "command": command,
+        "commands": list(board.commands),
+        "environments": list(board.environments),
         "overview": asdict(whole) if whole else None,
         "overview_legend": OVERVIEW_LEGEND,
         "costs": costs.about if costs else None,
@@ -68,6 +74,10 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
         "summary": table.summary,
         "missing": [short(name) for name in table.missing],
         "warnings": list(fit_warnings(table)),
+        "notes": [*score_notes(table), *([note] if (note := control_note(table)) else [])],
+        "gains": [asdict(grid) for grid in gain_grids(table)],
+        "tasks": asdict(task_grid(table)),
+        "without": without_numbers(table),
         "columns": [_column(column, audits) for column in columns],
         "rows": [
             {
@@ -80,7 +90,7 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
                 "cost": asdict(cost) if costs and (cost := costs.of(row.model)) else None,
                 "cells": [{"text": column.text(row), "value": column.value(row)} for column in columns],
                 "entries": {
-                    column.name: _entry(entry, marks.get((index, number)), _scale(table, column.name))
+                    column.name: _entry(entry, marks.get((index, number)), _range(table, column))
                     for number, column in enumerate(columns)
                     if (entry := row.entries.get(column.name))
                 },
@@ -94,6 +104,8 @@ def _column(column: Column, audits: Mapping[str, Sequence[Verdict]]) -> dict[str
     """``task`` is what the page tells of a task; null for the columns that every table has."""
     task = column.task and {
         "metric": column.task.metric,
+        "scale": metric_scale(column.task.metric),
+        "higher_is_better": column.task.higher_is_better,
         "flags": list(column.task.flags),
         "why_not": column.task.why_not,
         "audits": [asdict(verdict) for verdict in audits.get(column.name, ())],
@@ -101,13 +113,16 @@ def _column(column: Column, audits: Mapping[str, Sequence[Verdict]]) -> dict[str
     return {"name": column.name, "label": column.label, "unit": column.unit, "task": task}
 
 
-def _scale(table: SuiteTable, column: str) -> tuple[float, float] | None:
-    values = [e.value for row in table.rows if (e := row.entries.get(column)) and e.value is not None]
-    return (min(values), max(values)) if values and max(values) > min(values) else None
+def _range(table: SuiteTable, column: Column) -> tuple[float, float] | None:
+    """The worst and the best value."""
+    values = [e.value for row in table.rows if (e := row.entries.get(column.name)) and e.value is not None]
+    if not values or max(values) == min(values) or column.task is None:
+        return None
+    return (min(values), max(values)) if column.task.higher_is_better else (max(values), min(values))
 
 
-def _entry(entry: Entry, place: int | None, scale: tuple[float, float] | None) -> dict[str, Any]:
-    heat = (entry.value - scale[0]) / (scale[1] - scale[0]) if scale and entry.value is not None else None
+def _entry(entry: Entry, place: int | None, extremes: tuple[float, float] | None) -> dict[str, Any]:
+    heat = (entry.value - extremes[0]) / (extremes[1] - extremes[0]) if extremes and entry.value is not None else None
     return {
         "status": entry.status,
         "reason": entry.reason,

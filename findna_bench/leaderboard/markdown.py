@@ -11,15 +11,12 @@ from findna_bench.leaderboard.costs import Costs
 from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.published_tables import Group, Published, published_tables
-from findna_bench.leaderboard.reference_controls import reference_control, reference_note
 from findna_bench.leaderboard.remarks import fit_warnings
-from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable, TaskColumn
-from findna_bench.leaderboard.wording import LEGEND, percent, points, row_label, short
-from findna_bench.statistics.metric import metric_label
+from findna_bench.leaderboard.score_tables import Leaderboard, Row, SuiteTable
+from findna_bench.leaderboard.suite_facts import control_note, gain_grids, score_notes, task_grid, without_numbers
+from findna_bench.leaderboard.wording import LEGEND, short
 
 __all__ = ["render_markdown"]
-
-BEST = "the best control on validation (the one named, chosen by its validation score)"
 
 
 def render_markdown(
@@ -82,20 +79,8 @@ def _scores(table: SuiteTable) -> list[str]:
         rows[line][number] = (f"**{value}**" if place == 1 else f"<u>{value}</u>") + separator + interval
     for cells, row in zip(rows, table.rows, strict=True):
         cells[0] += " *(control)*" if row.control else ""
-    parts = [*markdown_table(header, rows), ""]
-    reasons = sorted({row.mean_why_not for row in table.rows if row.mean_why_not})
-    outside = [f"{escape(short(c.name))} ({escape(c.why_not)})" for c in table.columns if c.why_not]
-    if outside:
-        parts += [f"Outside the mean: {', '.join(outside)}.", ""]
-    if reasons:
-        parts += [f"Rows without a mean: {escape('; '.join(reasons))}.", ""]
-    varied = sorted({v for row in table.rows for e in row.entries.values() for v in e.varies})
-    if varied:
-        parts += [f"What a seed changes here: {escape(', '.join(varied))}.", ""]
-    licences = sorted({f"{row.model}: {row.licence}" for row in table.rows if row.licence})
-    if licences:
-        parts += ["Licences of weights: " + escape("; ".join(licences)) + ".", ""]
-    return parts
+    notes = [line for note in score_notes(table) for line in (escape(note), "")]
+    return [*markdown_table(header, rows), "", *notes]
 
 
 def _cell(column: Column, row: Row) -> str:
@@ -105,67 +90,18 @@ def _cell(column: Column, row: Row) -> str:
 
 
 def _gains(table: SuiteTable) -> list[str]:
-    """Gain over `trivial` first, where it ran, then over the control of each task that is best on validation rows."""
     parts: list[str] = []
-    trivial = next((row for row in table.rows if row.control and row.model == "trivial"), None)
-    references = [("the control trivial", {c.name: _value(trivial, c) for c in table.columns})] if trivial else []
-    chosen = {c.name: reference_control(table.rows, c) for c in table.columns}
-    references.append((BEST, {name: (r.value, r.label) if r else None for name, r in chosen.items()}))
-    models = [row for row in table.rows if not row.control]
-    for words, reference in references:
-        if not models or not any(reference.values()):
-            continue
-        header = [
-            "model",
-            *(
-                escape(short(c.name)) + (f"<br>over {escape(r[1])}" if (r := reference[c.name]) else "")
-                for c in table.columns
-            ),
-        ]
-        lines = [
-            [escape(row_label(row)), *(_gain(row.entries.get(c.name), reference[c.name]) for c in table.columns)]
-            for row in models
-        ]
-        parts += [f"Gain over {words}, points:", "", *markdown_table(header, lines), ""]
-    if models and (unknown := reference_note(table.rows, table.columns)):
-        parts += [f"Controls {escape(unknown)}.", ""]
-    return parts
-
-
-def _value(row: Row | None, column: TaskColumn) -> tuple[float, str] | None:
-    entry = row.entries.get(column.name) if row else None
-    return (entry.value, row.model) if row and entry and entry.value is not None else None
-
-
-def _gain(entry: Entry | None, reference: tuple[float, str] | None) -> str:
-    if entry is None or entry.value is None or reference is None:
-        return "–"
-    return points(entry.value - reference[0], entry.scale)
+    for grid in gain_grids(table):
+        parts += [escape(grid.title), "", *grid.to_markdown(), ""]
+    return [*parts, escape(note), ""] if (note := control_note(table)) else parts
 
 
 def _columns(table: SuiteTable) -> list[str]:
-    header = ["task", "metric", "classes", "test rows", "largest class %", "flags"]
-    lines = [
-        [
-            escape(c.name),
-            escape(metric_label(c.metric)),
-            str(c.n_classes),
-            f"{c.n_test:,}" if c.n_test else "–",
-            percent(c.chance) if c.chance else "–",
-            escape(", ".join(c.flags)) or "–",
-        ]
-        for c in table.columns
-    ]
-    return [*markdown_table(header, lines, words=2), ""]
+    return [*task_grid(table).to_markdown(), ""]
 
 
 def _reasons(table: SuiteTable) -> list[str]:
-    found = [
-        f"* {escape(row_label(row))} on {escape(short(name))}: {entry.status}: {escape(entry.reason)}"
-        for row in table.rows
-        for name, entry in row.entries.items()
-        if entry.reason
-    ]
+    found = [f"* {escape(line)}" for line in without_numbers(table)]
     return ["Cells without a number, or with fewer fits:", "", *found, ""] if found else []
 
 

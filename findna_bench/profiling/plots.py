@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from findna_bench.errors import UsageError
 from findna_bench.files import atomic_path
 from findna_bench.profiling.profile_rows import ProfileRow
+from findna_bench.statistics.metric_cards import metric_card, metric_label, metric_scale
+from findna_bench.terminal import in_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -67,7 +69,7 @@ def plot_scaling(rows: Sequence[ProfileRow], path: Path) -> None:
                     continue
                 x, y = zip(*sorted(points), strict=True)
                 exponent = fitted_exponent(x, y)
-                label = f"{model}, {formulation}" + ("" if exponent is None else f": L^{exponent:.2f}")
+                label = in_picture(f"{model}, {formulation}") + ("" if exponent is None else f": L^{exponent:.2f}")
                 style = "o--" if formulation == "published" else "o-"
                 panel.plot(x, y, style, color=_COLOURS[models.index(model) % len(_COLOURS)], label=label)
         panel.set_xscale("log", base=2)
@@ -88,6 +90,26 @@ class Point:
     cost: float
     n_tasks: int
     flags: tuple[str, ...] = ()
+    metric: str = ""
+    """What the score is a mean of; empty: shares, of which more is better."""
+
+    @property
+    def shown(self) -> float:
+        """The score as tables show it."""
+        return self.score * metric_scale(self.metric)
+
+    @property
+    def worth(self) -> float:
+        """The more, the better."""
+        return self.score * _direction(self.metric)
+
+
+def _direction(metric: str) -> int:
+    """-1 where less of a metric is better."""
+    try:
+        return 1 if not metric or metric_card(metric).higher_is_better else -1
+    except UsageError:  # no plugin registers it here, any more
+        return 1
 
 
 def pareto_points(
@@ -118,6 +140,7 @@ def pareto_points(
             costs[_base(model)],
             len(found.shared),
             tuple(sorted(found.flags[model, config])),
+            found.metric,
         )
         for (model, config), tasks in found.values.items()
         if _base(model) in costs
@@ -138,7 +161,7 @@ def best_control(
     scores."""
     found = _scores(results, _costs(rows, cost, formulation), metric)
     scores = [
-        (chosen_by, model, found.score(tasks))
+        (chosen_by * _direction(found.metric), model, found.score(tasks))
         for (model, config), tasks in found.values.items()
         if model in controls
         and set(found.shared) <= set(tasks)
@@ -165,6 +188,7 @@ class _Scores:
     values: Mapping[tuple[str, str], Mapping[str, Sequence[float]]]
     flags: Mapping[tuple[str, str], set[str]]
     shared: Sequence[str]
+    metric: str
     validation: Mapping[tuple[str, str], Mapping[str, Sequence[float | None]]]
 
     def validation_score(self, model: str, configuration: str) -> float | None:
@@ -204,7 +228,7 @@ def _scores(results: Sequence[Mapping[str, Any]], costs: Mapping[str, float], me
     shared = set.intersection(*priced) if priced else set()
     if not shared:
         raise UsageError("no task was finished by every profiled model, so scores cannot be set against costs")
-    return _Scores(values, flags, sorted(shared), validation)
+    return _Scores(values, flags, sorted(shared), kind[2] if kind else "", validation)
 
 
 def _on_validation(result: Mapping[str, Any]) -> float | None:
@@ -241,9 +265,9 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     front = [
         p
         for p in points
-        if not any(q.score >= p.score and q.cost <= p.cost and (q.score > p.score or q.cost < p.cost) for q in points)
+        if not any(q.worth >= p.worth and q.cost <= p.cost and (q.worth > p.worth or q.cost < p.cost) for q in points)
     ]
-    return sorted(front, key=lambda p: (p.cost, p.score, p.model))
+    return sorted(front, key=lambda p: (p.cost, p.worth, p.model))
 
 
 def plot_pareto(
@@ -251,38 +275,40 @@ def plot_pareto(
     path: Path,
     *,
     cost: str = "ns_per_base",
-    score: str = "mean score, %",
+    score: str | None = None,
     control: tuple[str, float] | None = None,
 ) -> None:
     """Score against cost (log), front joined; points off the front in grey, flagged ones hollow; a control's score dashed."""
     figure = _canvas(7, 4.2)
     panel = figure.subplots()
+    metric = points[0].metric if points else ""
+    scale, score = metric_scale(metric), score or f"mean {metric_label(metric) if metric else 'score, %'}"
     front = pareto_front(points)
     for point in points:
         colour = _COLOURS[0] if point in front else "#777777"
         fill = "white" if point.flags else colour
-        panel.plot(point.cost, 100 * point.score, "o", color=colour, markerfacecolor=fill, zorder=3)
+        panel.plot(point.cost, point.shown, "o", color=colour, markerfacecolor=fill, zorder=3)
         panel.annotate(
-            point.model, (point.cost, 100 * point.score), xytext=(5, 5), textcoords="offset points", fontsize=8
+            in_picture(point.model), (point.cost, point.shown), xytext=(5, 5), textcoords="offset points", fontsize=8
         )
     if control is not None:
-        panel.axhline(100 * control[1], color=_COLOURS[1], linestyle="--", linewidth=1)
+        panel.axhline(scale * control[1], color=_COLOURS[1], linestyle="--", linewidth=1)
         panel.annotate(
-            f"best control on validation: {control[0]}", (0, 100 * control[1]), xycoords=("axes fraction", "data"), xytext=(4, 3),
+            in_picture(f"best control on validation: {control[0]}"), (0, scale * control[1]), xycoords=("axes fraction", "data"), xytext=(4, 3),
             textcoords="offset points", fontsize=8, color=_COLOURS[1],
         )  # fmt: skip
     # To the right edge: beyond its last point the front goes on at that score.
     right = max((p.cost for p in points), default=1.0) * 3
-    line = [(p.cost, 100 * p.score) for p in front]
+    line = [(p.cost, p.shown) for p in front]
     line += [(right, line[-1][1])] if line else []
     panel.step([x for x, _ in line], [y for _, y in line], where="post", color=_COLOURS[0], alpha=0.5)
     panel.margins(y=0.12)
     panel.set_xscale("log")
     panel.set_xlim(min((p.cost for p in points), default=1.0) / 1.5, right)
     panel.set_xlabel(COSTS[cost])
-    panel.set_ylabel(f"{score}, over {points[0].n_tasks} tasks" if points else score)
+    panel.set_ylabel(in_picture(f"{score}, over {points[0].n_tasks} tasks" if points else score))
     flags = sorted({flag for point in points for flag in point.flags})
-    panel.set_title("hollow: flagged " + ", ".join(flags) if flags else "", fontsize=7)
+    panel.set_title(in_picture("hollow: flagged " + ", ".join(flags)) if flags else "", fontsize=7)
     panel.grid(alpha=0.3)
     _save(figure, path)
 

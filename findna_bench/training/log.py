@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from findna_bench.files import atomic_path, write_atomic
+from findna_bench.terminal import in_picture
 
 __all__ = ["TrainingLog", "draw_curves"]
 
@@ -71,7 +72,7 @@ def draw_curves(log: Path, picture: Path) -> None:
             points = [(int(row["step"]), float(row[name])) for row in rows if row["split"] == split and row[name]]
             if points:
                 axes.plot(*zip(*points, strict=True), style, label=split, linewidth=1, markersize=3)
-        axes.set_title(name, fontsize=9)
+        axes.set_title(in_picture(name), fontsize=9)
         axes.tick_params(labelsize=7)
         axes.locator_params(nbins=4)
     figure.subplots_adjust(left=0.07, right=0.98, top=0.94, bottom=0.09, wspace=0.22, hspace=0.4)

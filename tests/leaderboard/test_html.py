@@ -4,8 +4,11 @@ used by keyboard, on a phone, in light and in dark.
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import shutil
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,7 +140,7 @@ def page(browser: Any, results: list[Result], tmp_path: Path) -> Iterator[Any]:
 
 
 def models(page: Any) -> list[str]:
-    return [e.text for e in page.find_elements("css selector", "#tables tbody td:first-child")]
+    return [e.text for e in page.find_elements("css selector", "#tables .scores tbody td:first-child")]
 
 
 def texts(page: Any, selector: str) -> list[str]:
@@ -174,9 +177,98 @@ def test_rows_sort_and_filter(page: Any) -> None:
     assert "No row matches the filter." in page.find_element("id", "tables").text
 
 
+def _cells(markdown: str) -> list[tuple[str, ...]]:
+    """Rows of all tables of a Markdown page, as a reader sees them."""
+    rows = [line.strip("|").split(" | ") for line in markdown.splitlines() if line.startswith("| ")]
+    return [tuple(_plain(cell) for cell in row) for row in rows]
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"</?u>|\*\*|\*?\(control\)\*?", "", text.replace("<br>", " "))
+    text = re.sub(r"\\([\\`*_\[\]|#~])", r"\1", text)
+    return " ".join(html.unescape(text).split())
+
+
+def test_the_page_holds_what_the_markdown_page_holds(page: Any, results: list[Result]) -> None:
+    """Every row of every table, every command, environment and remark: in the real page, wherever they stand there."""
+    board = leaderboard(
+        [r.model_copy(update={"command": f"findna-bench run {HOSTILE}"}) for r in results], predictions=scored_rows
+    )
+    shown = {
+        "title": "t",
+        "command": f"findna-bench leaderboard --title {HOSTILE}",
+        "papers": [PAPER],
+        "audits": AUDITS,
+    }
+    markdown = render_markdown(board, costs=COSTS, **shown)
+    path = Path(urllib.parse.urlparse(page.current_url).path)
+    path.write_text(render_html(board, costs=COSTS, **shown), encoding="utf-8")
+    page.get(path.as_uri())
+    there = page.execute_script(
+        "for (const e of document.querySelectorAll('table small')) e.prepend(' ');"
+        "return [...document.querySelectorAll('table tr')].map(r => [...r.children].map(c => c.textContent))"
+    )
+    rows = {tuple(" ".join(cell.replace("(control)", "").split()) for cell in row) for row in there}
+    wanted = _cells(markdown)
+    assert any("over kmer" in cell for row in wanted for cell in row)
+    assert any(row[:2] == ("task", "metric") for row in wanted)
+    assert [row for row in wanted if row not in rows] == []
+    text = " ".join(page.execute_script("return document.body.textContent").split())
+    for words in (
+        "Gain over the best control on validation",
+        shown["command"],
+        f"findna-bench run {HOSTILE}",
+        "This page was made by",
+        "Its results were computed by",
+        "What a seed changes here: validation draw.",
+    ):
+        assert words in text
+    for line in markdown.splitlines():
+        if line.startswith("* ") and "arXiv" not in line and "<code>" not in line:
+            assert _plain(line[2:]).rstrip(".") in text, line
+    assert page.execute_script("return window.owned") is None
+
+
+def test_a_plot_shows_a_metric_in_its_own_units_and_the_way_it_points(
+    browser: Any, results: list[Result], tmp_path: Path
+) -> None:
+    """RMSE is no percentage, and less of it is better."""
+    rows = [
+        r.model_copy(
+            update={
+                "task": r.task.model_copy(update={"target": "values", "labels": ["value"]}),
+                "metrics": r.metrics.model_copy(
+                    update={
+                        "main": r.metrics.main.model_copy(
+                            update={"name": "rmse", "value": 10 * r.metrics.main.value, "higher_is_better": False}
+                        )
+                    }
+                ),
+                "validation": {"metrics": {"rmse": 10 * r.metrics.main.value}},
+            }
+        )
+        for r in results
+    ]
+    path = tmp_path / "index.html"
+    path.write_text(render_html(leaderboard(rows)), encoding="utf-8")
+    browser.get(path.as_uri())
+    titles = texts(browser, "#pareto circle title")
+    assert any(title.startswith("large: 9.05, 900 k") for title in titles), titles
+    ticks = [float(text) for text in texts(browser, '#pareto svg text[text-anchor="end"]') if text[0].isdigit()]
+    assert 4 <= min(ticks) < max(ticks) <= 10
+    assert "(control" not in browser.find_element("css selector", "#pareto p").text
+    front = browser.find_element("css selector", "#pareto path.front").get_attribute("d")
+    assert front.count("V") == 0, "x@random is both cheapest and best, so nothing beats it"
+    shades = browser.execute_script(
+        "return [...document.querySelectorAll('#tables .scores tbody td:nth-child(3)')].map(e => [e.parentNode.firstChild.textContent, "
+        "parseFloat(getComputedStyle(e).backgroundColor.split(',')[3])])"
+    )
+    assert max(shades, key=lambda pair: pair[1])[0] == "x@random"
+
+
 def test_a_cell_shows_its_details_and_json(page: Any) -> None:
     filter_by(page, "small")
-    page.find_element("css selector", "#tables tbody td button").click()
+    page.find_element("css selector", "#tables .scores tbody td button").click()
     dialog = page.find_element("id", "details")
     assert dialog.is_displayed()
     assert "small on demo/species4" in dialog.text
@@ -223,7 +315,7 @@ def test_everything_can_be_reached_and_used_by_keyboard(page: Any) -> None:
 def test_the_heat_map_is_darkest_where_the_score_is_best(page: Any) -> None:
     def shades() -> list[str]:
         return page.execute_script(
-            "return [...document.querySelectorAll('#tables tbody td:nth-child(3)')].map(e => getComputedStyle(e).backgroundColor)"
+            "return [...document.querySelectorAll('#tables .scores tbody td:nth-child(3)')].map(e => getComputedStyle(e).backgroundColor)"
         )
 
     alphas = [float(shade.rsplit(",", 1)[1].rstrip(")")) for shade in shades()]
@@ -271,7 +363,7 @@ def test_audits_and_published_figures_stand_on_the_page(page: Any) -> None:
 def test_no_error_no_request_and_no_string_is_markup(page: Any) -> None:
     page.execute_script("document.querySelectorAll('details').forEach(e => e.open = true)")
     filter_by(page, "onerror")
-    page.find_element("css selector", "#tables tbody td button").click()
+    page.find_element("css selector", "#tables .scores tbody td button").click()
     assert HOSTILE in models(page)
     for selector in (
         "#title",
@@ -303,12 +395,12 @@ def test_a_phone_scrolls_tables_but_not_the_page(page: Any) -> None:
     assert page.execute_script("return window.innerWidth") == 360
     assert page.execute_script("return document.documentElement.scrollWidth") <= 360
     # The first column stays in sight while the rest moves under it.
-    left = "return document.querySelector('#tables tbody td').getBoundingClientRect().left"
+    left = "return document.querySelector('#tables .scores tbody td').getBoundingClientRect().left"
     before = page.execute_script(left)
     page.execute_script("document.querySelector('#tables .scroll').scrollLeft = 120")
     assert page.execute_script("return document.querySelector('#tables .scroll').scrollLeft") == 120
     assert page.execute_script(left) == before
-    page.find_element("css selector", "#tables tbody td button").click()
+    page.find_element("css selector", "#tables .scores tbody td button").click()
     assert page.execute_script("return document.getElementById('details').getBoundingClientRect().width") <= 360
 
 
