@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from findna_bench.auditing.audit_report import AuditReport
     from findna_bench.auditing.audit_targets import Audited
 
+_FINDINGS = "Findings"
+
 
 def audit(
     targets: Annotated[
@@ -24,12 +26,17 @@ def audit(
     suite: options.Suites = None,
     pages: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--pages", help="Write markdown, PNG and JSON per task, and an index, to this folder."),
+        typer.Option(
+            "--pages",
+            rich_help_panel=_FINDINGS,
+            help="Write markdown, PNG and JSON per task, and an index, to this folder.",
+        ),
     ] = None,
     fail_on: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
             "--fail-on",
+            rich_help_panel=_FINDINGS,
             metavar="KINDS",
             help="Exit with 1 where there is a finding of these kinds, or a task could not be audited: leak, shortcut, conflicting-labels, asymmetric, note.",
         ),
@@ -37,12 +44,16 @@ def audit(
     junit: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            "--junit", help="Write the findings as JUnit XML; those of --fail-on are failures (default: leak,shortcut)."
+            "--junit",
+            rich_help_panel=_FINDINGS,
+            help="Write the findings as JUnit XML; those of --fail-on are failures (default: leak,shortcut).",
         ),
     ] = None,
     sarif: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--sarif", help="Write the findings as SARIF 2.1.0, which code scanning reads."),
+        typer.Option(
+            "--sarif", rich_help_panel=_FINDINGS, help="Write the findings as SARIF 2.1.0, which code scanning reads."
+        ),
     ] = None,
     data_dir: options.DataDir = None,
     drop_missing: options.DropMissing = False,

@@ -56,11 +56,22 @@ Suites = Annotated[
 OutputDir = Annotated[Path, typer.Option("-o", "--output-dir", help="Results folder.", envvar=env("output-dir"))]
 DataDir = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--data-dir", help="Data root (default: the user's data folder).", envvar=env("data-dir")),
+    typer.Option(
+        "--data-dir",
+        help="Data root (default: the user's data folder).",
+        envvar=env("data-dir"),
+        rich_help_panel=RUNNING,
+    ),
 ]
-DropMissing = Annotated[bool, typer.Option("--drop-missing", help=DROP_MISSING_HELP, envvar=env("drop-missing"))]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar=env("device"))]
-Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.", envvar=env("offline"))]
+DropMissing = Annotated[
+    bool, typer.Option("--drop-missing", help=DROP_MISSING_HELP, envvar=env("drop-missing"), rich_help_panel=RUNNING)
+]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar=env("device"), rich_help_panel=RUNNING)
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Open no socket.", envvar=env("offline"), rich_help_panel=RUNNING)
+]
 Json = Annotated[
     bool, typer.Option("--json", help="JSON on stdout and nothing else.", envvar=env("json"), rich_help_panel=RUNNING)
 ]
