@@ -350,6 +350,21 @@ class LiveModel:
         )
 
     def _vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
+        """Of sequences; of variants those of the window with the reference, and beside them what the variant changes in them."""
+        if "offset" not in table.extra:
+            return self._embedded(representation, table, table.sequences, direction)
+        import numpy as np
+
+        from findna_bench.protocols.variant_scores import variant_pairs
+
+        pairs = variant_pairs(table, self._load().max_length)
+        reference = self._embedded(representation, table, [window for window, _, _ in pairs], direction)
+        variant = self._embedded(representation, table, [window for _, window, _ in pairs], direction)
+        return np.concatenate([reference, variant - reference], axis=1)
+
+    def _embedded(
+        self, representation: Representation, table: SequenceTable, sequences: list[str], direction: str
+    ) -> Any:
         from findna_bench.models.embedding import embed
 
         started = time.perf_counter()
@@ -358,7 +373,7 @@ class LiveModel:
         every = self.representations() if table is self._pool else ()
         embedded = embed(
             self._load(),
-            table.sequences,
+            sequences,
             pooling=representation.pooling,
             layer=representation.layer,
             batch_size=request.batch_size,

@@ -108,6 +108,10 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     task = _open(request, registry, unit)
     if why := cannot_score(find_protocol(request.protocol, registry), model.card, task.card, registry):
         raise UnsupportedError(why)
+    if find_protocol(request.protocol, registry).reads_train and task.splits == ("test",):
+        raise UnsupportedError(
+            f"{task.name} has test rows only, and --protocol {request.protocol} is fitted to others; --split grouped divides them anew"
+        )
     facts = model.facts()
     preset, general = (
         unit_preset(request, unit, name, registry, kind=model.kind).for_model(model.card, facts.n_parameters)

@@ -24,6 +24,7 @@ class Probe(HeadProtocol):
     """
 
     targets = ("classes", "values", "labels")
+    inputs = ("sequence", "variant")
     settings = (LogisticProbe, AdamWProbe)
     presets = PROBE_PRESETS
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from findna_bench.protocols.score_files import ScoreFile
     from findna_bench.protocols.zero_shot import VariantScore
 
-__all__ = ["fit_scores"]
+__all__ = ["fit_scores", "variant_pairs"]
 
 MOST_FOLDS = 20
 """Fits of a control; more groups than that are left out several at a time."""
@@ -60,7 +60,7 @@ def _scored(
     encoder = model.encoder()
     strands = ("forward", "reverse") if options.strand == "rc-mean" else ("forward",)
     score = _likelihood_ratios if preset.score == "likelihood" else partial(_distances, preset)
-    each = [score(encoder, _pairs(table, encoder.max_length, strand), options) for strand in strands]
+    each = [score(encoder, variant_pairs(table, encoder.max_length, strand), options) for strand in strands]
     scores: np.ndarray = np.mean(each, axis=0)
     if not np.isfinite(scores).any():
         raise UnsupportedError(f"{encoder.name} has no score for any of the {len(table):,} variants")
@@ -104,7 +104,7 @@ def _as_outputs(scores: np.ndarray, pool: Pool) -> np.ndarray:
     return np.repeat(scores[:, None], pool.n_classes, axis=1)
 
 
-def _pairs(table: SequenceTable, longest: int | None, strand: str) -> list[Pair]:
+def variant_pairs(table: SequenceTable, longest: int | None, strand: str = "forward") -> list[Pair]:
     """Windows of all rows, cut around the variant where the model takes fewer bases; the place is that of the variant's first base
     on the strand that is read."""
     found = []

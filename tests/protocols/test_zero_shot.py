@@ -233,7 +233,11 @@ def test_what_does_not_go_with_it_is_said_in_a_sentence(tmp_path: Path) -> None:
     probed = fb.run(models="findna-tiny", tasks=[task], protocol="probe", output_dir=tmp_path / "r")
     assert probed[0].status == "skipped"
     assert probed[0].error is not None
-    assert "--protocol probe scores sequences" in probed[0].error.message
+    assert "has test rows only" in probed[0].error.message
+    tuned = fb.run(models="findna-tiny", tasks=[task], protocol="finetune", output_dir=tmp_path / "r")
+    assert tuned[0].status == "skipped"
+    assert tuned[0].error is not None
+    assert "--protocol finetune scores sequences" in tuned[0].error.message
 
 
 def upstream(path: Path, elements: dict[str, str]) -> Path:
@@ -342,3 +346,26 @@ def test_scores_computed_elsewhere_are_joined_by_variant(tmp_path: Path) -> None
     assert "a second score of one variant" in failed.error.message
     (skipped,) = fb.run(models=f"scores:{file}", tasks="demo/species4", output_dir=tmp_path / "u")
     assert skipped.status == "skipped"
+
+
+def test_a_probe_reads_the_reference_and_what_the_variant_changes(tmp_path: Path) -> None:
+    model = load_model("findna-tiny", device="cpu")
+    elements = windows(12, length=40)
+    rows = substitutions(elements, per_element=10)
+    pairs = [(str(r[0]), str(r[0])[: int(r[1])] + str(r[3]) + str(r[0])[int(r[1]) + 1 :]) for r in rows]  # type: ignore[call-overload]
+    one, two = (fb.embed(model, [pair[side] for pair in pairs]) for side in (0, 1))
+    change = np.concatenate([one, two - one], axis=1)
+    direction = np.random.default_rng(0).normal(size=change.shape[1])
+    direction[: one.shape[1]] = 0.0  # the label is all in what the variant changes
+    effect = change @ direction
+    for row, value in zip(rows, effect / effect.std(), strict=True):
+        row[4] = round(float(value), 5)
+    held = {"e9", "e10", "e11"}
+    task = write(
+        tmp_path / "v.csv", [[*row, "test" if row[5] in held else "train"] for row in rows], [*HEADER, "split"]
+    )
+    (result,) = fb.run(models="findna-tiny", tasks=[task], output_dir=tmp_path / "r", device="cpu", seeds=1)
+    assert result.status == "success", result.error
+    assert result.metrics.all["spearman"] > 0.8  # type: ignore[operator]
+    assert set(result.metrics.groups) == held
+    assert not verify(tmp_path / "r").findings
