@@ -15,6 +15,7 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.archives import FolderTree
 from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
 from findna_bench.data.label_columns import LabelReader, find_reader
+from findna_bench.data.label_spellings import with_one_spelling
 from findna_bench.data.layouts import fasta_records, read_labelled_fasta, split_name, split_of_file
 from findna_bench.data.missing_rows import without_missing
 from findna_bench.data.splits import draw_rows
@@ -157,6 +158,10 @@ def open_rows(
     variants = holds_variants(next(iter(files.values())))
     if variants:
         files = {name: variant_rows(raw, genome) for name, raw in files.items()}
+    notes = list(notes)
+    if reader is None:
+        files, remarks = with_one_spelling(files)
+        notes += remarks
     labels, truth = _read_labels(files, reader)
     tables = _placed({name: _to_table(raw, labels, truth.get(name), variants) for name, raw in files.items()})
     dropped = any(raw.numbers is not None for raw in files.values())
@@ -184,7 +189,7 @@ def open_rows(
         inputs="variant" if variants else "sequence",
         effect="negative" if variants and reader is None else "signed",
     )
-    notes = [*notes, *(note for raw in files.values() for note in raw.notes)]
+    notes += [note for raw in files.values() for note in raw.notes]
     whole = SequenceTable.concatenate(list(tables.values())).labels
     predicted = "" if reader is None else reader.in_words(whole, labels)
     return card, PathOrigin(source, labels, tables, drawn, order, notes, predicted)
@@ -248,6 +253,8 @@ def _read(path: Path, notes: list[str]) -> dict[str, RawTable]:
         raise DataError(f"{path} is neither a file nor a folder; give a {FORMATS} file, or a folder")
     if is_vcf(path.name):
         return {WHOLE: read_vcf(path)}
+    if FASTA_SUFFIX.search(path.name):
+        return {WHOLE: read_labelled_fasta(FolderTree(path.parent, [path.name]), path.name)}
     if table_suffix(path.name) is None:
         raise no_table(path.name, str(path))
     return {WHOLE: _read_file(path)}
@@ -297,33 +304,74 @@ def _by_split(
     return {split: table.take([i for i, n in enumerate(names) if n == split]) for split in SPLITS if split in names}
 
 
-def _read_folder(path: Path, notes: list[str]) -> dict[str, RawTable]:
+def _read_folder(path: Path, notes: list[str], deep: bool = False) -> dict[str, RawTable]:
+    """The files of a folder by split, or its FASTA files by class; of a data set as the hub lays it out those of its one folder.
+
+    deep: whether the folder is in one that was given.
+    """
     try:
-        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-    if not files and (path / "data").is_dir():  # as the hub lays out a data set
-        return _read_folder(path / "data", notes)
+    folders = [entry for entry in entries if entry.is_dir()]
+    files = [entry for entry in entries if entry not in folders]  # a pipe among them is refused when it is read
     readable = [file for file in files if table_suffix(file.name) is not None or FASTA_SUFFIX.search(file.name)]
     if any(table_suffix(file.name) != ".json" for file in readable):  # else words about the data, which lie beside them
         readable = [file for file in readable if table_suffix(file.name) != ".json"]
+    if not readable and folders:
+        return _read_folders(path, folders, notes, deep)
     by_split: dict[str, list[tuple[tuple[int, int] | None, Path]]] = {}
     for file in readable:
         if (named := split_of_file(_stem(file))) is not None:
             by_split.setdefault(named[0], []).append((named[1], file))
     if "train" in by_split:
         used = [file for shards in by_split.values() for _, file in shards]
-        notes += _left_out(path, [file for file in files if file not in used])
+        notes += _left_out(path, [entry for entry in entries if entry not in used])
         return {split: _read_split(path, split, by_split[split]) for split in SPLITS if split in by_split}
     classes = [file for file in readable if FASTA_SUFFIX.search(file.name)]
     if len(classes) >= 2:
-        notes += _left_out(path, [file for file in files if file not in classes])
+        notes += _left_out(path, [entry for entry in entries if entry not in classes])
         return {WHOLE: _read_classes(path, classes)}
-    there = f" (there are {', '.join(file.name for file in files[:5])})" if files else " (it is empty)"
-    raise DataError(
+    raise _no_data(path, files)
+
+
+def _no_data(path: Path, entries: Sequence[Path]) -> DataError:
+    there = f" (there are {', '.join(entry.name for entry in entries[:5])})" if entries else " (it is empty)"
+    return DataError(
         f"{path} holds neither train, dev or test files (csv, tsv, parquet, jsonl, or FASTA with >name|label) nor one FASTA per class "
         f"(two or more){there}"
     )
+
+
+def _read_folders(path: Path, folders: Sequence[Path], notes: list[str], deep: bool) -> dict[str, RawTable]:
+    """A folder per split, with its rows in one file or several, or with one FASTA per class; or else the one folder with data."""
+    by_split = {split_name(folder.name): folder for folder in folders if split_name(folder.name)}
+    if "train" in by_split:
+        notes += _left_out(path, [folder for folder in folders if folder not in by_split.values()])
+        return {split: _read_split_folder(by_split[split], split) for split in SPLITS if split in by_split}
+    inner = [folder for folder in folders if folder.name == "data"] or list(folders)
+    if len(inner) > 1 or deep:
+        raise _no_data(path, folders)
+    notes += _left_out(path, [folder for folder in folders if folder not in inner])
+    return _read_folder(inner[0], notes, deep=True)
+
+
+def _read_split_folder(path: Path, split: str) -> RawTable:
+    files = sorted(
+        (f for f in path.iterdir() if not f.name.startswith(".") and not f.is_dir()), key=lambda f: _natural(f.name)
+    )
+    tables = [file for file in files if table_suffix(file.name) is not None]
+    classes = [file for file in files if FASTA_SUFFIX.search(file.name)]
+    if not (tables or classes) or len(tables) + len(classes) < len(files) or (tables and classes):
+        raise DataError(
+            f"{path} holds neither tables alone nor one FASTA per class alone ({', '.join(f.name for f in files[:5]) or 'it is empty'})"
+        )
+    return RawTable.joined([_read_file(file) for file in tables]) if tables else _read_classes(path, classes)
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """``2.csv`` before ``10.csv``."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text)]
 
 
 def _stem(file: Path) -> str:
@@ -361,7 +409,8 @@ def _read_split(path: Path, split: str, shards: Sequence[tuple[tuple[int, int] |
     numbers = [number for number, _ in shards if number is not None]
     if numbers:
         total = numbers[0][1]
-        missing = sorted(set(range(total)) - {number for number, _ in numbers})
+        first = 1 if {number for number, _ in numbers} == set(range(1, total + 1)) else 0
+        missing = sorted(set(range(first, first + total)) - {number for number, _ in numbers})
         if missing or len(numbers) != total or {of for _, of in numbers} != {total}:
             what = (
                 f"shard {missing[0]} of {total} is missing"
@@ -380,6 +429,10 @@ def _read_split(path: Path, split: str, shards: Sequence[tuple[tuple[int, int] |
 
 def _read_classes(path: Path, files: Sequence[Path]) -> RawTable:
     """One FASTA per class; the file's name is the class."""
+    by_class: dict[str, Path] = {}
+    for file in files:
+        if (other := by_class.setdefault(_stem(file), file)) != file:
+            raise DataError(f"{path}: two files for the class {_stem(file)} ({other.name} and {file.name}); leave one")
     tree = FolderTree(path, [file.name for file in files])
     columns: dict[str, list[Any]] = {"sequence": [], "class": [], "id": []}
     places: list[str] = []

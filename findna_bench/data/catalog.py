@@ -106,21 +106,28 @@ def resolve_task(name: str, registry: Registry | None = None, *, within: str | N
     if name.startswith(("./", "../", "/", "~")):
         return _path_ref(Path(name).expanduser())
     known = any(name.lower() == entry.card.full_name.lower() for entry in registry.entries("tasks"))
-    if not known and "/" in name and Path(name).exists():
+    if not known and "/" in name and _exists(Path(name)):
         return _path_ref(Path(name))
     try:
         entry = registry.resolve("tasks", name, within=within)
     except UnknownNameError as error:
-        if Path(name).exists():
+        if _exists(Path(name)):
             raise UnknownNameError(f"{error}; for the file or folder of this name write ./{name}") from error
         raise
     return TaskRef(entry.card.full_name, card=entry.card, distribution=entry.distribution, version=entry.version)
 
 
 def _path_ref(path: Path) -> TaskRef:
-    if not path.exists():
+    if not _exists(path):
         raise UsageError(f"task {path}: no such file or folder")
     return TaskRef(f"{ADHOC_SUITE}/{adhoc_name(path)}", path=path.absolute())
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
 
 
 def adhoc_name(path: Path) -> str:
@@ -136,8 +143,10 @@ def adhoc_name(path: Path) -> str:
 def _stem(path: Path) -> str:
     stem = legible(path.name)
     if path.is_file():
-        stem = re.sub(r"\.(gz|bgz|bgzf)$", "", stem, flags=re.IGNORECASE)
-        stem = re.sub(r"\.(csv|tsv|txt|parquet)$", "", stem, flags=re.IGNORECASE)
+        stem = re.sub(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", "", stem, flags=re.IGNORECASE)
+        stem = re.sub(
+            r"\.(csv|tsv|txt|parquet|jsonl|ndjson|json|fa|fasta|fna|fas|ffn|frn)$", "", stem, flags=re.IGNORECASE
+        )
     return stem or path.absolute().name
 
 

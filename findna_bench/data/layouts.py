@@ -108,7 +108,7 @@ def split_of_file(stem: str) -> tuple[str, tuple[int, int] | None] | None:
     """(split, (number, of how many) of a shard) of a file name without suffixes: ``train``, ``test_set``, ``my-dev``,
     ``train-00000-of-00002``; None where no word of it, or more than one, names a split.
     """
-    shard = re.fullmatch(r"(.+?)-(\d+)-of-(\d+)(-\w+)?", stem)
+    shard = re.fullmatch(r"(.+?)[-_.](\d+)[-_.]of[-_.](\d+)(-\w+)?", stem, re.IGNORECASE)
     words = re.split(r"[\s_.-]+", shard[1] if shard else stem)
     found = {SPLIT_NAMES[word.lower()] for word in words if word.lower() in SPLIT_NAMES}
     if len(found) != 1:

@@ -88,10 +88,12 @@ def _read_tsv(stream: io.BufferedReader, origin: str) -> RawTable:
 def _read_delimited(stream: io.BufferedReader, origin: str, delimiter: str) -> RawTable:
     limit = csv.field_size_limit(sys.maxsize)  # the default refuses sequences over 131 kb
     # strict: a quote that is never closed would swallow the rows after it
-    reader = csv.reader(_text(stream), delimiter=delimiter, strict=True)
+    reader = csv.reader(_text(stream), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
         first: list[str] = next((row for row in reader if any(cell.strip() for cell in row)), [])
-        header = _column_names(first, origin)
+        if any("\0" in cell for cell in first):
+            raise DataError(f"{origin} holds NUL characters where text is expected; save it as UTF-8")
+        header = _column_names([cell.strip() or f"column {place}" for place, cell in enumerate(first, 1)], origin)
         return RawTable(origin, _csv_columns(reader, header, origin), first_row=2)
     except csv.Error as error:
         raise DataError(f"{origin}, line {reader.line_num}: is not a table ({error})") from error

@@ -33,11 +33,14 @@ LABEL_COLUMNS = ("label", "labels", "class", "target")
 """The first of these decides; see :func:`label_texts`."""
 ID_COLUMNS = ("id", "row_id", "seq_id", "name")
 CONTIG_COLUMN = re.compile(r"contig|chrom|chromosome|chr|region(_\w+)?")
+_LARGEST_WHOLE = 1e15
 _WHOLE_NUMBER = re.compile(r"([-+]?\d+)(\.0*)?")
-MISSING = frozenset(
-    ("", "#N/A", "#NA", "-nan", "-NaN", "<NA>", "N/A", "NA", "NAN", "NULL", "NaN", "None", "n/a", "na", "nan", "null")
-)
-"""What stands for a missing value, in any column: what pandas reads as missing, and what it, R and spreadsheets write for it.
+MISSING = frozenset((
+    "", "#n/a", "#n/a n/a", "#na", "-nan", "<na>", "n/a", "n.a.", "na", "nan", "nat", "null", "none",
+    "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!",
+))  # fmt: skip
+"""What stands for a missing value, in any column and in upper or lower case: what pandas reads as missing, and what it, R and
+spreadsheets write for it.
 
 It does in every format alike, also where it is text that a format could tell from a missing value (``"None"`` in JSON, a FASTA header
 ``|NA``): a class of such a name has to be renamed. Otherwise the same rows would have other classes as csv and as parquet."""
@@ -122,7 +125,7 @@ def rows_to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None
         raise DataError(f"{raw.origin} has a header and no rows")
     truth = label_indices(raw, labels) if truth is None else truth
     texts = [cell_text(value) for value in raw.columns[column]]
-    if missing := [row for row, text in enumerate(texts) if text in MISSING]:
+    if missing := [row for row, text in enumerate(texts) if text.lower() in MISSING]:
         raise DataError(f"{raw.where(missing[0])}: the row has no {column}")
     sequences = normalise_all(texts, raw.where)
     contig, start, end, strand = coordinates(raw)
@@ -173,7 +176,7 @@ def label_texts(raw: RawTable) -> tuple[list[str], dict[str, str] | None]:
     values = raw.columns[columns[0]]
     if (row := next((i for i, value in enumerate(values) if isinstance(value, list | dict | tuple)), None)) is not None:
         raise DataError(f"{raw.where(row)}: {columns[0]} is a list of several values; give one class per row")
-    texts = [label_text(value) for value in values]
+    texts = [_plain_number(label_text(value)) for value in values]
     if (row := next((i for i, text in enumerate(texts) if "\n" in text or "\r" in text), None)) is not None:
         raise DataError(f"{raw.where(row)}: {columns[0]} holds a line break; a quote may stand where none belongs")
     if "" in texts:
@@ -189,6 +192,14 @@ def label_texts(raw: RawTable) -> tuple[list[str], dict[str, str] | None]:
     return texts, None
 
 
+def _plain_number(text: str) -> str:
+    """Whole numbers in scientific notation, as R writes them (``1e+05``), without it."""
+    if "e" not in text.lower() or not is_number(text):
+        return text
+    number = float(text)
+    return str(int(number)) if number.is_integer() and abs(number) < _LARGEST_WHOLE else text
+
+
 def cell_text(value: Any) -> str:
     """A cell as text without spaces around it; bytes, as some programs write text to parquet, are ASCII."""
     if isinstance(value, bytes):
@@ -198,7 +209,7 @@ def cell_text(value: Any) -> str:
 
 def is_missing(value: Any) -> bool:
     """Whether a cell holds no value, in whatever way (:data:`MISSING`)."""
-    return cell_text(value) in MISSING
+    return cell_text(value).lower() in MISSING
 
 
 def is_number(text: str) -> bool:
@@ -244,10 +255,12 @@ def label_text(value: Any) -> str:
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     text = cell_text(value)
+    if text[:1] == "\N{MINUS SIGN}" and is_number(text[1:]):
+        text = f"-{text[1:]}"
     if text[:1] == "+" or "." in text:
         whole = _WHOLE_NUMBER.fullmatch(text)
         return whole[1].removeprefix("+") if whole else text
-    return "" if text in MISSING else text
+    return "" if text.lower() in MISSING else text
 
 
 def row_ids(
@@ -314,5 +327,5 @@ _STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-", "": "", ".": "", "*": ""}
 
 def _whole_numbers(raw: RawTable, column: str) -> np.ndarray:
     """(n,) int64; -1 for what is no whole number."""
-    texts = [label_text(value) for value in raw.columns[column]]
+    texts = [_plain_number(label_text(value)) for value in raw.columns[column]]
     return np.array([int(text) if re.fullmatch(r"\d{1,15}", text) else -1 for text in texts], dtype=np.int64)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from findna_bench.data.table import rarest_labels
-from findna_bench.data.tabular import LABEL_COLUMNS, MISSING, label_text
+from findna_bench.data.tabular import LABEL_COLUMNS, is_missing, label_text
 from findna_bench.errors import DataError
 from findna_bench.statistics.multilabel import LabelDesign, has_both_classes
 from findna_bench.targets.learning import against_label_priors
@@ -202,6 +202,6 @@ def _names(value: Any) -> list[str] | None:
     if isinstance(value, str) and not value.strip():
         return []
     text = label_text(value)
-    if not text or text in MISSING:
+    if is_missing(text):
         return None
     return [name.strip() for name in text.split(_SEPARATOR) if name.strip()]

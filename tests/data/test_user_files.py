@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import findna_bench as fb
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, UsageError
 from findna_bench.sequences.genome import read_bed
 
 ROWS = 40
@@ -34,46 +34,27 @@ def alternating(*names: str, n: int = ROWS) -> list[str]:
     return [names[i % len(names)] for i in range(n)]
 
 
-CASES = {
-    "02-fasta-train-test/ntstyle": (("0", "1"), {"train": 160, "test": 40}),
-    "02-fasta-train-test/ntstyle3": (("0", "1"), {"train": 120, "validation": 40, "test": 40}),
-    "05-fasta-ext-dropped/cls_fas": (("a", "b", "c"), {"train": 240, "test": 60}),
-    "05-fasta-ext-dropped/cls_bgz": (("a", "b", "c"), {"train": 240, "test": 60}),
-    "11-fasta-bom-GZ/cls_GZ": (("a", "b"), {"train": 160, "test": 40}),
-    "11-fasta-bom-GZ/cls_bom": (("a", "b"), {"train": 160, "test": 40}),
-    "12-trailing-blank/trailing_blank.csv": (("0", "1"), {"train": 160, "test": 40}),
-    "13-class-and-label/classmap.csv": (("promoter", "background"), {"train": 160, "test": 40}),
-    "13-class-and-label/target.csv": (("0", "1"), {"train": 160, "test": 40}),
-    "14-plus1/labplus.csv": (("-1", "1"), {"train": 160, "test": 40}),
-    "15-coordinates/co_nan.csv": (("0", "1"), {"train": 96, "test": 24}),
-    "15-coordinates/co_rev.csv": (("0", "1"), {"train": 96, "test": 24}),
-    "15-coordinates/co_star.csv": (("0", "1"), {"train": 96, "test": 24}),
-    "16-hub-shards/hfsplit": (("0", "1"), {"train": 160, "test": 40}),
-    "22-file-not-a-split/tsplit": (("0", "1"), {"train": 160, "test": 40}),
-}
-REFUSED = {
-    "06-nan-sequence/nanseq.csv": "row 9 (the header is row 1): the row has no sequence",
-    "06-nan-sequence/naseq.csv": "row 9 (the header is row 1): the row has no sequence",
-    "07-NA-label/labNA.csv": "row 5 (the header is row 1): the row has no label",
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_files_that_were_read_wrongly_once(shared: Path, case: str) -> None:
-    labels, rows = CASES[case]
-    task = fb.load_task(shared / "cases" / case)
-    assert task.label_names == labels
-    assert {split: sum(classes.values()) for split, classes in task.counts.items()} == rows
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_missing_values_are_refused_with_their_row(shared: Path, case: str) -> None:
-    with pytest.raises(DataError) as found:
-        fb.load_task(shared / "cases" / case)
-    assert REFUSED[case] in str(found.value)
-
-
-@pytest.mark.parametrize("missing", ["", "NA", "nan", "NaN", "null", "NULL", "None", "N/A", "<NA>", "#N/A"])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "",
+        "NA",
+        "nan",
+        "NaN",
+        "Nan",
+        "null",
+        "NULL",
+        "Null",
+        "None",
+        "none",
+        "N/A",
+        "n/a",
+        "N.A.",
+        "<NA>",
+        "#N/A",
+        "#REF!",
+    ],
+)
 @pytest.mark.parametrize("column", ["sequence", "label"])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_a_missing_value_is_one_whatever_wrote_it(tmp_path: Path, missing: str, column: str, suffix: str) -> None:
@@ -95,6 +76,10 @@ def test_a_missing_value_is_one_whatever_wrote_it(tmp_path: Path, missing: str, 
         (("FALSE", "TRUE"), ("FALSE", "TRUE")),
         (("2", "10"), ("2", "10")),
         (("no", "yes"), ("no", "yes")),
+        (("0e+00", "1e+05"), ("0", "100000")),
+        (("\N{MINUS SIGN}1", "+1"), ("-1", "1")),
+        ((" 0", "1 "), ("0", "1")),
+        ((' "0"', ' "1"'), ("0", "1")),
     ],
 )
 def test_labels_as_programs_write_them(tmp_path: Path, written: tuple[str, str], labels: tuple[str, str]) -> None:
@@ -301,3 +286,104 @@ def test_files_of_one_name_are_different_tasks_and_stand_apart(tmp_path: Path) -
     (table,) = leaderboard([*together, *again]).tables
     digests = {found[0][0].task.data_digest[:6], again[0].task.data_digest[:6]}
     assert {column.name for column in table.columns} == {f"adhoc/x#{digest}" for digest in digests}
+
+
+def test_one_fasta_has_its_labels_in_the_headers(tmp_path: Path) -> None:
+    (tmp_path / "x.fna.gz").write_bytes(gzip.compress(fasta(letters(), lambda i: f"r{i}|{i % 2}")))
+    task = fb.load_task(tmp_path / "x.fna.gz")
+    assert (task.name, task.label_names) == ("adhoc/x", ("0", "1"))
+    assert task.in_order()[0].sequences == letters()
+
+
+def test_true_in_any_spelling_is_one_class_and_other_spellings_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(csv(alternating("true", "False", "TRUE", "false")))
+    task = fb.load_task(path)
+    assert task.label_names == ("False", "True")
+    assert task.in_order()[0].labels.tolist() == [1 - i % 2 for i in range(ROWS)]
+    path.write_text(csv(alternating("yes", "no", "Yes", "no")))
+    assert any("'Yes' and 'yes' differ in case alone" in note for note in fb.load_task(path).notes)
+    path.write_text(csv(alternating("0", "1", "1", "?")))
+    assert any("some labels are numbers, others are not (?)" in note for note in fb.load_task(path).notes)
+    path.write_text(csv(alternating("01", "2", "1", "2")))
+    with pytest.raises(DataError, match="labels '01' and '1' are one number"):
+        fb.load_task(path)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("README.md", "data/train-00000-of-00001-0a1b.csv", "data/test-00000-of-00001-0c2d.csv"),
+        ("README.md", "plain_text/train-0-of-1.csv", "plain_text/test.csv"),
+        ("default/train/0000.csv", "default/test/0000.csv"),
+        ("train/0.csv", "test/0.csv"),
+        ("Train-00001-Of-00001.csv", "test_00000_of_00001.csv"),
+    ],
+)
+def test_folders_as_the_hub_lays_them_out(tmp_path: Path, files: tuple[str, ...]) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(csv(alternating("0", "1"), sequences=letters("test" in file)))
+    task = fb.load_task(tmp_path)
+    assert task.load("train").sequences == letters(0)
+    assert task.load("test").sequences == letters(1)
+
+
+def test_a_folder_per_split_may_hold_one_fasta_per_class(tmp_path: Path) -> None:
+    for seed, name in enumerate(("train/neg.fa", "train/pos.fa", "test/neg.fa", "test/pos.fa")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(fasta(letters(seed), lambda i: f"r{i}"))
+    task = fb.load_task(tmp_path)
+    assert task.label_names == ("neg", "pos")
+    assert task.load("test").sequences == letters(2) + letters(3)
+
+
+def test_nothing_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> None:
+    import os
+
+    (tmp_path / "train.csv").write_text(csv(alternating("0", "1")))
+    (tmp_path / "test").mkdir()
+    assert any("test is left out" in note for note in fb.load_task(tmp_path).notes)
+    os.mkfifo(tmp_path / "test.csv")
+    with pytest.raises(DataError, match=r"test.csv: is no regular file"):
+        fb.load_task(tmp_path)
+    (tmp_path / "test.csv").unlink()
+    (tmp_path / "test.csv").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"test.csv: cannot be read"):
+        fb.load_task(tmp_path)
+    classes = tmp_path / "classes"
+    classes.mkdir()
+    for name in ("a.fa", "a.fa.gz", "b.fa"):
+        content = fasta(letters(), lambda i: f"r{i}")
+        (classes / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(DataError, match=r"two files for the class a \(a.fa and a.fa.gz\); leave one"):
+        fb.load_task(classes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sequence,label,label\n", "two columns have the same name, 'label'"),
+        ("sequence\0,label\nACGT,0\n", "holds NUL characters where text is expected"),
+        ("sequence;label\nACGT;0\n", "separated by ';'"),
+        ("sequence,label\nACGT,0,\n", "3 fields where the header has 2"),
+        ("ACGTACGTACGT,0\nACGTACGTACGT,1\n", "its first row holds a sequence"),
+    ],
+)
+def test_tables_that_are_none_end_in_a_sentence(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(DataError, match=words):
+        fb.load_task(tmp_path / "x.csv")
+
+
+def test_columns_without_a_name_are_carried_along(tmp_path: Path) -> None:
+    rows = [f"{i},{i},{sequence},{i % 2}" for i, sequence in enumerate(letters())]
+    (tmp_path / "x.csv").write_text("\n".join([",,sequence,label", *rows]))
+    assert fb.load_task(tmp_path / "x.csv").in_order()[0].sequences == letters()
+
+
+def test_paths_that_lead_nowhere_end_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    for name in ("loop.csv", "a" * 300 + ".csv", "no.csv"):
+        with pytest.raises(UsageError, match="no such file or folder"):
+            fb.load_task(tmp_path / name)

@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-ROWS = st.integers(12, 40)
+ROWS = st.integers(24, 40)
 FORMATS = (
     "csv",
     "tsv",
@@ -31,7 +31,25 @@ FORMATS = (
 )
 SEQUENCE_NAMES = ("sequence", "Sequence", "seq", "text", " sequences ")
 LABEL_NAMES = ("label", "LABEL", "labels", "class", "target")
-MISSING_TEXTS = ("", "NA", "nan", "NaN", "N/A", "null", "NULL", "None", "<NA>", "#N/A", "n/a", "  ")
+MISSING_TEXTS = (
+    "",
+    "NA",
+    "nan",
+    "NaN",
+    "N/A",
+    "null",
+    "NULL",
+    "Null",
+    "None",
+    "none",
+    "<NA>",
+    "#N/A",
+    "n/a",
+    "N.A.",
+    "#REF!",
+    "  ",
+)
+TARGETS = ("classes", "classes", "values", "labels")
 CLASSES: tuple[tuple[tuple[Any, ...], tuple[str, ...]], ...] = (
     (("0", "1"), ("0", "1")),
     (("-1", "+1"), ("-1", "1")),
@@ -42,6 +60,10 @@ CLASSES: tuple[tuple[tuple[Any, ...], tuple[str, ...]], ...] = (
     (("a,b", 'say "x"', "c;d"), ("a,b", "c;d", 'say "x"')),
     (("éxon", "启动子"), ("éxon", "启动子")),
     (("no", "yes", "may be"), ("may be", "no", "yes")),
+    (("0e+00", "1e+05"), ("0", "100000")),
+    (("true", "FALSE", "True", "false"), ("False", "True")),
+    ((" 0", "1 "), ("0", "1")),
+    (("+1", "-1.0", "0"), ("-1", "0", "1")),
     ((0, 1), ("0", "1")),
     ((False, True), ("0", "1")),
     ((0.0, 1.0), ("0", "1")),
@@ -73,6 +95,7 @@ class UserFile:
     """A file or folder to write, and what it holds.
 
     rows: (sequence, label as written, class or None, split or None) of each row; None where the row has no class, "" without sequence.
+    target: ``classes``, ``values`` (the label as written is a number) or ``labels`` (names separated by semicolons).
     """
 
     kind: str
@@ -87,6 +110,7 @@ class UserFile:
     newline: str
     end: str
     quoting: int
+    target: str = "classes"
 
     @property
     def missing(self) -> int:
@@ -117,9 +141,11 @@ class UserFile:
             self.label_name: [label for _, label, _, _ in self.rows],
         }
         if self.rows[0][3] is not None:
-            columns["split"] = [split for *_, split in self.rows]
+            columns["split" if len(self.extra) % 2 else " Split"] = [
+                _spelt(split, row) for row, (*_, split) in enumerate(self.rows)
+            ]
         for number, name in enumerate(self.extra):
-            columns[name] = [f"{name} {row % (number + 3)}" for row in range(len(self.rows))]
+            columns[name] = [_extra(name, row, number) for row in range(len(self.rows))]
         names = list(columns)
         return {names[i]: columns[names[i]] for i in self.order if i < len(names)}
 
@@ -171,18 +197,39 @@ class UserFile:
         return folder
 
 
+def _extra(name: str, row: int, number: int) -> str:
+    """A column that is carried along: words, quotes, separators, line breaks, nothing."""
+    return ("", "NA", 'a "b", c', "two\nlines", f"{name}; {row % (number + 3)}", "é\t启")[
+        (row + number) % 6 if number else 4
+    ]
+
+
+def _spelt(split: str | None, row: int) -> str:
+    """A split as people write it, not the same in all rows."""
+    return {
+        "train": ("train", "Training ")[row % 2],
+        "validation": ("dev", "VALID")[row % 2],
+        "test": ("test", " Test")[row % 2],
+    }[str(split)]
+
+
 @st.composite
-def user_files(draw: st.DrawFn) -> UserFile:
-    """Any of these files; a third of them with missing values."""
-    kind = draw(st.sampled_from(FORMATS))
+def user_files(draw: st.DrawFn, kind: str) -> UserFile:
+    """Any of the files of a format; a third of them with missing values."""
     fasta, textual = kind.startswith("fasta"), kind in ("csv", "tsv") or kind.startswith("fasta")
     written, classes = draw(st.sampled_from(CLASSES))
     if textual:
         written = tuple(str(label) for label in written)
         classes = tuple(sorted(written)) if set(written) == {"False", "True"} else classes
+    target = "classes" if fasta else draw(st.sampled_from(TARGETS))
+    if target == "values":
+        written = draw(st.sampled_from([("0.5", "-1e-3", "+2"), ("7", "8.25", "1e3"), ("-0.0", ".5", "3.")]))
+        written, classes = (written if textual or kind != "parquet" else tuple(map(float, written))), ("value",)
+    if target == "labels":
+        written, classes = ("b;a", "a", "c", "a; c", "b"), ("a", "b", "c")
     if kind == "fasta classes":  # file names are the classes
         written, classes = draw(st.sampled_from([(("a", "b"), ("a", "b")), (("10", "9"), ("9", "10"))]))
-    by_text = _class_of(classes)
+    by_text = _class_of(classes) if target == "classes" else str
     n = draw(ROWS)
     letters, generator = draw(_LETTERS), random.Random(n)
     sequences = ["".join(generator.choices(letters, k=generator.randint(24, 40))) for _ in range(n)]
@@ -194,7 +241,7 @@ def user_files(draw: st.DrawFn) -> UserFile:
     for i in range(n):
         sequence, label, name = sequences[i], labels[i], by_text(labels[i])
         if i in gone:
-            if i % 2 or kind == "fasta classes":
+            if i % 2 or kind == "fasta classes" or target == "labels":
                 sequence = "" if fasta else draw(st.sampled_from(MISSING_TEXTS))
             else:
                 label, name = draw(st.sampled_from(MISSING_TEXTS)), None
@@ -203,6 +250,9 @@ def user_files(draw: st.DrawFn) -> UserFile:
         rows = sorted(((s, la, na, None) for s, la, na, _ in rows), key=lambda row: str(row[2]))
     extra = draw(st.lists(st.sampled_from(["note", "score", "species", "Gene Name", "id2"]), unique=True, max_size=3))
     width = 2 + (rows[0][3] is not None) + len(extra)
+    label_name = {"values": "value", "labels": "labels"}.get(target) or draw(st.sampled_from(LABEL_NAMES))
+    if target == "classes" and label_name == "labels" and any(";" in name for name in classes):
+        label_name = "label"  # a column of lists of labels is several labels
     encodings = ["utf-8"] if kind.startswith("json ") else ["utf-8", "utf-8-sig"]
     encodings += ["utf-16", "utf-32"] if kind in ("csv", "tsv", "jsonl") else []
     quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
@@ -211,7 +261,7 @@ def user_files(draw: st.DrawFn) -> UserFile:
         tuple(rows),
         classes,
         draw(st.sampled_from(SEQUENCE_NAMES)),
-        draw(st.sampled_from(LABEL_NAMES)),
+        label_name,
         tuple(extra),
         tuple(draw(st.permutations(range(width)))),
         draw(st.sampled_from(list(_COMPRESSORS))),
@@ -219,6 +269,7 @@ def user_files(draw: st.DrawFn) -> UserFile:
         draw(st.sampled_from(["\n", "\r\n"])),
         draw(st.sampled_from(["", "\n", "\n\n", " \n"])),
         quoting,
+        target,
     )
 
 
@@ -229,7 +280,11 @@ def _class_of(classes: tuple[str, ...]) -> Callable[[Any], str]:
     def found(label: Any) -> str:
         if isinstance(label, bool | float):
             return str(int(label))
-        text = str(label).removeprefix("+")
+        text = str(label).strip().removeprefix("+")
+        if "e+" in text:
+            return str(int(float(text)))
+        if text.capitalize() in classes:
+            return text.capitalize()
         return text.removesuffix(".0") if text.removesuffix(".0") in classes else text
 
     return found
