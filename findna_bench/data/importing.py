@@ -23,6 +23,7 @@ from findna_bench.data.catalog import (
     suite_tasks,
     task_folder,
 )
+from findna_bench.data.fasta_values import is_fasta_values_card, read_fasta_values
 from findna_bench.data.layouts import Candidate, find_candidates, read_interval_tables, read_tables
 from findna_bench.data.reference import cut_sequences
 from findna_bench.data.table import SequenceTable
@@ -160,6 +161,8 @@ def import_staged(card: TaskCard, folder: Path, data_dir: Path, source: Mapping[
             if held[1]:
                 raise DataError(f"{url}: {'; '.join(held[1])}")
             tables, partial = {"test": held[0]}, set[str]()
+        elif is_fasta_values_card(card):
+            tables, partial = read_fasta_values(card, place.trees), set[str]()
         else:
             candidates = place.candidates_of(card)
             if len(candidates) != 1:
@@ -235,6 +238,8 @@ def _import_card(
             return _import_transcripts(card, place, data_dir, progress)
         if is_variant_card(card):
             return _import_variants(card, place, data_dir, progress)
+        if is_fasta_values_card(card):
+            return _import_fasta_values(card, place, data_dir, progress)
         found = place.candidates_of(card)
         if progress and found:
             progress(f"importing {card.full_name}")
@@ -281,6 +286,16 @@ def _import_variants(card: TaskCard, place: _Place, data_dir: Path, progress: Pr
         return TaskImport(card.full_name, "missing", published=expected_rows(card))
     source = {"kind": "import", "from": ", ".join(tree.label for tree in place.trees)}
     return store_tables(card, {"test": found[0]}, data_dir, source=source, short=found[1])
+
+
+def _import_fasta_values(card: TaskCard, place: _Place, data_dir: Path, progress: Progress | None) -> TaskImport:
+    if progress:
+        progress(f"importing {card.full_name}")
+    tables = read_fasta_values(card, place.trees)
+    if not tables:
+        return TaskImport(card.full_name, "missing", published=expected_rows(card))
+    source = {"kind": "import", "from": ", ".join(tree.label for tree in place.trees)}
+    return store_tables(card, tables, data_dir, source=source)
 
 
 def _import_rows(candidate: Candidate, data_dir: Path, reference: str | Path | None) -> TaskImport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from findna_bench.cards import SuiteCard, TaskCard
 from findna_plugins.suites import (
+    deepstarr,
     demo,
     genomic_benchmarks,
     genomic_benchmarks_clean,
@@ -14,7 +15,17 @@ from findna_plugins.suites import (
     synthetic_suite,
 )
 
-MODULES = (demo, genomic_benchmarks, genomic_benchmarks_clean, gue, mpra_saturation, mtcdna, nt_tasks, synthetic_suite)
+MODULES = (
+    deepstarr,
+    demo,
+    genomic_benchmarks,
+    genomic_benchmarks_clean,
+    gue,
+    mpra_saturation,
+    mtcdna,
+    nt_tasks,
+    synthetic_suite,
+)
 
 TASKS: tuple[TaskCard, ...] = tuple(task for module in MODULES for task in module.TASKS)
 SUITES: tuple[SuiteCard, ...] = tuple(suite for module in MODULES for suite in module.SUITES)
