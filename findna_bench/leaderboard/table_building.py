@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -68,9 +68,7 @@ def leaderboard(
         kept = [r for r in kept if r.limit is None]
     kept = named_apart(on_newest_data(without_superseded_failures(kept), notes))
     kept = with_metric(kept, metric, predictions, registry, notes)
-    groups: dict[tuple[str, str, str, tuple[int, int, str]], list[Result]] = {}
-    for r in kept:
-        groups.setdefault((r.task.suite, r.protocol.name, r.task.split or "official", _rows_used(r)), []).append(r)
+    groups = _by_suite(kept, registry)
     keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2:]))
     unread: list[str] = []
     tables = tuple(
@@ -84,6 +82,24 @@ def leaderboard(
         tuple(sorted({_environment_line(r.environment) for r in kept if r.status == "success"})),
         {r.model.name: r for r in kept},
     )
+
+
+_Group: TypeAlias = tuple[str, str, str, tuple[int, int, str]]
+"""Suite, protocol, split, rows used."""
+
+
+def _by_suite(results: Sequence[Result], registry: Registry) -> dict[_Group, list[Result]]:
+    """Results by the suite that their task is from. A suite of tasks of its own and of others has all of them in its table; the
+    others stand in the table of their own suite as well.
+    """
+    lists = {card.name: {*card.tasks, *card.extra_tasks} for card in registry.cards("suites")}
+    groups: dict[_Group, list[Result]] = {}
+    for r in results:
+        listed_by = [suite for suite, tasks in lists.items() if r.task_name in tasks and suite != r.task.suite]
+        for suite in (r.task.suite, *listed_by):
+            key = (suite, r.protocol.name, r.task.split or "official", _rows_used(r))
+            groups.setdefault(key, []).append(r)
+    return {key: found for key, found in groups.items() if any(r.task.suite == key[0] for r in found)}
 
 
 def _rows_used(r: Result) -> tuple[int, int, str]:

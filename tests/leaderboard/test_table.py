@@ -139,6 +139,33 @@ def test_a_suite_has_a_mean_only_where_it_is_complete_and_equal(registry: Regist
     assert [row.mean for row in rows(leaderboard(split, registry=registry)).values()] == [None, None]
 
 
+class Mixed:
+    """A suite of a task of its own and one of the suite toy, and a suite of tasks of toy alone."""
+
+    @hookimpl
+    def findna_bench_suites(self) -> list[SuiteCard]:
+        return [
+            SuiteCard(name="mixed", tasks=("mixed/own", "toy/one")),
+            SuiteCard(name="selection", tasks=("toy/one", "toy/two")),
+        ]
+
+
+def test_a_suite_shows_the_tasks_that_it_takes_from_others(registry: Registry) -> None:
+    registry.add(Mixed(), Plugin("mixed", "mixed", "mixed", "1"))
+    own = result(on="own", value=0.6).model_copy(
+        update={"task": result().task.model_copy(update={"suite": "mixed", "name": "own"})}
+    )
+    board = leaderboard([result(value=0.8), result(on="two"), own], registry=registry)
+    tables = {table.suite: table for table in board.tables}
+    assert set(tables) == {"toy", "mixed"}, "a mere selection of another suite's tasks is no table of its own"
+    assert [column.name for column in tables["mixed"].columns] == ["mixed/own", "toy/one"]
+    assert tables["mixed"].missing == ()
+    assert tables["mixed"].rows[0].mean == pytest.approx(0.7)
+    assert [column.name for column in tables["toy"].columns] == ["toy/one", "toy/two"]
+    without = leaderboard([result(value=0.8)], registry=registry)
+    assert [table.suite for table in without.tables] == ["toy"]
+
+
 def test_configurations_of_a_model_are_rows_that_name_what_differs(registry: Registry) -> None:
     pooled = {"model": {"pooling": "max"}, "config": "c2"}
     board = rows(leaderboard([*suite(), *suite(**pooled), *suite("other")], registry=registry))
