@@ -24,7 +24,7 @@ from findna_bench.errors import (
 from findna_bench.interrupt import uninterrupted
 from findna_bench.matrix.events import Note, Report, ResultWritten, Settled, UnitReporter, UnitStarted
 from findna_bench.matrix.models import LiveModel
-from findna_bench.matrix.request import Cell, Unit, weights_of
+from findna_bench.matrix.request import Cell, Unit, same_code, weights_of
 from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
 from findna_bench.models.spec import ModelSpec
 from findna_bench.plugin_code import plugin_fault
@@ -58,11 +58,12 @@ def _readable(paths: Iterable[Path]) -> list[Result]:
     return found
 
 
-def finished_cells(store: ResultStore, request: RunRequest, units: Sequence[Unit]) -> int:
-    """How many cells of a request have a result already."""
+def finished_cells(store: ResultStore, request: RunRequest, units: Sequence[Unit], registry: Registry) -> int:
+    """How many cells of a request have a result already, by the code that there is now."""
     if request.overwrite == "always":
         return 0
-    return sum(_covered(unit, successes(store, unit, request.protocol)) for unit in units)
+    found = ((unit, successes(store, unit, request.protocol)) for unit in units)
+    return sum(_covered(unit, [r for r in results if same_code(r, unit, registry)]) for unit, results in found)
 
 
 def _covered(unit: Unit, found: Sequence[Result]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError, OutputError
-from findna_bench.matrix.request import Unit, can_choose, expand, unit_preset
+from findna_bench.matrix.request import Unit, can_choose, expand, same_code, unit_preset
 from findna_bench.protocols.protocol import find_protocol
 from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
@@ -125,7 +125,13 @@ def _planned(
     registry: Registry,
 ) -> PlannedUnit:
     results = [result for cell in unit.cells for result in by_request.get(cell.request_id, ())]
-    done = [r for r in results if r.status == "success" and (digest in (None, "") or r.task.data_digest == digest)]
+    done = [
+        r
+        for r in results
+        if r.status == "success"
+        and (digest in (None, "") or r.task.data_digest == digest)
+        and same_code(r, unit, registry)
+    ]
     cells = 1 if any(result.is_deterministic for result in done) else len(unit.cells)
     finished = 0 if request.overwrite == "always" else len({result.seed for result in done})
     settled = {result.seed for result in done}

@@ -13,15 +13,16 @@ from typing import Any
 
 from findna_bench.cards import ModelCard, TaskCard, card_content
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
-from findna_bench.errors import UnsupportedError, UsageError
+from findna_bench.errors import UnknownNameError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash
-from findna_bench.models.spec import ModelSpec, parse_model
+from findna_bench.models.spec import ModelSpec, model_code, parse_model
 from findna_bench.private_paths import legible
 from findna_bench.protocols.protocol import Protocol, find_protocol, resolve_preset
 from findna_bench.protocols.settings import Preset
 from findna_bench.registry import Registry
 from findna_bench.requests.declarations import request_id_options
 from findna_bench.requests.run_request import RunRequest
+from findna_bench.results.schema import Result
 from findna_bench.statistics.metric_cards import metric_card
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "network_of",
     "path_digest",
     "request_id",
+    "same_code",
     "unit_preset",
     "weights_of",
 ]
@@ -394,3 +396,12 @@ def path_digest(path: Path | str | None) -> str | None:
 def _options(request: RunRequest) -> dict[str, Any]:
     """Everything that was asked for beside models, tasks and seeds; JSON-serialisable."""
     return {"protocol_version": PROTOCOL_VERSION, **request_id_options(request)}
+
+
+def same_code(result: Result, unit: Unit, registry: Registry) -> bool:
+    """Whether the code that made a result is the one there is now; what could not be hashed is never the same."""
+    try:
+        today = model_code(unit.model, registry, result.model.backbone)
+    except UnknownNameError:
+        return False
+    return today is not None and result.model.code_digest == today

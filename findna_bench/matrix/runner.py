@@ -44,7 +44,9 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
     store.sweep()
     for note in (*_shadowed(request, registry), *_without_effect(request, units)):
         reporter.note(note)
-    reporter.started(len(units), sum(len(unit.cells) for unit in units), finished_cells(store, request, units))
+    reporter.started(
+        len(units), sum(len(unit.cells) for unit in units), finished_cells(store, request, units, registry)
+    )
     results: dict[str, list[Result]] = {}
     answers = _settled(executor, request.executor, make_jobs(request, units), _teller(reporter))
     with contextlib.closing(answers):  # an interruption here is one of the executor, which stops what it has started

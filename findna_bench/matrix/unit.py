@@ -19,7 +19,7 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import data_root, task_status
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
-from findna_bench.errors import DataError, ModelError, UnknownNameError, UnsupportedError
+from findna_bench.errors import DataError, ModelError, UnsupportedError
 from findna_bench.matrix.identity import (
     ModelFacts,
     TaskFacts,
@@ -37,9 +37,9 @@ from findna_bench.matrix.request import (
     can_choose,
     cannot_score,
     few_shot_validation,
+    same_code,
     unit_preset,
 )
-from findna_bench.models.spec import model_code
 from findna_bench.private_paths import published, without_paths
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import Fitted, Pool, find_protocol
@@ -162,7 +162,7 @@ def valid_results(
     """Those finished results that were computed on today's data, with today's settings and by today's code (of the data nothing
     but the manifest is read; the code is not imported).
     """
-    results = [result for result in results if _same_code(result, unit, registry)]
+    results = [result for result in results if same_code(result, unit, registry)]
     if not results:
         return []
     if unit.task.card is not None and task_status(unit.task.card, data_root(request.data_dir)) == "missing":
@@ -181,15 +181,6 @@ def valid_results(
         )
 
     return [result for result in results if holds(result)]
-
-
-def _same_code(result: schema.Result, unit: Unit, registry: Registry) -> bool:
-    """Whether the code that made a result is the one there is now; what could not be hashed is never the same."""
-    try:
-        today = model_code(unit.model, registry, result.model.backbone)
-    except UnknownNameError:
-        return False
-    return today is not None and result.model.code_digest == today
 
 
 def _settings(request: RunRequest, preset: Preset) -> dict[str, Any]:
