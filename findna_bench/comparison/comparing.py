@@ -22,6 +22,7 @@ from findna_bench.data.catalog import TaskRef
 from findna_bench.errors import UsageError
 from findna_bench.leaderboard.selected_results import named_apart, on_newest_data, place_of, without_superseded_failures
 from findna_bench.matrix.request import path_digest
+from findna_bench.protocols.protocol import without_metric
 from findna_bench.registry import Registry, get_registry
 from findna_bench.results.schema import APART, Result
 from findna_bench.results.store import ResultStore
@@ -68,6 +69,8 @@ def compare_models(
     names = {name for one in named for name in one.members}
     notes: list[str] = []
     results = one_protocol([r for r in results if r.model.name in names], protocol, split)
+    if metric is not None and results and (why := without_metric(results[0].protocol.name, metric, registry)):
+        raise UsageError(why)
     current = on_newest_data(without_superseded_failures(without_limited(results, notes)), notes)
     usable = named_apart(current)
     contestants = [contestant_of(one, usable, output_dir, notes) for one in named]

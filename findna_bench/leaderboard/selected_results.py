@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from findna_bench.errors import OutputError, UsageError
+from findna_bench.protocols.protocol import without_metric
 from findna_bench.registry import Registry
 from findna_bench.results.schema import APART, Result
 from findna_bench.results.store import ScoredRows
@@ -92,7 +93,7 @@ def with_metric(
     for r in results:
         try:
             held = r.status != "success" or metric in r.metrics.all
-            kept.append(r if held else _computed(r, metric, predictions))
+            kept.append(r if held else _computed(r, metric, predictions, registry))
         except (OutputError, UsageError) as error:
             reasons[str(error)] += 1
     if reasons and not any(r.status == "success" for r in kept):
@@ -101,8 +102,10 @@ def with_metric(
     return kept
 
 
-def _computed(r: Result, metric: str, predictions: Read | None) -> Result:
+def _computed(r: Result, metric: str, predictions: Read | None, registry: Registry) -> Result:
     """A result with one more metric."""
+    if (why := without_metric(r.protocol.name, metric, registry)) is not None:
+        raise UsageError(why)
     if predictions is None:
         raise OutputError("their predictions are not at hand")
     rows = predictions(r)

@@ -40,6 +40,7 @@ __all__ = [
     "preset_summary",
     "protocols",
     "resolve_preset",
+    "without_metric",
 ]
 
 
@@ -357,3 +358,14 @@ def _build(protocol: Protocol, name: str, settings: dict[str, Any]) -> Preset:
             f"preset {name!r}: {method} has no setting {sorted(unknown)[0]!r}; it has {', '.join(sorted(known))}"
         )
     return chosen(**settings)
+
+
+def without_metric(protocol: str, metric: str, registry: Registry) -> str | None:
+    """Why scores of a protocol have no such metric, in a sentence; None where they do, or where the protocol is not installed here."""
+    try:
+        found = find_protocol(protocol, registry)
+    except BenchError:
+        return None
+    if metric in found.metrics([metric]):
+        return None
+    return f"--protocol {protocol} gives scores in units of their own, for which {metric} means nothing"

@@ -15,6 +15,7 @@ import findna_bench as fb
 from findna_bench.data.catalog import data_root
 from findna_bench.data.importing import import_suite
 from findna_bench.errors import DataError, UsageError
+from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.matrix.verification import verify
 from findna_bench.models.loading import load_model
 from findna_bench.results.store import ResultStore
@@ -94,6 +95,10 @@ def test_a_file_is_scored_whole_as_a_plain_loop_does(tmp_path: Path) -> None:
     assert result.protocol.settings["train_rows"] == 0
     assert result.is_deterministic
     assert not verify(tmp_path / "r", rerun=1, places={"v.csv": task}).findings
+    with pytest.raises(UsageError, match="for which rmse means nothing"):
+        leaderboard(
+            ResultStore(tmp_path / "r").load(), metric="rmse", predictions=ResultStore(tmp_path / "r").predictions
+        )
 
 
 def test_strands_are_averaged_on_request_and_signs_are_the_protocol_s(tmp_path: Path) -> None:
