@@ -18,7 +18,7 @@ NOT_RUN = {
     "minutes": 2,
 }
 """Blocks that are parsed and not run, by reason: a new one is counted here, so that none goes by in silence. The long tests run those of minutes."""
-SHOWN = {"text", "toml", "json"}
+SHOWN = {"text", "toml", "json", "yaml"}
 """Languages of blocks that show something, beside those that are run."""
 OWN_TEST = "paper-tables.md"
 """Its commands are held by a test of its own."""
