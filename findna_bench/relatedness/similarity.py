@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from findna_bench.errors import UnsupportedError
 from findna_bench.relatedness.alignment import Alignments, align
 from findna_bench.relatedness.copies import are_copies
 from findna_bench.relatedness.kmer_seeds import Seeds, SeedScheme, choose_scheme, find_seeds
@@ -20,6 +21,7 @@ from findna_bench.sequences.alphabet import encode
 __all__ = [
     "COVERAGE",
     "IDENTITY",
+    "LONGEST",
     "MIN_COLUMNS",
     "Candidates",
     "Hits",
@@ -33,6 +35,9 @@ COVERAGE = 0.50
 """Least alignment columns over the length of the shorter row."""
 MIN_COLUMNS = 32
 """Least alignment columns: shorter rows can only be identical, not similar."""
+
+LONGEST = 1 << 18
+"""Most bases of a row: the time of an alignment grows with the square of its length, and its path is counted in 20 bits."""
 
 COMMON_SEED = 64
 """A seed with more places than this among the target rows is used only for rows that have fewer than _FEW others."""
@@ -106,11 +111,24 @@ def is_similar(found: Alignments, query_length: np.ndarray, target_length: np.nd
     return similar
 
 
+def _check_lengths(sequences: Sequence[str]) -> None:
+    longest = max(map(len, sequences), default=0)
+    if longest > LONGEST:
+        raise UnsupportedError(
+            f"a sequence of {longest:,} bases is too long to be aligned with the others, which takes at most {LONGEST:,}; cut it into windows"
+        )
+
+
 class SequenceIndex:
     """Rows of one split, ready to be searched."""
 
     def __init__(self, sequences: Sequence[str], scheme: SeedScheme | None = None) -> None:
-        """sequences: n strings over A, C, G, T, N. scheme: None = chosen by their total length."""
+        """sequences: n strings over A, C, G, T, N. scheme: None = chosen by their total length.
+
+        Raises:
+            UnsupportedError: one is longer than :data:`LONGEST`.
+        """
+        _check_lengths(sequences)
         self.encoded = encode(sequences)
         self.lengths = np.diff(self.encoded[1])
         self.scheme = scheme or choose_scheme(int(self.encoded[1][-1]))
@@ -136,6 +154,7 @@ class SequenceIndex:
 
         own_row: (n,) int64, the indexed row that a query row itself is, and which it is not compared with; None = none.
         """
+        _check_lengths(sequences)
         encoded = encode(sequences)
         hits = _nothing_found(len(sequences))
         for aligned in self._aligned(encoded, own_row):
@@ -145,6 +164,7 @@ class SequenceIndex:
 
     def copies(self, sequences: Sequence[str], *, own_row: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(query row, indexed row), both (p,) int64: pairs that are copies. own_row: as :meth:`nearest` takes it."""
+        _check_lengths(sequences)
         query, target = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
         for aligned in self._aligned(encode(sequences), own_row):
             query.append(aligned.pairs.query[aligned.copy])

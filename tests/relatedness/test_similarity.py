@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from findna_bench.relatedness.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, SequenceIndex
+from findna_bench.errors import UnsupportedError
+from findna_bench.relatedness.similarity import COVERAGE, IDENTITY, LONGEST, MIN_COLUMNS, SequenceIndex
 from findna_bench.sequences.alphabet import encode_padded, reverse_complement
 
 MATCH, MISMATCH, GAP = 1, -2, -3
@@ -182,3 +183,15 @@ def test_recall_on_real_sequences(shared: Path, name: str) -> None:
     assert wanted >= 5
     assert found >= 0.9 * wanted
     assert extra == 0
+
+
+def test_sequences_of_several_million_bases_end_in_a_sentence() -> None:
+    long, short = "ACGT" * 1_000_000, "ACGTTGCA" * 8
+    assert len(long) > LONGEST
+    for call in (
+        lambda: SequenceIndex([short, long]),
+        lambda: SequenceIndex([short]).nearest([long]),
+        lambda: SequenceIndex([short]).copies([long]),
+    ):
+        with pytest.raises(UnsupportedError, match="4,000,000 bases is too long to be aligned with the others"):
+            call()
