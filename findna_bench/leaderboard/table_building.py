@@ -166,7 +166,7 @@ def _column(
         higher_is_better=higher_is_better,
         n_classes=len(sample.task.labels),
         n_test=min(n_test, sample.limit) if n_test and sample.limit else n_test,
-        chance=max(counts.values()) / n_test if n_test else None,
+        chance=max(counts.values()) / n_test if n_test and set(counts) != {"rows"} else None,
         flags=flags,
         in_mean=not why_not,
         why_not=why_not,
