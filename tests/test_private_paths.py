@@ -158,7 +158,8 @@ def test_no_home_folder_is_in_what_a_user_may_publish(at_home: Path, capsys: pyt
     for form, to in (("parquet", "table.parquet"), ("geneb", "geneb"), ("mteb", "mteb")):
         command("results", "export", f"{out}/{to}", "--format", form, "-o", results)
     command("results", "bundle", f"{out}/bundle.tar.gz", "-o", results)
-    command("audit", f"{work}/mine.csv", "--pages", f"{out}/audit")
+    findings = ["--junit", f"{out}/findings.xml", "--sarif", f"{out}/findings.sarif"]
+    command("audit", f"{work}/mine.csv", "--pages", f"{out}/audit", *findings)
     profiled = ["profile", "-m", f"path:{damaged}", "-t", f"{work}/mine.csv", "--repeats", "1", "--batch-size", "2"]
     command(*profiled, "--mode", "inference", "-o", f"{out}/costs", ok=False)
     command("embed", f"path:{made}", "-t", f"{work}/mine.csv", "-o", f"{out}/vectors.parquet")

@@ -17,6 +17,7 @@ from findna_bench.errors import (
     ModelError,
     OfflineError,
     OutputError,
+    PluginError,
     ResultsFolderError,
     UnsupportedError,
     is_out_of_memory,
@@ -281,7 +282,10 @@ class GroupRunner:
 
     def _write_failed(self, unit: Unit, done: Sequence[Result], error: BaseException) -> list[Result]:
         status = "oom" if is_out_of_memory(error) else "error"
-        text = None if isinstance(error, BenchError) else "".join(tracebacks.format_exception(error))
+        in_words = isinstance(error, BenchError) and not isinstance(
+            error, PluginError
+        )  # whose author wants to know where
+        text = None if in_words else "".join(tracebacks.format_exception(error))
         error = plugin_fault(error, get_registry().strangers) or error
         left = cells_left(unit, done)
         return self._write_all(unit, unfinished(self.request, unit, status, error, traceback=text, cells=left))
