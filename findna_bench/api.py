@@ -81,9 +81,10 @@ if TYPE_CHECKING:
     from findna_bench.sequences.alphabet import encode as encode_bases
     from findna_bench.sequences.batches import length_batches
     from findna_bench.sequences.fasta import read_fasta
+    from findna_bench.statistics.base_states import NO_STATE
     from findna_bench.statistics.classification import compute_metrics
     from findna_bench.statistics.metric import Metric
-    from findna_bench.targets.learning import label_priors
+    from findna_bench.targets.learning import label_priors, state_shares
     from findna_bench.targets.target import Target
     from findna_bench.training.augmentation import (
         Augmentation,
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BASES",
+    "NO_STATE",
     "Adapted",
     "AlignedFeatures",
     "AuditReport",
@@ -200,6 +202,7 @@ __all__ = [
     "rows_from_table",
     "run",
     "run_job",
+    "state_shares",
 ]
 
 _LAZY = {
@@ -235,9 +238,10 @@ _LAZY = {
     ),
     "findna_bench.sequences.batches": ("length_batches",),
     "findna_bench.sequences.fasta": ("read_fasta",),
+    "findna_bench.statistics.base_states": ("NO_STATE",),
     "findna_bench.statistics.classification": ("compute_metrics",),
     "findna_bench.statistics.metric": ("Metric",),
-    "findna_bench.targets.learning": ("label_priors",),
+    "findna_bench.targets.learning": ("label_priors", "state_shares"),
     "findna_bench.targets.target": ("Target",),
     "findna_bench.training.augmentation": (
         "Augmentation",

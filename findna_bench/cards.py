@@ -175,6 +175,9 @@ class TargetCard(_FactoryCard):
         'values'
     """
 
+    of_bases: bool = False
+    """Whether every base of a row is predicted, so that a model needs a vector per base."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolCard(_FactoryCard):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from findna_baselines.tokenization import Tokenizer
+from findna_baselines.tokenization import OverlappingKmerTokenizer, Tokenizer
 from findna_bench.api import Backbone, ModelError, TokenBatch, UnsupportedError, WeightsError
 
 __all__ = [
@@ -65,6 +65,13 @@ class Encoder(Backbone):
 
     def token_counts(self, lengths: Sequence[int]) -> list[int]:
         return self._tokenizer().counts(lengths)
+
+    def token_ranges(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        starts, stops = super().token_ranges(batch)
+        tokenizer = self._tokenizer()
+        if isinstance(tokenizer, OverlappingKmerTokenizer):  # a span counts what is added, a token reads k bases
+            starts = torch.where(stops > starts, stops - tokenizer.k, stops)
+        return starts, stops
 
     def no_head(self, what: str) -> UnsupportedError:
         """The error of :meth:`logits` for a checkpoint that came without its pretraining head."""

@@ -37,7 +37,8 @@ class SequenceTable:
     """Rows of one split.
 
     sequences: list of n strings over A, C, G, T, N (validated and upper-cased when imported; may be empty strings never).
-    labels: (n,) int64 indices into the card's ``labels``; (n, K) float64 where the target has no classes.
+    labels: (n,) int64 indices into the card's ``labels``; (n, K) float64 values, (n, K) int8 of several labels, (n, W) uint8 of states
+        per base, :data:`~findna_bench.statistics.base_states.NO_STATE` where nothing counts.
     ids: (n,) row ids, unique within the split and stable between runs.
     group: (n,) or None; rows of one group must not be separated by a split and are resampled together.
     contig, start, end, strand: (n,) or None; 0-based half-open coordinates where they are known.
@@ -105,7 +106,7 @@ class SequenceTable:
         """
         if self.labels.ndim == 1:
             return self.labels
-        return np.zeros(len(self), dtype=np.int64) if self.labels.dtype.kind == "f" else rarest_labels(self.labels)
+        return rarest_labels(self.labels) if self.labels.dtype.kind == "i" else np.zeros(len(self), dtype=np.int64)
 
     def class_counts(self, n_classes: int) -> np.ndarray:
         """(n_classes,) rows per label."""

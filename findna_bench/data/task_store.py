@@ -54,7 +54,7 @@ def content_digest(labels: Sequence[str], tables: Mapping[str, SequenceTable]) -
         table = tables[split]
         add(split, str(len(table)).encode())
         add("sequences", "\n".join(table.sequences).encode())
-        add("label", table.labels.astype("<f8" if table.labels.dtype.kind == "f" else "<i8").tobytes())
+        add("label", table.labels.astype({"f": "<f8", "u": "u1"}.get(table.labels.dtype.kind, "<i8")).tobytes())
         optional = {name: getattr(table, name) for name in ("ids", *_COLUMNS)} | dict(sorted(table.extra.items()))
         for name, values in optional.items():
             if values is not None:

@@ -53,6 +53,8 @@ class LiveModel:
         self._object: Any = None
         self._batch: Mapping[str, Any] = {}
         self._counted: list[SequenceTable] = []
+        self._of_bases = False
+        """Whether every base has a vector, not every sequence."""
         self._pool: SequenceTable | None = None
         """Rows that are fitted and chosen on."""
 
@@ -278,7 +280,7 @@ class LiveModel:
     def fit(self, pool: Pool, preset: Preset, task: TaskCard, checkpoint_of: Callable[[int], Path]) -> list[Fitted]:
         """Fit all seeds of a pool on train and validation rows. checkpoint_of: seed -> file for a fit that takes long."""
         request = self._request
-        self._pool = pool.table
+        self._pool, self._of_bases = pool.table, pool.target.of_bases
         if self.kind == "classifier" and self._protocol.reads_train:
             return fitting.fit_classifier(pool, self, request.strand)
         options = FitOptions(
@@ -351,6 +353,8 @@ class LiveModel:
 
     def _vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
         """Of sequences; of variants those of the window with the reference, and beside them what the variant changes in them."""
+        if self._of_bases:
+            return self._base_vectors(representation, table, direction)
         if "offset" not in table.extra:
             return self._embedded(representation, table, table.sequences, direction)
         import numpy as np
@@ -384,11 +388,35 @@ class LiveModel:
             progress=lambda done, total: self._reporter.progress(done, total, "sequences embedded"),
         )
         self.embed_s += time.perf_counter() - started
-        # The other strand, and other layers and poolings, are read of the same bases: a base counts once.
+        self._count_once(table, direction, embedded.coverage, embedded.batch)
+        return embedded.vectors
+
+    def _base_vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
+        """Vectors of bases, streamed to disk; they are not cached."""
+        from findna_bench.models.base_vectors import embed_bases
+
+        started, request = time.perf_counter(), self._request
+        embedded = embed_bases(
+            self._load(),
+            table.sequences,
+            layer=representation.layer,
+            batch_size=request.batch_size,
+            strand="rc-mean" if request.strand == "rc-mean" else direction,
+            window=request.window,
+            width=table.labels.shape[1],
+            progress=lambda done, total: self._reporter.progress(done, total, "sequences embedded base by base"),
+        )
+        self.embed_s += time.perf_counter() - started
+        self._count_once(table, direction, embedded.coverage, embedded.batch)
+        return embedded.vectors
+
+    def _count_once(
+        self, table: SequenceTable, direction: str, coverage: Mapping[str, Any], batch: Mapping[str, Any]
+    ) -> None:
+        """The other strand, and other layers and poolings, are read of the same bases: a base counts once."""
         if direction == "forward" and not any(known is table for known in self._counted):
             self._counted.append(table)
-            self.count(embedded.coverage, embedded.batch)
-        return embedded.vectors
+            self.count(coverage, batch)
 
     def _embedding_cache(self) -> Any:
         if self._cache is None:

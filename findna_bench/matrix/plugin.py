@@ -40,6 +40,12 @@ def findna_bench_targets() -> list[TargetCard]:
             factory="findna_bench.targets.labels:Labels",
             summary="any number of labels per sequence, some of which may not be known (multilabel)",
         ),
+        TargetCard(
+            name="per_base",
+            factory="findna_bench.targets.per_base:PerBase",
+            summary="one of several states at every base of a sequence, some of which may not be known",
+            of_bases=True,
+        ),
     ]
 
 
@@ -72,6 +78,7 @@ def findna_bench_protocols() -> list[ProtocolCard]:
 _CLASSIFICATION = "findna_bench.statistics.classification"
 _REGRESSION = "findna_bench.statistics.regression"
 _MULTILABEL = "findna_bench.statistics.multilabel"
+_BASES = "findna_bench.statistics.bases"
 
 
 @hookimpl
@@ -244,6 +251,43 @@ def findna_bench_metrics() -> list[MetricCard]:
             factory=f"{_MULTILABEL}:LabelAUPRC",
             summary="label_auprc:LABEL, average precision of one label",
             targets=("labels",),
+            per_class=True,
+        ),
+        MetricCard(
+            name="base_mcc",
+            label="MCC per base x100",
+            factory=f"{_BASES}:BaseMCC",
+            summary="Matthews' correlation coefficient of all bases, for several states R_K",
+            reference="Gorodkin 2004",
+            targets=("per_base",),
+        ),
+        MetricCard(
+            name="base_f1_macro",
+            label="macro F1 per base %",
+            factory=f"{_BASES}:BaseF1Macro",
+            summary="F1 of the bases, mean over the states present",
+            targets=("per_base",),
+        ),
+        MetricCard(
+            name="base_accuracy",
+            label="accuracy per base %",
+            factory=f"{_BASES}:BaseAccuracy",
+            summary="share of the bases whose state is predicted",
+            targets=("per_base",),
+        ),
+        MetricCard(
+            name="base_auprc_macro",
+            label="macro AUPRC per base %",
+            factory=f"{_BASES}:BaseAUPRCMacro",
+            summary="average precision of the bases, mean over the states that some have and some have not",
+            targets=("per_base",),
+        ),
+        MetricCard(
+            name="base_auprc",
+            label="AUPRC per base %",
+            factory=f"{_BASES}:BaseAUPRC",
+            summary="base_auprc:STATE, average precision of the bases for one state against the rest",
+            targets=("per_base",),
             per_class=True,
         ),
     ]

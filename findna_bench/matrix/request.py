@@ -313,6 +313,8 @@ def cannot_predict(protocol: Protocol, model: ModelCard, target: str, registry: 
     targets = ("classes",) if model.targets is None and model.kind == "classifier" else model.targets
     if targets is not None and target not in targets:
         return f"{model.name} predicts {' and '.join(targets)}, not {target}"
+    if targets is None and model.kind == "features" and registry.resolve("targets", target).card.of_bases:
+        return f"{model.name} gives one vector per sequence, and {target} needs one per base"
     return None if _predicts(protocol, target, registry) else f"--protocol {protocol.name} does not predict {target}"
 
 

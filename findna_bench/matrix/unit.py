@@ -103,15 +103,17 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
 
     Raises:
         DataError: the data is missing or was changed since it was imported.
-        UnsupportedError: a file holds what the model, or the protocol, does not predict.
+        UnsupportedError: a file holds what the model, or the protocol, does not predict, or what an option has no meaning for.
     """
     task = _open(request, registry, unit)
     if why := cannot_score(find_protocol(request.protocol, registry), model.card, task.card, registry):
         raise UnsupportedError(why)
-    if find_protocol(request.protocol, registry).reads_train and task.splits == ("test",):
+    if find_protocol(request.protocol, registry).reads_train and task.splits == ("test",) and not task.folds:
         raise UnsupportedError(
             f"{task.name} has test rows only, and --protocol {request.protocol} is fitted to others; --split grouped divides them anew"
         )
+    if model.kind == "encoder" and request.pooling is not None and find_target(task.card.target).of_bases:
+        raise UnsupportedError(f"--pooling has no meaning for {task.card.target}: every base keeps its own vector")
     facts = model.facts()
     preset, general = (
         unit_preset(request, unit, name, registry, kind=model.kind).for_model(model.card, facts.n_parameters)
@@ -319,7 +321,7 @@ def _scored(
             test = _test_rows(request, task, model)
         for fit in fitted:
             started = time.perf_counter()
-            scores = np.asarray(fit.predict(test), dtype=np.float64)
+            scores = np.asarray(fit.predict(test), dtype=pool.target.outputs_dtype)
             seconds = time.perf_counter() - started
             yield _Scored(fit, pool, test, scores, seconds, _rows_of(request, pool, fit))
 
@@ -455,7 +457,8 @@ def _outcome(
     unlearned = _unlearned(model, fit, found.pool.target.prior)
     seeds = [cell.seed] if model.fits_seeds_alone else [other.seed for other in facts.cells]
     digests = {"weights_digest": facts.model.weights_digest, "data_digest": facts.task.data_digest}
-    names = find_protocol(request.protocol, get_registry()).metrics(find_target(card.target).metrics(main.name))
+    every = find_target(card.target).metrics(main.name, facts.task.label_names)
+    names = find_protocol(request.protocol, get_registry()).metrics(every)
     metrics = metrics_of(scored, main, related_by(test), facts.task.label_names, card.target, names)
     warnings = [*([unlearned] if unlearned else []), *fit.warnings, *_undefined(scored, metrics, facts.task)]
     result = replace_result(
@@ -502,7 +505,7 @@ def metrics_of(
     all of the target.
     """
     scored = find_target(target)
-    names = scored.metrics(main.name) if names is None else names
+    names = scored.metrics(main.name, labels) if names is None else names
     values, intervals = scored.evaluate(rows.labels, rows.scores, names, labels, rows.groups, folds=rows.folds)
     n_groups = len(rows.labels) if rows.groups is None else len(np.unique(rows.groups))
     return schema.Metrics(

@@ -240,7 +240,8 @@ class _Examiner:
         else:
             self._done["intervals"] += 1
             try:
-                own = [name for name in stored.all if name in find_target(result.task.target).metrics(stored.main.name)]
+                every = find_target(result.task.target).metrics(stored.main.name, result.task.labels)
+                own = [name for name in stored.all if name in every]
                 again = metrics_of(rows, stored.main, stored.groups_by, result.task.labels, result.task.target, own)
             except (BenchError, ValueError) as error:
                 yield f"its metrics cannot be computed from its predictions ({error})"

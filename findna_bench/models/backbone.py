@@ -268,6 +268,15 @@ class Backbone(nn.Module):
 
         return likelihoods_of(self, alternatives, max_tokens=max_tokens, progress=progress)
 
+    def token_ranges(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        """Bases that each token reads, as half-open ranges of its sequence: (starts (B, T), stops (B, T)), int64.
+
+        Equal where a token reads none (special ones, padding). Default: tokens lie side by side, each on as many bases as its span;
+        a backbone whose tokens overlap says so here, and a base then has the mean of all tokens that read it.
+        """
+        stops = torch.cumsum(batch.spans.clamp(min=0), dim=1)
+        return stops - batch.spans.clamp(min=0), stops
+
     def token_counts(self, lengths: Sequence[int]) -> list[int]:
         """Tokens that sequences of these lengths take, at most; used to plan batches. Default: one per base plus two."""
         return [length + 2 for length in lengths]

@@ -35,8 +35,11 @@ __all__ = [
     "EMBEDDING_VERSION",
     "EMBED_STRANDS",
     "Embeddings",
+    "batching_of",
     "embed",
     "encode",
+    "hidden_states",
+    "refuse_not_finite",
     "run_batches",
     "token_budget",
 ]
@@ -147,7 +150,7 @@ def embed(
     wanted = dict.fromkeys((Representation(resolve_layer(model, layer), how), *also))
     if strand not in EMBED_STRANDS:
         raise UsageError(f"strand {strand!r}: embed knows {', '.join(EMBED_STRANDS)}")
-    batching = _batching(model, batch_size)
+    batching = batching_of(model, batch_size)
     normal = normalise_all(list(sequences))
     unique, inverse = _unique(normal)
     strands = ("forward", "reverse") if strand == "rc-mean" else (strand,)
@@ -184,10 +187,10 @@ def encode(
     def compute(batch: TokenBatch) -> tuple[Tensor, Tensor]:
         return _tokens(model, batch, model.backbone(batch)).float(), batch.mask
 
-    for rows, (tokens, mask) in run_batches(model, normal, _batching(model, batch_size), compute):
+    for rows, (tokens, mask) in run_batches(model, normal, batching_of(model, batch_size), compute):
         for row, values, real in zip(rows, tokens, mask, strict=True):
             states[row] = values[real].cpu().numpy()
-            _refuse_nan(model, states[row].reshape(1, -1), [int(row)])
+            refuse_not_finite(model, states[row].reshape(1, -1), [int(row)])
     return states
 
 
@@ -200,7 +203,8 @@ def token_budget(model: LoadedModel) -> int:
     return int(min(_MOST_CUDA_TOKENS, max(_CPU_TOKENS, 0.5 * free / each)))
 
 
-def _batching(model: LoadedModel, batch_size: int | str) -> _Batching:
+def batching_of(model: LoadedModel, batch_size: int | str) -> _Batching:
+    """How batches of a size, or ``auto``, are cut."""
     if batch_size == "auto":
         return _Batching("auto", token_budget(model), _MOST_ROWS)
     if isinstance(batch_size, bool) or not str(batch_size).isdecimal() or int(batch_size) < 1:
@@ -346,13 +350,13 @@ def _embed_rows(
     seen, short = np.empty(len(pieces), np.int64), np.empty(len(pieces), bool)
 
     def compute(batch: TokenBatch) -> tuple[Tensor, Tensor, Tensor]:
-        states, causal = _hidden_states(model, batch, {one.layer for one in wanted}), model.backbone.causal
+        states, causal = hidden_states(model, batch, {one.layer for one in wanted}), model.backbone.causal
         values = torch.stack([pool(states[one.layer], batch, one.pooling, causal=causal) for one in wanted])
         return values, batch.spans.sum(dim=1), short_rows(batch)
 
     for some, (values, spans, no_token) in run_batches(model, pieces, batching, compute):
         pooled[:, some] = values.cpu().numpy()
-        _refuse_nan(model, pooled[:, some].transpose(1, 0, 2), rows[owner[some]])
+        refuse_not_finite(model, pooled[:, some].transpose(1, 0, 2), rows[owner[some]])
         seen[some] = np.minimum(spans.cpu().numpy(), [len(pieces[piece]) for piece in some])
         short[some] = no_token.cpu().numpy()
         report(float((1 / sizes[owner[some]]).sum()))
@@ -390,7 +394,7 @@ def _bases_read(cut: list[tuple[int, int]], seen: NDArray[np.int64]) -> int:
     return total
 
 
-def _hidden_states(model: LoadedModel, batch: TokenBatch, layers: set[int]) -> dict[int, Tensor]:
+def hidden_states(model: LoadedModel, batch: TokenBatch, layers: set[int]) -> dict[int, Tensor]:
     """(B, T, D) states of each of the layers, in one forward pass."""
     last = model.backbone.n_layers
     inner = sorted(layers - {last})
@@ -415,7 +419,8 @@ def _tokens(model: LoadedModel, batch: TokenBatch, encoding: Any) -> Tensor:
     return encoding.tokens
 
 
-def _refuse_nan(model: LoadedModel, values: NDArray[np.float32], rows: Sequence[int] | NDArray[np.int64]) -> None:
+def refuse_not_finite(model: LoadedModel, values: NDArray[np.float32], rows: Sequence[int] | NDArray[np.int64]) -> None:
+    """Raise where a vector of ``values`` (rows, ...) holds what is no number; ``rows`` are their sequences."""
     finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     if not finite.all():
         raise NotFiniteError(

@@ -194,7 +194,7 @@ def fit_estimator(
 
 
 def rows_of(estimator: Any, method: str, name: str, table: SequenceTable, columns: int | None = None) -> Any:
-    """``transform`` or ``predict_scores`` of the model called ``name``: (n, D) numbers.
+    """``transform`` or ``predict_scores`` of the model called ``name``: (n, D) numbers, of states per base (n, W, C).
 
     Args:
         estimator: fitted.
@@ -212,8 +212,12 @@ def rows_of(estimator: Any, method: str, name: str, table: SequenceTable, column
     shape, kind = getattr(found, "shape", None), getattr(getattr(found, "dtype", None), "kind", None)
     if shape is None or kind is None:
         raise PluginError(f"{where} gives a {type(found).__name__}, not a NumPy array (n, {columns or 'D'})")
-    if len(shape) != 2 or shape[0] != len(table) or (columns is not None and shape[1] != columns):
-        raise PluginError(f"{where} gives shape {tuple(shape)} where ({len(table)}, {columns or 'D'}) is expected")
+    # Scores of bases are (n, W, C).
+    of_bases = method == "predict_scores" and table.labels.dtype.kind == "u"
+    rows = table.labels.shape if of_bases else (len(table),)
+    if len(shape) != len(rows) + 1 or tuple(shape[:-1]) != rows or (columns is not None and shape[-1] != columns):
+        expected = ", ".join(map(str, (*rows, columns or "D")))
+        raise PluginError(f"{where} gives shape {tuple(shape)} where ({expected}) is expected")
     if kind not in "fiub":
         raise PluginError(f"{where} gives {found.dtype} where numbers are expected")
     return found

@@ -298,7 +298,8 @@ def fit_classifier(pool: Pool, model: ModelToFit, strand: str) -> list[Fitted]:
         def predict(table: SequenceTable, ask: Callable[[SequenceTable], Any] = ask) -> np.ndarray:
             scores: np.ndarray = ask(table)
             if strand == "rc-logit-mean":
-                scores = pool.target.average([scores, ask(reverse_complemented(table))])
+                other = pool.target.turned(ask(reverse_complemented(table)), table)
+                scores = pool.target.average([scores, other])
             return scores
 
         seconds = time.perf_counter() - started

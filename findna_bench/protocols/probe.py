@@ -21,9 +21,10 @@ __all__ = ["Probe"]
 class Probe(HeadProtocol):
     """L2 logistic regression, or a linear layer trained by AdamW; strength or epoch chosen on validation. Numbers are probed by ridge
     regression, with the strengths of logistic regression; of several labels each has a logistic regression and a strength of its own.
+    States per base are probed as classes are, on vectors of bases.
     """
 
-    targets = ("classes", "values", "labels")
+    targets = ("classes", "values", "labels", "per_base")
     inputs = ("sequence", "variant")
     settings = (LogisticProbe, AdamWProbe)
     presets = PROBE_PRESETS
@@ -42,6 +43,10 @@ class Probe(HeadProtocol):
             from findna_bench.protocols.ridge import fit_ridge
 
             return fit_ridge(features, labels, splits, preset)
+        if labels.dtype.kind == "u":
+            from findna_bench.protocols.base_probe import fit_base_probe
+
+            return fit_base_probe(features, labels, splits, n_classes, preset, device=device)
         if labels.ndim > 1:
             from findna_bench.protocols.label_probe import fit_labels
 

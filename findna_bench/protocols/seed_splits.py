@@ -116,6 +116,8 @@ def with_reverse_strand(
         from scipy.sparse import vstack
 
         features = vstack([forward, reverse], format="csr")
+    elif hasattr(forward, "joined"):  # vectors of bases
+        features = forward.joined(reverse)
     else:
         features = np.concatenate([forward, reverse])
 

@@ -254,7 +254,12 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
     if not len(named):
         raise OutputError("its predictions hold no row")
     try:
-        arrays = {name: np.asarray(column.to_numpy(), dtype=np.float64) for name, column in columns.items()}
+        arrays = {
+            name: np.array(column.to_pylist(), dtype=object)
+            if pa.types.is_binary(column.type)
+            else np.asarray(column.to_numpy(), dtype=np.float64)
+            for name, column in columns.items()
+        }
         truth, scores = _target(target).from_columns(arrays, labels)
         group, fold, site = (
             None if c is None else np.asarray(c.to_numpy(), dtype=np.int64) for c in (groups, folds, sites)

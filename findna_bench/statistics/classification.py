@@ -42,6 +42,7 @@ __all__ = [
     "Accuracy",
     "BalancedAccuracy",
     "BrierScore",
+    "Counts",
     "ExpectedCalibrationError",
     "F1Macro",
     "LogLoss",
@@ -127,7 +128,7 @@ class Accuracy(_ClassMetric):
     prior_rows = 0.5
 
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
-        return sample.shared(_Counts.of_sample).accuracy(slopes)
+        return sample.shared(Counts.of_sample).accuracy(slopes)
 
 
 class BalancedAccuracy(_ClassMetric):
@@ -137,7 +138,7 @@ class BalancedAccuracy(_ClassMetric):
     prior_rows = 1.0
 
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
-        return sample.shared(_Counts.of_sample).balanced_accuracy(slopes)
+        return sample.shared(Counts.of_sample).balanced_accuracy(slopes)
 
 
 class F1Macro(_ClassMetric):
@@ -147,7 +148,7 @@ class F1Macro(_ClassMetric):
     prior_rows = 0.5
 
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
-        return sample.shared(_Counts.of_sample).f1_macro(slopes)
+        return sample.shared(Counts.of_sample).f1_macro(slopes)
 
 
 class MCC(_ClassMetric):
@@ -158,7 +159,7 @@ class MCC(_ClassMetric):
     prior_rows = 0.5
 
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
-        return sample.shared(_Counts.of_sample).mcc(slopes)
+        return sample.shared(Counts.of_sample).mcc(slopes)
 
 
 class AUROC(_ClassMetric):
@@ -247,7 +248,7 @@ class _OfOneClass(_ClassMetric):
         self.of_class = of_class
 
     def linearise(self, sample: Sample, *, slopes: bool = True) -> Linearised:
-        counts = sample.shared(_Counts.of_sample)
+        counts = sample.shared(Counts.of_sample)
         actual, given = counts.label == self.of_class, counts.predicted == self.of_class
         counted = self.of_label * actual + self.of_prediction * given
         total = float((sample.weights * counted).sum())
@@ -314,7 +315,7 @@ def _ranked(sample: Sample, slopes: bool) -> tuple[Linearised, Linearised]:
 
 
 @dataclass(frozen=True)
-class _Counts:
+class Counts:
     """Weighted counts. label, predicted: (n,). hits, actual, given: (C,) rows of a class that are right, that have its label, that
     are predicted as it."""
 
@@ -325,14 +326,14 @@ class _Counts:
     given: np.ndarray
 
     @classmethod
-    def of(cls, label: np.ndarray, predicted: np.ndarray, weights: np.ndarray, n_classes: int) -> _Counts:
+    def of(cls, label: np.ndarray, predicted: np.ndarray, weights: np.ndarray, n_classes: int) -> Counts:
         right = label == predicted
         hits = np.bincount(label[right], weights[right], minlength=n_classes)
         actual = np.bincount(label, weights, minlength=n_classes)
         return cls(label, predicted, hits, actual, np.bincount(predicted, weights, minlength=n_classes))
 
     @classmethod
-    def of_sample(cls, sample: Sample) -> _Counts:
+    def of_sample(cls, sample: Sample) -> Counts:
         return cls.of(sample.truth, predictions(sample.outputs), sample.weights, sample.outputs.shape[1])
 
     @property

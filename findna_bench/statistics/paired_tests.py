@@ -375,7 +375,7 @@ class _Scored:
         for model, predictions in models.items():
             values, slopes = [], []
             for of_seed in predictions.scores:
-                truth, scores = labels, np.asarray(of_seed, dtype=np.float64)
+                truth, scores = labels, target.prepare(labels, of_seed)[1]
                 if made.of_class is not None:
                     one = made.against_rest(labels, scores)
                     truth, scores = one.truth, one.outputs

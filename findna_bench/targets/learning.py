@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CLEARLY", "against_label_priors", "against_mean", "against_prior", "label_priors", "not_learned"]
+from findna_bench.statistics.base_states import NO_STATE, state_counts
+
+__all__ = [
+    "CLEARLY",
+    "against_label_priors",
+    "against_mean",
+    "against_prior",
+    "against_state_shares",
+    "label_priors",
+    "not_learned",
+    "state_shares",
+]
 
 CLEARLY = 2.5
 """Standard errors of the mean by which a gain lies above zero where it is clear."""
@@ -23,6 +34,9 @@ LEAST_ROWS = 10
 """Fewer validation rows say nothing."""
 _LEAST = 1e-300
 _SAME = 1e-12
+_LEAST_FLOAT16 = 1e-7
+_SAME_FLOAT16 = 1e-3
+"""Scores of bases are kept as float16."""
 
 
 def against_prior(labels: np.ndarray, scores: np.ndarray, train_labels: np.ndarray) -> dict[str, Any]:
@@ -98,6 +112,47 @@ def against_label_priors(truth: np.ndarray, outputs: np.ndarray, train_truth: np
     towards = ((own / prior - 1.0) * known).sum(axis=1)
     much = gain.mean() >= MUCH * prior_loss > 0
     return {"prior_loss": prior_loss, "learned": bool(much or _clearly_positive(gain) or _clearly_positive(towards))}
+
+
+def state_shares(truth: np.ndarray, n_states: int) -> np.ndarray:
+    """(C,) shares of states among the bases that count; where a state has none, of all counts with one base added to each.
+
+    truth: (n, W) uint8 states.
+    """
+    counts = state_counts(truth, n_states).astype(np.float64)
+    counts += (counts == 0).any()
+    shares: np.ndarray = counts / counts.sum()
+    return shares
+
+
+def against_state_shares(truth: np.ndarray, outputs: np.ndarray, train_truth: np.ndarray) -> dict[str, Any]:
+    """As :func:`against_prior`, of states per base: gains of a row are means over its bases that count.
+
+    Args:
+        truth: (n, W) uint8 of the validation rows.
+        outputs: (n, W, C) probabilities.
+        train_truth: (m, W) uint8.
+    """
+    shares = state_shares(train_truth, outputs.shape[2])
+    gains, towards, losses, largest = [], [], [], 0.0
+    for states, scores in zip(truth, outputs, strict=True):
+        known = np.flatnonzero(states != NO_STATE)
+        if not len(known):
+            continue
+        state, own = states[known], np.asarray(scores[known], dtype=np.float64)
+        largest = max(largest, float(np.abs(own - shares).max()))
+        own, prior = np.maximum(own[np.arange(len(state)), state], _LEAST_FLOAT16), shares[state]
+        gains.append(float((np.log(own) - np.log(prior)).mean()))
+        towards.append(float((own / prior - 1.0).mean()))
+        losses.append(float(-np.log(prior).mean()))
+    if not losses:
+        return {"prior_loss": None, "learned": None}
+    prior_loss, gain = float(np.mean(losses)), np.array(gains)
+    if len(losses) < LEAST_ROWS or largest <= _SAME_FLOAT16:
+        return {"prior_loss": prior_loss, "learned": None}
+    much = gain.mean() >= MUCH * prior_loss > 0
+    learned = much or _clearly_positive(gain) or _clearly_positive(np.array(towards))
+    return {"prior_loss": prior_loss, "learned": bool(learned)}
 
 
 def _shares(labels: np.ndarray, n_classes: int) -> np.ndarray:

@@ -50,6 +50,11 @@ class Target(ABC):
     """In words, what :meth:`learned` compares with."""
     reads_missing: ClassVar[bool] = False
     """Whether :meth:`read` knows what an empty cell of its columns means; else rows with one are refused, or dropped on request."""
+    of_bases: bool = False
+    """Whether every base of a row is predicted, as its card says; set when it is made. Heads then read a
+    :class:`~findna_bench.models.base_vectors.BaseVectors`."""
+    outputs_dtype: ClassVar[Any] = np.float64
+    """In what format outputs are kept."""
     can_be_trained: ClassVar[bool] = False
     """Whether :meth:`loss` is there, so that a network can be fine-tuned."""
     losses: ClassVar[tuple[str, ...]] = ()
@@ -142,6 +147,10 @@ class Target(ABC):
         mean: np.ndarray = np.mean(outputs, axis=0)
         return mean
 
+    def turned(self, outputs: np.ndarray, table: SequenceTable) -> np.ndarray:
+        """Outputs for the reverse complements of a table's rows, as outputs for the rows; other ones where they are of bases."""
+        return outputs
+
     # --------------------------------------------------------------------------------------------------------- scoring
 
     @abstractmethod
@@ -169,8 +178,8 @@ class Target(ABC):
         """How rows are stratified and grouped where intervals are computed."""
         return Design(np.zeros(len(truth), dtype=np.int64), groups, 1)
 
-    def metrics(self, main: str | None = None) -> tuple[str, ...]:
-        """Those that every result holds, and the task's main one."""
+    def metrics(self, main: str | None = None, labels: Sequence[str] = ()) -> tuple[str, ...]:
+        """Those that every result holds, and the task's main one. labels: of the task."""
         return tuple(dict.fromkeys((*metric_names(self.name), *((main,) if main else ()))))
 
     def evaluate(
@@ -245,5 +254,5 @@ def find_target(name: str, registry: Registry | None = None) -> Target:
     made = make(card.factory, f"target {name!r}")
     if not isinstance(made, Target):
         raise ModelError(f"target {name!r}: {card.factory} makes a {type(made).__name__}, no findna_bench.api.Target")
-    made.name = card.name
+    made.name, made.of_bases = card.name, card.of_bases
     return made

@@ -11,9 +11,9 @@ _PACKAGE = "findna_baselines.controls"
 _MAJORITY = ModelCard(
     name="majority",
     kind="classifier",
-    summary="the class shares, the mean, or the share of each label of the training rows, whatever the sequence",
+    summary="the class shares, the mean, or the share of each label or state of the training rows, whatever the sequence",
     factory=f"{_PACKAGE}.majority:Majority",
-    targets=("classes", "values", "labels"),
+    targets=("classes", "values", "labels", "per_base"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -95,4 +95,35 @@ _VARIANTS = tuple(
     for name, (by, words) in _VARIANT_CONTROLS.items()
 )
 
-MODELS: tuple[ModelCard, ...] = (_MAJORITY, _TRIVIAL, _NN_OVERLAP, _KMER, _CNN, _CNN_DEEPSEA, *_VARIANTS)
+_BASE_CONTEXT = ModelCard(
+    name="base-context",
+    kind="classifier",
+    aliases=("trinucleotide-context",),
+    summary="states per base: the base alone, or its trinucleotide context, whichever validation prefers",
+    factory=f"{_PACKAGE}.base_context:BaseContext",
+    targets=("per_base",),
+    control=True,
+    licence_code="Apache-2.0",
+)
+
+_BASE_POSITION = ModelCard(
+    name="base-position",
+    kind="classifier",
+    summary="states per base: its place in the window, in as many bins as validation prefers",
+    factory=f"{_PACKAGE}.base_context:BasePosition",
+    targets=("per_base",),
+    control=True,
+    licence_code="Apache-2.0",
+)
+
+MODELS: tuple[ModelCard, ...] = (
+    _MAJORITY,
+    _TRIVIAL,
+    _NN_OVERLAP,
+    _KMER,
+    _BASE_CONTEXT,
+    _BASE_POSITION,
+    _CNN,
+    _CNN_DEEPSEA,
+    *_VARIANTS,
+)

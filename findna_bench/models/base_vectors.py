@@ -1,0 +1,333 @@
+"""One vector per base: hidden states of tokens, brought back to the bases that each token reads.
+
+A base that several tokens read (overlapping k-mers, overlapping windows) has their mean; the bases of one token (a k-mer, a byte-pair
+token) all have its vector; special tokens and padding belong to no base. Vectors stream to a file, so that memory holds a portion of
+them, however many there are.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from findna_bench.errors import OutputError, UsageError
+from findna_bench.models.backbone import TokenBatch
+from findna_bench.models.cache_folder import cache_root
+from findna_bench.models.embedding import (
+    EMBED_STRANDS,
+    batching_of,
+    hidden_states,
+    refuse_not_finite,
+    run_batches,
+)
+from findna_bench.models.loading import LoadedModel
+from findna_bench.models.representations import resolve_layer
+from findna_bench.models.windows import WindowPolicy
+from findna_bench.sequences.alphabet import normalise_all, reverse_complement
+
+__all__ = ["BaseEmbeddings", "BaseVectors", "embed_bases", "spread_over_bases"]
+
+_PORTION_BYTES = 64 * 2**20
+"""Of vectors that are in memory at once, sums over windows included."""
+
+
+class _VectorFile:
+    """Rows of float32 in a file without a name, which is gone with the last reference, or with the process."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        folder = cache_root()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._stream = tempfile.TemporaryFile(dir=folder, prefix="bases-")  # noqa: SIM115 - closed with this object
+        except OSError as error:
+            raise OutputError(
+                f"cannot write vectors of bases to {folder}: {error.strerror or error}; choose a folder with room by FINDNA_BENCH_CACHE_DIR"
+            ) from error
+        weakref.finalize(self, self._stream.close)
+
+    def write(self, first: int, rows: NDArray[np.float32]) -> None:
+        """Put rows (m, D) at number ``first``."""
+        data = np.ascontiguousarray(rows, dtype="<f4").data.cast("B")
+        place, done = first * self.dim * 4, 0
+        try:
+            while done < len(data):
+                done += os.pwrite(self._stream.fileno(), data[done:], place + done)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write vectors of bases: {error.strerror or error}; choose a folder with room by FINDNA_BENCH_CACHE_DIR"
+            ) from error
+
+    def read(self, first: int, n: int) -> NDArray[np.float32]:
+        """(n, D) rows from number ``first``."""
+        rows = np.empty((n, self.dim), dtype="<f4")
+        data, place, done = rows.data.cast("B"), first * self.dim * 4, 0
+        while done < len(data):
+            got = os.preadv(self._stream.fileno(), [data[done:]], place + done)
+            if not got:
+                raise OutputError("the file of base vectors is shorter than what was written to it")
+            done += got
+        return rows
+
+
+@dataclass(frozen=True)
+class BaseVectors:
+    """Vectors of all bases of n sequences, on disk.
+
+    Attributes:
+        files: one per strand or table that was put together.
+        of_file, first: (n,) int64, where the bases of a sequence begin: in which file, and at which row of it.
+        lengths: (n,) int64 bases of each sequence.
+        read: per file (rows,) bool, bases that the model has read; the vector of another is zero and means nothing.
+        width: columns of what is predicted for a sequence; those beyond its bases are padding.
+    """
+
+    files: tuple[_VectorFile, ...]
+    of_file: NDArray[np.int64]
+    first: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    read: tuple[NDArray[np.bool_], ...]
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, D): sequences, and channels of a base."""
+        return len(self), self.files[0].dim
+
+    def __getitem__(self, rows: Any) -> BaseVectors:
+        """The given sequences."""
+        return BaseVectors(self.files, self.of_file[rows], self.first[rows], self.lengths[rows], self.read, self.width)
+
+    def joined(self, other: BaseVectors) -> BaseVectors:
+        """The sequences of both, one after another."""
+        shifted = other.of_file + len(self.files)
+        return BaseVectors(
+            self.files + other.files,
+            np.concatenate([self.of_file, shifted]),
+            np.concatenate([self.first, other.first]),
+            np.concatenate([self.lengths, other.lengths]),
+            self.read + other.read,
+            max(self.width, other.width),
+        )
+
+    def of_sequence(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Vectors (L, D) of a sequence, and which of its bases were read (L,)."""
+        return self._span(int(row), 0, int(self.lengths[row]))
+
+    def was_read(self, row: int) -> NDArray[np.bool_]:
+        """(L,) bases of a sequence that the model has read."""
+        first = int(self.first[row])
+        return self.read[int(self.of_file[row])][first : first + int(self.lengths[row])]
+
+    def gather(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(m, D) of single bases: sequences (m,), sorted, and places in them (m,)."""
+        found = np.empty((len(rows), self.files[0].dim), np.float32)
+        some, starts = np.unique(rows, return_index=True)
+        for row, start, stop in zip(
+            some.tolist(), starts.tolist(), [*starts[1:].tolist(), len(rows)][: len(some)], strict=True
+        ):
+            mine = places[start:stop]
+            low, high = int(mine.min()), int(mine.max()) + 1
+            found[start:stop] = self._span(row, low, high)[0][mine - low]
+        return found
+
+    def _span(self, row: int, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        number, first = int(self.of_file[row]), int(self.first[row])
+        rows = self.files[number].read(first + start, stop - start)
+        return rows, self.read[number][first + start : first + stop]
+
+
+@dataclass(frozen=True)
+class BaseEmbeddings:
+    """vectors: of all bases. coverage, batch: as :class:`~findna_bench.models.embedding.Embeddings` has them."""
+
+    vectors: BaseVectors
+    coverage: dict[str, int]
+    batch: dict[str, Any]
+
+
+@dataclass
+class _Reading:
+    """How sequences are read, and what was counted."""
+
+    model: LoadedModel
+    layer: int
+    policy: WindowPolicy
+    strands: tuple[str, ...]
+    batching: Any
+    windows: int = 0
+    short: int = 0
+    done: int = 0
+    report: Callable[[int], None] = field(default=lambda done: None)
+
+
+def embed_bases(
+    model: LoadedModel,
+    sequences: Sequence[str],
+    *,
+    layer: int = -1,
+    batch_size: int | str = "auto",
+    strand: str = "forward",
+    window: str | None = None,
+    width: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BaseEmbeddings:
+    """A vector for every base of every sequence, streamed to disk.
+
+    Args:
+        model: a loaded encoder.
+        sequences: n of them, of any lengths.
+        layer, batch_size: as :func:`~findna_bench.models.embedding.embed` takes them.
+        strand: ``forward``; ``reverse``, vectors of the other strand in the order of this one, so that base i is base i;
+            ``rc-mean``, the mean of both.
+        window: None = the card's. Bases that no window covers are not read; one that several cover has their mean.
+        width: see :class:`BaseVectors`; None = the longest sequence.
+        progress: called with (sequences done, of all).
+
+    Raises:
+        DataError: a sequence is empty or no DNA. UsageError: an option is wrong. ModelError: the model gives NaN.
+        OutputError: there is no room on disk. torch.OutOfMemoryError: a single sequence does not fit.
+
+    Example:
+        >>> found = embed_bases(fb.load_model("findna-tiny"), ["ACGTACGT"]).vectors
+        >>> found.of_sequence(0)[0].shape
+        (8, 96)
+    """
+    if strand not in EMBED_STRANDS:
+        raise UsageError(f"strand {strand!r}: embed_bases knows {', '.join(EMBED_STRANDS)}")
+    normal = normalise_all(list(sequences))
+    lengths = np.fromiter(map(len, normal), dtype=np.int64, count=len(normal))
+    reading = _Reading(
+        model,
+        resolve_layer(model, layer),
+        WindowPolicy.parse(window or model.card.window),
+        ("forward", "reverse") if strand == "rc-mean" else (strand,),
+        batching_of(model, batch_size),
+        report=lambda done: progress(done, len(normal)) if progress is not None else None,
+    )
+    first = np.cumsum(lengths) - lengths
+    file = _VectorFile(model.backbone.embed_dim)
+    read = np.zeros(int(lengths.sum()), dtype=bool)
+    for rows in _portions(lengths, file.dim):
+        for row, values, seen in _of_portion(reading, normal, rows):
+            file.write(int(first[row]), values)
+            read[first[row] : first[row] + lengths[row]] = seen
+        reading.done += len(rows)
+        reading.report(reading.done)
+    seen_of = np.add.reduceat(read, first) if len(normal) else np.zeros(0, np.int64)
+    coverage = {
+        "bases_total": int(lengths.sum()),
+        "bases_seen": int(read.sum()),
+        "truncated_sequences": int(((seen_of < lengths) & (seen_of > 0)).sum()),
+        "windows": reading.windows // len(reading.strands),
+        "short_sequences": int((seen_of == 0).sum()),
+    }
+    vectors = BaseVectors(
+        (file,),
+        np.zeros(len(normal), np.int64),
+        first,
+        lengths,
+        (read,),
+        int(lengths.max(initial=0)) if width is None else width,
+    )
+    return BaseEmbeddings(vectors, coverage, reading.batching.record())
+
+
+def _portions(lengths: NDArray[np.int64], dim: int) -> Iterator[NDArray[np.int64]]:
+    """Rows of similar length, about :data:`_PORTION_BYTES` of vectors at once, a single sequence at least."""
+    if not len(lengths):
+        return
+    order = np.argsort(lengths, kind="stable")
+    cost = np.cumsum(lengths[order] * (4 * dim / _PORTION_BYTES))
+    yield from np.split(order, np.flatnonzero(np.diff(np.floor(cost))) + 1)
+
+
+def _of_portion(
+    reading: _Reading, sequences: Sequence[str], rows: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
+    """(sequence, vectors (L, D), bases read (L,)) of each row: means over strands, and windows, that have read a base."""
+    model = reading.model
+    dim = model.backbone.embed_dim
+    cuts = [reading.policy.cut(len(sequences[row]), model.max_length) for row in rows]
+    pieces = [
+        (place, start, stop, strand)
+        for place, cut in enumerate(cuts)
+        for start, stop in cut
+        for strand in reading.strands
+    ]
+    texts = [sequences[rows[place]][start:stop] for place, start, stop, _ in pieces]
+    texts = [
+        reverse_complement(text) if piece[3] == "reverse" else text for text, piece in zip(texts, pieces, strict=True)
+    ]
+    sums = [np.zeros((len(sequences[row]), dim), np.float32) for row in rows]
+    counts = [np.zeros(len(sequences[row]), np.int32) for row in rows]
+
+    def compute(batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        return spread_over_bases(model, batch, hidden_states(model, batch, {reading.layer})[reading.layer])
+
+    for some, (values, covered) in run_batches(model, texts, reading.batching, compute):
+        vectors, known = values.cpu().numpy(), covered.cpu().numpy()
+        refuse_not_finite(model, vectors, rows[[pieces[piece][0] for piece in some]])
+        for own, has, piece in zip(vectors, known, some.tolist(), strict=True):
+            place, start, stop, strand = pieces[piece]
+            n = stop - start
+            own, has = own[:n], has[:n]
+            if strand == "reverse":
+                own, has = own[::-1], has[::-1]
+            sums[place][start:stop] += own
+            counts[place][start:stop] += has
+    reading.windows += len(pieces)
+    for place, row in enumerate(rows.tolist()):
+        seen = counts[place] > 0
+        mean: NDArray[np.float32] = sums[place] / np.maximum(counts[place], 1).astype(np.float32)[:, None]
+        yield row, mean, seen
+
+
+def spread_over_bases(model: LoadedModel, batch: TokenBatch, states: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors of bases from those of tokens.
+
+    Args:
+        model: whose tokens they are.
+        batch: the tokens.
+        states: (B, T, D).
+
+    Returns:
+        (vectors (B, L, D) float32, zero where nothing was read; bases read (B, L) bool), L being the longest sequence of the batch.
+    """
+    starts, stops = model.backbone.token_ranges(batch)
+    stops = torch.minimum(stops, batch.lengths[:, None])
+    n_rows, longest, dim = len(batch), int(batch.lengths.max()), states.shape[-1]
+    ordinary = batch.mask & ~batch.special & (stops > starts)
+    row, token = torch.nonzero(ordinary, as_tuple=True)
+    starts, widths = starts[row, token], (stops - starts)[row, token]
+    of_base = torch.repeat_interleave(torch.arange(len(row), device=row.device), widths)
+    inside = torch.arange(len(of_base), device=row.device) - torch.repeat_interleave(
+        torch.cumsum(widths, 0) - widths, widths
+    )
+    base = (row * longest + starts)[of_base] + inside
+    values = states[row, token].float()
+    counts = torch.zeros(n_rows * longest, device=states.device, dtype=torch.float32)
+    counts.index_add_(0, base, torch.ones_like(base, dtype=torch.float32))
+    if int(counts.max()) <= 1:
+        vectors = torch.zeros(n_rows * longest, dim, device=states.device)
+        vectors[base] = values[of_base]
+    else:
+        # Token by token place, so that no vector is repeated for each of its bases at once.
+        vectors = torch.zeros(n_rows * longest, dim, device=states.device)
+        for step in range(int(widths.max())):
+            reaches = torch.nonzero(widths > step)[:, 0]
+            vectors.index_add_(0, (row * longest + starts)[reaches] + step, values[reaches])
+        vectors /= counts.clamp(min=1)[:, None]
+    return vectors.view(n_rows, longest, dim), (counts > 0).view(n_rows, longest)
