@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from findna_bench.requests.declarations import options_of
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result
 
 __all__ = ["differing_settings", "requested_settings", "settings_in_words", "shot_validation"]
@@ -15,11 +17,26 @@ def shot_validation(r: Result) -> str:
     return str(settings.get("shot_validation") or "full") if settings.get("shots") else ""
 
 
+_LATER = tuple(option for option in options_of(RunRequest) if option.in_ids == "given" and option.field != "search")
+"""Options that ids count where they are given. Results from before there was one were computed with its default, as were those
+that do not hold a request. ``search`` stands in the settings of a protocol, which is where such results have it, too."""
+
+
+def _later_options(r: Result) -> dict[str, str]:
+    options = r.request.options if r.request is not None else {}
+    words = {}
+    for option in _LATER:
+        default = None if option.default is None else option.kind.write(option.default)
+        value = options.get(option.field, default)
+        words[option.field] = "none" if value is None else str(value)
+    return words
+
+
 def requested_settings(r: Result) -> tuple[object, ...]:
     """What a cell was asked for with, which a failure knows as well."""
     settings = r.protocol.settings
     few = settings.get("shots") or "all", shot_validation(r) or "none"
-    return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", *few
+    return r.preset, r.selection, r.limit, r.strand, settings.get("search") or "none", *few, *_later_options(r).values()
 
 
 def differing_settings(config: str, others: Mapping[str, Sequence[Result]]) -> tuple[str, ...]:
@@ -54,7 +71,16 @@ _OF_THE_RUN = (
     "cross_validation",
     "left_out",
 )
-_REQUESTED = ("preset", "selection", "limit", "strand", "search", "shots", "shot_validation")
+_REQUESTED = (
+    "preset",
+    "selection",
+    "limit",
+    "strand",
+    "search",
+    "shots",
+    "shot_validation",
+    *(o.field for o in _LATER),
+)
 
 
 def settings_in_words(group: Sequence[Result]) -> dict[str, str]:
@@ -91,7 +117,7 @@ def settings_in_words(group: Sequence[Result]) -> dict[str, str]:
         "device": str(r.environment.get("device")),
         "threads": str(r.threads),
         "batch size": str(r.batch.requested) if r.model.kind == "encoder" else "any",
-    }
+    } | _later_options(r)
     # A preset's pooling or window is None where it leaves them to the card: what was used stands in the facts.
     rest = {"search": "none", "shots": "all", "shot_validation": "none"} | {
         name: value for name, value in same.items() if name not in facts

@@ -13,6 +13,7 @@ from findna_bench.files import canonical_json, stable_hash
 from findna_bench.matrix.identity import config_id, identity
 from findna_bench.matrix.recording import FOLDER_MARK
 from findna_bench.matrix.request import request_id
+from findna_bench.matrix.rows_read import n_read, request_of_rows
 from findna_bench.requests.declarations import options_of
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.flags import DID_NOT_LEARN, FROM_DATA, following_flags
@@ -338,7 +339,8 @@ def _rows(result: Result, rows: Mapping[str, int]) -> Iterator[str]:
             yield f"test rows of its folds are not the {rows.get('test')} of its counts"
     elif settings.get("shots") is None and not not_read:
         validation = {"test": "test", "official": "validation"}.get(official)
-        held = [min(rows.get(split, 0), result.limit or rows.get(split, 0)) for split in ("train", validation) if split]
+        request = request_of_rows(result)
+        held = [n_read(split, rows.get(split, 0), request) for split in ("train", validation) if split]
         fitted = [settings.get("train_rows"), settings.get("validation_rows")]
         if (fitted if len(held) == 2 else [sum(n or 0 for n in fitted)]) != held:
             yield f"{fitted[0]} rows to train on and {fitted[1]} for validation, its splits hold {held}"

@@ -5,6 +5,7 @@ stops the rest.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import traceback as tracebacks
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,6 +40,10 @@ from findna_bench.threads import compute_threads
 __all__ = ["GroupRunner", "cells_left", "finished_cells", "successes"]
 
 _POLL_S = 1.0
+
+_ONE_THREAD = threading.RLock()
+"""Held while a process computes: torch's random numbers and the number of CPU threads belong to the whole process, so that of models
+computed in two threads each would change the other's numbers."""
 
 
 def successes(store: ResultStore, unit: Unit, protocol: str) -> list[Result]:
@@ -102,7 +107,7 @@ class GroupRunner:
         """Compute, or find computed, every cell of ``units``, with the request's number of threads; cells another process holds are
         waited for at the end.
         """
-        with compute_threads(self.request.threads), _in_eval_mode(units[0].model):
+        with _ONE_THREAD, compute_threads(self.request.threads), _in_eval_mode(units[0].model):
             self._old_failures = self.store.failures()
             model = LiveModel(self.request, self.registry, units[0].model)
             try:

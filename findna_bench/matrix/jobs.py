@@ -105,7 +105,8 @@ def make_jobs(request: RunRequest, units: Sequence[Unit]) -> list[Job]:
 
 
 def run_job(job: Job | Mapping[str, Any], report: Report = lambda event: None) -> list[Settled]:
-    """Compute the units of a job in this process and write their results.
+    """Compute the units of a job in this process and write their results. In one process jobs are computed one after the other,
+    in whichever threads: torch's random numbers belong to the process. Several at once take several processes.
 
     Args:
         job: a job, or its JSON.

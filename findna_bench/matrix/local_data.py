@@ -14,14 +14,16 @@ from findna_bench.data.catalog import ADHOC_SUITE, TaskRef
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import BenchError, UnknownNameError
-from findna_bench.files import stable_hash
+from findna_bench.files import canonical_json, stable_hash
 from findna_bench.matrix.recording import FOLDER_MARK
-from findna_bench.matrix.unit import limited
+from findna_bench.matrix.rows_read import request_of_rows, rows_read
 from findna_bench.models.spec import MODEL_SCHEMES, parse_model
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import find_protocol
 from findna_bench.registry import get_registry
 from findna_bench.relatedness.components import related_by, row_groups
+from findna_bench.requests.declarations import identity_options
+from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
 from findna_bench.targets.target import find_target
@@ -39,8 +41,8 @@ class LocalData:
     def __init__(self, data_dir: Path | None = None, places: Mapping[str, Path] | None = None) -> None:
         self._data_dir, self._places = data_dir, places or {}
         self._tasks: dict[tuple[Any, ...], Task | str] = {}
-        self._tables: dict[tuple[str, str, str, int | None], SequenceTable] = {}
-        self._groups: dict[tuple[str, str, int | None], np.ndarray] = {}
+        self._tables: dict[tuple[str, str, str, str], SequenceTable] = {}
+        self._groups: dict[tuple[str, str, str], np.ndarray] = {}
 
     def differences(self, result: Result, rows: ScoredRows) -> Iterator[str]:
         """Where a successful result and the data here differ, in words.
@@ -125,10 +127,11 @@ class LocalData:
             return "its data are not here"
 
     def _table(self, result: Result, task: Task, split: str) -> SequenceTable:
+        request = request_of_rows(result)
         # One file may be read in several ways, with other rows or labels.
-        key = (f"{task.name} {task.data_digest}", task.split_name, split, result.limit)
+        key = (f"{task.name} {task.data_digest}", task.split_name, split, _row_options(request))
         if key not in self._tables:
-            self._tables[key] = limited(task.load(split), result.limit, find_target(task.card.target))
+            self._tables[key] = rows_read(task.load(split), split, request, find_target(task.card.target))
         return self._tables[key]
 
     def _rows(self, result: Result, rows: ScoredRows, test: SequenceTable) -> Iterator[str]:
@@ -139,7 +142,8 @@ class LocalData:
             yield "the labels of its predictions are not those of the data here"
         if rows.groups is None:
             return
-        key = (f"{result.task_name} {result.task.data_digest}", result.task.split or "official", result.limit)
+        of_data = f"{result.task_name} {result.task.data_digest}"
+        key = (of_data, result.task.split or "official", _row_options(request_of_rows(result)))
         if key not in self._groups:
             self._groups[key] = row_groups(test)
         if not np.array_equal(rows.groups, self._groups[key]):
@@ -199,6 +203,10 @@ def _file_of(result: Result) -> str | None:
     """What a result calls the file or folder of its task; None for a registered task, and where it is not known."""
     tasks = result.request.options.get("tasks") if result.request is not None else None
     return next((task.removeprefix(FOLDER_MARK) for task in tasks or () if task.startswith(FOLDER_MARK)), None)
+
+
+def _row_options(request: RunRequest) -> str:
+    return canonical_json({"limit": request.limit, **identity_options(request)})
 
 
 def _short(digest: str | None) -> str:

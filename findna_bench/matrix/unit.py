@@ -40,6 +40,7 @@ from findna_bench.matrix.request import (
     same_code,
     unit_preset,
 )
+from findna_bench.matrix.rows_read import rows_read
 from findna_bench.private_paths import published, without_paths
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import Fitted, Pool, find_protocol
@@ -216,21 +217,6 @@ def _varies(request: RunRequest, unit: Unit, task: Task, model: LiveModel, prese
     if model.kind != "classifier":
         reasons.extend(preset.varies)
     return tuple(dict.fromkeys(reasons))
-
-
-def limited(table: SequenceTable, limit: int | None, target: Target) -> SequenceTable:
-    """At most ``limit`` rows, drawn with a fixed seed and stratified by label, in their old order."""
-    if limit is None or len(table) <= limit:
-        return table
-    from sklearn.model_selection import StratifiedShuffleSplit
-
-    strata = target.strata(table.labels)
-    classes, counts = np.unique(strata, return_counts=True)
-    if counts.min() >= 2 and limit >= len(classes) and len(table) - limit >= len(classes):
-        rows, _ = next(StratifiedShuffleSplit(1, train_size=limit, random_state=0).split(strata, strata))
-    else:
-        rows = np.random.default_rng(0).permutation(len(table))[:limit]
-    return table.take(np.sort(rows))
 
 
 def compute(
@@ -418,7 +404,7 @@ def _rows(request: RunRequest, task: Task, model: LiveModel, split: str) -> Sequ
     model.align(split, task)
     target = find_target(task.card.target)
     target.check(whole, task.label_names, f"task {task.name}, {split}")
-    return limited(whole, request.limit, target)
+    return rows_read(whole, split, request, target)
 
 
 def _training_rows(request: RunRequest, task: Task, model: LiveModel) -> tuple[SequenceTable, SequenceTable | None]:

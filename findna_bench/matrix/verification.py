@@ -22,6 +22,7 @@ from findna_bench.files import sha256_file
 from findna_bench.matrix.agreement import disagreements, wrong_flags
 from findna_bench.matrix.local_data import LocalData, NotHereError
 from findna_bench.matrix.rerun import CannotRerunError, Rerun
+from findna_bench.matrix.rows_read import n_read, request_of_rows
 from findna_bench.matrix.unit import metrics_of
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.bundle import read_bundle
@@ -250,12 +251,14 @@ class _Examiner:
         if stored.main.value != stored.all.get(stored.main.name):
             yield f"the main metric {stored.main.name} is not the one in the list of all"
         held = (result.task.counts or {}).get("test", {})
-        if result.limit is None and result.task.counts is not None:
+        total = sum(held.values())
+        read = n_read("test", total, request_of_rows(result))
+        if read == total and result.task.counts is not None:
             counted = find_target(result.task.target).counts(rows.labels, result.task.labels)
             if {name: n for name, n in counted.items() if n} != {name: n for name, n in held.items() if n}:
                 yield f"its predictions are of {len(rows.ids)} test rows, the classes of which are not those of its counts"
-        elif result.limit is not None and held and len(rows.ids) != min(result.limit, sum(held.values())):
-            yield f"{len(rows.ids)} predictions under a limit of {result.limit} of {sum(held.values())} test rows"
+        elif read < total and len(rows.ids) != read:
+            yield f"{len(rows.ids)} predictions under a limit of {read} of {total} test rows"
 
     def _against_data(self, rows: ScoredRows, result: Result) -> Iterator[str]:
         try:
