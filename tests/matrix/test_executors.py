@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fork_server import Server, alive, wait_until
 from motif_tasks import write_task
+
+import findna_bench.api as fb
 
 
 def run_json(server: Server, cwd: Path, *arguments: object) -> tuple[int, list[dict], str]:
@@ -178,3 +181,19 @@ def test_a_timeout_needs_a_process_that_can_be_stopped(server: Server, tmp_path:
     assert job.wait() == 2
     assert "--executor process" in job.stderr
     assert not (tmp_path / "r").exists()
+
+
+def test_jobs_in_two_threads_of_a_process_are_computed_one_after_the_other(tmp_path: Path) -> None:
+    """torch's random numbers and the number of CPU threads belong to the process."""
+    jobs = fb.make_jobs("trivial,majority", "demo/species4", seeds=1, output_dir=tmp_path)
+    both = threading.Barrier(2)
+
+    def compute(job: fb.Job) -> list[fb.Settled]:
+        both.wait(60)
+        return fb.run_job(job)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = sorted((s for settled in pool.map(compute, jobs) for s in settled), key=lambda s: s.ended)
+    assert first.started is not None
+    assert second.started is not None
+    assert first.ended <= second.started
