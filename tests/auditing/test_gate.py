@@ -16,7 +16,7 @@ from findna_bench.auditing import audit_tables
 from findna_bench.auditing.audit_targets import Audited
 from findna_bench.auditing.gate import failures, junit, parse_kinds, sarif
 from findna_bench.cards import TaskCard
-from findna_bench.cli import app
+from findna_bench.cli import app, output
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UsageError
 
@@ -41,6 +41,7 @@ def write(path: Path, *, copies: int = 0, longer: int = 0) -> Path:
 @pytest.fixture
 def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.chdir(tmp_path)
+    output.set_verbosity(0)  # a verb of another test may have been told to be quiet
     return lambda *arguments: CliRunner().invoke(app, ["audit", *arguments], standalone_mode=False)
 
 

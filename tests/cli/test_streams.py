@@ -123,7 +123,9 @@ def test_a_user_without_home_and_entry_can_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_verb_in_its_words_and_with_its_code(number: signal.Signals, tmp_path: Path) -> None:
     waits = (
-        "import findna_bench.cli as cli, time, sys\n"
+        "import findna_bench.cli as cli, signal, time, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background starts with these ignored
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "def wait():\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "cli.app.command('wait')(wait)\ncli.main()"
     )

@@ -177,7 +177,7 @@ def test_cleaned_tasks_have_no_overlap_and_no_length_shortcut(shared: Path, tmp_
     import_suite("genomic_benchmarks", intervals, tmp_path, tasks=["genomic_benchmarks/human_nontata_promoters"])
     name = "genomic_benchmarks-clean/human_nontata_promoters-clean"
     report = json.loads(json.dumps(audit_task(name, data_dir=tmp_path).to_dict()))
-    assert report["verdict"]["level"] == "clean"
+    assert report["verdict"]["level"] == "clean by coordinates"
     assert report["across"]["train->test"]["overlap_any"]["total"] == 0
     assert report["splits"]["test"]["rows"] == 9034
 

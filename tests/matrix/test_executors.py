@@ -98,7 +98,7 @@ def test_the_first_failure_stops_the_other_workers_where_that_is_asked(
     words = ["-m", "hang,raises", "-t", task, "--executor", "process", "--workers", 2, "--fail-fast"]
     job = server.start("run", *words, "-o", tmp_path / "r", cwd=tmp_path)
     assert job.wait() == 1
-    assert "raises on adhoc/t: RuntimeError: no idea" in job.stderr
+    assert "raises on adhoc/t: model 'raises': Unruly.fit: RuntimeError: no idea" in job.stderr
     assert not any(alive(pid) for pid in pids(log))
 
 
@@ -167,9 +167,9 @@ def test_an_exception_an_exit_and_missing_memory_are_failed_cells(
     )
     assert code == 1
     assert [(r["status"], (r["error"] or {}).get("type")) for r in results] == [
-        ("error", "RuntimeError"),
-        ("error", "SystemExit"),
-        ("oom", "MemoryError"),
+        ("error", "PluginError"),
+        ("error", "PluginError"),
+        ("oom", "PluginError"),
         ("success", None),
     ]
     assert "misbehave" in results[0]["error"]["traceback"]

@@ -21,7 +21,9 @@ def test_a_target_of_a_stranger_runs_through_everything(acme_registry: Registry,
     asked = {"tasks": ["acme/composition"], "seeds": 2, "output_dir": tmp_path}
     found = {(r.model.name, r.seed): r for r in fb.run(["acme@random", "hyenadna@random", "kmer", "majority"], **asked)}
     assert found["majority", 0].status == "skipped"
-    assert found["majority", 0].error.message == "majority predicts classes and values and labels, not shares"
+    assert (
+        found["majority", 0].error.message == "majority predicts classes and values and labels and per_base, not shares"
+    )
     assert found["kmer", 0].error.message == "kmer predicts classes and values and labels, not shares"
     scored_models = [name for name, _ in found if name not in ("kmer", "majority")]
     assert len(scored_models) == 4
@@ -87,7 +89,9 @@ def test_rows_that_are_not_what_the_target_says_are_named(
     monkeypatch.setattr(tasks, "composition", with_a_gap)
     (failed,) = fb.run(["acme@random"], ["acme/composition"], seeds=1, output_dir=tmp_path)
     assert failed.status == "error"
-    assert failed.error.message == "task acme/composition, train: the shares of row 7 are not finite"
+    assert failed.error.message == (
+        "task acme/composition (acme_dna.tasks:composition), train: the shares of row 7 are not finite"
+    )
 
 
 def test_a_metric_of_another_target_is_refused_before_any_work(
