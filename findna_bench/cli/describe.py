@@ -234,7 +234,8 @@ def _figure_lines(title: str, how: str, figures: Sequence[Figure]) -> list[str]:
 
 
 def _shown(value: Any) -> bool:
-    return value not in (None, "", (), [], {}, False)
+    """Whether there is something to say; 0 is."""
+    return value is not None and value is not False and not (isinstance(value, str | tuple | list | dict) and not value)
 
 
 def _lines(value: Any) -> list[str]:
