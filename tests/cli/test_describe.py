@@ -96,4 +96,4 @@ def test_what_run_takes_can_be_described_though_no_plugin_registers_it(
 
 
 def test_a_value_of_zero_is_a_value(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "max_n_frac: 0.0" in bench(monkeypatch, capsys, "describe", "demo/motif_order")
+    assert "max_n_frac: 0.0" in bench(monkeypatch, capsys, "describe", "findna-tiny")
