@@ -181,14 +181,14 @@ class _Evidence:
     indexes: dict[str, SequenceIndex]
     hits: dict[tuple[str, str], Hits]
     overlaps: dict[tuple[str, str], Overlaps]
-    design: dict[str, np.ndarray]
+    places: dict[str, slice]
     library: Library | None
 
-    def designed(self, earlier: str, later: str) -> np.ndarray:
-        """(n,) bool: rows of the later split that share a segment of the library with one of the earlier split."""
+    def designed(self, earlier: str, later: str) -> np.ndarray | None:
+        """(n,) bool: rows of the later split that share a segment of the library with one of the earlier split; None = no library."""
         if self.library is None:
-            return np.zeros(len(self.splits[later]), dtype=bool)
-        return np.isin(self.design[later], self.library.relatives(self.design[earlier]))
+            return None
+        return self.library.share_a_segment(self.places[later], self.places[earlier])
 
     def with_classes(self, classes: Mapping[str, np.ndarray]) -> _Evidence:
         """The same rows with other labels (n,) in each split."""
@@ -225,15 +225,15 @@ def _gather(splits: dict[str, Rows]) -> _Evidence:
     return _Evidence(dict(splits), identity, made_of, keys, indexes, hits, overlaps, *_library(splits))
 
 
-def _library(splits: dict[str, Rows]) -> tuple[dict[str, np.ndarray], Library | None]:
-    """The number of each row's sequence by split, and the library that the sequences of all splits are, if they are one."""
-    number: dict[str, int] = {}
-    design = {
-        name: np.array([number.setdefault(sequence, len(number)) for sequence in rows.sequences], dtype=np.int64)
-        for name, rows in splits.items()
-        if rows.sequences is not None
-    }
-    return design, find_library(list(number))
+def _library(splits: dict[str, Rows]) -> tuple[dict[str, slice], Library | None]:
+    """The library that the sequences of all splits are, if they are one, and the rows of each split in it."""
+    pooled: list[str] = []
+    places = {}
+    for name, rows in splits.items():
+        if rows.sequences is not None:
+            places[name] = slice(len(pooled), len(pooled) + len(rows))
+            pooled += rows.sequences
+    return places, find_library(pooled)
 
 
 def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSummary:
@@ -286,9 +286,9 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
             "same_composition": shuffled >= 0,
             "same_composition_conflicting": (shuffled >= 0) & (first.labels[np.maximum(shuffled, 0)] != second.labels),
         }
-        if evidence.library is not None:
-            counts["same_design"] = evidence.designed(earlier, later)
-            touched |= counts["same_design"]
+        if (designed := evidence.designed(earlier, later)) is not None:
+            counts["same_design"] = designed
+            touched |= designed
         if first.located.any() and second.located.any():
             counts |= {"identical_elsewhere": identical & elsewhere, "copies_elsewhere": copied & elsewhere}
         touched |= counts["similar"] | counts["same_composition"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from findna_bench.relatedness.composition import dinucleotide_keys
 from findna_bench.relatedness.duplicates import duplicate_groups
-from findna_bench.relatedness.libraries import find_library
+from findna_bench.relatedness.libraries import Library, find_library
 from findna_bench.relatedness.overlaps import overlap_groups
 from findna_bench.relatedness.rows import LabelledRows
 from findna_bench.relatedness.similarity import SequenceIndex
@@ -43,7 +43,8 @@ def components(table: LabelledRows, *, similar: bool = True) -> np.ndarray:
         groupings.append(_copy_groups(table.sequences) if similar else duplicate_groups(table.sequences))
         if similar:
             groupings.append(_composition_groups(table.sequences))
-            groupings.append(_library_groups(table.sequences))
+            if (library := find_library(table.sequences)) is not None:
+                groupings.append(_library_groups(library))
     if table.contig is not None and table.start is not None and table.end is not None:
         groupings.append(overlap_groups(table.contig, table.start, table.end))
     if table.group is not None:
@@ -114,15 +115,12 @@ def _copy_groups(sequences: Sequence[str]) -> np.ndarray:
     return _connected(*pairs, n)[back]
 
 
-def _library_groups(sequences: Sequence[str]) -> np.ndarray:
-    """(n,) int64: rows of a designed library that share a segment, directly or through others, share a number."""
-    number: dict[str, int] = {}
-    row = np.array([number.setdefault(sequence, len(number)) for sequence in sequences], dtype=np.int64)
-    library = find_library(list(number))
-    if library is None:
-        return row
-    n = len(number)
-    return _connected(library.rows, n + library.words, n + int(library.words.max(initial=-1)) + 1)[row]
+def _library_groups(library: Library) -> np.ndarray:
+    """(n,) int64: rows that share a segment, directly or through others, share a number."""
+    n = int(library.number.max()) + 1
+    group = _connected(library.sequences, n + library.words, n + int(library.words.max(initial=-1)) + 1)
+    rows: np.ndarray = group[library.number]
+    return rows
 
 
 def _connected(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:

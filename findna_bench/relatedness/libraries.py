@@ -39,27 +39,30 @@ class Library:
     """How the rows of a designed library belong together.
 
     Attributes:
-        words, rows: (m,) int64, pairs of a word's number and a row that holds it; words that are constant by more than half are
-            left out.
+        number: (n,) int64, of each row the number of its sequence among the different ones.
+        words, sequences: (m,) int64, pairs of a word's number and that of a sequence that holds it; words that are constant by more
+            than half are left out.
         related: share of different sequences with a relative at the same place.
         in_place: share of the pairs with a common word that have it at the same place.
         constant: words that are constant segments.
     """
 
+    number: np.ndarray
     words: np.ndarray
-    rows: np.ndarray
+    sequences: np.ndarray
     related: float
     in_place: float
     constant: tuple[str, ...]
 
-    def relatives(self, rows: np.ndarray) -> np.ndarray:
-        """Sorted row numbers that share a segment with one of ``rows`` (those included that share one at all)."""
-        words = np.unique(self.words[np.isin(self.rows, rows)])
-        return np.unique(self.rows[np.isin(self.words, words)])
+    def share_a_segment(self, rows: slice, others: slice) -> np.ndarray:
+        """bool of ``rows``: each shares a segment with one of ``others``."""
+        words = np.unique(self.words[np.isin(self.sequences, self.number[others])])
+        relatives = np.unique(self.sequences[np.isin(self.words, words)])
+        return np.isin(self.number[rows], relatives)
 
 
 def find_library(sequences: Sequence[str]) -> Library | None:
-    """The library that sequences (n different strings) are; None where they are none.
+    """The library that sequences (n strings, some of them equal) are; None where they are none.
 
     Example:
         >>> import numpy as np
@@ -69,20 +72,22 @@ def find_library(sequences: Sequence[str]) -> Library | None:
         >>> find_library(parents) is None
         True
     """
-    if len(sequences) < _LEAST_ROWS:
+    numbers: dict[str, int] = {}
+    number = np.array([numbers.setdefault(sequence, len(numbers)) for sequence in sequences], dtype=np.int64)
+    if len(numbers) < _LEAST_ROWS:
         return None
-    codes, offsets = encode(list(sequences))
-    most = CONSTANT * len(sequences)
-    related = np.zeros(len(sequences), dtype=bool)
+    codes, offsets = encode(list(numbers))
+    most = CONSTANT * len(numbers)
+    related = np.zeros(len(numbers), dtype=bool)
     for rows, _, words, known in _words_by_length(codes, offsets, _STRIDE):
         for place in range(words.shape[1]):
             _, word, count = np.unique(words[:, place], return_inverse=True, return_counts=True)
             related[rows] |= known[:, place] & (count[word] > 1) & (count[word] <= most)
     share = float(related.mean())
-    return _link(codes, offsets, share, most) if share >= DESIGNED else None
+    return _link(number, codes, offsets, share, most) if share >= DESIGNED else None
 
 
-def _link(codes: np.ndarray, offsets: np.ndarray, related: float, most: float) -> Library | None:
+def _link(number: np.ndarray, codes: np.ndarray, offsets: np.ndarray, related: float, most: float) -> Library | None:
     n = len(offsets) - 1
     found = [
         (words[known], np.broadcast_to(rows[:, None], words.shape)[known], np.broadcast_to(places, words.shape)[known])
@@ -102,7 +107,7 @@ def _link(codes: np.ndarray, offsets: np.ndarray, related: float, most: float) -
     free = _constant_bases(offsets, owner, place, (held > most)[word]) <= WORD // 2
     pairs = np.unique(word[kept[word] & free] * n + owner[kept[word] & free])
     constant = tuple(_letters(int(value)) for value in distinct[held > most])
-    return Library(pairs // n, pairs % n, related, in_place, constant)
+    return Library(number, pairs // n, pairs % n, related, in_place, constant)
 
 
 def _constant_bases(offsets: np.ndarray, owner: np.ndarray, place: np.ndarray, constant: np.ndarray) -> np.ndarray:
