@@ -39,7 +39,8 @@ APART = "#"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    # Validators are built when a result is first read: planning and listing often read none.
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 class Weights(_Part):
