@@ -22,7 +22,7 @@ def fetch(
     ] = None,
     reference: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--reference", help="FASTA, or a folder of them, from which published coordinates are cut."),
+        typer.Option("--reference", help="FASTA, or a folder of them, from which published places are cut."),
     ] = None,
     tasks: options.Tasks = None,
     data_dir: options.DataDir = None,
@@ -114,7 +114,7 @@ def _suite(
     root, chosen = data_root(data_dir), options.split_names(tasks)
     if source is not None:
         return import_suite(name, source, root, reference=reference, tasks=chosen, progress=output.remark)
-    return fetch_suite(name, root, tasks=chosen, offline=offline, progress=output.remark)
+    return fetch_suite(name, root, tasks=chosen, offline=offline, reference=reference, progress=output.remark)
 
 
 def _model(name: str, offline: bool) -> Any:

@@ -19,13 +19,7 @@ from findna_bench.data.tabular import RawTable, is_number, label_text, rows_to_t
 from findna_bench.errors import DataError
 from findna_bench.unpacking import without_compression
 
-__all__ = ["RECIPE", "is_fasta_values_card", "read_fasta_values"]
-
-RECIPE = "fasta-values"
-
-
-def is_fasta_values_card(card: TaskCard) -> bool:
-    return card.config.get("recipe") == RECIPE
+__all__ = ["read_fasta_values"]
 
 
 def read_fasta_values(card: TaskCard, trees: Sequence[Tree]) -> dict[str, SequenceTable]:

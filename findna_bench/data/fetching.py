@@ -72,6 +72,7 @@ def fetch_suite(
     *,
     tasks: Sequence[str] = (),
     offline: bool = False,
+    reference: str | Path | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
     network: Network = Network(),
@@ -79,14 +80,23 @@ def fetch_suite(
 ) -> ImportReport:
     """Download every task of a suite that is not complete under the data root; for what is, no socket is opened.
 
-    tasks: only these of the suite. offline: report what is missing instead of asking the network.
+    tasks: only these of the suite. offline: report what is missing instead of asking the network. reference: FASTA files, of tasks
+    whose files hold places in a genome.
 
     Raises:
         UnknownNameError: no such suite or task. A task that cannot be had does not raise: it is reported as ``failed``.
     """
     suite = resolve_suite(suite_name, registry)
     cards = stored_cards(suite, tasks, registry)
-    results = fetch_tasks(cards, data_dir, offline=offline, progress=progress, network=network, cache_dir=cache_dir)
+    results = fetch_tasks(
+        cards,
+        data_dir,
+        offline=offline,
+        reference=reference,
+        progress=progress,
+        network=network,
+        cache_dir=cache_dir,
+    )
     return ImportReport(suite.name, "the network" if not offline else "this machine", results)
 
 
@@ -95,6 +105,7 @@ def fetch_tasks(
     data_dir: Path,
     *,
     offline: bool = False,
+    reference: str | Path | None = None,
     progress: Progress | None = None,
     network: Network = Network(),
     cache_dir: Path | None = None,
@@ -113,7 +124,8 @@ def fetch_tasks(
                 absent = TaskImport(card.full_name, "failed", published=expected_rows(card), message=message)
                 results.append(held or absent)
             else:
-                results.append(_fetch(card, data_dir, run, staging / "partial", network, progress, held))
+                folders = _Folders(data_dir, run, staging / "partial")
+                results.append(_fetch(card, folders, network, progress, held, reference))
     finally:
         shutil.rmtree(run, ignore_errors=True)
     return tuple(results)
@@ -131,25 +143,34 @@ def _cache_dir() -> Path:
         raise UsageError("this user has no home folder; say where downloads go with FINDNA_BENCH_CACHE_DIR") from error
 
 
+@dataclass(frozen=True)
+class _Folders:
+    """Where data go in the end, where files of this run are staged, and where halves of them wait for the next run."""
+
+    data: Path
+    run: Path
+    partial: Path
+
+
 def _fetch(
     card: TaskCard,
-    data_dir: Path,
-    run: Path,
-    partial: Path,
+    folders: _Folders,
     network: Network,
     progress: Progress | None,
     held: TaskImport | None,
+    reference: str | Path | None,
 ) -> TaskImport:
     """The first source that gives the whole data set; otherwise what was there stays, with all reasons."""
     reasons = []
     for source in card.sources:
-        folder = run / _short(source.url)  # tasks with one source share what was downloaded for the first
+        folder = folders.run / _short(source.url)  # tasks with one source share what was downloaded for the first
         try:
             if progress:
                 progress(f"fetching {card.full_name} from {urllib.parse.urlsplit(source.url).netloc or source.url}")
-            lock = _Lock.read(data_dir)
-            files = _download(card, source, folder, partial, lock, network)
-            result = import_staged(card, folder, data_dir, {"kind": "download", "url": source.url, "files": files})
+            lock = _Lock.read(folders.data)
+            files = _download(card, source, folder, folders.partial, lock, network)
+            origin = {"kind": "download", "url": source.url, "files": files}
+            result = import_staged(card, folder, folders.data, origin, reference=reference)
             lock.record(files)
             return result
         except BenchError as error:
@@ -208,8 +229,12 @@ def _plan(
         return plan
     if source.layout == "hub-parquet":
         return _hub_plan(card, source, folder, partial, network)
-    if source.layout == "files":
-        return [(url, Path(urllib.parse.urlsplit(url).path).name, loose) for url in source.url.split()]
+    if source.layout in ("files", "variants"):
+        addresses = source.url.split()
+        # Their last folder belongs to the name: some data sets are told apart by it alone.
+        names = ["/".join(Path(urllib.parse.urlsplit(url).path).parts[-2:]).lstrip("/") for url in addresses]
+        pinned = source if len(addresses) == 1 else loose
+        return [(url, name, pinned) for url, name in zip(addresses, names, strict=True)]
     raise DataError(f"task {card.full_name}: layout {source.layout!r} of a source is not known")
 
 

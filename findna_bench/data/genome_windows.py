@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from findna_bench.errors import DataError
@@ -29,6 +30,8 @@ class GenomeWindows:
             raise DataError(f"--fasta {path}: there is no such file")
         self.path, self.flank = path, flank
         self._fasta = Fasta(path, cache_dir)
+        self.lengths: Mapping[str, int] = self._fasta.lengths
+        """Bases of each contig."""
         self._names: dict[str, str | None] = {}
 
     def window(self, contig: str, position: int, length: int) -> tuple[str, int, bool] | None:
@@ -42,6 +45,11 @@ class GenomeWindows:
         start, end = max(0, position - self.flank), min(whole, position + length + self.flank)
         short = end - start < length + 2 * self.flank
         return self._fasta.fetch(name, start, end), start, short
+
+    def base(self, contig: str, position: int) -> str:
+        """The base at a 0-based place; empty where there is no such place."""
+        found = self.window(contig, position, 1)
+        return "" if found is None else found[0][position - found[1]]
 
     def _name(self, contig: str) -> str | None:
         if contig not in self._names:

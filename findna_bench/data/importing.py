@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,12 @@ from findna_bench.data.catalog import (
     suite_tasks,
     task_folder,
 )
-from findna_bench.data.fasta_values import is_fasta_values_card, read_fasta_values
 from findna_bench.data.layouts import Candidate, find_candidates, read_interval_tables, read_tables
+from findna_bench.data.published_files import PublishedFiles, PublishedRows
+from findna_bench.data.recipes import expected_splits, has_recipe, read_recipe
 from findna_bench.data.reference import cut_sequences
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task_store import content_digest, count_classes, write_task
-from findna_bench.data.transcripts import Transcripts, build_transcripts, is_transcript_card, read_transcripts
-from findna_bench.data.variant_tables import is_variant_card, read_variant_table
 from findna_bench.errors import BenchError, DataError, UsageError
 from findna_bench.registry import Registry
 
@@ -139,7 +138,14 @@ def import_tasks(
     return tuple(results)
 
 
-def import_staged(card: TaskCard, folder: Path, data_dir: Path, source: Mapping[str, Any]) -> TaskImport:
+def import_staged(
+    card: TaskCard,
+    folder: Path,
+    data_dir: Path,
+    source: Mapping[str, Any],
+    *,
+    reference: str | Path | None = None,
+) -> TaskImport:
     """Import one freshly downloaded task, which must be complete.
 
     Raises:
@@ -149,29 +155,20 @@ def import_staged(card: TaskCard, folder: Path, data_dir: Path, source: Mapping[
     with contextlib.ExitStack() as stack:
         place = _look(folder, [card], stack)
         place.raise_broken(card)
-        if is_transcript_card(card):
-            found = place.transcripts(card)
+        if has_recipe(card):
+            found = read_recipe(card, place.files(reference, data_dir))
             if found is None:
-                raise DataError(f"{url}: no transcripts of {card.name}")
-            tables, partial = build_transcripts(card, found), set[str]()
-        elif is_variant_card(card):
-            held = place.variants(card)
-            if held is None:
-                raise DataError(f"{url}: no table of {card.name}")
-            if held[1]:
-                raise DataError(f"{url}: {'; '.join(held[1])}")
-            tables, partial = {"test": held[0]}, set[str]()
-        elif is_fasta_values_card(card):
-            tables, partial = read_fasta_values(card, place.trees), set[str]()
+                raise DataError(f"{url}: holds no files of {card.name}")
         else:
             candidates = place.candidates_of(card)
             if len(candidates) != 1:
                 raise DataError(f"{url}: holds {'no' if not candidates else 'more than one'} data set {card.name}")
             tables, partial = read_tables(candidates[0])
-    reasons = shortfalls(card, count_classes(card.labels, tables), partial)
+            found = PublishedRows(tables, partial=frozenset(partial))
+    reasons = [*found.short, *shortfalls(card, count_classes(card.labels, found.tables), found.partial)]
     if reasons and not card.config.get("counts_vary"):
         raise DataError(f"{url}: {'; '.join(reasons)}")
-    return store_tables(card, tables, data_dir, source=source)
+    return store_rows(card, found, data_dir, source=source)
 
 
 class _Place:
@@ -180,7 +177,7 @@ class _Place:
     def __init__(self, trees: Sequence[Tree], cards: Sequence[TaskCard], broken: Mapping[str, BenchError]) -> None:
         self.trees, self.cards, self.broken = trees, cards, broken
         self.candidates = [candidate for tree in trees for candidate in find_candidates(tree, cards)]
-        self._transcripts: dict[Any, Transcripts | None] = {}
+        self._held: dict[Any, Any] = {}
 
     def candidates_of(self, card: TaskCard) -> list[Candidate]:
         return [candidate for candidate in self.candidates if candidate.card.full_name == card.full_name]
@@ -189,21 +186,10 @@ class _Place:
         if card.full_name in self.broken:
             raise self.broken[card.full_name]
 
-    def variants(self, card: TaskCard) -> tuple[SequenceTable, list[str]] | None:
-        """The rows of a table of variants, and where they fall short."""
-        found = (read_variant_table(card, tree) for tree in self.trees)
-        return next((one for one in found if one is not None), None)
-
-    def transcripts(self, card: TaskCard) -> Transcripts | None:
-        """The transcripts a recipe asks for; files are read once for all cards that share them."""
-        files = tuple(map(tuple, card.config["files"]))
-        key = (files, int(card.config["min_length"]))
-        if key not in self._transcripts:
-            sharing = [c for c in self.cards if is_transcript_card(c) and tuple(map(tuple, c.config["files"])) == files]
-            keep = max(int(c.config["max_length"]) for c in sharing)
-            found = (read_transcripts(tree, files, key[1], keep) for tree in self.trees)
-            self._transcripts[key] = next((one for one in found if one is not None), None)
-        return self._transcripts[key]
+    def files(self, reference: str | Path | None, data_dir: Path) -> PublishedFiles:
+        """As recipes read them."""
+        genome = None if reference is None else Path(reference).expanduser()
+        return PublishedFiles(self.trees, self.cards, genome, data_dir / "fasta", self._held)
 
 
 def _look(
@@ -234,12 +220,8 @@ def _import_card(
 ) -> TaskImport:
     try:
         place.raise_broken(card)
-        if is_transcript_card(card):
-            return _import_transcripts(card, place, data_dir, progress)
-        if is_variant_card(card):
-            return _import_variants(card, place, data_dir, progress)
-        if is_fasta_values_card(card):
-            return _import_fasta_values(card, place, data_dir, progress)
+        if has_recipe(card):
+            return _import_recipe(card, place.files(reference, data_dir), data_dir, progress)
         found = place.candidates_of(card)
         if progress and found:
             progress(f"importing {card.full_name}")
@@ -264,44 +246,23 @@ def present(card: TaskCard, data_dir: Path) -> TaskImport | None:
     if manifest is None:
         return None
     rows = {split: sum(classes.values()) for split, classes in manifest["counts"].items()}
-    message = "; ".join(manifest.get("differs", ()))
+    message = "; ".join((*manifest.get("differs", ()), *manifest.get("notes", ())))
     return TaskImport(card.full_name, "present", str(manifest["status"]), rows, expected_rows(card), message)
 
 
-def _import_transcripts(card: TaskCard, place: _Place, data_dir: Path, progress: Progress | None) -> TaskImport:
-    found = place.transcripts(card)
-    if found is None:
-        return TaskImport(card.full_name, "missing", published=expected_rows(card))
-    if progress:
-        progress(f"building {card.full_name} from {len(found.ids)} transcripts")
-    source = {"kind": "import", "from": ", ".join(tree.label for tree in place.trees)}
-    return store_tables(card, build_transcripts(card, found), data_dir, source=source)
-
-
-def _import_variants(card: TaskCard, place: _Place, data_dir: Path, progress: Progress | None) -> TaskImport:
+def _import_recipe(card: TaskCard, files: PublishedFiles, data_dir: Path, progress: Progress | None) -> TaskImport:
     if progress:
         progress(f"importing {card.full_name}")
-    found = place.variants(card)
+    found = read_recipe(card, files)
     if found is None:
         return TaskImport(card.full_name, "missing", published=expected_rows(card))
-    source = {"kind": "import", "from": ", ".join(tree.label for tree in place.trees)}
-    return store_tables(card, {"test": found[0]}, data_dir, source=source, short=found[1])
-
-
-def _import_fasta_values(card: TaskCard, place: _Place, data_dir: Path, progress: Progress | None) -> TaskImport:
-    if progress:
-        progress(f"importing {card.full_name}")
-    tables = read_fasta_values(card, place.trees)
-    if not tables:
-        return TaskImport(card.full_name, "missing", published=expected_rows(card))
-    source = {"kind": "import", "from": ", ".join(tree.label for tree in place.trees)}
-    return store_tables(card, tables, data_dir, source=source)
+    return store_rows(card, found, data_dir, source={"kind": "import", "from": files.label})
 
 
 def _import_rows(candidate: Candidate, data_dir: Path, reference: str | Path | None) -> TaskImport:
     tables, partial = read_tables(candidate)
     source = {"kind": "import", "from": candidate.tree.label}
-    return store_tables(candidate.card, tables, data_dir, source=source, partial=partial)
+    return store_rows(candidate.card, PublishedRows(tables, partial=frozenset(partial)), data_dir, source=source)
 
 
 def _import_intervals(candidate: Candidate, data_dir: Path, reference: str | Path | None) -> TaskImport:
@@ -317,34 +278,27 @@ def _import_intervals(candidate: Candidate, data_dir: Path, reference: str | Pat
         write_task(folder, tables, manifest)
     if reference is not None:
         cut = cut_sequences(card, tables, reference, data_dir / "fasta")
-        return store_tables(card, cut, data_dir, source={**source, "reference": str(reference)})
+        return store_rows(card, PublishedRows(cut), data_dir, source={**source, "reference": str(reference)})
     rows = {split: len(table) for split, table in tables.items()}
     message = "coordinates only: can be audited, not run (give --reference, or sequences)"
     outcome = "unchanged" if unchanged else "imported"
     return TaskImport(card.full_name, outcome, "coordinates", rows, expected_rows(card), message)
 
 
-def store_tables(
-    card: TaskCard,
-    tables: Mapping[str, SequenceTable],
-    data_dir: Path,
-    *,
-    source: Mapping[str, Any],
-    partial: set[str] = frozenset(),  # type: ignore[assignment]
-    short: Sequence[str] = (),
-) -> TaskImport:
-    """Write a task's splits to the data root unless that would replace a complete copy by a partial one. short: what is known to be
-    missing, in words.
-    """
+def store_rows(card: TaskCard, found: PublishedRows, data_dir: Path, *, source: Mapping[str, Any]) -> TaskImport:
+    """Write a task's splits to the data root unless that would replace a complete copy by a partial one."""
+    tables = found.tables
     counts = count_classes(card.labels, tables)
-    reasons = [*short, *shortfalls(card, counts, partial)]
+    reasons = [*found.short, *shortfalls(card, counts, found.partial)]
     status = "partial" if reasons else "complete"
     rows = {split: len(tables[split]) for split in SPLITS if split in tables}
     manifest = _manifest(card, tables, status, source, reasons)
+    if found.notes:
+        manifest["notes"] = list(found.notes)
     folder = task_folder(card.suite, card.name, data_dir)
     before = read_manifest(folder)
     published = expected_rows(card)
-    message = "; ".join(reasons)
+    message = "; ".join((*reasons, *found.notes))
     if before is not None and before["digest"] == manifest["digest"] and before["status"] == status:
         return TaskImport(card.full_name, "unchanged", status, rows, published, message)
     if before is not None and before["status"] == "complete" and status == "partial":
@@ -359,14 +313,14 @@ def store_tables(
     return TaskImport(card.full_name, "imported", status, rows, published, message)
 
 
-def shortfalls(card: TaskCard, counts: Mapping[str, Mapping[str, int]], partial: set[str]) -> list[str]:
+def shortfalls(card: TaskCard, counts: Mapping[str, Mapping[str, int]], partial: Collection[str]) -> list[str]:
     """Where the rows at hand differ from the published ones, in words; empty for a complete data set."""
     reasons = [f"{split} is only a part of the published file" for split in SPLITS if split in partial]
     published = expected_rows(card)
     for split in SPLITS:
         held = counts.get(split)
         if held is None:
-            if split in published or (split != "validation" and not is_variant_card(card)):
+            if split in published or split in expected_splits(card):
                 reasons.append(f"no {split} split")
             continue
         if split in partial:

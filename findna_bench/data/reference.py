@@ -12,10 +12,11 @@ import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
+from findna_bench.data.tabular import contig_name
 from findna_bench.errors import DataError
 from findna_bench.sequences.fasta import Fasta
 
-__all__ = ["cut_sequences"]
+__all__ = ["check_assembly", "cut_sequences", "reference_files"]
 
 ASSEMBLIES = (
     ("grch38", "hg38"),
@@ -26,6 +27,11 @@ ASSEMBLIES = (
     ("wbcel235", "ce11"),
 )
 """Two names of one assembly, Ensembl's and UCSC's."""
+# Bases of some chromosomes, by which a file whose name says nothing can be told to be of the other assembly.
+_LENGTHS = {
+    "grch37": {"1": 249_250_621, "8": 146_364_022, "20": 63_025_520, "22": 51_304_566, "X": 155_270_560},
+    "grch38": {"1": 248_956_422, "8": 145_138_636, "20": 64_444_167, "22": 50_818_468, "X": 156_040_895},
+}
 _FASTA = re.compile(r"\.(fa|fasta|fna)(\.gz)?$", re.IGNORECASE)
 
 
@@ -43,7 +49,7 @@ def cut_sequences(
     with ExitStack() as stack:
         opened: dict[Path, Fasta] = {}
         by_label = []
-        for path in _reference_files(card, Path(reference).expanduser()):
+        for path in reference_files(card, Path(reference).expanduser()):
             if path not in opened:
                 opened[path] = stack.enter_context(Fasta(path, cache_dir))
             by_label.append(opened[path])
@@ -69,8 +75,12 @@ def _cut(
     return replace(table, sequences=sequences)
 
 
-def _reference_files(card: TaskCard, reference: Path) -> list[Path]:
-    """The FASTA of each class, in label order."""
+def reference_files(card: TaskCard, reference: Path) -> list[Path]:
+    """The FASTA of each class, in label order.
+
+    Raises:
+        DataError: there is none, or none of the card's assembly.
+    """
     if reference.is_dir():
         files = sorted(path for path in reference.iterdir() if _FASTA.search(path.name))
     elif reference.is_file():
@@ -107,3 +117,23 @@ def _other_assembly(path: Path, token: str) -> bool:
     """Whether the file's name tells another assembly of the same genome than is wanted."""
     mine = {name for spelling in _spellings(token) for name in [spelling.partition(".")[0]]}
     return any(name in path.name.lower() for pair in ASSEMBLIES for name in pair if name not in mine)
+
+
+def check_assembly(card: TaskCard, path: Path, lengths: Mapping[str, int]) -> None:
+    """Whether a genome can be that of the card's assembly, by the lengths of its contigs.
+
+    Raises:
+        DataError: a chromosome has the length that it has in another assembly of the same genome.
+    """
+    wanted = _spellings(card.assembly)[0].partition(".")[0]
+    mine = next((name for name in _spellings(card.assembly) if name in _LENGTHS), wanted)
+    if mine not in _LENGTHS:
+        return
+    for other, known in _LENGTHS.items():
+        if other == mine:
+            continue
+        for contig, length in lengths.items():
+            if known.get(contig_name(contig)) == length:
+                raise DataError(
+                    f"{path}: {contig} has {length:,} bases, as in {other.replace('grch', 'GRCh')}; the places of {card.full_name} are those of {card.assembly}"
+                )

@@ -131,7 +131,7 @@ class Task:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was read of a file of the user's, and what was left out, in words; empty for a task that has a card."""
+        """What was read of a file of the user's, or of published files by a recipe, and what was left out, in words."""
         return tuple(getattr(self._origin, "notes", ()))
 
     @property
@@ -237,6 +237,7 @@ class _Stored:
         self.digest = str(manifest["digest"])
         self.counts: Counts = {split: dict(classes) for split, classes in manifest["counts"].items()}
         self.source: Mapping[str, Any] = manifest.get("source", {})
+        self.notes = tuple(manifest.get("notes", ()))
 
     def read(self, split: str) -> SequenceTable:
         return read_split(self.folder / f"{split}.parquet")

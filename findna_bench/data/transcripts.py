@@ -21,9 +21,8 @@ from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import normalise
 
-__all__ = ["RECIPE", "Transcripts", "build_transcripts", "is_transcript_card", "read_transcripts"]
+__all__ = ["Transcripts", "build_transcripts", "read_transcripts"]
 
-RECIPE = "transcripts"
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.25
 _GENE = re.compile(r"\bgene:(\S+)")
@@ -41,10 +40,6 @@ class Transcripts:
     sequences: list[str]
     """At most ``keep`` bases."""
     lengths: list[int]
-
-
-def is_transcript_card(card: TaskCard) -> bool:
-    return card.config.get("recipe") == RECIPE
 
 
 def read_transcripts(tree: Tree, files: Sequence[Sequence[str]], min_length: int, keep: int) -> Transcripts | None:

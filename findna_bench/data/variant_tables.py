@@ -31,13 +31,7 @@ from findna_bench.data.variants import variant_extras, variant_rows
 from findna_bench.errors import DataError
 from findna_bench.unpacking import without_compression
 
-__all__ = ["RECIPE", "is_variant_card", "read_variant_table"]
-
-RECIPE = "variants"
-
-
-def is_variant_card(card: TaskCard) -> bool:
-    return card.config.get("recipe") == RECIPE
+__all__ = ["read_variant_table"]
 
 
 def read_variant_table(card: TaskCard, tree: Tree) -> tuple[SequenceTable, list[str]] | None:

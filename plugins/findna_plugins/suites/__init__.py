@@ -13,6 +13,7 @@ from findna_plugins.suites import (
     mtcdna,
     nt_tasks,
     synthetic_suite,
+    traitgym,
 )
 
 MODULES = (
@@ -25,6 +26,7 @@ MODULES = (
     mtcdna,
     nt_tasks,
     synthetic_suite,
+    traitgym,
 )
 
 TASKS: tuple[TaskCard, ...] = tuple(task for module in MODULES for task in module.TASKS)
