@@ -407,8 +407,8 @@ def load_task(
         data_dir: data root; None for the user's.
         drop_missing: of a path: leave out rows without sequence or label, which are refused otherwise; ``.notes`` counts them.
         target: of a path: what its columns predict (``values``, ``labels``, ...), where it is not what they say.
-        fasta: of a path with variants that are known by chrom and pos: the genome that windows are cut from.
-        flank: bases on either side of such a variant; None = 256.
+        fasta: of a path with variants or regions that are known by their places: the genome that they are cut from.
+        flank: bases on either side; None = 256 of a variant, 0 of a region.
 
     Returns:
         The task, of which nothing but a manifest is read yet.

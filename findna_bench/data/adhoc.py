@@ -7,17 +7,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.archives import FolderTree
+from findna_bench.data.bed_files import is_bed, read_bed
 from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
 from findna_bench.data.label_columns import LabelReader, find_reader
 from findna_bench.data.label_spellings import with_one_spelling
 from findna_bench.data.layouts import fasta_records, read_labelled_fasta, split_name, split_of_file
 from findna_bench.data.missing_rows import without_missing
+from findna_bench.data.regions import holds_regions, region_rows
 from findna_bench.data.splits import draw_rows
 from findna_bench.data.table import RowOrder, SequenceTable
 from findna_bench.data.table_files import FORMATS, no_table, read_table, table_suffix
@@ -32,13 +34,16 @@ from findna_bench.data.tabular import (
     rows_to_table,
 )
 from findna_bench.data.task_store import content_digest, count_classes
-from findna_bench.data.variants import Genome, element_names, holds_variants, variant_extras, variant_rows
+from findna_bench.data.variants import element_names, holds_variants, variant_extras, variant_rows
 from findna_bench.data.vcf import is_vcf, read_vcf
 from findna_bench.errors import DataError
 from findna_bench.files import open_regular, stable_hash
 from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.fasta import FASTA_SUFFIX
 from findna_bench.unpacking import without_compression
+
+if TYPE_CHECKING:
+    from findna_bench.data.genome_windows import GenomeWindows
 
 __all__ = ["WHOLE", "PathOrigin", "RowSource", "open_path", "open_rows"]
 
@@ -122,7 +127,7 @@ def open_path(
     *,
     drop_missing: bool = False,
     target: str | None = None,
-    genome: Genome | None = None,
+    genome: GenomeWindows | None = None,
 ) -> tuple[TaskCard, PathOrigin]:
     """Read a path whole; target and labels are taken from its columns (classes: numbers in order of size, names in order of the alphabet).
 
@@ -133,7 +138,7 @@ def open_path(
         DataError: no table or FASTA, no rows, fewer than two classes, or a row that is not labelled DNA.
     """
     notes: list[str] = []
-    read = _read(path, notes)
+    read = _read(path, notes, target)
     source = RowSource(path.name, str(path), ordered=path.is_file() or WHOLE not in read)
     return open_rows(source, read, name, notes, drop_missing=drop_missing, target=target, genome=genome)
 
@@ -146,7 +151,7 @@ def open_rows(
     *,
     drop_missing: bool = False,
     target: str | None = None,
-    genome: Genome | None = None,
+    genome: GenomeWindows | None = None,
 ) -> tuple[TaskCard, PathOrigin]:
     """A task of tables that are read already, by split, or one table as :data:`WHOLE`. Without a name it is called by its content.
 
@@ -158,6 +163,8 @@ def open_rows(
     variants = holds_variants(next(iter(files.values())))
     if variants:
         files = {name: variant_rows(raw, genome) for name, raw in files.items()}
+    elif holds_regions(next(iter(files.values()))):
+        files = {name: region_rows(raw, genome) for name, raw in files.items()}
     notes = list(notes)
     if reader is None:
         files, remarks = with_one_spelling(files)
@@ -245,7 +252,7 @@ def _complete(raw: RawTable, reader: LabelReader | None, drop: bool) -> RawTable
     return without_missing(raw, columns, drop=drop)
 
 
-def _read(path: Path, notes: list[str]) -> dict[str, RawTable]:
+def _read(path: Path, notes: list[str], target: str | None) -> dict[str, RawTable]:
     """Raw tables: a file, or the classes of a folder, as :data:`WHOLE`; else the files of a folder by split."""
     if path.is_dir():
         return _read_folder(path, notes)
@@ -253,6 +260,8 @@ def _read(path: Path, notes: list[str]) -> dict[str, RawTable]:
         raise DataError(f"{path} is neither a file nor a folder; give a {FORMATS} file, or a folder")
     if is_vcf(path.name):
         return {WHOLE: read_vcf(path)}
+    if is_bed(path.name):
+        return {WHOLE: read_bed(path, target)}
     if FASTA_SUFFIX.search(path.name):
         return {WHOLE: read_labelled_fasta(FolderTree(path.parent, [path.name]), path.name)}
     if table_suffix(path.name) is None:

@@ -145,7 +145,7 @@ def _stem(path: Path) -> str:
     if path.is_file():
         stem = re.sub(r"\.(gz|bgz|bgzf|bz2|xz|zst)$", "", stem, flags=re.IGNORECASE)
         stem = re.sub(
-            r"\.(csv|tsv|txt|parquet|jsonl|ndjson|json|fa|fasta|fna|fas|ffn|frn)$", "", stem, flags=re.IGNORECASE
+            r"\.(csv|tsv|txt|bed|parquet|jsonl|ndjson|json|fa|fasta|fna|fas|ffn|frn)$", "", stem, flags=re.IGNORECASE
         )
     return stem or path.absolute().name
 

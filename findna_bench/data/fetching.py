@@ -232,9 +232,9 @@ def _plan(
     if source.layout in ("files", "variants"):
         addresses = source.url.split()
         # Their last folder belongs to the name: some data sets are told apart by it alone.
-        names = ["/".join(Path(urllib.parse.urlsplit(url).path).parts[-2:]).lstrip("/") for url in addresses]
+        places = ["/".join(Path(urllib.parse.urlsplit(url).path).parts[-2:]).lstrip("/") for url in addresses]
         pinned = source if len(addresses) == 1 else loose
-        return [(url, name, pinned) for url, name in zip(addresses, names, strict=True)]
+        return [(url, place, pinned) for url, place in zip(addresses, places, strict=True)]
     raise DataError(f"task {card.full_name}: layout {source.layout!r} of a source is not known")
 
 

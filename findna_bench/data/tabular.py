@@ -305,7 +305,7 @@ def coordinates(
     contig = np.array([names.setdefault(text, contig_name(text)) for text in texts], dtype=object)
     start, end = _whole_numbers(raw, "start"), _whole_numbers(raw, "end")
     strands = [label_text(value) for value in raw.columns["strand"]] if "strand" in raw.columns else [""] * len(raw)
-    known = np.array([strand in _STRANDS for strand in strands], dtype=bool)
+    known = np.array([strand in STRANDS for strand in strands], dtype=bool)
     sensible = (contig != "") & (start >= 0) & (end > start) & known
     given = np.array([bool(text) or bool(label_text(s)) for text, s in zip(texts, raw.columns["start"], strict=True)])
     if ignored := int((given & ~sensible).sum()):
@@ -317,11 +317,11 @@ def coordinates(
         return None, None, None, None
     contig[~sensible] = ""
     start[~sensible] = end[~sensible] = 0
-    plain = [_STRANDS.get(strand, "") if fine else "" for strand, fine in zip(strands, sensible, strict=True)]
+    plain = [STRANDS.get(strand, "") if fine else "" for strand, fine in zip(strands, sensible, strict=True)]
     return contig.astype(str), start, end, np.array(plain, dtype="<U1")
 
 
-_STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-", "": "", ".": "", "*": ""}
+STRANDS = {"+": "+", "-": "-", "1": "+", "-1": "-", "": "", ".": "", "*": ""}
 """``*`` is either strand, as Bioconductor writes it."""
 
 

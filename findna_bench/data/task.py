@@ -8,7 +8,7 @@ import importlib.resources
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,11 +28,13 @@ from findna_bench.data.derived import AllFolds, Derived, Remade, Resplit
 from findna_bench.data.generated import generated_tables
 from findna_bench.data.table import RowOrder, RowOrigins, SequenceTable
 from findna_bench.data.task_store import content_digest, count_classes, load_manifest, read_intervals, read_split
-from findna_bench.data.variants import Genome
 from findna_bench.errors import BenchError, DataError, OfflineError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash
 from findna_bench.registry import Registry
 from findna_bench.requests.split_choice import parse_split
+
+if TYPE_CHECKING:
+    from findna_bench.data.genome_windows import GenomeWindows
 
 __all__ = ["Task", "open_task"]
 
@@ -344,7 +346,7 @@ def open_task(
     offline: only changes the message about missing data; opening never asks the network. split: ``official``, or another
     split of all its rows, see :func:`findna_bench.requests.split_choice.parse_split`. drop_missing: whether rows of a path without
     sequence or label are left out instead of refused; registered tasks have none. target: what the columns of a path predict, where it is not what they say. fasta, flank: genome and bases on either side, of a path
-    with variants that are known by contig and position.
+    with variants or regions that are known by contig and position.
 
     Raises:
         UnknownNameError, UsageError: no such task or path.
@@ -374,13 +376,13 @@ def open_task(
     return _split_anew(Task(card, origin, data_dir=root, distribution=ref.distribution, version=ref.version), split)
 
 
-def _genome(fasta: str | Path | None, flank: int | None, root: Path) -> Genome | None:
-    """Where windows of variants are cut from that are known by contig and position."""
+def _genome(fasta: str | Path | None, flank: int | None, root: Path) -> GenomeWindows | None:
+    """Where variants and regions are cut from that are known by contig and position."""
     if fasta is None:
         return None
-    from findna_bench.data.genome_windows import DEFAULT_FLANK, GenomeWindows
+    from findna_bench.data.genome_windows import GenomeWindows
 
-    return GenomeWindows(Path(fasta).expanduser(), DEFAULT_FLANK if flank is None else flank, root / "fasta")
+    return GenomeWindows(Path(fasta).expanduser(), flank, root / "fasta")
 
 
 def _split_anew(task: Task, split: str) -> Task:

@@ -175,13 +175,13 @@ class RunRequest:
     target: str | None = shared.target()
     fasta: Path | None = option(
         PathName(),
-        "Genome of variants that a file knows by chrom and pos; a FASTA file.",
+        "Genome of variants or regions (BED) that a file knows by their places; a FASTA file.",
         default=None,
         panel=_PROTOCOL,
     )
     flank: int | None = option(
         Whole(1, "a window has at least 1 base on either side"),
-        "Bases on either side of a variant that --fasta gives (default: 256).",
+        "Bases on either side of a variant (default: 256) or region (default: 0) that --fasta gives.",
         default=None,
         panel=_PROTOCOL,
         in_ids="given",
