@@ -394,7 +394,7 @@ class ModelCard:
 class DataSource:
     """Where a labelled data set may be had; sources of a card are tried in order.
 
-    ``layout`` names an importer of :mod:`findna_bench.data` (``folders-zip``, ``parquet``, ``csv``, ...).
+    ``layout`` names how it is downloaded (``archive``, ``tables``, ``hub-parquet``, ``files``), or says that it cannot be by a program (``page``).
     ``url`` may hold ``{split}`` where a layout has one file per split.
     """
 

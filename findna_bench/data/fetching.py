@@ -235,6 +235,10 @@ def _plan(
         places = ["/".join(Path(urllib.parse.urlsplit(url).path).parts[-2:]).lstrip("/") for url in addresses]
         pinned = source if len(addresses) == 1 else loose
         return [(url, place, pinned) for url, place in zip(addresses, places, strict=True)]
+    if source.layout == "page":
+        raise DataError(
+            f"{source.url} is a page for people; get the files from there and import them: `findna-bench fetch {card.suite} --from FOLDER`"
+        )
     raise DataError(f"task {card.full_name}: layout {source.layout!r} of a source is not known")
 
 

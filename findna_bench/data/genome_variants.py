@@ -6,7 +6,7 @@ The card's ``config`` is the recipe:
 * ``columns``: ``chrom``, ``pos``, ``ref``, ``alt``, ``label`` (or ``value``), and where there are any ``element`` (what scores are listed by), ``group`` (rows
   that belong together) and ``split`` -> the names that they may have. Without ``ref`` the genome's base is the reference.
 * ``first``: number of the first base of a contig (1 unless it says 0). ``flank``: bases on either side of the site.
-* ``classes``: what stands in the label column, in lower case -> a label of the card; anything else is an error. ``splits``: the same for the split
+* ``classes``: what stands in the label column, in lower case -> a label of the card; anything else is an error. ``splits``: the same of splits for the split
   column; without one all rows are test.
 * ``keep``: column -> values of rows that the data set's authors use; the others are counted.
 * ``alleles``: ``ref-alt``, or ``either``, where the genome's base may be the second of the two. The two are exchanged then, and counted, which
@@ -123,7 +123,7 @@ def split_rows(card: TaskCard, raw: RawTable, table: SequenceTable) -> dict[str,
     """
     if "split" not in raw.columns:
         return {"test": table}
-    ours = {str(theirs): split for split, theirs in card.config["splits"].items()}
+    ours: Mapping[str, str] = card.config["splits"]
     names = [label_text(value).lower() for value in raw.columns["split"]]
     for row, name in enumerate(names):
         if name not in ours:

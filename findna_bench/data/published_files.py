@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +75,19 @@ class PublishedFiles:
         tree, file = found
         with tree.open(file) as stream:
             return read_table(stream, as_name or file, tree.origin(file))
+
+    @contextmanager
+    def local(self, tree: Tree, file: str) -> Iterator[Path]:
+        """A file as one on disk, for what cannot be read from a stream; one in an archive is unpacked for the time."""
+        root = getattr(tree, "root", None)
+        if root is not None:
+            yield Path(root) / file
+            return
+        with tempfile.TemporaryDirectory(prefix="findna-bench-") as folder, tree.open(file) as stream:
+            path = Path(folder) / Path(file).name
+            with path.open("wb") as out:
+                shutil.copyfileobj(stream, out)
+            yield path
 
     def genome(self, card: TaskCard) -> Path:
         """The FASTA of the card's assembly.

@@ -5,6 +5,7 @@
 ``variants``       variants whose windows are put together from their table (:mod:`findna_bench.data.variant_tables`)
 ``fasta-values``   a FASTA file and a table of numbers, row by row (:mod:`findna_bench.data.fasta_values`)
 ``genome-variants``  variants by their place in a genome (:mod:`findna_bench.data.genome_variants`)
+``genome-regions``   labelled regions of a genome (:mod:`findna_bench.data.genome_regions`)
 =================  ==============================================================================================
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.fasta_values import read_fasta_values
+from findna_bench.data.genome_regions import read_genome_regions
 from findna_bench.data.genome_variants import read_genome_variants
 from findna_bench.data.published_files import PublishedFiles, PublishedRows
 from findna_bench.data.transcripts import build_transcripts, read_transcripts
@@ -80,4 +82,5 @@ _RECIPES: Mapping[str, Callable[[TaskCard, PublishedFiles], PublishedRows | None
     "variants": _variants,
     "fasta-values": _fasta_values,
     "genome-variants": read_genome_variants,
+    "genome-regions": read_genome_regions,
 }

@@ -98,20 +98,19 @@ def _check(raw: RawTable, genome: GenomeWindows, contigs: list[str], bounds: lis
         raise DataError(
             f"{raw.where(empty[0])}: {start} to {end} is no region, as in {len(empty):,} of {len(raw):,} rows; end comes after start"
         )
-    unknown = [row for row, contig in enumerate(contigs) if genome.length(contig) is None]
+    wholes = [genome.length(contig) for contig in contigs]
+    unknown = [row for row, whole in enumerate(wholes) if whole is None]
     if unknown:
         some = ", ".join(list(genome.lengths)[:5])
         raise DataError(
             f"{raw.where(unknown[0])}: {genome.path.name} has no contig {contigs[unknown[0]]!r} (it has {some}), with or without chr, as in "
             f"{len(unknown):,} of {len(raw):,} rows; give the genome of the regions' assembly"
         )
-    outside = [
-        row for row, (contig, (_, end)) in enumerate(zip(contigs, bounds, strict=True)) if end > genome.length(contig)
-    ]  # type: ignore[operator]
+    outside = [row for row, ((_, end), whole) in enumerate(zip(bounds, wholes, strict=True)) if end > (whole or 0)]
     if outside:
         contig, (start, end) = contigs[outside[0]], bounds[outside[0]]
         raise DataError(
-            f"{raw.where(outside[0])}: {contig}:{start}-{end} lies outside {contig}, which has {genome.length(contig):,} bases in "
+            f"{raw.where(outside[0])}: {contig}:{start}-{end} lies outside {contig}, which has {wholes[outside[0]]:,} bases in "
             f"{genome.path.name}, as in {len(outside):,} of {len(raw):,} rows; give the genome of the regions' assembly"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from findna_bench.cards import SuiteCard, TaskCard
 from findna_plugins.suites import (
+    bend,
     deepstarr,
     demo,
     genomic_benchmarks,
@@ -17,6 +18,7 @@ from findna_plugins.suites import (
 )
 
 MODULES = (
+    bend,
     deepstarr,
     demo,
     genomic_benchmarks,
