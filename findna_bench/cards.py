@@ -47,6 +47,7 @@ _CHOICES = {
     "inputs": ("sequence", "variant"),
     "effect": ("signed", "negative", "absolute"),
     "aggregate": ("rows", "groups"),
+    "group_weights": ("uniform", "rows"),
 }
 """Of a task's card."""
 POOLINGS: tuple[str, ...] = ("mean", "mean_all", "mean_bases", "cls", "last", "max")
@@ -78,7 +79,7 @@ def card_content(card: ModelCard | TaskCard) -> dict[str, Any]:
 
 _LATER_FIELDS: dict[str, dict[str, Any]] = {
     "ModelCard": {"inputs": ("sequence",)},
-    "TaskCard": {"inputs": "sequence", "effect": "signed", "aggregate": "rows"},
+    "TaskCard": {"inputs": "sequence", "effect": "signed", "aggregate": "rows", "group_weights": "uniform"},
 }
 
 
@@ -437,6 +438,8 @@ class TaskCard:
     aggregate: Literal["rows", "groups"] = "rows"
     """Of rows with a column ``element``: whether the score is that of all rows together, or the mean over elements of the score within
     each, as the data set's authors have it. The other one stands beside it."""
+    group_weights: Literal["uniform", "rows"] = "uniform"
+    """What an element counts in the mean over elements: as much as any other, or as much as it has rows."""
     metric: str = "accuracy"
     """Name of a metric, e.g. ``mcc`` or ``recall:enhancer``; see ``findna-bench list metrics``."""
     summary: str = ""
@@ -475,7 +478,7 @@ class TaskCard:
         if not _METRIC.fullmatch(self.metric):
             raise ValueError(f"task {self.full_name!r}: metric {self.metric!r} is no name of a metric")
         _check_name(self.target, _NAME, f"task {self.full_name!r}: target")
-        for name in ("inputs", "effect", "aggregate"):
+        for name in _CHOICES:
             if getattr(self, name) not in _CHOICES[name]:
                 raise ValueError(
                     f"task {self.full_name!r}: {name} must be {' or '.join(_CHOICES[name])}, not {getattr(self, name)!r}"

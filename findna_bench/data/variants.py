@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from findna_bench.data.table import SequenceTable
-from findna_bench.data.tabular import CONTIG_COLUMN, SEQUENCE_COLUMNS, RawTable, contig_name, label_text
+from findna_bench.data.tabular import CONTIG_COLUMN, SEQUENCE_COLUMNS, RawTable, contig_name, is_number, label_text
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import normalise_all
 
@@ -39,11 +39,13 @@ __all__ = [
 
 VARIANT_COLUMNS = ("offset", "ref", "alt")
 """Entries of :attr:`SequenceTable.extra` of a table of variants: int64, str and str, all (n,); a deletion's ``alt``, or an insertion's
-``ref``, may be empty."""
-GROUP_NAMES = ("element", "gene")
-"""Columns that name what scores are listed by; the first that is there counts, of variants ``group`` after them."""
+``ref``, may be empty. ``element`` (str) and ``tss_distance`` (float64, bases, NaN = not known) where the data name them."""
+GROUP_NAMES = ("element", "gene", "consequence")
+"""Columns that name what scores are listed by; the first that is there counts, of variants ``group`` after them, and the chromosome where
+there is none."""
 _NOTHING = frozenset(("-", ".", ""))
 _PLACES = ("pos", "position")
+_TSS_DISTANCES = ("tss_dist", "tss_distance", "distance_to_nearest_tss", "distance_to_tss")
 _FLANK_OF_N = 1
 
 
@@ -119,6 +121,7 @@ def variant_extras(raw: RawTable) -> dict[str, np.ndarray]:
         "ref": np.array(raw.columns["ref"], dtype=str),
         "alt": np.array(raw.columns["alt"], dtype=str),
         **element_names(raw, (*GROUP_NAMES, "group")),
+        **_tss_distances(raw),
     }
 
 
@@ -127,6 +130,16 @@ def element_names(raw: RawTable, columns: Sequence[str] = GROUP_NAMES) -> dict[s
     if (name := raw.first_of(columns)) is None:
         return {}
     return {"element": np.array([label_text(value) for value in raw.columns[name]], dtype=str)}
+
+
+def _tss_distances(raw: RawTable) -> dict[str, np.ndarray]:
+    """``tss_distance`` -> (n,) float64 bases to the transcription start site, NaN where a row has none; empty without such a column."""
+    if (column := raw.first_of(_TSS_DISTANCES)) is None:
+        return {}
+    texts = [label_text(value) for value in raw.columns[column]]
+    if (wrong := next((row for row, text in enumerate(texts) if text and not is_number(text)), None)) is not None:
+        raise DataError(f"{raw.where(wrong)}: {column} {texts[wrong]!r} is no number of bases")
+    return {"tss_distance": np.array([float(text) if text else np.nan for text in texts])}
 
 
 def alternative(table: SequenceTable, row: int) -> str:

@@ -16,7 +16,14 @@ from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.published_tables import published_tables
 from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.score_tables import Entry, Leaderboard, SuiteTable
-from findna_bench.leaderboard.suite_facts import control_note, gain_grids, score_notes, task_grid, without_numbers
+from findna_bench.leaderboard.suite_facts import (
+    control_note,
+    gain_grids,
+    group_grids,
+    score_notes,
+    task_grid,
+    without_numbers,
+)
 from findna_bench.leaderboard.wording import LEGEND, row_label, short
 from findna_bench.results.flags import flags_of, warnings_of
 from findna_bench.statistics.metric_cards import metric_scale
@@ -75,6 +82,7 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
         "missing": [short(name) for name in table.missing],
         "warnings": list(fit_warnings(table)),
         "notes": [*score_notes(table), *([note] if (note := control_note(table)) else [])],
+        "groups": [asdict(grid) for grid in group_grids(table)],
         "gains": [asdict(grid) for grid in gain_grids(table)],
         "tasks": asdict(task_grid(table)),
         "without": without_numbers(table),

@@ -13,7 +13,14 @@ from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.published_tables import Group, Published, published_tables
 from findna_bench.leaderboard.remarks import fit_warnings
 from findna_bench.leaderboard.score_tables import Leaderboard, Row, SuiteTable
-from findna_bench.leaderboard.suite_facts import control_note, gain_grids, score_notes, task_grid, without_numbers
+from findna_bench.leaderboard.suite_facts import (
+    control_note,
+    gain_grids,
+    group_grids,
+    score_notes,
+    task_grid,
+    without_numbers,
+)
 from findna_bench.leaderboard.wording import LEGEND, short
 
 __all__ = ["render_markdown"]
@@ -62,6 +69,7 @@ def _suite(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]]) -> list[s
     if table.missing:
         parts += [f"No number for: {', '.join(escape(short(name)) for name in table.missing)}.", ""]
     parts += _scores(table)
+    parts += _by_group(table)
     parts += _gains(table)
     parts += _columns(table)
     parts += _verdicts(table, audits)
@@ -94,6 +102,10 @@ def _gains(table: SuiteTable) -> list[str]:
     for grid in gain_grids(table):
         parts += [escape(grid.title), "", *grid.to_markdown(), ""]
     return [*parts, escape(note), ""] if (note := control_note(table)) else parts
+
+
+def _by_group(table: SuiteTable) -> list[str]:
+    return [line for grid in group_grids(table) for line in (escape(grid.title), "", *grid.to_markdown(), "")]
 
 
 def _columns(table: SuiteTable) -> list[str]:

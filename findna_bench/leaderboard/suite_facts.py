@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from findna_bench.grid import Grid
 from findna_bench.leaderboard.reference_controls import reference_control, reference_note
 from findna_bench.leaderboard.score_tables import Entry, Row, SuiteTable, TaskColumn
 from findna_bench.leaderboard.wording import percent, points, row_label, short
 from findna_bench.statistics.metric import metric_label
 
-__all__ = ["control_note", "gain_grids", "score_notes", "task_grid", "without_numbers"]
+__all__ = ["control_note", "gain_grids", "group_grids", "score_notes", "task_grid", "without_numbers"]
 
+MOST_GROUPS = 40
+"""Groups that a table lists, the largest ones; results hold all."""
 BEST = "the best control on validation (the one named, chosen by its validation score)"
 
 
@@ -65,6 +70,61 @@ def _gain(entry: Entry | None, reference: tuple[float, str] | None) -> str:
     if entry is None or entry.value is None or reference is None:
         return "–"
     return points(entry.value - reference[0], entry.scale)
+
+
+def group_grids(table: SuiteTable) -> list[Grid]:
+    """Of every task whose results list scores by group: a line per group, then their mean, all rows together, and what a rule on the
+    group alone reaches of them."""
+    return [grid for column in table.columns if (grid := _groups_of(table, column)) is not None]
+
+
+def _groups_of(table: SuiteTable, column: TaskColumn) -> Grid | None:
+    found = [(row, e) for row in table.rows if (e := row.entries.get(column.name)) and _groups(e)]
+    sizes = {name: int(group["n"]) for _, e in found for name, group in _groups(e).items()}
+    if len(sizes) < 2:
+        return None
+    shown = set(sorted(sizes, key=lambda name: -sizes[name])[:MOST_GROUPS])
+    lines = [
+        (name, f"{n:,}", *(_group_score(e, column, name) for _, e in found))
+        for name, n in sizes.items()
+        if name in shown
+    ]
+    if len(sizes) > len(shown):
+        rest = sum(n for name, n in sizes.items() if name not in shown)
+        lines.append((f"{len(sizes) - len(shown):,} more, not shown", f"{rest:,}", *("–" for _ in found)))
+    by_rows = any(r.metrics.grouping.get("weights") == "rows" for _, e in found for r in e.results)
+    total = f"{sum(sizes.values()):,}"
+    for of, words in (
+        ("mean", "mean over groups, by their rows" if by_rows else "mean over groups"),
+        ("pooled", "pooled"),
+        ("rule", "pooled, a rule on the group alone"),
+    ):
+        lines.append((words, total, *(_of_grouping(e, column, of) for _, e in found)))
+    title = f"{short(column.name)} by group, {metric_label(column.metric)}:"
+    return Grid(("group", "n", *(row_label(row) for row, _ in found)), tuple(lines), title=title)
+
+
+def _groups(entry: Entry) -> Mapping[str, Mapping[str, Any]]:
+    return entry.results[0].metrics.groups if entry.results else {}
+
+
+def _group_score(entry: Entry, column: TaskColumn, name: str) -> str:
+    """Mean over fits; with its interval over rows where one fit stands for all."""
+    each = [r.metrics.groups.get(name, {}) for r in entry.results]
+    text = _mean_score([group.get(column.metric) for group in each], entry)
+    interval = (each[0].get("intervals") or {}).get(column.metric) if len(each) == 1 else None
+    if interval is None or text == "–":
+        return text
+    return f"{text}\n[{', '.join(f'{entry.scale * end:.{1 if entry.scale == 100.0 else 2}f}' for end in interval)}]"
+
+
+def _of_grouping(entry: Entry, column: TaskColumn, of: str) -> str:
+    return _mean_score([r.metrics.grouping.get(of, {}).get(column.metric) for r in entry.results], entry)
+
+
+def _mean_score(values: Sequence[float | None], entry: Entry) -> str:
+    known = [value for value in values if value is not None]
+    return percent(sum(known) / len(known), entry.scale) if known and len(known) == len(values) else "–"
 
 
 def task_grid(table: SuiteTable) -> Grid:

@@ -21,11 +21,12 @@ from findna_bench.models.spec import MODEL_SCHEMES, parse_model
 from findna_bench.protocols import fitting
 from findna_bench.protocols.protocol import find_protocol
 from findna_bench.registry import get_registry
-from findna_bench.relatedness.components import related_by, row_groups
 from findna_bench.requests.declarations import identity_options
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ScoredRows
+from findna_bench.statistics.fold_mean import is_mean_over_groups
+from findna_bench.targets.group_scores import related_rows
 from findna_bench.targets.target import find_target
 
 __all__ = ["LocalData", "NotHereError"]
@@ -42,7 +43,7 @@ class LocalData:
         self._data_dir, self._places = data_dir, places or {}
         self._tasks: dict[tuple[Any, ...], Task | str] = {}
         self._tables: dict[tuple[str, str, str, str], SequenceTable] = {}
-        self._groups: dict[tuple[str, str, str], np.ndarray] = {}
+        self._groups: dict[tuple[str, str, str], tuple[np.ndarray, str]] = {}
 
     def differences(self, result: Result, rows: ScoredRows) -> Iterator[str]:
         """Where a successful result and the data here differ, in words.
@@ -145,11 +146,12 @@ class LocalData:
         of_data = f"{result.task_name} {result.task.data_digest}"
         key = (of_data, result.task.split or "official", _row_options(request_of_rows(result)))
         if key not in self._groups:
-            self._groups[key] = row_groups(test)
-        if not np.array_equal(rows.groups, self._groups[key]):
+            self._groups[key] = related_rows(test, whole=is_mean_over_groups(rows.folds))
+        groups, words = self._groups[key]
+        if not np.array_equal(rows.groups, groups):
             yield "the groups of related rows of its predictions are not those of the data here"
-        if result.metrics.groups_by != related_by(test):
-            yield f"groups_by is {result.metrics.groups_by!r}, the data here give {related_by(test)!r}"
+        if result.metrics.groups_by != words:
+            yield f"groups_by is {result.metrics.groups_by!r}, the data here give {words!r}"
 
     def _fitted(self, result: Result, task: Task) -> Iterator[str]:
         """Rows fitted on, by the code that divided them, in each fold where there are several."""

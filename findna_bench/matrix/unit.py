@@ -47,14 +47,21 @@ from findna_bench.protocols.protocol import Fitted, Pool, find_protocol
 from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import Preset, preset_settings, trial_settings
 from findna_bench.registry import Registry, get_registry
-from findna_bench.relatedness.components import related_by, row_groups, row_sites
+from findna_bench.relatedness.components import row_groups, row_sites
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results import schema
 from findna_bench.results.environment import environment
 from findna_bench.results.flags import following_flags
 from findna_bench.results.store import ScoredRows
+from findna_bench.statistics.fold_mean import Folds, is_mean_over_groups
 from findna_bench.statistics.metric import metric_card
-from findna_bench.targets.group_scores import group_codes, group_scores
+from findna_bench.targets.group_scores import (
+    Weights,
+    group_codes,
+    group_names,
+    group_scores,
+    related_rows,
+)
 from findna_bench.targets.learning import not_learned
 from findna_bench.targets.target import Target, find_target
 
@@ -445,7 +452,8 @@ def _outcome(
     digests = {"weights_digest": facts.model.weights_digest, "data_digest": facts.task.data_digest}
     every = find_target(card.target).metrics(main.name, facts.task.label_names)
     names = find_protocol(request.protocol, get_registry()).metrics(every)
-    metrics = metrics_of(scored, main, related_by(test), facts.task.label_names, card.target, names)
+    _, related_by = related_rows(test, whole=is_mean_over_groups(scored.folds))
+    metrics = metrics_of(scored, main, related_by, facts.task.label_names, card.target, names)
     warnings = [*([unlearned] if unlearned else []), *fit.warnings, *_undefined(scored, metrics, facts.task)]
     result = replace_result(
         skeleton,
@@ -468,15 +476,15 @@ def _outcome(
 
 def _scored_rows(card: TaskCard, test: SequenceTable, found: _Scored, main: str, labels: Sequence[str]) -> ScoredRows:
     """Test rows with their scores, and what they belong to where the data name it."""
-    elements = test.extra.get("element")
+    elements, folds = group_names(test), found.folds
     if elements is None:
-        return ScoredRows(test.ids, test.labels, found.scores, row_groups(test), found.folds)
-    folds = found.folds
+        return ScoredRows(test.ids, test.labels, found.scores, row_groups(test), folds)
     if folds is None and card.aggregate == "groups":
-        folds = group_codes(find_target(card.target), test.labels, elements, main, labels)
+        folds = group_codes(find_target(card.target), test.labels, elements, main, labels, card.group_weights)
         if (folds == -1).all():
             raise DataError(f"task {card.full_name}: in none of its groups of test rows can {main} be computed")
-    return ScoredRows(test.ids, test.labels, found.scores, row_groups(test), folds, elements, row_sites(test))
+    related, _ = related_rows(test, whole=is_mean_over_groups(folds))
+    return ScoredRows(test.ids, test.labels, found.scores, related, folds, elements, row_sites(test))
 
 
 def metrics_of(
@@ -511,11 +519,13 @@ def _by_group(
     """Scores within the elements of rows that name them."""
     if rows.elements is None or rows.sites is None:
         return {}
-    found = group_scores(target, rows.labels, rows.scores, rows.elements, rows.sites, names, labels)
-    codes = group_codes(target, rows.labels, rows.elements, main, labels)
+    weights: Weights = "rows" if rows.folds is not None and Folds(rows.folds).by_rows else "uniform"
+    found = group_scores(target, rows.labels, rows.scores, rows.elements, rows.sites, names, labels, weights)
+    codes = group_codes(target, rows.labels, rows.elements, main, labels, weights)
     of_all = "rows" if rows.folds is None else "groups" if np.array_equal(rows.folds, codes) else "folds"
     grouping: dict[str, Any] = {
         "all": of_all,
+        **({} if weights == "uniform" else {"weights": weights}),
         "left_out": list(dict.fromkeys(rows.elements[codes == -1].tolist())),
         "pooled": found.pooled,
         "mean": found.mean,

@@ -107,6 +107,10 @@ class Classifier(Estimator, Protocol):
     ``--threads`` is no part of a result's identity. ``max_length``, read after ``fit``: most bases of a sequence that are
     read, None for all; what is cut off is counted and flagged.
 
+    Of variants that nothing is fitted to (``zero_shot``), it is fitted to those of other groups. One that is about what groups are like
+    says ``scores_left_out = True``, and scores test rows itself, unfitted: ``predict_left_out(table, n_classes)``, each by the labels of
+    others.
+
     Example:
         >>> class Shares:
         ...     varies = ()

@@ -38,7 +38,7 @@ def fit_scores(model: ModelToFit, pool: Pool, preset: VariantScore, options: Fit
         if model.kind == "classifier" and hasattr(estimator := model.estimator(), "score"):
             predict = partial(_looked_up, model.name, estimator, preset, pool, warnings)
         elif model.kind == "classifier":
-            predict = partial(_fitted_on_others, model, split.seed, pool.n_classes)
+            predict = partial(_fitted_on_others, model, split.seed, pool.n_classes, warnings)
         else:
             predict = partial(_scored, model, preset, options, pool, warnings)
         found.append(Fitted(seed=split.seed, predict=predict, validation={"rows": 0, "loss": None}, warnings=warnings))
@@ -208,12 +208,22 @@ def _count(model: ModelToFit, table: SequenceTable, longest: int | None) -> None
 # ------------------------------------------------------------------------------------------------------------- controls
 
 
-def _fitted_on_others(model: ModelToFit, seed: int, n_classes: int, table: SequenceTable) -> np.ndarray:
+def _fitted_on_others(
+    model: ModelToFit, seed: int, n_classes: int, warnings: list[str], table: SequenceTable
+) -> np.ndarray:
     """(n, K) of a control, each row by a fit to rows of other groups, so that none is scored by what was fitted to it.
+
+    A control of what groups are like (``scores_left_out``) says itself what a row is by the labels of others of its group.
 
     Raises:
         UnsupportedError: all rows are of one group.
     """
+    if getattr(estimator := model.estimator(), "scores_left_out", False):
+        warnings.append(
+            "each half of a group's test rows is scored by the labels of its other half: a rule, no prediction"
+        )
+        left_out: np.ndarray = np.asarray(estimator.predict_left_out(table, n_classes))
+        return left_out
     groups = row_groups(table)
     if len(np.unique(groups)) < 2:
         raise UnsupportedError(

@@ -35,6 +35,9 @@ FROM_DATA = re.compile(
     re.DOTALL,
 )
 """Flags that come from data, cards and weights, and that no field of a result decides."""
+_NO_GAIN = 0.005
+"""Half a point: what a score may be above that of a rule and still be called reached. The rule predicts each row by half of its group, which costs it
+a little."""
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
 OF_CELLS = ("truncated", DID_NOT_LEARN)
 """Flags of one model on one task, which may stand beside some tasks of a row and not beside others."""
@@ -135,8 +138,8 @@ def group_flags(result: Result) -> list[str]:
     rule, pooled = (metrics.grouping.get(of, {}).get(metrics.main.name) for of in ("rule", "pooled"))
     if rule is None or pooled is None or len(metrics.groups) < 2:
         return []
-    reached = rule >= pooled if metrics.main.higher_is_better else rule <= pooled
-    return ["shortcut (group)"] if reached else []
+    gain = pooled - rule if metrics.main.higher_is_better else rule - pooled
+    return ["shortcut (group)"] if gain <= _NO_GAIN else []
 
 
 def bases_read(results: Sequence[Result]) -> Coverage:

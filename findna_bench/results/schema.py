@@ -110,8 +110,9 @@ class Metrics(_Part):
     """Of rows that name what they belong to (an element, a gene): group -> ``n``, every metric, and ``intervals``."""
     grouping: dict[str, Any] = Field(default_factory=dict)
     """Beside ``groups``: ``all`` (whether the metrics of ``all`` are of ``rows`` together, means over ``groups``, or over ``folds``), ``left_out``
-    (groups that are in no mean, since no prediction of them could be scored), and ``pooled``, ``mean`` and ``rule``, each with every metric: of all rows
-    together, the plain mean over groups, and of all rows together where each is predicted by the mean truth of its group."""
+    (groups that are in no mean, since no prediction of them could be scored), ``weights`` (``rows`` where a group counts in the mean by its rows; else
+    all count the same and the key is absent), and ``pooled``, ``mean`` and ``rule``, each with every metric: of all rows
+    together, the mean over groups, and of all rows together where each is predicted by the mean truth of the other half of its group."""
 
 
 class Coverage(_Part):

@@ -10,15 +10,22 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score
 
 import findna_bench as fb
 from findna_bench.data.catalog import data_root
 from findna_bench.data.importing import import_suite
 from findna_bench.errors import DataError, UsageError
+from findna_bench.leaderboard.html import render_html
+from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.table_building import leaderboard
+from findna_bench.matrix.unit import metrics_of
 from findna_bench.matrix.verification import verify
 from findna_bench.models.loading import load_model
-from findna_bench.results.store import ResultStore
+from findna_bench.results.schema import Metrics
+from findna_bench.results.store import ResultStore, ScoredRows
+from findna_bench.targets.group_scores import group_codes, group_names, related_rows
+from findna_bench.targets.target import find_target
 
 BASES = "ACGT"
 
@@ -190,14 +197,6 @@ def test_an_n_beside_the_site_an_end_and_an_indel_are_scored_and_counted(tmp_pat
     assert found[3] == pytest.approx(pair[1] - pair[0], abs=1e-4)
 
 
-def test_what_a_model_s_tokens_cannot_tell_counts_as_no_difference(tmp_path: Path) -> None:
-    window = windows(1)[0]
-    rows = [*substitutions([window], per_element=10), [window, 30, window[30], "-", 4.0, "e0"]]
-    (result,) = run(write(tmp_path / "v.csv", rows), "dnabert-3@random", tmp_path / "r", sanity=False)
-    assert scores(tmp_path / "r", result)[-1] == 0.0
-    assert "1 of 11 variants have no likelihood score" in result.validation["warnings"][0]
-
-
 def test_embedding_distances_are_scores_of_any_encoder(tmp_path: Path) -> None:
     rows = substitutions(windows(), per_element=8)
     task = write(tmp_path / "v.csv", rows)
@@ -276,10 +275,64 @@ def test_controls_are_fitted_on_other_groups(tmp_path: Path) -> None:
     alone = [[*row[:4], float(number // 80), row[5]] for number, row in enumerate(rows)]
     (result, *_) = run(write(tmp_path / "w.csv", alone), models, tmp_path / "r")
     assert result.metrics.main.value < 0.2  # type: ignore[operator]
+    (unknown,) = run(task, "variant-tss-distance", tmp_path / "r")
+    assert unknown.status == "skipped"
+    assert unknown.error is not None
+    assert "no column tss_dist, or distance_to_nearest_TSS" in unknown.error.message
+    distances = [int(10 ** rng.uniform(1, 6)) for _ in rows]
+    near = [[*row[:4], -np.log10(d), row[5], -d if d % 2 else d] for row, d in zip(rows, distances, strict=True)]
+    near[0][6] = ""  # not known
+    header = [*HEADER, "distance_to_nearest_TSS"]
+    (known,) = run(write(tmp_path / "tss.csv", near, header), "variant-tss-distance", tmp_path / "r")
+    assert known.metrics.main.value > 0.95  # type: ignore[operator]
+    near[3][6] = "far"
+    with pytest.raises(DataError, match=r"row 5 .*distance_to_nearest_tss 'far' is no number of bases"):
+        fb.load_task(write(tmp_path / "far.csv", near, header))
     (single,) = run(write(tmp_path / "one.csv", rows[:80]), "variant-cpg", tmp_path / "r")
     assert single.status == "skipped"
     assert single.error is not None
     assert "all 80 variants are of one (related) group" in single.error.message
+
+
+def vep_like(rates: dict[str, float], per_class: int = 400) -> list[list[object]]:
+    """(sequence, offset, ref, alt, label, consequence): how often a variant is pathogenic follows from its consequence alone."""
+    rows, elements = [], windows(len(rates), length=per_class)
+    for window, (name, rate) in zip(elements, rates.items(), strict=True):
+        bad = np.random.default_rng(len(rows)).permutation(per_class) < round(rate * per_class)
+        for offset, is_bad in enumerate(bad.tolist()):
+            alt = next(base for base in BASES if base != window[offset])
+            rows.append([window, offset, window[offset], alt, "pathogenic" if is_bad else "benign", name])
+    return rows
+
+
+def test_a_rule_that_knows_the_class_alone_is_a_control_and_a_flag(tmp_path: Path) -> None:
+    rates = {"utr": 0.02, "intron": 0.02, "synonymous": 0.02, "missense": 0.25, "stop": 0.98, "splice": 0.98}
+    task = write(tmp_path / "v.csv", vep_like(rates), [*HEADER[:4], "label", "consequence"])
+    models = f"class-rate,scores:{write(tmp_path / 's.csv', _rated(rates), ['id', 'score'])}"
+    rule, others = run(task, models, tmp_path / "r", sanity=False)
+    assert rule.metrics.all["auroc"] == pytest.approx(0.97, abs=0.01)
+    # Below a half by chance alone: the half of a group that has more of the rarer label is scored by the one that has fewer.
+    assert rule.metrics.groups["missense"]["auroc"] == pytest.approx(0.5, abs=0.05)
+    assert 0.35 < rule.metrics.grouping["mean"]["auroc"] < 0.52
+    assert "a rule, no prediction" in rule.validation["warnings"][0]
+    # The same rule from elsewhere is flagged: all rows together it is as good as the rule, within a class it knows nothing.
+    assert others.metrics.grouping["mean"]["auroc"] == pytest.approx(0.5)
+    assert "shortcut (group)" in others.flags
+    assert not verify(tmp_path / "r").findings
+    board = leaderboard(ResultStore(tmp_path / "r").load(), predictions=ResultStore(tmp_path / "r").predictions)
+    text = render_markdown(board)
+    (line,) = [line for line in text.splitlines() if line.startswith("| missense")]
+    assert "400 |" in line
+    assert "50.00" in line
+    (reached,) = [line for line in text.splitlines() if line.startswith("| pooled, a rule on the group alone")]
+    assert f"{100 * rule.metrics.grouping['rule']['auroc']:.2f}" in reached
+    page = render_html(board)
+    assert "a rule on the group alone" in page
+    assert "missense" in page
+
+
+def _rated(rates: dict[str, float]) -> list[list[object]]:
+    return [[number, rates[str(row[5])]] for number, row in enumerate(vep_like(rates))]
 
 
 def test_the_suite_is_read_from_the_published_table(tmp_path: Path) -> None:
@@ -374,3 +427,48 @@ def test_a_probe_reads_the_reference_and_what_the_variant_changes(tmp_path: Path
     assert result.metrics.all["spearman"] > 0.8  # type: ignore[operator]
     assert set(result.metrics.groups) == held
     assert not verify(tmp_path / "r").findings
+
+
+def test_chromosomes_are_groups_and_count_by_their_rows_where_a_card_says_so() -> None:
+    """As TraitGym scores: average precision within each chromosome, weighted by its rows, and an interval over chromosomes."""
+    rng, rows = np.random.default_rng(0), []
+    for chromosome in range(1, 13):
+        for number in range(10 * chromosome):
+            label, score = int(number % 10 == 0), float(rng.normal())
+            rows.append([f"chr{chromosome}", number, label, score + label])
+    names = [str(row[0]).removeprefix("chr") for row in rows]
+    labels, outputs = (np.array([row[k] for row in rows]) for k in (2, 3))
+    each = {name: np.flatnonzero(np.array(names) == name) for name in dict.fromkeys(names)}
+    expected = [average_precision_score(labels[own], outputs[own]) for own in each.values()]
+    sizes = [len(own) for own in each.values()]
+
+    table = fb.SequenceTable(
+        ["".join(rng.choice(list(BASES), size=20)) for _ in rows],
+        labels.astype(np.int64),
+        np.array([f"v{i}" for i in range(len(rows))]),
+        contig=np.array(names),
+        start=np.arange(len(rows)) * 100,
+        end=np.arange(len(rows)) * 100 + 5,
+        extra={"offset": np.full(len(rows), 2), "ref": np.full(len(rows), "G"), "alt": np.full(len(rows), "C")},
+    )
+    assert group_names(table) is not None
+    target, both = find_target("classes"), np.stack([-outputs, outputs], axis=1)
+    for weights, mean in (("uniform", np.mean(expected)), ("rows", np.average(expected, weights=sizes))):
+        codes = group_codes(target, labels, table.contig, "auprc", ("no", "yes"), weights)  # type: ignore[arg-type]
+        groups, words = related_rows(table, whole=True)
+        assert len(np.unique(groups)) == 12
+        rows_of = ScoredRows(table.ids, labels, both, groups, codes, table.contig, np.arange(len(rows)))
+        main = Metrics(main={"name": "auprc"}).main  # type: ignore[arg-type]
+        found = metrics_of(rows_of, main, words, ("no", "yes"))
+        assert found.main.value == pytest.approx(mean)
+        assert found.grouping["mean"]["auprc"] == pytest.approx(mean)
+        assert found.grouping["all"] == "groups"
+        assert found.grouping.get("weights", "uniform") == weights
+        assert found.n_groups == 12
+        low, high = found.intervals["auprc"]  # type: ignore[misc]
+        # A bootstrap of chromosomes, each with all its rows.
+        drawn = np.random.default_rng(1).integers(12, size=(2000, 12))
+        chosen = np.array(expected)[drawn]
+        of_rows = np.array(sizes)[drawn] if weights == "rows" else np.ones((2000, 12))
+        spread = np.std((chosen * of_rows).sum(axis=1) / of_rows.sum(axis=1))
+        assert (high - low) / 2 == pytest.approx(2.2 * spread, rel=0.25)

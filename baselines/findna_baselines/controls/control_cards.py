@@ -79,6 +79,7 @@ _VARIANT_CONTROLS = {
     "variant-substitution": ("substitution", "which base becomes which, between which neighbours"),
     "variant-cpg": ("cpg", "whether a CpG is lost or made, by transition or transversion"),
     "variant-position": ("position", "where in its window the variant lies, in twentieths"),
+    "variant-tss-distance": ("tss_distance", "how far the transcription start site is (column tss_dist)"),
 }
 _VARIANTS = tuple(
     ModelCard(
@@ -93,6 +94,18 @@ _VARIANTS = tuple(
         licence_code="Apache-2.0",
     )
     for name, (by, words) in _VARIANT_CONTROLS.items()
+)
+_CLASS_RATE = ModelCard(
+    name="class-rate",
+    kind="classifier",
+    aliases=("variant-group",),
+    summary="mean label of a variant's group (element, gene, consequence, chromosome): of train, or of the other half of the group's test rows",
+    factory=f"{_PACKAGE}.variant_means:VariantMeans",
+    config={"by": "group"},
+    targets=("classes", "values"),
+    inputs=("variant",),
+    control=True,
+    licence_code="Apache-2.0",
 )
 
 _BASE_CONTEXT = ModelCard(
@@ -126,4 +139,5 @@ MODELS: tuple[ModelCard, ...] = (
     _CNN,
     _CNN_DEEPSEA,
     *_VARIANTS,
+    _CLASS_RATE,
 )

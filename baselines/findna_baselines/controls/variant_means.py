@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from findna_bench.api import ModelError, SequenceTable
+from findna_bench.api import ModelError, SequenceTable, UnsupportedError
 
 __all__ = ["VariantMeans"]
 
@@ -55,10 +56,32 @@ def _position(table: SequenceTable, row: int) -> Kinds:
     return f"fifth {number * 5 // BINS}", f"bin {number}"
 
 
+def _tss_distance(table: SequenceTable, row: int) -> Kinds:
+    if "tss_distance" not in table.extra:
+        raise UnsupportedError(
+            "the variants have no column tss_dist, or distance_to_nearest_TSS, whose values it reads"
+        )
+    distance = abs(float(table.extra["tss_distance"][row]))
+    if math.isnan(distance):
+        return "unknown", "unknown"
+    return f"decade {int(math.log10(distance + 1))}", f"octave {int(math.log2(distance + 1))}"
+
+
+def _group(table: SequenceTable, row: int) -> Kinds:
+    names = table.extra.get("element", table.contig)
+    if names is None:
+        raise UnsupportedError(
+            "the variants name no group: it reads a column element, gene, consequence or group, else chromosomes"
+        )
+    return (str(names[row]),)
+
+
 _KINDS: Mapping[str, Callable[[SequenceTable, int], Kinds]] = {
     "substitution": _substitution,
     "cpg": _cpg,
     "position": _position,
+    "tss_distance": _tss_distance,
+    "group": _group,
 }
 
 
@@ -66,7 +89,8 @@ class VariantMeans:
     """The mean label (values, or class shares) of training variants of the same kind, drawn towards that of the next wider kind.
 
     ``by``: ``substitution`` (which base becomes which, then with both neighbours), ``cpg`` (whether a CpG is lost or made, then transition or
-    transversion), or ``position`` (where in the window, by fifths, then twentieths).
+    transversion), ``position`` (where in the window, by fifths, then twentieths), ``tss_distance`` (to the transcription start site,
+    by powers of ten, then of two), or ``group`` (what scores are listed by).
 
     Raises:
         ModelError: ``by`` is none of these.
@@ -107,6 +131,29 @@ class VariantMeans:
             known = (self._means[kinds[:depth]] for depth in range(len(kinds), 0, -1) if kinds[:depth] in self._means)
             found[row] = next(known, self._all)
         return found
+
+    @property
+    def scores_left_out(self) -> bool:
+        """Whether a protocol that fits nothing asks :meth:`predict_left_out`: no other group knows the rate of a group."""
+        return self.by == "group"
+
+    def predict_left_out(self, table: SequenceTable, n_classes: int) -> np.ndarray:
+        """(n, K) of either half of every group by what the other half is labelled with, so that no row is scored by its own label.
+
+        Halves are drawn once, whatever the labels: leaving out one row at a time would score every row of a class below the others of
+        its group, since it is missing among them, and halves of equal composition would tell a row of its own label.
+        """
+        names = np.array([_KINDS[self.by](table, row)[0] for row in range(len(table))])
+        half, generator = np.zeros(len(table), dtype=np.int64), np.random.default_rng(0)
+        for name in np.unique(names):
+            own = np.flatnonzero(names == name)
+            half[own] = generator.permutation(len(own)) % 2
+        others = [table.take(np.flatnonzero(half != side)) for side in (0, 1)]
+        if not all(map(len, others)):
+            raise UnsupportedError(f"{len(table)} variants are too few to score halves of groups by the others")
+        first, second = (self.fit(rows, rows, 0, n_classes).predict_scores(table) for rows in others)
+        scores: np.ndarray = np.where(half[:, None] == 0, first, second)
+        return scores
 
     @property
     def settings(self) -> dict[str, Any]:
