@@ -23,6 +23,7 @@ __all__ = [
     "parse_size",
     "path_segment",
     "sha256_file",
+    "size_text",
     "stable_hash",
     "write_atomic",
     "write_json",
@@ -113,6 +114,14 @@ def parse_size(text: str) -> int | None:
     if match is None:
         raise ValueError(text)
     return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def size_text(n_bytes: int) -> str:
+    """A size to be read, in powers of 1,000."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.1f} {unit}"
+    return f"{n_bytes} bytes"
 
 
 def open_regular(path: Path) -> io.BufferedReader:

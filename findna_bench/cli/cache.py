@@ -9,6 +9,7 @@ import typer
 from findna_bench.cli import options, output
 from findna_bench.cli.examples import epilog
 from findna_bench.cli.help_groups import GroupedCommand
+from findna_bench.files import size_text
 
 app = typer.Typer(
     help="The embedding cache: where it is, what it holds, and how to empty it. It takes at most 20 GB (set "
@@ -31,9 +32,9 @@ def info(
     if json:
         output.print_json(asdict(found))
         return
-    limit = "none" if found.limit is None else _size(found.limit)
+    limit = "none" if found.limit is None else size_text(found.limit)
     output.answer(f"folder   {found.folder}  (FINDNA_BENCH_CACHE_DIR)")
-    output.answer(f"size     {_size(found.bytes)}")
+    output.answer(f"size     {size_text(found.bytes)}")
     output.answer(f"limit    {limit}  (FINDNA_BENCH_CACHE_LIMIT)")
     output.answer(
         f"entries  {found.vectors:,} vectors of {found.spaces:,} models and settings, in {found.shards:,} files"
@@ -49,11 +50,4 @@ def clear(
     from findna_bench.models.cache_folder import clear_cache, embeddings_folder
 
     folder = embeddings_folder()
-    output.remark(f"removed {_size(clear_cache(folder))} from {folder}")
-
-
-def _size(n_bytes: int) -> str:
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if n_bytes >= scale:
-            return f"{n_bytes / scale:.1f} {unit}"
-    return f"{n_bytes} bytes"
+    output.remark(f"removed {size_text(clear_cache(folder))} from {folder}")

@@ -127,6 +127,8 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         unit_preset(request, unit, name, registry, kind=model.kind).for_model(model.card, facts.n_parameters)
         for name in (task.name, None)
     )
+    if model.kind == "encoder" and (why := preset.refuses(find_target(task.card.target))):
+        raise UnsupportedError(f"--preset {request.preset}: {why}")
     config = config_settings(request, facts, preset_settings(general), unit.shots)
     card = task.card
     task_facts = TaskFacts(

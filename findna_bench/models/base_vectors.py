@@ -8,10 +8,11 @@ them, however many there are.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from findna_bench.errors import OutputError, UsageError
-from findna_bench.models.backbone import TokenBatch
+from findna_bench.files import size_text
+from findna_bench.models.backbone import Backbone, TokenBatch
 from findna_bench.models.cache_folder import cache_root
 from findna_bench.models.embedding import (
     EMBED_STRANDS,
@@ -34,7 +36,7 @@ from findna_bench.models.representations import resolve_layer
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.sequences.alphabet import normalise_all, reverse_complement
 
-__all__ = ["BaseEmbeddings", "BaseVectors", "embed_bases", "spread_over_bases"]
+__all__ = ["BaseEmbeddings", "BaseReading", "BaseVectors", "embed_bases", "spread_over_bases"]
 
 _PORTION_BYTES = 64 * 2**20
 """Of vectors that are in memory at once, sums over windows included."""
@@ -43,11 +45,17 @@ _PORTION_BYTES = 64 * 2**20
 class _VectorFile:
     """Rows of float32 in a file without a name, which is gone with the last reference, or with the process."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, rows: int) -> None:
         self.dim = dim
         folder = cache_root()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            needed, free = rows * dim * 4, shutil.disk_usage(folder).free
+            if needed > free:
+                raise OutputError(
+                    f"vectors of {rows:,} bases take {size_text(needed)}, and {folder} has room for {size_text(free)}; choose a folder "
+                    "with room by FINDNA_BENCH_CACHE_DIR, or fewer rows by --limit"
+                )
             self._stream = tempfile.TemporaryFile(dir=folder, prefix="bases-")  # noqa: SIM115 - closed with this object
         except OSError as error:
             raise OutputError(
@@ -158,19 +166,93 @@ class BaseEmbeddings:
     batch: dict[str, Any]
 
 
-@dataclass
-class _Reading:
-    """How sequences are read, and what was counted."""
+class BaseReading:
+    """Reads sequences base by base: an iterator over (row, vectors (L, D) float32, bases that were read (L,)), rows of similar length
+    one after another, of which a portion is in memory.
 
-    model: LoadedModel
-    layer: int
-    policy: WindowPolicy
-    strands: tuple[str, ...]
-    batching: Any
-    windows: int = 0
-    short: int = 0
-    done: int = 0
-    report: Callable[[int], None] = field(default=lambda done: None)
+    What was read is counted as it goes.
+
+    Args:
+        model: a loaded encoder.
+        sequences: n normal ones (:func:`~findna_bench.sequences.alphabet.normalise_all`).
+        layer, batch_size, strand, window: as :func:`embed_bases` takes them.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        sequences: Sequence[str],
+        *,
+        layer: int = -1,
+        batch_size: int | str = "auto",
+        strand: str = "forward",
+        window: str | None = None,
+    ) -> None:
+        if strand not in EMBED_STRANDS:
+            raise UsageError(f"strand {strand!r}: embed_bases knows {', '.join(EMBED_STRANDS)}")
+        self.model, self.sequences = model, sequences
+        self.lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+        self.batching = batching_of(model, batch_size)
+        self._layer = resolve_layer(model, layer)
+        self._policy = WindowPolicy.parse(window or model.card.window)
+        self._strands = ("forward", "reverse") if strand == "rc-mean" else (strand,)
+        self._windows = 0
+        self._seen = np.zeros(len(sequences), np.int64)
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
+        for rows in _portions(self.lengths, self.model.backbone.embed_dim):
+            for row, vectors, read in self._of_portion(rows):
+                self._seen[row] = read.sum()
+                yield row, vectors, read
+
+    def coverage(self) -> dict[str, int]:
+        """What was read, as :class:`~findna_bench.models.embedding.Embeddings` counts it."""
+        return {
+            "bases_total": int(self.lengths.sum()),
+            "bases_seen": int(self._seen.sum()),
+            "truncated_sequences": int(((self._seen < self.lengths) & (self._seen > 0)).sum()),
+            "windows": self._windows // len(self._strands),
+            "short_sequences": int((self._seen == 0).sum()),
+        }
+
+    def _of_portion(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
+        """Means over strands, and windows, that have read a base."""
+        model, sequences = self.model, self.sequences
+        dim = model.backbone.embed_dim
+        cuts = [self._policy.cut(len(sequences[row]), model.max_length) for row in rows]
+        pieces = [
+            (place, start, stop, strand)
+            for place, cut in enumerate(cuts)
+            for start, stop in cut
+            for strand in self._strands
+        ]
+        texts = [sequences[rows[place]][start:stop] for place, start, stop, _ in pieces]
+        texts = [
+            reverse_complement(text) if piece[3] == "reverse" else text
+            for text, piece in zip(texts, pieces, strict=True)
+        ]
+        sums = [np.zeros((len(sequences[row]), dim), np.float32) for row in rows]
+        counts = [np.zeros(len(sequences[row]), np.int32) for row in rows]
+
+        def compute(batch: TokenBatch) -> tuple[Tensor, Tensor]:
+            return spread_over_bases(model.backbone, batch, hidden_states(model, batch, {self._layer})[self._layer])
+
+        for some, (values, covered) in run_batches(model, texts, self.batching, compute):
+            vectors, known = values.cpu().numpy(), covered.cpu().numpy()
+            refuse_not_finite(model, vectors, rows[[pieces[piece][0] for piece in some]])
+            for own, has, piece in zip(vectors, known, some.tolist(), strict=True):
+                place, start, stop, strand = pieces[piece]
+                n = stop - start
+                own, has = own[:n], has[:n]
+                if strand == "reverse":
+                    own, has = own[::-1], has[::-1]
+                sums[place][start:stop] += own
+                counts[place][start:stop] += has
+        self._windows += len(pieces)
+        for place, row in enumerate(rows.tolist()):
+            seen = counts[place] > 0
+            mean: NDArray[np.float32] = sums[place] / np.maximum(counts[place], 1).astype(np.float32)[:, None]
+            yield row, mean, seen
 
 
 def embed_bases(
@@ -205,44 +287,27 @@ def embed_bases(
         >>> found.of_sequence(0)[0].shape
         (8, 96)
     """
-    if strand not in EMBED_STRANDS:
-        raise UsageError(f"strand {strand!r}: embed_bases knows {', '.join(EMBED_STRANDS)}")
-    normal = normalise_all(list(sequences))
-    lengths = np.fromiter(map(len, normal), dtype=np.int64, count=len(normal))
-    reading = _Reading(
-        model,
-        resolve_layer(model, layer),
-        WindowPolicy.parse(window or model.card.window),
-        ("forward", "reverse") if strand == "rc-mean" else (strand,),
-        batching_of(model, batch_size),
-        report=lambda done: progress(done, len(normal)) if progress is not None else None,
+    reading = BaseReading(
+        model, normalise_all(list(sequences)), layer=layer, batch_size=batch_size, strand=strand, window=window
     )
+    lengths = reading.lengths
     first = np.cumsum(lengths) - lengths
-    file = _VectorFile(model.backbone.embed_dim)
+    file = _VectorFile(model.backbone.embed_dim, int(lengths.sum()))
     read = np.zeros(int(lengths.sum()), dtype=bool)
-    for rows in _portions(lengths, file.dim):
-        for row, values, seen in _of_portion(reading, normal, rows):
-            file.write(int(first[row]), values)
-            read[first[row] : first[row] + lengths[row]] = seen
-        reading.done += len(rows)
-        reading.report(reading.done)
-    seen_of = np.add.reduceat(read, first) if len(normal) else np.zeros(0, np.int64)
-    coverage = {
-        "bases_total": int(lengths.sum()),
-        "bases_seen": int(read.sum()),
-        "truncated_sequences": int(((seen_of < lengths) & (seen_of > 0)).sum()),
-        "windows": reading.windows // len(reading.strands),
-        "short_sequences": int((seen_of == 0).sum()),
-    }
+    for done, (row, values, seen) in enumerate(reading, 1):
+        file.write(int(first[row]), values)
+        read[first[row] : first[row] + lengths[row]] = seen
+        if progress is not None:
+            progress(done, len(lengths))
     vectors = BaseVectors(
         (file,),
-        np.zeros(len(normal), np.int64),
+        np.zeros(len(lengths), np.int64),
         first,
         lengths,
         (read,),
         int(lengths.max(initial=0)) if width is None else width,
     )
-    return BaseEmbeddings(vectors, coverage, reading.batching.record())
+    return BaseEmbeddings(vectors, reading.coverage(), reading.batching.record())
 
 
 def _portions(lengths: NDArray[np.int64], dim: int) -> Iterator[NDArray[np.int64]]:
@@ -254,59 +319,18 @@ def _portions(lengths: NDArray[np.int64], dim: int) -> Iterator[NDArray[np.int64
     yield from np.split(order, np.flatnonzero(np.diff(np.floor(cost))) + 1)
 
 
-def _of_portion(
-    reading: _Reading, sequences: Sequence[str], rows: NDArray[np.int64]
-) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
-    """(sequence, vectors (L, D), bases read (L,)) of each row: means over strands, and windows, that have read a base."""
-    model = reading.model
-    dim = model.backbone.embed_dim
-    cuts = [reading.policy.cut(len(sequences[row]), model.max_length) for row in rows]
-    pieces = [
-        (place, start, stop, strand)
-        for place, cut in enumerate(cuts)
-        for start, stop in cut
-        for strand in reading.strands
-    ]
-    texts = [sequences[rows[place]][start:stop] for place, start, stop, _ in pieces]
-    texts = [
-        reverse_complement(text) if piece[3] == "reverse" else text for text, piece in zip(texts, pieces, strict=True)
-    ]
-    sums = [np.zeros((len(sequences[row]), dim), np.float32) for row in rows]
-    counts = [np.zeros(len(sequences[row]), np.int32) for row in rows]
-
-    def compute(batch: TokenBatch) -> tuple[Tensor, Tensor]:
-        return spread_over_bases(model, batch, hidden_states(model, batch, {reading.layer})[reading.layer])
-
-    for some, (values, covered) in run_batches(model, texts, reading.batching, compute):
-        vectors, known = values.cpu().numpy(), covered.cpu().numpy()
-        refuse_not_finite(model, vectors, rows[[pieces[piece][0] for piece in some]])
-        for own, has, piece in zip(vectors, known, some.tolist(), strict=True):
-            place, start, stop, strand = pieces[piece]
-            n = stop - start
-            own, has = own[:n], has[:n]
-            if strand == "reverse":
-                own, has = own[::-1], has[::-1]
-            sums[place][start:stop] += own
-            counts[place][start:stop] += has
-    reading.windows += len(pieces)
-    for place, row in enumerate(rows.tolist()):
-        seen = counts[place] > 0
-        mean: NDArray[np.float32] = sums[place] / np.maximum(counts[place], 1).astype(np.float32)[:, None]
-        yield row, mean, seen
-
-
-def spread_over_bases(model: LoadedModel, batch: TokenBatch, states: Tensor) -> tuple[Tensor, Tensor]:
+def spread_over_bases(backbone: Backbone, batch: TokenBatch, states: Tensor) -> tuple[Tensor, Tensor]:
     """Vectors of bases from those of tokens.
 
     Args:
-        model: whose tokens they are.
+        backbone: whose tokens they are.
         batch: the tokens.
         states: (B, T, D).
 
     Returns:
         (vectors (B, L, D) float32, zero where nothing was read; bases read (B, L) bool), L being the longest sequence of the batch.
     """
-    starts, stops = model.backbone.token_ranges(batch)
+    starts, stops = backbone.token_ranges(batch)
     stops = torch.minimum(stops, batch.lengths[:, None])
     n_rows, longest, dim = len(batch), int(batch.lengths.max()), states.shape[-1]
     ordinary = batch.mask & ~batch.special & (stops > starts)

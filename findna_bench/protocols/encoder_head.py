@@ -1,4 +1,4 @@
-"""An encoder with a classification head, as fine-tuning trains it: pieces of sequences in, logits out; and which parameters move.
+"""An encoder with a head per sequence, as fine-tuning trains it: pieces of sequences in, logits out; and which parameters move.
 
 Shapes: R rows, P pieces (windows and strands of rows), T tokens, D channels, C classes.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,16 +20,34 @@ from findna_bench.models.windows import WindowPolicy
 from findna_bench.protocols.settings import FineTuning
 from findna_bench.sequences.alphabet import reverse_complement
 
-__all__ = ["EncoderHead", "Pieces", "Reading", "choose_trainable", "cut_tokens", "layer_parameters", "make_head"]
+__all__ = [
+    "EncoderHead",
+    "Pieces",
+    "Reading",
+    "choose_trainable",
+    "cut_tokens",
+    "layer_parameters",
+    "linear_layer",
+    "make_head",
+    "uniform_by_fan_in",
+]
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv1d)
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """What is read of R rows. sequences: P strings; owner: (P,) row of each; share: (P,) its weight in the row's vector."""
+    """What is read of R rows.
+
+    sequences: P strings. owner: (P,) row of each. share: (P,) its weight in the row's vector. start: (P,) where it begins in the row.
+    turned: (P,) whether it is the reverse complement of what stands there.
+    """
 
     sequences: list[str]
     owner: np.ndarray
     share: np.ndarray
+    start: np.ndarray
+    turned: np.ndarray
     n_rows: int
 
 
@@ -46,6 +65,8 @@ class Reading:
         texts: list[str] = []
         owner: list[int] = []
         share: list[float] = []
+        starts: list[int] = []
+        turned: list[bool] = []
         for row, sequence in enumerate(sequences):
             cut = self.window.cut(len(sequence), self.longest)
             bases = sum(stop - start for start, stop in cut)
@@ -56,12 +77,26 @@ class Reading:
                 texts += strands
                 owner += [row] * len(strands)
                 share += [(stop - start) / bases / len(strands)] * len(strands)
-        return Pieces(texts, np.asarray(owner, dtype=np.int64), np.asarray(share, dtype=np.float32), len(sequences))
+                starts += [start] * len(strands)
+                turned += [False, True][: len(strands)]
+        return Pieces(
+            texts,
+            np.asarray(owner, dtype=np.int64),
+            np.asarray(share, dtype=np.float32),
+            np.asarray(starts, dtype=np.int64),
+            np.asarray(turned, dtype=bool),
+            len(sequences),
+        )
 
     def other_strand(self, sequence: str) -> str:
         """The reverse complement of what is read of a sequence: the same bases, whichever strand is drawn."""
-        cut = self.window.cut(len(sequence), self.longest)
-        return reverse_complement(sequence[cut[0][0] : cut[-1][1]])
+        start, stop = self.span(len(sequence))
+        return reverse_complement(sequence[start:stop])
+
+    def span(self, length: int) -> tuple[int, int]:
+        """What is read of a sequence of so many bases, from the first window's start to the last one's end."""
+        cut = self.window.cut(length, self.longest)
+        return cut[0][0], cut[-1][1]
 
 
 class EncoderHead(nn.Module):
@@ -71,10 +106,11 @@ class EncoderHead(nn.Module):
         super().__init__()
         self.backbone, self.head, self.pooling = backbone, head, pooling
 
-    def forward(self, batch: TokenBatch, owner: Tensor, share: Tensor, n_rows: int) -> Tensor:
+    def forward(self, batch: TokenBatch, pieces: Pieces) -> Tensor:
         pooled = pool(self.backbone(batch), batch, self.pooling, causal=self.backbone.causal)
+        owner, share = (torch.from_numpy(part).to(pooled.device) for part in (pieces.owner, pieces.share))
         with torch.autocast(pooled.device.type, enabled=False):
-            rows = torch.zeros(n_rows, pooled.shape[1], dtype=pooled.dtype, device=pooled.device)
+            rows = torch.zeros(pieces.n_rows, pooled.shape[1], dtype=pooled.dtype, device=pooled.device)
             rows = rows.index_add(0, owner, pooled * share[:, None])
             logits: Tensor = self.head(rows)
         return logits
@@ -84,14 +120,21 @@ def make_head(dimension: int, n_classes: int, preset: FineTuning, generator: tor
     """The preset's head, drawn from ``generator`` by PyTorch's rule for linear layers."""
     layers: list[nn.Module] = []
     if preset.head == "pooler":
-        layers += [_linear(dimension, dimension, generator), nn.Tanh()]
-    layers += [nn.Dropout(preset.head_dropout), _linear(dimension, n_classes, generator)]
+        layers += [linear_layer(dimension, dimension, generator), nn.Tanh()]
+    layers += [nn.Dropout(preset.head_dropout), linear_layer(dimension, n_classes, generator)]
     return nn.Sequential(*layers)
 
 
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+def linear_layer(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer drawn from ``generator`` by PyTorch's rule."""
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # leaves the global generator alone
-    bound = inputs**-0.5
+    return uniform_by_fan_in(layer, inputs, generator)
+
+
+def uniform_by_fan_in(layer: Layer, fan_in: int, generator: torch.Generator) -> Layer:
+    """The layer, its weight and bias drawn anew by PyTorch's rule for layers with so many inputs per output."""
+    bound = fan_in**-0.5
+    assert layer.bias is not None
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.uniform_(-bound, bound, generator=generator)

@@ -28,12 +28,15 @@ from findna_bench.models.embedding import embed
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling
 from findna_bench.models.windows import WindowPolicy
+from findna_bench.protocols.base_encoder import BaseEncoderHead, ConvHead, predict_base_logits
 from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
 from findna_bench.protocols.row_portions import RowPortions, first_limit
 from findna_bench.protocols.settings import FineTuning, preset_settings
 from findna_bench.requests.run_request import SELECTIONS, STRANDS
+from findna_bench.statistics.base_states import NO_STATE
 from findna_bench.statistics.metric_cards import metric_card
 from findna_bench.targets.classes import Classes
+from findna_bench.targets.learning import state_shares
 from findna_bench.targets.target import Target
 from findna_bench.training.loop import Plan, TrainingLoop, own_random_numbers
 from findna_bench.training.schedules import parameter_groups
@@ -107,7 +110,7 @@ class FineTuned:
     warnings: list[str]
     varies: tuple[str, ...]
     model: LoadedModel
-    head: nn.Module
+    net: EncoderHead | BaseEncoderHead
     target: Target
     options: FineTuneOptions
     trials: list[dict[str, Any]] = field(default_factory=list)
@@ -115,19 +118,20 @@ class FineTuned:
     checkpoints: tuple[Path, ...] = ()
 
     def predict_scores(self, table: SequenceTable | Sequence[str]) -> np.ndarray:
-        """(n, C) float64 class probabilities."""
+        """(n, C) float64 class probabilities, or what else the target predicts of the rows."""
         sequences = table.sequences if isinstance(table, SequenceTable) else list(table)
+        width = table.labels.shape[1] if isinstance(table, SequenceTable) and self.target.of_bases else None
         if self.options.strand == "rc-logit-mean":
-            return self.target.average([self._outputs(sequences, strand) for strand in ("forward", "reverse")])
-        return self._outputs(sequences, "rc-mean" if self.options.strand == "rc-mean" else "forward")
+            return self.target.average([self._outputs(sequences, strand, width) for strand in ("forward", "reverse")])
+        return self._outputs(sequences, "rc-mean" if self.options.strand == "rc-mean" else "forward", width)
 
     def discard_checkpoint(self) -> None:
         """Remove the checkpoints of the finished run; called when its result is safe."""
         for file in self.checkpoints:
             file.unlink(missing_ok=True)
 
-    def _outputs(self, sequences: Sequence[str], strand: str) -> np.ndarray:
-        logits, coverage, batch = _predict_logits(self.model, self.head, sequences, self.options, strand)
+    def _outputs(self, sequences: Sequence[str], strand: str, width: int | None) -> np.ndarray:
+        logits, coverage, batch = _predict_logits(self.model, self.net, sequences, self.options, strand, width)
         if self.options.counted is not None and strand != "reverse":
             self.options.counted(coverage, batch)
         return self.target.outputs(logits)
@@ -166,21 +170,22 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Part:
-    """A portion of a step of ``step_rows`` rows: labels (R,), and P pieces as tokens."""
+    """A portion of a step that scores ``step_scored`` things (:meth:`Target.scored`): labels (R,), and P pieces as tokens."""
 
     labels: Tensor
     pieces: Pieces
     tokens: TokenBatch
-    step_rows: int
+    step_scored: int
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """loss: summed over rows. hits: rows whose class is right."""
+    """loss: summed over what is scored. hits: rows whose class is right."""
 
     loss: float
     hits: int
     rows: int
+    scored: int
 
 
 class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
@@ -205,8 +210,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         assert chosen_on is not None  # _check has seen it
         self.chosen_on = chosen_on
         generator = torch.Generator().manual_seed(_derived(seed, _HEAD, 0))
-        head = make_head(model.backbone.embed_dim, rows.n_classes, preset, generator).to(model.device)
-        self.net = EncoderHead(model.backbone, head, str(self.options.pooling))
+        self.net = _network(model, self.target, rows, preset, str(self.options.pooling), generator)
         window = WindowPolicy.parse(str(self.options.window))
         self.reading = Reading(window, model.max_length, options.strand == "rc-mean")
         self.portions = RowPortions(model, self.reading, options.batch_size)
@@ -286,26 +290,27 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
                 self.reading.other_strand(self.train_rows.sequences[row]) if flip else self.train_rows.sequences[row]
                 for row, flip in zip(order[where], flipped[where], strict=True)
             ]
-            yield _Batch(texts, torch.from_numpy(self.train_rows.labels[order[where]]).to(self.device))
+            labels = self.train_rows.labels[order[where]]
+            if self.target.of_bases:
+                spans = [self.reading.span(len(self.train_rows.sequences[row])) for row in order[where]]
+                labels = _states_read(labels, spans, flipped[where])
+            yield _Batch(texts, torch.from_numpy(labels).to(self.device))
 
     def parts(self, batch: _Batch) -> Iterator[_Part]:
         self.net.train()
         torch.manual_seed(_derived(self.seed, _STEP, self._step))
+        scored = self.target.scored(batch.labels)
         for portion, pieces, tokens in self.portions.tokenized(batch.sequences, self.at.micro_tokens):
             labels = batch.labels[torch.from_numpy(portion).to(self.device)]
-            yield _Part(labels, pieces, tokens, len(batch.sequences))
+            yield _Part(labels, pieces, tokens, scored)
 
     def loss(self, part: _Part) -> tuple[Tensor, _Outcome]:
-        logits = self.net(
-            part.tokens.to(self.device, non_blocking=True),
-            torch.from_numpy(part.pieces.owner).to(self.device),
-            torch.from_numpy(part.pieces.share).to(self.device),
-            part.pieces.n_rows,
-        )
+        logits = self.net(part.tokens.to(self.device, non_blocking=True), part.pieces)
         with torch.autocast(self.device.type, enabled=False):
             loss = self.target.loss(logits, part.labels)
         hits = int((logits.detach().argmax(1) == part.labels).sum()) if self._has_classes else 0
-        return loss / part.step_rows, _Outcome(float(loss.detach()), hits, part.pieces.n_rows)
+        outcome = _Outcome(float(loss.detach()), hits, part.pieces.n_rows, self.target.scored(part.labels))
+        return loss / max(part.step_scored, 1), outcome
 
     def divide(self, batch: _Batch) -> None:
         self.at.micro_tokens = self.portions.halved(batch.sequences, self.at.micro_tokens)
@@ -314,7 +319,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
     def stepped(self, outcomes: list[_Outcome]) -> None:
         self.at.loss_sum += sum(outcome.loss for outcome in outcomes)
         self.at.hits += sum(outcome.hits for outcome in outcomes)
-        self.at.rows += sum(outcome.rows for outcome in outcomes)
+        self.at.rows += sum(outcome.scored for outcome in outcomes)
         self.at.micro_rows = max(self.at.micro_rows, *(outcome.rows for outcome in outcomes))
         if self._step == 1:
             self._check_gradients()
@@ -349,14 +354,16 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         if not len(truth):  # the last weights are kept, so there need be nothing to choose on
             return {**entry, "loss": None, "predicted_classes": None}
         strand = "rc-mean" if self.options.strand == "rc-mean" else "forward"
-        logits, _, _ = _predict_logits(self.model, self.net.head, self.chosen_on.sequences, self.options, strand)
+        width = truth.shape[1] if self.target.of_bases else None
+        logits, _, _ = _predict_logits(self.model, self.net, self.chosen_on.sequences, self.options, strand, width)
         if not np.isfinite(logits).all():
             raise NotFiniteError(
                 f"{self.model.name}: outputs on the validation rows are not finite after step {self._step}; use a lower learning "
                 "rate or --dtype float32"
             )
         outputs = self.target.outputs(logits)
-        loss = float(self.target.loss(torch.from_numpy(logits), torch.from_numpy(truth))) / len(truth)
+        scored = self.target.scored(torch.from_numpy(truth))
+        loss = float(self.target.loss(torch.from_numpy(logits), torch.from_numpy(truth))) / max(scored, 1)
         metrics = self.target.judge(truth, outputs, self.train_rows.labels)
         classes = len(np.unique(outputs.argmax(axis=1))) if self._has_classes else None
         return {**entry, "loss": loss, "predicted_classes": classes, **metrics}
@@ -465,7 +472,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             warnings=self._warnings(chosen),
             varies=self.preset.varies,
             model=self.model,
-            head=self.net.head,
+            net=self.net,
             target=self.target,
             options=replace(self.options, progress=None),
             checkpoints=() if self.checkpoint is None else (self.checkpoint.path,),
@@ -529,10 +536,56 @@ def _resolved(options: FineTuneOptions, preset: FineTuning, model: LoadedModel) 
     )
 
 
+def _network(
+    model: LoadedModel, target: Target, rows: LabelledRows, preset: FineTuning, pooling: str, generator: torch.Generator
+) -> EncoderHead | BaseEncoderHead:
+    """The backbone with a head for the target, drawn from ``generator``."""
+    dimension = model.backbone.embed_dim
+    if not target.of_bases:
+        return EncoderHead(
+            model.backbone, make_head(dimension, rows.n_classes, preset, generator).to(model.device), pooling
+        )
+    head: nn.Module
+    if preset.head == "conv":
+        head = ConvHead(dimension, rows.n_classes, generator, dropout=preset.head_dropout)
+    else:
+        head = make_head(dimension, rows.n_classes, preset, generator)
+    prior = torch.log(torch.from_numpy(state_shares(rows.train.labels, rows.n_classes)).float())
+    return BaseEncoderHead(model.backbone, head, prior).to(model.device)
+
+
+def _states_read(states: np.ndarray, spans: Sequence[tuple[int, int]], flipped: np.ndarray) -> np.ndarray:
+    """(R, W) states of what is read of rows, each from its span; a row that is flipped is the other strand of its span."""
+    found = np.full_like(states, NO_STATE)
+    for row, (start, stop) in enumerate(spans):
+        own = states[row, start:stop]
+        if flipped[row]:
+            found[row, : len(own)] = own[::-1]
+        else:
+            found[row, start : start + len(own)] = own
+    return found
+
+
 def _predict_logits(
-    model: LoadedModel, head: nn.Module, sequences: Sequence[str], options: FineTuneOptions, strand: str
+    model: LoadedModel,
+    net: EncoderHead | BaseEncoderHead,
+    sequences: Sequence[str],
+    options: FineTuneOptions,
+    strand: str,
+    width: int | None,
 ) -> tuple[np.ndarray, dict[str, int], dict[str, Any]]:
-    """(logits (n, C) float64, coverage, batch)."""
+    """(logits (n, C) float64, coverage, batch); of bases (n, width, C) float32, None = the longest sequence."""
+    if isinstance(net, BaseEncoderHead):
+        return predict_base_logits(
+            model,
+            net,
+            sequences,
+            window=str(options.window),
+            strand=strand,
+            batch_size=options.batch_size,
+            width=max(map(len, sequences)) if width is None else width,
+        )
+    head = net.head
     found = embed(
         model,
         sequences,

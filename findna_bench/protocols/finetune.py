@@ -30,9 +30,10 @@ class FineTune(Protocol):
     summaries: ClassVar[Mapping[str, str]] = {
         "default": "encoder and linear head by AdamW; learning rate chosen on validation among 5 around the one of the "
         "model's authors (else of its size): trials of at most 300 steps, then 10 epochs, at least 500 steps",
+        "conv": "of bases: the default with two convolutions over neighbouring bases before the linear layer of the head",
         "huber": "of numbers: the default with Huber's loss in the place of the mean squared error",
     }
-    targets = ("classes", "values", "labels")
+    targets = ("classes", "values", "labels", "per_base")
     trains_encoder = True
 
     def check(self, request: Any) -> None:

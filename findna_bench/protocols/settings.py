@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from findna_bench.cards import ModelCard
 from findna_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from findna_bench.targets.target import Target
 
 __all__ = [
     "FINETUNE_PRESETS",
@@ -57,6 +60,10 @@ class Preset:
             UsageError: it trains no epochs.
         """
         raise UsageError("--selection last: this preset trains no epochs; use validation")
+
+    def refuses(self, target: Target) -> str | None:
+        """Why it is not for such labels, in a sentence; None where it is."""
+        return None
 
     def variations(self, n: int) -> list[Self]:
         """The preset and ``n - 1`` others, the same ones for every model, for ``--search``."""
@@ -143,8 +150,9 @@ class FineTuning(Preset):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     clip: float | None = 1.0
     """Norm to which gradients are clipped; None = not at all."""
-    head: Literal["linear", "pooler"] = "linear"
-    """``pooler``: a square layer and tanh before the linear one, as in BERT."""
+    head: Literal["linear", "pooler", "conv"] = "linear"
+    """``pooler``: a square layer and tanh before the linear one, as in BERT; ``conv``: of bases, two convolutions over neighbours and
+    GELU before it, as in BEND."""
     head_dropout: float = 0.0
     freeze_layers: int = 0
     """Lowest layers kept as they are, with the embedding; -1 = the whole encoder."""
@@ -189,6 +197,11 @@ class FineTuning(Preset):
             published.learning_rate if published is not None else rate_by_size(n_parameters or card.n_parameters or 0)
         )
         return replace(self, lr=_rounded(whole * (_ADAPTERS_OVER_NETWORK if self.lora_rank else 1)))
+
+    def refuses(self, target: Target) -> str | None:
+        if self.head == "conv" and not target.of_bases:
+            return f"its head reads the neighbours of a base, and {target.name} are not predicted per base; use another preset"
+        return None
 
     def without_choice(self) -> FineTuning:
         """With no rate to choose: its own (or the model's centre) alone, trained once."""
@@ -238,7 +251,11 @@ KNN_PRESETS: Mapping[str, Preset] = {"default": KNearest(), "cosine": KNearest(m
 RATES = (0.1, 0.32, 1.0, 3.2, 10.0)
 """Half a decade apart, a decade to either side: a centre that is wrong by a factor of ten is still corrected."""
 _FINE_TUNING = FineTuning(epochs=10, min_steps=500, rates=RATES, trial_steps=300)
-FINETUNE_PRESETS: Mapping[str, FineTuning] = {"default": _FINE_TUNING, "huber": replace(_FINE_TUNING, loss="huber")}
+FINETUNE_PRESETS: Mapping[str, FineTuning] = {
+    "default": _FINE_TUNING,
+    "conv": replace(_FINE_TUNING, head="conv"),
+    "huber": replace(_FINE_TUNING, loss="huber"),
+}
 
 
 def rate_by_size(n_parameters: int) -> float:

@@ -15,6 +15,8 @@ from findna_bench.targets.learning import against_state_shares
 from findna_bench.targets.target import Target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.tabular import RawTable
     from findna_bench.statistics.score_intervals import Design
@@ -39,6 +41,7 @@ class PerBase(Target):
     prior = "the shares of the states in train"
     of_bases: bool = True
     outputs_dtype: ClassVar[Any] = np.float16
+    can_be_trained = True
 
     # ------------------------------------------------------------------------------------------------------------ rows
 
@@ -88,7 +91,26 @@ class PerBase(Target):
         absent = [name for name, n in zip(labels, counts.tolist(), strict=True) if not n]
         return [f"no test base has state {', '.join(absent[:5])}"] if absent else []
 
+    # -------------------------------------------------------------------------------------------------------- training
+
+    def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Cross-entropy summed over the bases that count. logits: (n, L, C) of the first L bases, behind which nothing counts."""
+        from torch.nn import functional
+
+        states = truth[:, : logits.shape[1]].long()
+        return functional.cross_entropy(logits.flatten(0, 1), states.flatten(), ignore_index=NO_STATE, reduction="sum")
+
+    def scored(self, truth: Tensor) -> int:
+        """Bases that count."""
+        return int((truth != NO_STATE).sum())
+
     # --------------------------------------------------------------------------------------------------------- outputs
+
+    def outputs(self, logits: np.ndarray) -> np.ndarray:
+        """(n, W, C) float16 probabilities."""
+        odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        odds /= odds.sum(axis=-1, keepdims=True)
+        return odds.astype(np.float16)
 
     def average(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities of the mean logits."""

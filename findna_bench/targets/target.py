@@ -135,8 +135,12 @@ class Target(ABC):
         return self
 
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
-        """Of a batch, summed over its rows. logits: (n, K) float32. Needed where :attr:`can_be_trained`."""
+        """Of a batch, summed over what :meth:`scored` counts. logits: (n, K) float32. Needed where :attr:`can_be_trained`."""
         raise NotImplementedError
+
+    def scored(self, truth: Tensor) -> int:
+        """Over how many things :meth:`loss` is summed: rows, unless others count."""
+        return len(truth)
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
         """(n, K) float64 outputs of a head's raw ones."""
