@@ -110,7 +110,8 @@ class PerBase(Target):
         """(n, W, C) float16 probabilities."""
         odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
         odds /= odds.sum(axis=-1, keepdims=True)
-        return odds.astype(np.float16)
+        found: np.ndarray = odds.astype(np.float16)
+        return found
 
     def average(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities of the mean logits."""

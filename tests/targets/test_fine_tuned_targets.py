@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from test_labels import named, planted, write
+from test_per_base import drawn
+from test_per_base import write as states_file
 from torch.nn import functional
 
 import findna_bench as fb
@@ -69,6 +71,30 @@ def test_labels_are_fine_tuned(tmp_path: Path) -> None:
     assert found[0].metrics.main.value > 0.6
     assert ((rows.scores > 0) & (rows.scores < 1)).all()
     assert not verify(tmp_path / "r").findings
+
+
+def test_states_of_bases_are_fine_tuned_with_either_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, head in (("default", "linear"), ("conv", "conv")):
+        monkeypatch.setitem(FINETUNE_PRESETS, name, replace(QUICK, head=head))  # type: ignore[misc,arg-type]
+    sequences = drawn(60, longest=40)
+    path = states_file(
+        tmp_path / "x.csv", sequences, ["".join("sw"[base in "AT"] for base in sequence) for sequence in sequences]
+    )
+    options: dict = {"protocol": "finetune", "seeds": 1, "output_dir": tmp_path / "r"}
+    for preset in ("default", "conv"):
+        network, control = fb.run([MODEL, "base-context"], [path], preset=preset, **options)
+        assert (network.status, control.status) == ("success", "success"), (network.error, control.error)
+        assert network.metrics.all["base_mcc"] > 0.5
+        assert network.validation["metrics"]["learned"] is True
+        assert network.validation["selected"]["head"] == preset.replace("default", "linear")
+    assert not verify(tmp_path / "r").findings
+    values, _ = planted(60)
+    numbers = write(tmp_path / "y.csv", "sequence,value", values, [len(s) + i for i, s in enumerate(values)])
+    (refused,) = fb.run([MODEL], [numbers], preset="conv", **options)
+    assert refused.status == "skipped"
+    assert refused.error.message.startswith(
+        "--preset conv: its head reads the neighbours of a base, and values are not"
+    )
 
 
 def test_losses_of_a_target_are_found_by_name() -> None:
