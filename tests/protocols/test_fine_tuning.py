@@ -93,7 +93,7 @@ def accuracy(tuned: FineTuned, table: SequenceTable) -> float:
 
 
 def weights(tuned: FineTuned) -> dict[str, torch.Tensor]:
-    return {**tuned.model.backbone.state_dict(), **{f"head.{k}": v for k, v in tuned.head.state_dict().items()}}
+    return {**tuned.model.backbone.state_dict(), **{f"head.{k}": v for k, v in tuned.net.head.state_dict().items()}}
 
 
 def same(a: FineTuned, b: FineTuned) -> bool:
