@@ -7,8 +7,9 @@ as in VCF), whose windows are cut from a genome. What does not fit is left out b
 * ``alt`` equals ``ref``, or holds something else than A, C, G and T; several alternatives in one row;
 * the place lies outside the sequence, or the contig is not in the genome.
 
-Kept, and counted as well: windows that a contig's end cuts short, windows with an N next to the site, insertions and deletions (which
-are taken as they stand: alleles are not left-aligned; ``bcftools norm`` does that).
+Kept, and counted as well: windows that a contig's end cuts short, windows with an N next to the site, insertions and deletions, and
+those of them that stand further to the right than they could and are moved (:mod:`findna_bench.data.left_alignment`): within the sequence, or
+along the genome, where their window moves with them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from findna_bench.data.left_alignment import left_aligned
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import CONTIG_COLUMN, SEQUENCE_COLUMNS, RawTable, contig_name, is_number, label_text
 from findna_bench.errors import DataError
@@ -47,12 +49,17 @@ _NOTHING = frozenset(("-", ".", ""))
 _PLACES = ("pos", "position")
 _TSS_DISTANCES = ("tss_dist", "tss_distance", "distance_to_nearest_tss", "distance_to_tss")
 _FLANK_OF_N = 1
+_GIVEN = "given_variant"
+"""``OFFSET REF ALT`` as they were before insertions and deletions were moved; only where one was."""
 
 
 class Genome(Protocol):
     """Where windows are cut from."""
 
     flank: int
+
+    def base(self, contig: str, position: int) -> str:
+        """The base at a 0-based place; empty where there is no such place."""
 
     def window(self, contig: str, position: int, length: int) -> tuple[str, int, bool] | None:
         """(window, 0-based start in the contig, whether the contig's end cut it short) around bases position..position+length
@@ -75,6 +82,8 @@ class _Found:
     offsets: list[int] = field(default_factory=list)
     alleles: list[tuple[str, str]] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
+    given: list[tuple[int, str, str]] = field(default_factory=list)
+    """Offset, ref and alt as the file has them, in the window that is kept."""
     left_out: dict[str, list[int]] = field(default_factory=dict)
     marks: Counter[str] = field(default_factory=Counter)
 
@@ -108,6 +117,8 @@ def variant_rows(raw: RawTable, genome: Genome | None = None) -> RawTable:
     if _contig_column(raw) is not None and len(found.starts) == len(found.rows):
         kept.columns["start"] = found.starts
         kept.columns["end"] = [start + len(window) for start, window in zip(found.starts, found.windows, strict=True)]
+    if found.given != [(offset, *alleles) for offset, alleles in zip(found.offsets, found.alleles, strict=True)]:
+        kept.columns[_GIVEN] = [" ".join(map(str, given)) for given in found.given]
     if len(found.rows) < len(raw):
         kept.numbers = [row if raw.numbers is None else raw.numbers[row] for row in found.rows]
     kept.notes = [*raw.notes, *_notes(raw, found)]
@@ -122,6 +133,7 @@ def variant_extras(raw: RawTable) -> dict[str, np.ndarray]:
         "alt": np.array(raw.columns["alt"], dtype=str),
         **element_names(raw, (*GROUP_NAMES, "group")),
         **_tss_distances(raw),
+        **({_GIVEN: np.array(raw.columns[_GIVEN], dtype=str)} if _GIVEN in raw.columns else {}),
     }
 
 
@@ -178,12 +190,37 @@ def _read(raw: RawTable, genome: Genome | None) -> _Found:
             found.leave_out(row, "whose offset lies outside the sequence")
         elif window[offset : offset + len(ref)] != ref:
             found.leave_out(row, "whose ref is not what the sequence has there")
-        else:
+        elif len(ref) == len(alt):
             _keep(found, row, window, offset, (ref, alt), start)
+        elif sequences is None and genome is not None and contigs is not None:
+            _keep_aligned_in_genome(found, row, genome, contigs[row], (place, ref, alt))
+        else:
+            new, *alleles = left_aligned(lambda at, window=window: window[at : at + 1], offset, ref, alt)  # type: ignore[misc]
+            _keep(found, row, window, new, (alleles[0], alleles[1]), start, (offset, ref, alt))
     return found
 
 
-def _keep(found: _Found, row: int, window: str, offset: int, alleles: tuple[str, str], start: int) -> None:
+def _keep_aligned_in_genome(
+    found: _Found, row: int, genome: Genome, contig: str, variant: tuple[int, str, str]
+) -> None:
+    """An insertion or deletion at its leftmost place, in the window around it."""
+    place, ref, alt = left_aligned(lambda at: genome.base(contig, at), *variant)
+    cut = genome.window(contig, place, len(ref))
+    assert cut is not None
+    window, start, _ = cut
+    _keep(found, row, window, place - start, (ref, alt), start, (variant[0] - start, *variant[1:]))
+
+
+def _keep(
+    found: _Found,
+    row: int,
+    window: str,
+    offset: int,
+    alleles: tuple[str, str],
+    start: int,
+    given: tuple[int, str, str] | None = None,
+) -> None:
+    found.given.append(given or (offset, *alleles))
     found.rows.append(row)
     found.windows.append(window)
     found.offsets.append(offset)
@@ -192,7 +229,11 @@ def _keep(found: _Found, row: int, window: str, offset: int, alleles: tuple[str,
         found.starts.append(start)
     around = window[max(0, offset - _FLANK_OF_N) : offset + len(alleles[0]) + _FLANK_OF_N]
     found.marks["variants with an N next to them"] += "N" in around
-    found.marks["insertions or deletions, as they stand (not left-aligned)"] += len(alleles[0]) != len(alleles[1])
+    found.marks["insertions or deletions"] += len(alleles[0]) != len(alleles[1])
+    found.marks["insertions or deletions that are moved to where they stand leftmost"] += found.given[-1] != (
+        offset,
+        *alleles,
+    )
 
 
 def _windows(raw: RawTable, genome: Genome | None) -> tuple[list[str] | None, list[int]]:

@@ -7,6 +7,7 @@ taken as they are: that high means what the task's labels mean is up to whoever 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,6 +82,11 @@ class ScoreFile:
             DataError: it holds none of them, or the task does not know what they are joined by.
         """
         found = np.array([self._scores.get(key, np.nan) for key in self._keys(table)])
+        if (
+            "given_variant" in table.extra
+        ):  # insertions and deletions as the task's file had them, before they were moved
+            others = self._keys(replace(table, extra=table.extra | _given(table)))
+            found = np.where(np.isnan(found), [self._scores.get(key, np.nan) for key in others], found)
         if np.isnan(found).all():
             raise DataError(
                 f"{self.path} has a score for none of the {len(table):,} variants, joined by {', '.join(self._by)}"
@@ -116,6 +122,15 @@ class ScoreFile:
         return [
             tuple(map(str, key)) for key in zip(*(np.asarray(columns[name]).tolist() for name in self._by), strict=True)
         ]
+
+
+def _given(table: SequenceTable) -> dict[str, np.ndarray]:
+    """``offset``, ``ref`` and ``alt`` (n,) as the file of the task had them."""
+    parts = [text.split(" ") for text in table.extra["given_variant"].tolist()]
+    return {
+        "offset": np.array([int(part[0]) for part in parts], dtype=np.int64),
+        **{name: np.array([part[k] for part in parts], dtype=str) for k, name in ((1, "ref"), (2, "alt"))},
+    }
 
 
 def _cell(name: str, value: Any) -> str:
