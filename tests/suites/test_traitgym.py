@@ -73,7 +73,7 @@ def test_files_as_published_are_imported_and_scored_by_chromosome(tmp_path: Path
     assert rows.group is not None
     assert len(set(rows.group)) == 8
     results = fb.run(
-        ["variant-substitution", "variant-cpg"],
+        ["variant-substitution", "variant-tss-distance"],
         ["traitgym/complex_traits"],
         protocol="zero_shot",
         data_dir=tmp_path / "data",
@@ -83,6 +83,7 @@ def test_files_as_published_are_imported_and_scored_by_chromosome(tmp_path: Path
         assert result.status == "success", result.error
         assert result.metrics.main.name == "auprc"
         assert result.metrics.grouping["all"] == "groups"
+        assert result.metrics.grouping["weights"] == "rows"
         assert set(result.metrics.groups) == {"1", "2"}
         assert {part["n"] for part in result.metrics.groups.values()} == {20}
 

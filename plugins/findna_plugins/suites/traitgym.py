@@ -1,7 +1,7 @@
 """TraitGym: non-coding variants that cause Mendelian or complex traits, against matched controls (Benegas, Eraslan, Song 2025).
 
 Nine controls per causal variant on the same chromosome, of the same consequence and near in distance to a transcription start (complex traits:
-also in allele frequency and linkage), so that chance is an AUPRC of 0.10. The authors' score is the AUPRC of each chromosome. The score without
+also in allele frequency and linkage), so that chance is an AUPRC of 0.10. The authors' score is the mean over chromosomes of the AUPRC, weighted by their rows. The score without
 training is log p(ref) - log p(alt) for Mendelian traits, and the size of the log ratio for complex ones, whose causal allele may be either. A matched
 set (``match_group``) is never cut by a split. The authors train by leaving one chromosome out: ``--split chromosome:*``.
 
@@ -36,6 +36,7 @@ def _task(name: str, effect: Literal["negative", "absolute"], summary: str) -> T
         inputs="variant",
         effect=effect,
         aggregate="groups",
+        group_weights="rows",
         metric="auprc",
         summary=summary,
         split_policy="test rows only; leave one chromosome out with --split chromosome:*",
@@ -51,6 +52,7 @@ def _task(name: str, effect: Literal["negative", "absolute"], summary: str) -> T
                 "label": ("label",),
                 "element": ("chrom",),
                 "group": ("match_group",),
+                "tss_dist": ("tss_dist",),
             },
             "classes": {"0": "control", "1": "causal", "false": "control", "true": "causal"},
             "flank": 256,
