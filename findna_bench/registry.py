@@ -38,7 +38,7 @@ from findna_bench.cards import (
     TaskCard,
 )
 from findna_bench.errors import PluginError, UnknownNameError, UsageError
-from findna_bench.plugin_code import in_words, plugin_code
+from findna_bench.plugin_code import fault_in_words, plugin_code
 
 __all__ = [
     "NO_PLUGIN",
@@ -107,6 +107,11 @@ class Plugin:
     def broken(self) -> bool:
         return bool(self.errors)
 
+    @property
+    def top_package(self) -> str:
+        """Of the module that its entry point names."""
+        return self.module.partition(":")[0].partition(".")[0]
+
 
 class Registry:
     """All cards of all plugins, by kind and name."""
@@ -140,7 +145,7 @@ class Registry:
             try:
                 module = point.load()
             except (Exception, SystemExit) as error:
-                plugin.errors.append(f"cannot be imported: {in_words(error)}")
+                plugin.errors.append(f"cannot be imported: {fault_in_words(error, package=plugin.top_package)}")
                 registry.plugins.append(plugin)
                 continue
             registry.add(module, plugin)
@@ -155,7 +160,7 @@ class Registry:
         try:
             self._manager.register(module, name=f"{plugin.distribution}:{plugin.name}")
         except (Exception, SystemExit) as error:
-            plugin.errors.append(f"cannot be registered: {in_words(error)}")
+            plugin.errors.append(f"cannot be registered: {fault_in_words(error, package=plugin.top_package)}")
             return
         plugin.errors.extend(self._misnamed(module))
         others = [p for p in self._manager.get_plugins() if p is not module]
@@ -164,7 +169,7 @@ class Registry:
             try:
                 answers = [_as_list(answer) for answer in caller()]
             except (Exception, SystemExit) as error:
-                plugin.errors.append(f"findna_bench_{kind} failed: {in_words(error)}")
+                plugin.errors.append(f"findna_bench_{kind} failed: {fault_in_words(error, package=plugin.top_package)}")
                 continue
             for card in (card for answer in answers for card in answer):
                 if not isinstance(card, card_type):
@@ -190,7 +195,7 @@ class Registry:
     def strangers(self) -> dict[str, str]:
         """Top packages of plugins that are not the harness's own, with the distributions that they are part of."""
         loaded = [plugin for plugin in self.plugins if plugin.distribution != _OWN and not plugin.disabled]
-        return {plugin.module.partition(":")[0].partition(".")[0]: plugin.distribution for plugin in loaded}
+        return {plugin.top_package: plugin.distribution for plugin in loaded}
 
     def entries(self, kind: str) -> list[Entry]:
         """All entries of a kind, in registration order."""
@@ -307,7 +312,8 @@ def load_factory(factory: str, what: str) -> Any:
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{what}: factory {factory!r} cannot be loaded ({in_words(error)})") from error
+        words = fault_in_words(error, package=module_name.partition(".")[0])
+        raise PluginError(f"{what}: factory {factory!r} cannot be loaded: {words}") from error
 
 
 def make(factory: str, what: str, *arguments: Any, **options: Any) -> Any:
@@ -317,7 +323,7 @@ def make(factory: str, what: str, *arguments: Any, **options: Any) -> Any:
         PluginError: it cannot be imported, cannot be called, or raises something.
     """
     found = load_factory(factory, what)
-    with plugin_code(what, factory):
+    with plugin_code(what, factory, called=found):
         return found(*arguments, **options)
 
 
@@ -335,7 +341,7 @@ def make_with_options(factory: str, what: str, options: Mapping[str, Any], *argu
         has = f"it has {', '.join(known)}" if known else "it has none"
         raise UsageError(f"{what} has no option {unknown[0]!r}; {has}")
     try:
-        with plugin_code(what, factory):
+        with plugin_code(what, factory, called=found):
             return found(*arguments, **options)
     except PluginError as error:
         if options and isinstance(error.__cause__, (TypeError, ValueError, ArithmeticError, LookupError)):

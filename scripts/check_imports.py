@@ -18,7 +18,7 @@ LEVELS = {
     "interrupt": 1,
     "private_paths": 1,
     "terminal": 1,
-    "plugin_code": 1,
+    "plugin_code": 4,
     "grid": 2,
     "threads": 1,
     "unpacking": 2,

@@ -30,7 +30,7 @@ def generated_tables(card: TaskCard) -> dict[str, SequenceTable]:
     """
     what = f"task {card.full_name}"
     factory = load_factory(card.factory or "", what)
-    with plugin_code(what, card.factory or ""):
+    with plugin_code(what, card.factory or "", called=factory):
         found = factory(card.config)
     where = f"{what} ({card.factory})"
     if not isinstance(found, Mapping):

@@ -63,7 +63,7 @@ def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report)
         ModelError: the executor yields what it was not given, or one unit twice.
     """
     open_units = {key: job for job in jobs for key in job.units}
-    with plugin_code(f"executor {name!r}"):
+    with plugin_code(f"executor {name!r}", called=executor):
         answers = iter(executor(jobs, report))
     try:
         for answer in _answers(answers, name):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from findna_bench.errors import ModelError, UnsupportedError, WeightsError
+from findna_bench.plugin_code import fault_in_words
 
 __all__ = ["Adapted", "Backbone", "Checkpoint", "Encoding", "TokenBatch"]
 
@@ -162,7 +163,7 @@ class Backbone(nn.Module):
         try:
             return cls(**arguments)
         except (TypeError, ValueError) as error:
-            raise ModelError(f"{cls.__name__} cannot be built: {error}") from error
+            raise ModelError(f"{cls.__name__} cannot be built: {fault_in_words(error, cls)}") from error
 
     @classmethod
     def adapt_checkpoint(cls, checkpoint: Checkpoint, config: Mapping[str, Any], network: str | None = None) -> Adapted:

@@ -162,7 +162,7 @@ def load_estimator(spec: ModelSpec, **arguments: Any) -> Features | Classifier:
     located: dict[str, Any] = {"path": spec.location} if spec.location is not None else {}
     if spec.held is not None:
         located = {"held": spec.held.value, "name": spec.display_name}
-    with plugin_code(f"{what} cannot be built", spec.card.factory):
+    with plugin_code(f"{what} cannot be built", spec.card.factory, called=factory):
         made: Features | Classifier = factory(**located, **spec.card.config, **arguments)
     contract = f"see findna_bench.api.{_CONTRACT[spec.kind]}"
     for method in _METHODS[spec.kind]:
@@ -193,7 +193,7 @@ def fit_estimator(
     Raises:
         PluginError: it raises something.
     """
-    with plugin_code(f"model {name!r}: {type(estimator).__name__}.fit"):
+    with plugin_code(f"model {name!r}: {type(estimator).__name__}.fit", called=estimator.fit):
         estimator.fit(train, validation, seed, n_classes)
 
 
@@ -211,7 +211,7 @@ def rows_of(estimator: Any, method: str, name: str, table: SequenceTable, column
         PluginError: it raises something, or gives something else.
     """
     where = f"model {name!r}: {type(estimator).__name__}.{method}"
-    with plugin_code(where):
+    with plugin_code(where, called=getattr(estimator, method)):
         found = getattr(estimator, method)(table)
     shape, kind = getattr(found, "shape", None), getattr(getattr(found, "dtype", None), "kind", None)
     if shape is None or kind is None:

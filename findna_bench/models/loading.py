@@ -23,7 +23,7 @@ from findna_bench.models.precision import resolve_device, resolve_dtype
 from findna_bench.models.sanity import check_weights
 from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_settings, model_code, parse_model
 from findna_bench.models.weights import WeightsFiles, find_tokenizer_files, find_weights, read_checkpoint
-from findna_bench.plugin_code import in_words, plugin_code
+from findna_bench.plugin_code import fault_in_words, plugin_code
 from findna_bench.registry import Registry, get_registry, load_factory
 
 __all__ = [
@@ -223,7 +223,7 @@ def build_backbone(cls: type[Backbone], config: Mapping[str, Any], files: Mappin
     except BenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{what}: {in_words(error)}") from error
+        raise ModelError(f"{what}: {fault_in_words(error, cls)}") from error
     if not isinstance(made, Backbone):
         raise ModelError(f"{what}: from_config makes a {type(made).__name__}, no findna_bench.api.Backbone")
     return made

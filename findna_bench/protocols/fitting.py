@@ -127,7 +127,7 @@ def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Pr
     started = time.perf_counter()
     fit: Callable[..., Sequence[FittedHead]] = pool.target.heads.get(protocol.name, protocol.fit_heads)
     where = f"protocol {protocol.name!r}: fit_heads"
-    with plugin_code(where):
+    with plugin_code(where, called=fit):
         fitted = fit(features, labels, splits, pool.n_classes, preset, device)
     _check_heads(fitted, len(splits), where)
     seconds = (time.perf_counter() - started) / max(len(fitted), 1)

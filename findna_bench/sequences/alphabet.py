@@ -227,12 +227,23 @@ def _reversal(position: Any, lengths: Any, where: Callable[..., Any]) -> Any:
 
 
 def one_hot(codes: torch.Tensor, *, mask: torch.Tensor | None = None, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """One-hot rows (..., 5) in the order A, C, G, T, N, made on the device of ``codes`` (...).
+    """One-hot rows (..., 5) in the order A, C, G, T, N, made on the device of ``codes``.
 
-    Codes of 5 and above give zero rows, and so do positions where ``mask`` is False. dtype: float32 unless given.
+    Args:
+        codes: (...) whole numbers, of which 5 and above give zero rows; or (..., 5) floating rows already, so that a network reads
+            both of what objectives give it.
+        mask: (...) bool; positions where it is False are zero rows.
+        dtype: float32 unless given; of rows their own.
+
+    Example:
+        >>> fb.one_hot(torch.tensor([0, 3, 5], dtype=torch.uint8)).tolist()
+        [[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]]
     """
     import torch
 
+    if codes.is_floating_point():
+        rows = codes if dtype is None else codes.to(dtype)
+        return rows if mask is None else rows * mask.unsqueeze(-1)
     channels = torch.arange(len(BASES), device=codes.device, dtype=codes.dtype)
     hot = codes.unsqueeze(-1) == channels
     if mask is not None:

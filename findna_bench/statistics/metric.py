@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 
 from findna_bench.errors import BenchError, ModelError, UsageError
+from findna_bench.plugin_code import fault_in_words
 from findna_bench.registry import Registry, make
 from findna_bench.statistics.metric_cards import metric_card, metric_label, metric_names, metric_scale
 
@@ -185,7 +186,7 @@ def evaluate(metric: Metric, sample: Sample, *, slopes: bool = True) -> Linearis
         raise
     except Exception as error:
         raise ModelError(
-            f"metric {metric.name!r} cannot be computed on {len(sample)} rows ({type(error).__name__}: {error})"
+            f"metric {metric.name!r} cannot be computed on {len(sample)} rows: {fault_in_words(error, metric.compute)}"
         ) from error
 
 

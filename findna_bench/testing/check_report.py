@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from findna_bench.errors import BenchError, UnsupportedError
+from findna_bench.plugin_code import fault_in_words
 
 __all__ = ["Check", "Checklist", "Fault", "Report", "Status"]
 
@@ -99,8 +100,8 @@ class Checklist:
             outcome = Check(name, "skipped", str(error))
         except (Fault, BenchError) as error:
             outcome = Check(name, "failed", str(error), {"error": type(error).__name__})
-        except Exception as error:
-            outcome = Check(name, "failed", f"{type(error).__name__}: {error}", {"error": type(error).__name__})
+        except (Exception, SystemExit) as error:
+            outcome = Check(name, "failed", fault_in_words(error), {"error": type(error).__name__})
         self._checks.append(outcome)
         return outcome.status != "failed"
 

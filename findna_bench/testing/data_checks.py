@@ -14,7 +14,7 @@ from findna_bench.data.task_store import content_digest
 from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.leaderboard.published import load_published
 from findna_bench.protocols.protocol import resolve_preset
-from findna_bench.registry import Entry, Registry, load_factory
+from findna_bench.registry import Entry, Registry, make
 from findna_bench.targets.target import find_target
 from findna_bench.testing.check_report import Checklist, Fault, Report
 
@@ -64,7 +64,7 @@ class _TaskSubject:
 
     def _generated(self) -> dict[str, SequenceTable]:
         """What the factory makes, before anything else looks at it."""
-        found = load_factory(self.card.factory or "", f"task {self.card.full_name}")(self.card.config)
+        found = make(self.card.factory or "", f"task {self.card.full_name}", self.card.config)
         if not isinstance(found, Mapping):
             raise Fault(f"its factory makes a {type(found).__name__}, not tables by split")
         return dict(found)
@@ -130,7 +130,7 @@ class _TaskSubject:
         return f"{shared} of {len(self.tables['test'])} test rows stand in train letter by letter; `audit` tells more"
 
     def attainable(self) -> str:
-        value = load_factory(self.card.attainable or "", f"task {self.card.full_name}")(self.card.config)
+        value = make(self.card.attainable or "", f"task {self.card.full_name}", self.card.config)
         if not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise Fault(f"attainable gives {value!r}, not a value of {self.card.metric}")
         return f"the highest attainable {self.card.metric} is {value:.3f}"

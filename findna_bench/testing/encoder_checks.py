@@ -8,6 +8,7 @@ import gc
 import threading
 import unittest
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.errors import BenchError, DataError, UnsupportedError
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.consistency import (
     DEPENDS_ON_BATCH,
@@ -31,12 +33,16 @@ from findna_bench.models.embedding import embed
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.pooling import pool, short_rows
 from findna_bench.models.precision import compute_precision
+from findna_bench.plugin_code import fault_in_words
+from findna_bench.sequences.alphabet import BASES, one_hot
 from findna_bench.testing.check_report import Check, Report, Status
 
 __all__ = ["CHECKS", "BackboneConformance", "check_encoder", "run_check"]
 
 BFLOAT16_TOLERANCE = 0.1
 """Largest relative distance between an embedding in bfloat16 and in float32."""
+_BLANK = len(BASES)
+"""Code of a hidden position."""
 LONGEST_RUN = 4096
 """Tokens up to which the maximum length is run; beyond, only tokenizing is checked."""
 
@@ -61,8 +67,10 @@ def run_check(name: str, subject: _Subject) -> Check:
         return Check(name, status, words, details)
     except UnsupportedError as error:
         return Check(name, "skipped", str(error))
-    except Exception as error:
-        return Check(name, "failed", f"{type(error).__name__}: {error}", {"error": type(error).__name__})
+    except BenchError as error:
+        return Check(name, "failed", str(error), {"error": type(error).__name__})
+    except (Exception, SystemExit) as error:
+        return Check(name, "failed", fault_in_words(error), {"error": type(error).__name__})
 
 
 class BackboneConformance:
@@ -125,6 +133,37 @@ class _Subject:
 
     def tokenize(self, sequences: Sequence[str]) -> TokenBatch:
         return self.model.backbone.tokenize(list(sequences))
+
+    @cached_property
+    def reads_codes(self) -> bool:
+        """Whether its tokens are the bases themselves, by their codes, so that objectives on codes can train it."""
+        batch = self.tokenize(["ACGTN" * 2])
+        codes = torch.arange(len(BASES)).repeat(2)[None]
+        return batch.inputs.shape == codes.shape and torch.equal(batch.inputs.long().cpu(), codes)
+
+    @property
+    def pretraining_length(self) -> int:
+        return min(64, (self.model.max_length or 66) - 2)
+
+    def hidden(self, batch: TokenBatch) -> Tensor:
+        """(B, T, D) last hidden states at positions that are not padding."""
+        with torch.no_grad(), compute_precision(self.model.device, torch.float32):
+            return self.model.backbone(batch).tokens.float()
+
+    @staticmethod
+    def appended(batch: TokenBatch, inputs: Tensor, n_special: int) -> TokenBatch:
+        """The batch with these inputs and blank summary positions after them, as objectives with [CLS] tokens make it."""
+
+        def longer(x: Tensor, value: int) -> Tensor:
+            return torch.cat([x, x.new_full((len(x), n_special, *x.shape[2:]), value)], dim=1)
+
+        return TokenBatch(
+            inputs=longer(inputs, 0 if inputs.dim() == 3 else _BLANK),
+            mask=longer(batch.mask, True),
+            special=longer(batch.special, True),
+            spans=longer(batch.spans, 0),
+            lengths=batch.lengths,
+        )
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
@@ -502,6 +541,32 @@ def _logits(s: _Subject) -> Outcome:
     )
 
 
+def _objective_inputs(s: _Subject) -> Outcome:
+    """What objectives give it is read as its own tokens are: uint8 codes and (B, L, 5) rows, blank and summary positions among them."""
+    if not s.reads_codes:
+        raise UnsupportedError(
+            "its tokens are not the codes of bases (A 0, C 1, G 2, T 3, N 4), so objectives that give these cannot train it"
+        )
+    own = s.tokenize([s.dna(s.pretraining_length, "ACGTN") for _ in range(3)]).to(s.model.device)
+    codes = own.inputs.to(torch.uint8)
+    forms = {"(B, L) uint8 codes": codes, "(B, L, 5) one-hot rows": one_hot(codes)}
+    expected = s.hidden(own)
+    for words, inputs in forms.items():
+        found = s.hidden(replace(own, inputs=inputs))
+        if found.shape != expected.shape:
+            return "failed", f"{words} give hidden states of shape {tuple(found.shape)}, not {tuple(expected.shape)}", {}
+        if exceeds(difference(expected.cpu().numpy(), found.cpu().numpy())):
+            return "failed", f"{words} give other hidden states than the tokens of the same bases", {}
+    soft = one_hot(codes) + 0.2 * torch.randn((*codes.shape, 5), generator=torch.Generator().manual_seed(2)).to(codes.device)
+    blanked = codes.clone()
+    blanked[:, ::3] = _BLANK
+    for words, inputs in {"blank positions (code 5)": blanked, "(B, L, 5) real-valued rows": soft}.items():
+        for n_special in (0, 2):
+            if not bool(torch.isfinite(s.hidden(s.appended(own, inputs, n_special))).all()):
+                return "failed", f"{words} give NaN or infinity", {}
+    return "passed", "uint8 codes and (B, L, 5) rows are read as its own tokens are, blank positions too", {}
+
+
 def _refusals(s: _Subject) -> Outcome:
     """An empty sequence, and letters that are no DNA, are refused."""
     for bad in ("", "ACGX"):
@@ -530,6 +595,7 @@ CHECKS: dict[str, Callable[[_Subject], Outcome]] = {
     "layers": _layers,
     "gradients": _gradients,
     "untouched": _inputs_untouched,
+    "objectives": _objective_inputs,
     "logits": _logits,
     "memory": _memory,
 }

@@ -13,7 +13,7 @@ import numpy as np
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UnsupportedError
 from findna_bench.models.consistency import check_consistent_rows
-from findna_bench.models.estimators import device_option, fitted_settings, load_estimator
+from findna_bench.models.estimators import device_option, fit_estimator, fitted_settings, load_estimator
 from findna_bench.models.spec import ModelSpec
 from findna_bench.protocols.heads import SeedSplit, fit_probe
 from findna_bench.testing.check_report import Checklist, Fault, Report
@@ -58,7 +58,7 @@ class _Subject:
     def fitted(self, seed: int) -> Any:
         """A fresh one, fitted."""
         estimator = self.make()
-        estimator.fit(self.train, self.validation, seed, _N_CLASSES)
+        fit_estimator(estimator, self.spec.card.name, self.train, self.validation, seed, _N_CLASSES)
         return estimator
 
     @cached_property

@@ -82,7 +82,7 @@ def augment(augmentation: Augmentation, x: Tensor, generator: Generator) -> Tens
         torch.Size([2, 8])
     """
     what = f"augmentation {type(augmentation).__name__!r} ({type(augmentation).__module__})"
-    with plugin_code(what):
+    with plugin_code(what, called=augmentation):
         found = augmentation(x, generator)
     if not isinstance(found, Tensor):
         raise PluginError(f"{what} gives a {type(found).__name__}, not a tensor")

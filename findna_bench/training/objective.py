@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from findna_bench.errors import PluginError
+from findna_bench.models.backbone import Backbone
 from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import Registry, make_with_options
 
-__all__ = ["Objective", "exported_networks", "make_objective", "step_values"]
+__all__ = ["Objective", "exported_networks", "make_objective", "take_step"]
 
 
 class Objective(nn.Module):
@@ -64,12 +65,21 @@ def make_objective(name: str, backbone: nn.Module, options: Mapping[str, Any], r
     return made
 
 
-def step_values(result: Any, where: str) -> Mapping[str, Tensor]:
-    """What a step of an objective gave, checked: scalars by name, ``loss`` among them.
+def take_step(
+    objective: Objective, method: Literal["training_step", "validation_step"], name: str, *arguments: Any
+) -> Mapping[str, Tensor]:
+    """A step of the objective called ``name``, checked: scalars by name, ``loss`` among them.
 
     Raises:
-        PluginError: it is something else.
+        PluginError: it raises something, or gives something else. What its backbone raises is said of the backbone.
     """
+    where, step = f"objective {name!r}: {method}", getattr(objective, method)
+    with plugin_code(where, called=step, parts={Backbone: "backbone"}):
+        result = step(*arguments)
+    return _step_values(result, where)
+
+
+def _step_values(result: Any, where: str) -> Mapping[str, Tensor]:
     if not isinstance(result, Mapping):
         raise PluginError(f"{where} gives a {type(result).__name__}, not a mapping with a scalar loss")
     if "loss" not in result:
@@ -87,7 +97,7 @@ def exported_networks(objective: Objective, where: str) -> Mapping[str, nn.Modul
     Raises:
         PluginError: there is none, or something else.
     """
-    with plugin_code(where):
+    with plugin_code(where, called=objective.export):
         networks = objective.export()
     if not isinstance(networks, Mapping) or not networks:
         raise PluginError(f"{where}: export gives no networks by name, but {networks!r}")

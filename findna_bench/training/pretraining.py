@@ -26,7 +26,7 @@ from findna_bench.plugin_code import plugin_code
 from findna_bench.training.corpus import Corpus
 from findna_bench.training.log import TrainingLog, draw_curves
 from findna_bench.training.loop import Plan, TrainingLoop, prepared_ahead
-from findna_bench.training.objective import Objective, exported_networks, step_values
+from findna_bench.training.objective import Objective, exported_networks, take_step
 from findna_bench.training.pretrain_settings import PretrainSettings
 from findna_bench.training.ranks import Ranks
 from findna_bench.training.run_folder import ModelFolder, RunFolder
@@ -297,11 +297,10 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
         return torch.Generator(self.device).manual_seed(seed)
 
     def loss(self, part: _Part) -> tuple[Tensor, dict[str, Tensor]]:
-        where = f"objective {self.settings.objective!r}: training_step"
-        with plugin_code(where):
-            result = step_values(self.objective.training_step(part.codes, self._step, part.generator), where)
+        name = self.settings.objective
+        result = take_step(self.objective, "training_step", name, part.codes, self._step, part.generator)
         if not result["loss"].requires_grad:
-            raise PluginError(f"{where} gives a loss that no parameter had a part in")
+            raise PluginError(f"objective {name!r}: training_step gives a loss that no parameter had a part in")
         values = {name: value.detach().double() * part.share for name, value in result.items()}
         return result["loss"] / (self.micro_batches / part.share), values
 
@@ -372,9 +371,8 @@ class Pretraining(TrainingLoop[list[Tensor], _Part, dict[str, Tensor]]):
             codes = torch.from_numpy(np.ascontiguousarray(self.validation.batch(rows, rows_rng)))
             with torch.no_grad(), compute_precision(self.device, self.dtype):
                 generator = self._generator(number, 0, _VALIDATION_STREAM)
-                where = f"objective {self.settings.objective!r}: validation_step"
-                with plugin_code(where):
-                    result = step_values(self.objective.validation_step(codes.to(self.device), generator), where)
+                name, held_out = self.settings.objective, codes.to(self.device)
+                result = take_step(self.objective, "validation_step", name, held_out, generator)
             for name, value in result.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
         self.objective.train()

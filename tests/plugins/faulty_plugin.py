@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,10 @@ def make_task(config: Mapping[str, Any]) -> Any:
     return {"train": _rows("train", 60, **_TRAIN[name]()), "test": _rows("test", 30)}
 
 
+def no_argument() -> Any:
+    return {}
+
+
 # --------------------------------------------------------------------------------------------------- what learns on them
 
 
@@ -206,6 +211,18 @@ def _junk(jobs: Any, report: Any) -> Iterator[Any]:
     yield 3
 
 
+class TakesNoBytes(Convolution):
+    """Embeds its own tokens well, and not the codes of an objective."""
+
+    def tokenize(self, sequences: Any) -> Any:
+        batch = super().tokenize(sequences)
+        return replace(batch, inputs=batch.inputs.long())
+
+    def forward(self, batch: Any, *, layers: Any = None) -> Any:
+        torch.nn.functional.embedding(batch.inputs, torch.zeros(6, 3))
+        return super().forward(batch, layers=layers)
+
+
 BACKBONES = {
     "constructor": _broken(Convolution, "__init__", raises),
     "from-config": _broken(Convolution, "from_config", classmethod(nothing)),  # type: ignore[arg-type]
@@ -285,12 +302,15 @@ def findna_bench_tasks() -> list[TaskCard]:
     return [
         TaskCard(name=name, suite="faulty", labels=("no", "yes"), factory=f"{HERE}:make_task", config={"name": name})
         for name in TASKS
-    ]
+    ] + [TaskCard(name="no-argument", suite="faulty", labels=("no", "yes"), factory=f"{HERE}:no_argument")]
 
 
 @hookimpl
 def findna_bench_backbones() -> list[BackboneCard]:
-    return [BackboneCard(name=f"faulty-{name}", factory=_factory("BACKBONES", name)) for name in BACKBONES]
+    return [
+        *(BackboneCard(name=f"faulty-{name}", factory=_factory("BACKBONES", name)) for name in BACKBONES),
+        BackboneCard(name="takes-no-bytes", factory=f"{HERE}:TakesNoBytes"),
+    ]
 
 
 @hookimpl

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +95,29 @@ def test_rows_of_a_task_factory_are_checked_like_those_of_files(faulty: ModuleTy
         )
         if name in row:
             is_a_sentence(command(f"audit faulty/{name}"), f"task faulty/{name}", where, row[name])
+
+
+def test_what_a_plugin_raises_names_file_and_line(faulty: ModuleType, command: Command) -> None:
+    """Where it was raised, or, where arguments do not fit, where the function is written."""
+    raised, written = (f"(faulty_plugin.py, line {lines(f)})" for f in (faulty.raises, faulty.no_argument))
+    raised = re.sub(r"line (\d+)", lambda found: f"line {int(found[1]) + 1}", raised)
+    is_a_sentence(command("run -m majority -t faulty/raises --seeds 1 -q --executor serial"), f"by design {raised}")
+    is_a_sentence(command("run -m majority -t faulty/no-argument --seeds 1 -q"), "TypeError: no_argument()", written)
+    is_a_sentence(command("check faulty/no-argument"), "TypeError: no_argument()", written)
+    is_a_sentence(command(RUN.format("features-fit")), "features-fit", raised)
+    is_a_sentence(command(RUN.format("network-tokenize@random")), raised)
+    is_a_sentence(command(PRETRAIN.format("acme-convolution") + " --objective objective-constructor"), raised)
+    is_a_sentence(command("check objective-validation"), raised)
+
+
+def lines(function: Any) -> int:
+    return int(function.__code__.co_firstlineno)
+
+
+def test_what_a_backbone_makes_of_an_objectives_codes_is_said_of_the_backbone(command: Command) -> None:
+    is_a_sentence(command("check takes-no-bytes"), "failed    objectives", "faulty_plugin.py, line ")
+    answer = command(PRETRAIN.format("takes-no-bytes") + " --objective denoise")
+    is_a_sentence(answer, "backbone 'TakesNoBytes', called by objective 'denoise'", "faulty_plugin.py, line ")
 
 
 def test_models_that_fail_or_give_something_else_are_named(faulty: ModuleType, command: Command) -> None:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from findna_bench.cards import BackboneCard, ModelCard
-from findna_bench.errors import ModelError
+from findna_bench.errors import ModelError, UnsupportedError
 from findna_bench.models.backbone import Backbone, Encoding, TokenBatch
 from findna_bench.models.embedding import embed, encode
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.registry import Plugin, Registry
+from findna_bench.sequences.alphabet import one_hot
 from findna_bench.testing import CHECKS, BackboneConformance, Report, check_model
 
 NOT_ABOUT_FAULTS = {"loads", "strands", "memory", "logits"}
@@ -52,11 +53,15 @@ class Sound(Backbone):
     def token_counts(self, lengths: Sequence[int]) -> list[int]:
         return [min(length, self.max_length) for length in lengths]
 
+    def embed(self, inputs: Tensor) -> Tensor:
+        rows = one_hot(inputs) if inputs.dim() == 2 else inputs
+        return rows @ self.embedding.weight[:5] + self.embedding.weight[5]
+
     def block(self, x: Tensor, layer: nn.Module, batch: TokenBatch) -> Tensor:
         return x + torch.tanh(layer(nn.functional.pad(x.transpose(1, 2), (2, 0)))).transpose(1, 2)
 
     def forward(self, batch: TokenBatch, *, layers: Sequence[int] | None = None) -> Encoding:
-        x = self.embedding(batch.inputs)
+        x = self.embed(batch.inputs)
         kept = {0: x}
         for number, layer in enumerate(self.layers, 1):
             kept[number] = x = self.block(x, layer, batch)
@@ -167,6 +172,29 @@ class Overflows(Sound):
         return x + torch.sin(1000 * y)
 
 
+class TakesNoBytes(Sound):
+    def embed(self, inputs: Tensor) -> Tensor:
+        return self.embedding(inputs)
+
+
+class TakesNoRows(Sound):
+    def embed(self, inputs: Tensor) -> Tensor:
+        return self.embedding(inputs.long())
+
+
+class BlankIsNaN(Sound):
+    def embed(self, inputs: Tensor) -> Tensor:
+        rows = one_hot(inputs)
+        return super().embed(rows / rows.sum(-1, keepdim=True))
+
+
+class SaysNoToRows(Sound):
+    def embed(self, inputs: Tensor) -> Tensor:
+        if inputs.dim() == 3:
+            raise UnsupportedError("it reads codes only, so train it with an objective that gives no rows")
+        return self.embedding(inputs.long())
+
+
 FAULTS = {
     SeesPadding: "padding",
     SeesBatch: "batch",
@@ -184,6 +212,9 @@ FAULTS = {
     KeepsAllLayers: "layers",
     ChangesInput: "untouched",
     Overflows: "bfloat16",
+    TakesNoBytes: "objectives",
+    TakesNoRows: "objectives",
+    BlankIsNaN: "objectives",
 }
 
 
@@ -224,6 +255,16 @@ def test_each_fault_is_found(cls: type[Backbone]) -> None:
 
 def test_every_check_that_can_fail_is_shown_to() -> None:
     assert set(FAULTS.values()) == set(CHECKS) - NOT_ABOUT_FAULTS - {"refusals"}
+
+
+def test_a_backbone_may_say_what_objectives_it_is_not_for() -> None:
+    (check,) = check_model(load(SaysNoToRows), only=["objectives"]).checks
+    assert (check.status, "reads codes only" in check.words) == ("skipped", True)
+
+
+def test_a_fault_in_a_check_names_file_and_line() -> None:
+    (check,) = check_model(load(TakesNoBytes), only=["objectives"]).checks
+    assert re.search(r"test_conformance\.py, line \d+", check.words), check.words
 
 
 class NoLimits(Sound):
