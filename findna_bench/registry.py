@@ -46,6 +46,7 @@ __all__ = [
     "Plugin",
     "Registry",
     "factory_options",
+    "full_name",
     "get_registry",
     "load_factory",
     "make",
@@ -229,19 +230,28 @@ class Registry:
                 return own[0]
         if len(found) == 1:
             return found[0]
-        choices = sorted({f"{entry.distribution}:{_full(entry.card)}" for entry in found})
+        choices = sorted({f"{entry.distribution}:{full_name(entry.card)}" for entry in found})
         if len(choices) == 1:
             raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is registered more than once by {found[0].distribution}")
-        if len({_full(entry.card) for entry in found}) > 1 and ":" not in name:
-            choices = sorted({_full(entry.card) for entry in found})
+        if len({full_name(entry.card) for entry in found}) > 1 and ":" not in name:
+            choices = sorted({full_name(entry.card) for entry in found})
         raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is ambiguous; write one of {', '.join(choices)}")
+
+    def distributions(self) -> list[str]:
+        """Names of all distributions that have plugins, broken and disabled ones among them."""
+        return list(dict.fromkeys(plugin.distribution for plugin in self.plugins))
+
+    def labels(self, kind: str) -> list[tuple[str, Any]]:
+        """All names and aliases of a kind with their cards, in alphabetical order."""
+        named = ((label, entry.card) for entry in self._entries[kind] for label in _names(entry.card))
+        return sorted(named, key=lambda pair: pair[0])
 
     def shadowed(self, kind: str, name: str) -> list[str]:
         """``distribution:name`` of every other entry of a name that :meth:`resolve` finds one for."""
         if ":" in name:
             return []
         resolved = self.resolve(kind, name)
-        return [f"{e.distribution}:{_full(e.card)}" for e in self.named(kind, name) if e is not resolved]
+        return [f"{e.distribution}:{full_name(e.card)}" for e in self.named(kind, name) if e is not resolved]
 
     def distribution_of(self, kind: str, card: Any) -> str | None:
         """The distribution that registers a card."""
@@ -258,11 +268,11 @@ class Registry:
             if normalise(wanted) in map(normalise, _names(entry.card))
             and (distribution is None or normalise(entry.distribution) == normalise(distribution))
         ]
-        exact = [entry for entry in found if normalise(_full(entry.card)) == normalise(wanted)]
+        exact = [entry for entry in found if normalise(full_name(entry.card)) == normalise(wanted)]
         return exact or found
 
     def _unknown(self, kind: str, name: str) -> str:
-        known = sorted({label for entry in self._entries[kind] for label in _names(entry.card)})
+        known = list(dict.fromkeys(label for label, _ in self.labels(kind)))
         near = difflib.get_close_matches(normalise(name), [normalise(k) for k in known], n=3, cutoff=0.5)
         spelled = list(dict.fromkeys(label for n in near for label in known if normalise(label) == n))
         verb = kind if kind != "published" else "plugins"
@@ -276,7 +286,7 @@ class Registry:
         by_name: dict[tuple[str, str], list[Entry]] = {}
         for entry in self._entries[kind]:
             scope = entry.card.protocol if isinstance(entry.card, PresetCard) else ""
-            by_name.setdefault((normalise(_full(entry.card)), scope), []).append(entry)
+            by_name.setdefault((normalise(full_name(entry.card)), scope), []).append(entry)
         return {name: entries for (name, _), entries in by_name.items() if len(entries) > 1}
 
 
@@ -286,7 +296,8 @@ def _as_list(answer: Any) -> list[Any]:
     return list(answer)
 
 
-def _full(card: Any) -> str:
+def full_name(card: Any) -> str:
+    """A card's name, of a task with its suite."""
     return card.full_name if isinstance(card, TaskCard) else card.name
 
 

@@ -14,8 +14,8 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            help="A model or task, as `run` takes them, a suite, backbone, objective, augmentation, metric, protocol, preset, executor or "
-            "file of published figures."
+            help="A model or task, as `run` takes them, a suite, backbone, objective, augmentation, target, metric, protocol, preset, "
+            "executor, file of published figures, or a distribution: everything it brings."
         ),
     ],
     kind: Annotated[
@@ -33,11 +33,14 @@ def check(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> int:
-    """Load one thing and test it on a tiny example: what it promises, determinism, batches, shapes; exit 1 if a check fails."""
+    """Load one thing, or all of a distribution, and test it on a tiny example: what it promises and names, determinism, batches, shapes;
+    exit 1 if a check fails."""
     from findna_bench.testing import check as run_checks
     from findna_bench.testing import kinds_of
 
-    report = run_checks(name, kind, weights=weights, device=device, data_dir=data_dir, offline=offline)
+    report = run_checks(
+        name, kind, weights=weights, device=device, data_dir=data_dir, offline=offline, progress=output.remark
+    )
     if json:
         output.print_json(report.to_dict())
         return 0 if report.passed else 1

@@ -54,12 +54,15 @@ class Report:
         """One line per check and a last one that sums up."""
         width = max((len(check.name) for check in self.checks), default=0)
         lines = [f"{check.status:<8}  {check.name:<{width}}  {check.words}" for check in self.checks]
+        return "\n".join([*lines, f"{self.kind} {self.name}: {self.summary()}"])
+
+    def summary(self) -> str:
+        """How many checks passed, failed, ..., in words."""
         counts = {
             status: sum(c.status == status for c in self.checks)
             for status in ("passed", "failed", "measured", "skipped")
         }
-        summary = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-        return "\n".join([*lines, f"{self.kind} {self.name}: {summary}"])
+        return ", ".join(f"{number} {status}" for status, number in counts.items() if number)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the name under its kind, ``passed``, ``checks`` (``name``, ``status``, ``words``, ``details``)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import torch
 
 from findna_bench.cards import ModelCard
 from findna_bench.data.catalog import resolve_task
-from findna_bench.errors import BenchError, UsageError
+from findna_bench.errors import BenchError, UnknownNameError, UsageError
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.spec import MODEL_SCHEMES, ModelSpec, parse_model
-from findna_bench.registry import SINGULAR, Entry, Registry, get_registry
+from findna_bench.registry import SINGULAR, Entry, Registry, full_name, get_registry, normalise
 from findna_bench.testing.augmentation_checks import check_augmentation
-from findna_bench.testing.check_report import Check, Report
+from findna_bench.testing.card_names import check_names
+from findna_bench.testing.check_report import Check, Checklist, Report, Status
 from findna_bench.testing.data_checks import check_preset, check_published, check_suite, check_task
 from findna_bench.testing.encoder_checks import check_encoder
 from findna_bench.testing.estimator_checks import check_estimator
@@ -71,6 +73,8 @@ def kinds_of(name: str, registry: Registry | None = None) -> list[str]:
     if (separator and scheme in MODEL_SCHEMES) or "@" in name:
         return ["models"]
     found = [kind for kind in KINDS if registry.named(kind, name)]
+    if normalise(name) in map(normalise, registry.distributions()):
+        found.append(_DISTRIBUTIONS)
     if not found and Path(name).exists():
         return ["tasks"]
     return found
@@ -85,17 +89,20 @@ def check(
     data_dir: Path | None = None,
     offline: bool = False,
     registry: Registry | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Check one thing that a plugin registers: does its factory load, and does it keep its contract on a tiny example?
 
     Args:
-        name: as the verbs take it: a model, task, suite, backbone, objective, augmentation, metric, target, protocol, preset or executor.
+        name: as the verbs take it: a model, task, suite, backbone, objective, augmentation, metric, target, protocol, preset
+            or executor; or a distribution, for everything that it registers.
         kind: plural, as ``objectives``; where several kinds have the name, the first of :data:`KINDS` by default.
         weights: of a model.
         device: where models are run.
         data_dir: data root of tasks.
         offline: never reach for the network.
         registry: where the name is looked up.
+        progress: of a distribution: called with what is checked next.
 
     Raises:
         UnknownNameError: nothing is called so. UsageError: there is no such kind, or ``weights`` are given for what has none.
@@ -105,25 +112,54 @@ def check(
         True
     """
     registry = registry or get_registry()
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"--kind {kind}: there are {', '.join(KINDS)}")
+    if kind is not None and kind not in (*KINDS, _DISTRIBUTIONS):
+        raise UsageError(f"--kind {kind}: there are {', '.join((*KINDS, _DISTRIBUTIONS))}")
     if kind is None:
-        kind = next(iter(kinds_of(name, registry)), "models")
+        kind = next(iter(kinds_of(name, registry)), None)
+    if kind is None:
+        raise UnknownNameError(_nothing_called(name, registry))
     if weights is not None and kind != "models":
-        raise UsageError(f"--weights {weights}: {name} is a {SINGULAR[kind]}, which has none")
+        raise UsageError(f"--weights {weights}: {name} is a {_singular(kind)}, which has none")
+    if kind == _DISTRIBUTIONS:
+        return _check_distribution(name, registry, device=device, data_dir=data_dir, progress=progress)
     if kind == "models":
-        parse_model(name, registry)  # a name that nobody knows is wrong usage, not a check that failed
-        return check_model(name, weights=weights, device=device, offline=offline, registry=registry)
+        spec = parse_model(name, registry)  # a name that nobody knows is wrong usage, not a check that failed
+        report = check_model(name, weights=weights, device=device, offline=offline, registry=registry)
+        return _with_names(report, [Entry(spec.card, spec.distribution, spec.version, "")], registry)
     if kind == "tasks":
-        resolve_task(name, registry)
-        return check_task(name, registry, data_dir=data_dir)
-    if kind == "presets" and (
-        presets := registry.named(kind, name)
-    ):  # one paper may have one for each of several protocols
-        return Report(
-            "preset", name, tuple(found for entry in presets for found in check_preset(entry, registry).checks)
-        )
-    return replace(_check_entry(kind, registry.resolve(kind, name), registry, device), name=name)
+        ref = resolve_task(name, registry)
+        report = check_task(name, registry, data_dir=data_dir)
+        return _with_names(report, [Entry(ref.card, ref.distribution, ref.version, "")] if ref.card else [], registry)
+    # One paper may have a preset for each of several protocols.
+    entries = registry.named(kind, name) if kind == "presets" else [registry.resolve(kind, name)]
+    reports = [_check_entry(kind, entry, registry, device) for entry in entries]
+    checks = tuple(found for report in reports for found in report.checks)
+    return _with_names(Report(_singular(kind), name, checks), entries, registry)
+
+
+def _singular(kind: str) -> str:
+    return SINGULAR.get(kind, "distribution")
+
+
+def _with_names(report: Report, entries: Sequence[Entry], registry: Registry) -> Report:
+    """The report with the check of what the cards name before all others."""
+    checklist = Checklist(report.kind, report.name)
+    for entry in entries:
+        check_names(checklist, entry, registry)
+    return replace(report, checks=(*checklist.report().checks, *report.checks))
+
+
+def _nothing_called(name: str, registry: Registry) -> str:
+    """Names that are like it, whatever they are of, and where all names can be seen."""
+    known = {normalise(distribution): [f"distribution {distribution}"] for distribution in registry.distributions()}
+    for kind in KINDS:
+        for label, card in registry.labels(kind):
+            known.setdefault(normalise(label), []).append(f"{SINGULAR[kind]} {full_name(card)}")
+    near = difflib.get_close_matches(normalise(name), known, n=3, cutoff=0.6)
+    words = dict.fromkeys(found for label in near for found in known[label])
+    hint = f"; did you mean {' or '.join(words)}?" if words else ""
+    verbs = ", ".join(kind for kind in KINDS if kind != "published")
+    return f"nothing is called {name!r}{hint}; `findna-bench list KIND` shows names, KIND being one of {verbs}, plugins"
 
 
 def _check_entry(kind: str, entry: Entry, registry: Registry, device: str) -> Report:
@@ -144,7 +180,9 @@ def _check_entry(kind: str, entry: Entry, registry: Registry, device: str) -> Re
         return check_executor(name, registry)
     if kind == "suites":
         return check_suite(entry, registry)
-    return check_published(entry)
+    if kind == "presets":
+        return check_preset(entry, registry)
+    return check_published(entry, registry)
 
 
 def _check_backbone(entry: Entry, registry: Registry, device: str) -> Report:
@@ -158,6 +196,58 @@ def _check_backbone(entry: Entry, registry: Registry, device: str) -> Report:
     return Report("backbone", card.name, check_encoder(loaded).checks)
 
 
+# -------------------------------------------------------------------------------------------------- a whole distribution
+
+
+def _check_distribution(
+    name: str, registry: Registry, *, device: str, data_dir: Path | None, progress: Callable[[str], None] | None
+) -> Report:
+    """Everything that a distribution registers, one check for each thing: passed where all of its own are.
+
+    Nothing is downloaded: encoders whose weights are not on this machine are checked with random ones.
+    """
+    plugins = [plugin for plugin in registry.plugins if normalise(plugin.distribution) == normalise(name)]
+    if not plugins:
+        raise UnknownNameError(_nothing_called(name, registry))
+    checks = [Check(f"plugin {p.name}", "failed", "; ".join(p.errors)) for p in plugins if p.broken]
+    entries = [
+        (kind, entry)
+        for kind in KINDS
+        for entry in registry.entries(kind)
+        if normalise(entry.distribution) == normalise(name)
+    ]
+    for number, (kind, entry) in enumerate(entries, 1):
+        if progress is not None:
+            progress(f"{number} of {len(entries)}: {SINGULAR[kind]} {full_name(entry.card)}")
+        checks.append(_in_one(kind, entry, registry, device, data_dir))
+    return Report("distribution", plugins[0].distribution, tuple(checks))
+
+
+def _in_one(kind: str, entry: Entry, registry: Registry, device: str, data_dir: Path | None) -> Check:
+    """All checks of one thing as one."""
+    name = f"{entry.distribution}:{full_name(entry.card)}"
+    if kind == "presets":  # of several protocols may have one name
+        report = _with_names(check_preset(entry, registry), [entry], registry)
+    elif kind == "models" and entry.card.kind == "encoder":
+        report = check(name, kind, device=device, offline=True, registry=registry) if entry.card.weights else None
+        if report is None or _is_offline(report):
+            report = check(f"{name}@random", kind, device=device, offline=True, registry=registry)
+    else:
+        report = check(name, kind, device=device, data_dir=data_dir, offline=True, registry=registry)
+    failed = [found for found in report.checks if found.status == "failed"]
+    status: Status = "failed" if failed else "passed"
+    words = "; ".join(f"{found.name}: {found.words}" for found in failed) or report.summary()
+    if _is_offline(report):
+        status = "skipped"
+    return Check(f"{report.kind} {full_name(entry.card)}", status, words, {"checks": report.to_dict()["checks"]})
+
+
+def _is_offline(report: Report) -> bool:
+    """Whether files of it are not on this machine, so that nothing was found out."""
+    return any(found.details.get("error") == "OfflineError" for found in report.checks)
+
+
+_DISTRIBUTIONS = "distributions"
 KINDS = (
     "models",
     "tasks",

@@ -17,6 +17,9 @@ from findna_bench.protocols.protocol import resolve_preset
 from findna_bench.registry import Entry, Registry, make
 from findna_bench.targets.target import find_target
 from findna_bench.testing.check_report import Checklist, Fault, Report
+from findna_bench.testing.objective_checks import OneTokenPerBase
+from findna_bench.training.objective import make_objective
+from findna_bench.training.pretrain_settings import PretrainSettings
 
 __all__ = ["check_preset", "check_published", "check_suite", "check_task"]
 
@@ -137,7 +140,7 @@ class _TaskSubject:
 
 
 def check_suite(entry: Entry, registry: Registry) -> Report:
-    """Whether a suite's tasks are registered, and its preset belongs to its protocol."""
+    """Whether a suite has tasks that can be run, and its preset settings for them."""
     suite: SuiteCard = entry.card
     checklist = Checklist("suite", suite.name)
 
@@ -167,11 +170,9 @@ def check_preset(entry: Entry, registry: Registry) -> Report:
 
 def _settings(preset: PresetCard, registry: Registry) -> str:
     if preset.protocol == "pretrain":
-        from findna_bench.training.pretrain_settings import PretrainSettings
-
         settings = PretrainSettings.of(preset.settings, f"preset {preset.name!r}")
-        if settings.objective:
-            registry.resolve("objectives", settings.objective)
+        if settings.objective and settings.objective_options:  # a recipe among them names augmentations
+            make_objective(settings.objective, OneTokenPerBase(), settings.objective_options, registry)
     else:
         resolve_preset(preset.protocol, preset.name, None, registry)
     return f"settings of {preset.protocol}: {', '.join(preset.settings) or 'the defaults'}"
@@ -184,8 +185,8 @@ def _built(protocol: str, name: str, tasks: tuple[str, ...], registry: Registry)
     return f"settings for {len(tasks)} tasks, all registered"
 
 
-def check_published(entry: Entry) -> Report:
-    """Whether a file of published figures can be read."""
+def check_published(entry: Entry, registry: Registry) -> Report:
+    """Whether a file of published figures can be read, and its figures are on tasks that are registered."""
     card: PublishedCard = entry.card
     checklist = Checklist("published", card.name)
 
@@ -193,7 +194,10 @@ def check_published(entry: Entry) -> Report:
         (paper,) = load_published([card])
         if not paper.figures:
             raise Fault(f"{card.path} holds no figure")
-        return f"{len(paper.figures)} figures on {len({figure.task for figure in paper.figures})} tasks"
+        tasks = sorted({figure.task for figure in paper.figures if figure.task})
+        for task in tasks:
+            resolve_task(task, registry, within=entry.distribution)
+        return f"{len(paper.figures)} figures on {len(tasks)} tasks, all registered"
 
     checklist.check("figures", figures)
     return checklist.report()

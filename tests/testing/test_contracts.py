@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -504,18 +505,66 @@ def test_a_card_that_counts_other_rows_is_found_and_a_sound_one_passes() -> None
     assert report.passed, report.text()
 
 
+# --------------------------------------------------------------------------------------------- names that cards give
+
+SMALL = {"channels": 8, "track_size": 2, "hidden": 8, "layers": 1, "blocks_per_layer": 3}
+MISSPELT = {
+    "backbone": ModelCard(name="tried", kind="encoder", backbone="chordmixr"),
+    "pretraining_preset": ModelCard(
+        name="tried", kind="encoder", backbone="chordmixer", config=SMALL, pretraining_preset="findna-tinny"
+    ),
+    "protocols": ModelCard(name="tried", kind="features", factory=here(Shares), protocols=("prob",)),
+    "targets": ModelCard(name="tried", kind="features", factory=here(Shares), targets=("clases",)),
+    "metric": TaskCard(name="tried", suite="tried", labels=("a", "b"), metric="acuracy", factory=here(Shares)),
+    "target": TaskCard(name="tried", suite="tried", labels=("a", "b"), target="clases", factory=here(Shares)),
+    "tasks": SuiteCard(name="tried", tasks=("demo/specis4",)),
+    "extra_tasks": SuiteCard(name="tried", tasks=("demo/species4",), extra_tasks=("demo/specis4",)),
+    "protocol": SuiteCard(name="tried", tasks=("demo/species4",), protocol="prob"),
+    "settings": PresetCard(name="tried", protocol="pretrain", settings={"objective": "masked_nucleotid"}),
+}
+KIND_OF = {ModelCard: "models", TaskCard: "tasks", SuiteCard: "suites", PresetCard: "presets", MetricCard: "metrics"}
+
+
+@pytest.mark.parametrize("field", MISSPELT)
+def test_a_name_that_a_card_misspells_is_found_in_its_field(field: str) -> None:
+    card = MISSPELT[field]
+    registry = registered(KIND_OF[type(card)], card)
+    name = "tried@random" if getattr(card, "kind", "") == "encoder" else "tried"
+    words = failed(check(name, KIND_OF[type(card)], registry=registry, offline=True))["names"]
+    assert words.startswith(f"{field}: "), words
+    assert "did you mean" in words or "there are" in words
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        (TaskCard(name="t", suite="s", labels=("a", "b"), metric="r2", factory=here(Shares)), "not classes"),
+        (TaskCard(name="t", suite="s", labels=("a", "b"), metric="recall:c", factory=here(Shares)), "no class 'c'"),
+        (TaskCard(name="t", suite="s", labels=("a", "b"), metric="recall", factory=here(Shares)), "recall:CLASS"),
+        (PresetCard(name="t", protocol="prob"), "unknown protocol 'prob'"),
+        (MetricCard(name="t", factory=here(Shares), targets=("value",)), "unknown target 'value'"),
+    ],
+)
+def test_a_name_of_something_that_will_not_do_is_found(card: Any, words: str) -> None:
+    registry = registered(KIND_OF[type(card)], card)
+    assert words in failed(check("tried:t", KIND_OF[type(card)], registry=registry, offline=True))["names"]
+
+
 # ------------------------------------------------------------------------------------------- suites, presets, published
 
 
 def test_faults_of_suites_presets_and_published_figures_are_found(tmp_path: Path) -> None:
     suite = registered("suites", SuiteCard(name="tried", tasks=("demo/species4", "tried/absent")))
-    assert "tried/absent" in failed(check("tried", registry=suite))["tasks"]
+    assert "tasks: unknown task 'tried/absent'" in failed(check("tried", registry=suite))["names"]
     setting = registered("presets", PresetCard(name="tried", protocol="finetune", settings={"learning_rate": 1e-3}))
     assert "no setting 'learning_rate'" in failed(check("tried", registry=setting))["settings"]
     named = registered(
         "presets", PresetCard(name="tried", protocol="finetune", settings={}, tasks={"tried/absent": {"lr": 1e-3}})
     )
     assert "tried/absent" in failed(check("tried", registry=named))["tasks"]
+    recipe = {"objective": "self_distillation", "objective_options": {"recipe": "mask,dletion+noise"}}
+    view = registered("presets", PresetCard(name="tried", protocol="pretrain", settings=recipe))
+    assert "did you mean deletion" in failed(check("tried", registry=view))["settings"]
     figures = registered("published", PublishedCard(name="tried", path="findna_plugins:published/absent.toml"))
     assert "cannot read" in failed(check("tried", registry=figures))["figures"]
 
@@ -753,6 +802,42 @@ def test_a_name_of_several_kinds_is_checked_as_the_one_that_is_meant() -> None:
         check("kmer", "model")
     with pytest.raises(UsageError, match="which has none"):
         check("noise", weights="model.pt")
+    with pytest.raises(UnknownNameError, match=r"did you mean task demo/species4.*KIND being one of models, tasks, "):
+        check("specie4")
+
+
+def test_all_that_a_distribution_brings_is_checked_and_what_is_broken_is_named() -> None:
+    class Hooks:
+        @staticmethod
+        @hookimpl
+        def findna_bench_models() -> list[Any]:
+            return [ModelCard(name=cls.__name__, kind="classifier", factory=here(cls)) for cls in (Shares, Logits)]
+
+        @staticmethod
+        @hookimpl
+        def findna_bench_suites() -> list[Any]:
+            return [SuiteCard(name="tried", tasks=("tried/absent",))]
+
+        @staticmethod
+        @hookimpl
+        def findna_bench_tasks() -> list[Any]:
+            raise KeyError("rows")
+
+    registry, said = Registry.discover(), list[str]()
+    registry.add(Hooks(), Plugin("cards", __name__, "tried-dna", "0"))
+    report = check("Tried_DNA", registry=registry, progress=said.append)
+    assert (report.kind, report.name) == ("distribution", "tried-dna")
+    found = {one.name: (one.status, one.words) for one in report.checks}
+    assert {name: status for name, (status, _) in found.items()} == {
+        "plugin cards": "failed",
+        "model Shares": "passed",
+        "model Logits": "failed",
+        "suite tried": "failed",
+    }
+    assert re.search(r"findna_bench_tasks failed: KeyError: 'rows' \(.*test_contracts.py, line \d+\)", found["plugin cards"][1])
+    assert "no probabilities" in found["model Logits"][1]
+    assert "unknown task 'tried/absent'" in found["suite tried"][1]
+    assert said == ["1 of 3: suite tried", "2 of 3: model Shares", "3 of 3: model Logits"] or len(said) == 3
 
 
 def test_an_executor_that_cannot_be_imported_is_a_failed_check() -> None:
