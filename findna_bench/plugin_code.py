@@ -21,6 +21,7 @@ from findna_bench.errors import BenchError, PluginError
 __all__ = ["fault_in_words", "in_words", "plugin_code", "plugin_fault"]
 
 _HARNESS = "findna_bench"
+_INIT, _CALL = "__init__", "__call__"
 
 
 def in_words(error: BaseException) -> str:
@@ -163,13 +164,14 @@ def _definition(called: Any) -> str:
     """Where a function, a method, a class or a callable object is written, empty where it is no Python code."""
     if called is None:
         return ""
-    functions = (called, getattr(called, "__init__", None), getattr(type(called), "__call__", None))
-    for function in functions[1:] if isinstance(called, type) else functions:
+    own_class = called if isinstance(called, type) else type(called)
+    functions = [getattr(called, _INIT)] if isinstance(called, type) else [called, getattr(own_class, _CALL, None)]
+    for function in functions:
         code = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
         if isinstance(code, CodeType) and not code.co_filename.startswith("<"):
             package = str(getattr(called, "__module__", "")).partition(".")[0]
             return f"{_short(code.co_filename, package)}, line {code.co_firstlineno}"
-    return _class_definition(called if isinstance(called, type) else type(called))
+    return _class_definition(own_class)
 
 
 def _class_definition(kind: type) -> str:

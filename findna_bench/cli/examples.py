@@ -26,7 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "findna-bench pretrain findna-tiny --on ./my.csv -o my-model",
     ),
     "profile": ("findna-bench profile -m findna-tiny,hyenadna -t mtcdna-1024 -o costs",),
-    "check": ("findna-bench check findna-tiny", "findna-bench check mcc --kind metrics"),
+    "check": ("findna-bench check findna-tiny", "findna-bench check my-dna", "findna-bench check mcc --kind metrics"),
     "embed": (
         "findna-bench embed findna-tiny --fasta my.fa -o vectors.npz",
         "findna-bench embed findna-tiny -t ./my.csv -o vectors.parquet",

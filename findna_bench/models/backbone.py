@@ -106,19 +106,19 @@ class Backbone(nn.Module):
         ...     def __init__(self, width: int = 8) -> None:
         ...         super().__init__()
         ...         self.embed_dim, self.n_layers, self.max_length = width, 0, None
-        ...         self.embedding = torch.nn.Embedding(6, width)
+        ...         self.embedding = torch.nn.Linear(5, width)
         ...
         ...     def tokenizer_digest(self):
         ...         return "one token per base"
         ...
         ...     def tokenize(self, sequences):
-        ...         codes = torch.from_numpy(fb.encode_padded(sequences)).long()
+        ...         codes = torch.from_numpy(fb.encode_padded(sequences))
         ...         lengths = torch.tensor([len(sequence) for sequence in sequences])
         ...         mask = torch.arange(codes.shape[1])[None] < lengths[:, None]
         ...         return fb.TokenBatch(codes, mask, torch.zeros_like(mask), mask.long(), lengths)
         ...
         ...     def forward(self, batch, *, layers=None):
-        ...         hidden = self.embedding(batch.inputs)
+        ...         hidden = self.embedding(fb.one_hot(batch.inputs))  # of codes or rows
         ...         return fb.Encoding(hidden, layers=None if layers is None else {0: hidden})
         >>> network = Letters()
         >>> network(network.tokenize(["ACGT", "GATTACA"])).tokens.shape

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from findna_bench.errors import ModelError
+from findna_bench.errors import ModelError, NotFiniteError
 
 if TYPE_CHECKING:
     from findna_bench.models.loading import LoadedModel
@@ -86,7 +86,7 @@ def check_consistent_rows(name: str, answer: Callable[[np.ndarray], Any], length
     answer: row numbers (k,) -> features or scores (k, D), dense or sparse. lengths: of the sequences of all rows.
 
     Raises:
-        ModelError: two answers for one row differ by more than rounding.
+        NotFiniteError: an answer holds NaN or infinity. ModelError: two answers for one row differ by more than rounding.
     """
     order = np.argsort(lengths, kind="stable")
     rows = order[[0, len(order) // 2, -1]] if len(order) > _FEW else order
@@ -96,9 +96,19 @@ def check_consistent_rows(name: str, answer: Callable[[np.ndarray], Any], length
         return np.asarray(found.todense() if hasattr(found, "todense") else found, dtype=np.float64)
 
     together = dense(rows)
+    _check_finite(name, together, [lengths[row] for row in rows])
     alone = np.concatenate([dense(row) for row in np.split(rows, len(rows))])
     _refuse(name, difference(together, dense(rows)), "the same rows twice give different answers")
     _refuse(name, difference(together, alone), "the answer for a row depends on the rows that are asked for with it")
+
+
+def _check_finite(name: str, found: np.ndarray, lengths: Sequence[int]) -> None:
+    """What is no number differs from itself, so it would be taken for a model whose calls differ."""
+    wrong = ~np.isfinite(found).reshape(len(found), -1).all(axis=1)
+    if wrong.any():
+        raise NotFiniteError(
+            f"{name}: its answer for a row of {lengths[int(np.argmax(wrong))]} bases holds NaN or infinity; `findna-bench check` tells more"
+        )
 
 
 def _refuse(name: str, found: float, words: str) -> None:

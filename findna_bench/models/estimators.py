@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import numpy as np
+
 from findna_bench.errors import ModelError, PluginError, UsageError
 from findna_bench.models.spec import ModelSpec
 from findna_bench.plugin_code import plugin_code
@@ -224,7 +226,23 @@ def rows_of(estimator: Any, method: str, name: str, table: SequenceTable, column
         raise PluginError(f"{where} gives shape {tuple(shape)} where ({expected}) is expected")
     if kind not in "fiub":
         raise PluginError(f"{where} gives {found.dtype} where numbers are expected")
+    if not of_bases and (row := _not_finite(found)) is not None:
+        raise PluginError(
+            f"{where} gives NaN or infinity, first for row {table.ids[row]} ({len(table.sequences[row]):,} bases); give a finite number for "
+            "every row, `findna-bench check` tells more"
+        )
     return found
+
+
+def _not_finite(found: Any) -> int | None:
+    """Number of the first row of (n, D) that holds NaN or infinity, dense or sparse."""
+    if found.dtype.kind != "f":
+        return None
+    if hasattr(found, "tocsr"):
+        places = np.flatnonzero(~np.isfinite(found.tocsr().data))
+        return int(np.searchsorted(found.tocsr().indptr, places[0], side="right")) - 1 if len(places) else None
+    wrong = ~np.isfinite(np.asarray(found)).all(axis=1)
+    return int(np.argmax(wrong)) if wrong.any() else None
 
 
 def fitted_settings(estimator: Estimator, name: str) -> dict[str, Any]:

@@ -229,9 +229,10 @@ def _in_one(kind: str, entry: Entry, registry: Registry, device: str, data_dir: 
     if kind == "presets":  # of several protocols may have one name
         report = _with_names(check_preset(entry, registry), [entry], registry)
     elif kind == "models" and entry.card.kind == "encoder":
-        report = check(name, kind, device=device, offline=True, registry=registry) if entry.card.weights else None
-        if report is None or _is_offline(report):
-            report = check(f"{name}@random", kind, device=device, offline=True, registry=registry)
+        random = f"{name}@random"
+        report = check(name if entry.card.weights else random, kind, device=device, offline=True, registry=registry)
+        if entry.card.weights and _is_offline(report):
+            report = check(random, kind, device=device, offline=True, registry=registry)
     else:
         report = check(name, kind, device=device, data_dir=data_dir, offline=True, registry=registry)
     failed = [found for found in report.checks if found.status == "failed"]

@@ -148,7 +148,8 @@ class _Subject:
     def hidden(self, batch: TokenBatch) -> Tensor:
         """(B, T, D) last hidden states at positions that are not padding."""
         with torch.no_grad(), compute_precision(self.model.device, torch.float32):
-            return self.model.backbone(batch).tokens.float()
+            states: Tensor = self.model.backbone(batch).tokens.float()
+        return states
 
     @staticmethod
     def appended(batch: TokenBatch, inputs: Tensor, n_special: int) -> TokenBatch:
@@ -554,10 +555,16 @@ def _objective_inputs(s: _Subject) -> Outcome:
     for words, inputs in forms.items():
         found = s.hidden(replace(own, inputs=inputs))
         if found.shape != expected.shape:
-            return "failed", f"{words} give hidden states of shape {tuple(found.shape)}, not {tuple(expected.shape)}", {}
+            return (
+                "failed",
+                f"{words} give hidden states of shape {tuple(found.shape)}, not {tuple(expected.shape)}",
+                {},
+            )
         if exceeds(difference(expected.cpu().numpy(), found.cpu().numpy())):
             return "failed", f"{words} give other hidden states than the tokens of the same bases", {}
-    soft = one_hot(codes) + 0.2 * torch.randn((*codes.shape, 5), generator=torch.Generator().manual_seed(2)).to(codes.device)
+    soft = one_hot(codes) + 0.2 * torch.randn((*codes.shape, 5), generator=torch.Generator().manual_seed(2)).to(
+        codes.device
+    )
     blanked = codes.clone()
     blanked[:, ::3] = _BLANK
     for words, inputs in {"blank positions (code 5)": blanked, "(B, L, 5) real-valued rows": soft}.items():

@@ -85,6 +85,10 @@ def ranks_in_the_table(self: Any, scores: np.ndarray) -> np.ndarray:
     return scores * np.linspace(0.5, 1, len(scores))[:, None]
 
 
+def no_number_for_a_row(self: Any, scores: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(len(scores))[:, None] == len(scores) - 1, np.nan, scores)
+
+
 @pytest.mark.parametrize(
     ("model", "method", "place"),
     [
@@ -94,7 +98,11 @@ def ranks_in_the_table(self: Any, scores: np.ndarray) -> np.ndarray:
 )
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [(random_scores, "the same rows twice"), (ranks_in_the_table, "depends on the rows that are asked for with it")],
+    [
+        (random_scores, "the same rows twice"),
+        (no_number_for_a_row, "NaN or infinity, first for row "),
+        (ranks_in_the_table, "depends on the rows that are asked for with it"),
+    ],
 )
 def test_so_is_a_control(
     model: str, method: str, place: str, fault: Any, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

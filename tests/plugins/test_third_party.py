@@ -100,6 +100,7 @@ EVERYTHING = {
     "published": ("acme-paper",),
 }
 
+
 def test_all_that_the_example_of_a_plugin_brings_passes_its_checks(installed: Path, tmp_path: Path) -> None:
     done = findna_bench(installed, "check", "acme-dna", "--json", cwd=tmp_path)
     report = json.loads(done.stdout)

@@ -834,7 +834,9 @@ def test_all_that_a_distribution_brings_is_checked_and_what_is_broken_is_named()
         "model Logits": "failed",
         "suite tried": "failed",
     }
-    assert re.search(r"findna_bench_tasks failed: KeyError: 'rows' \(.*test_contracts.py, line \d+\)", found["plugin cards"][1])
+    assert re.search(
+        r"findna_bench_tasks failed: KeyError: 'rows' \(.*test_contracts.py, line \d+\)", found["plugin cards"][1]
+    )
     assert "no probabilities" in found["model Logits"][1]
     assert "unknown task 'tried/absent'" in found["suite tried"][1]
     assert said == ["1 of 3: suite tried", "2 of 3: model Shares", "3 of 3: model Logits"] or len(said) == 3
