@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from findna_bench.sequences.alphabet import encode as encode_bases
     from findna_bench.sequences.batches import length_batches
     from findna_bench.sequences.fasta import read_fasta
+    from findna_bench.sequences.positions import position_features
     from findna_bench.statistics.base_states import NO_STATE
     from findna_bench.statistics.classification import compute_metrics
     from findna_bench.statistics.metric import Metric
@@ -194,6 +195,7 @@ __all__ = [
     "normalise",
     "one_hot",
     "plan",
+    "position_features",
     "pretrain",
     "profile",
     "read_fasta",
@@ -238,6 +240,7 @@ _LAZY = {
     ),
     "findna_bench.sequences.batches": ("length_batches",),
     "findna_bench.sequences.fasta": ("read_fasta",),
+    "findna_bench.sequences.positions": ("position_features",),
     "findna_bench.statistics.base_states": ("NO_STATE",),
     "findna_bench.statistics.classification": ("compute_metrics",),
     "findna_bench.statistics.metric": ("Metric",),

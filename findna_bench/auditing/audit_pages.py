@@ -15,6 +15,7 @@ from findna_bench.auditing.audit_report import AuditReport, outdated
 from findna_bench.files import path_segment, write_atomic
 from findna_bench.grid import Grid, code, escape, markdown_table
 from findna_bench.relatedness.composition import LEAST_LENGTH
+from findna_bench.sequences.alphabet import BASES
 
 __all__ = [
     "read_reports",
@@ -47,6 +48,8 @@ _COUNTERPARTS = (
     ("overlap_conflicting", "overlaps, other label"),
     ("untouched", "none of all these"),
 )
+_SHOWN = 6
+"""Places from each end in the tables of a page; reports hold more."""
 _LENGTHS = ("length-lookup", "length-linear", "length-trees")
 _OF_OUTPUTS = ("length-trees", "composition-trees", "kmer", "nn-overlap")
 _NEIGHBOURS = ("overlap-any", "overlap-half", "similar", "nn-overlap", "nn-relation", "same-composition")
@@ -229,7 +232,7 @@ def report_grids(report: Mapping[str, Any]) -> list[Grid]:
     if report.get("outputs"):
         return [_outputs(report)]
     crossed = [_cross(pair, cross, report["labels"]) for pair, cross in report["across"].items()]
-    grids = [_classes(report), *crossed, _controls(report), _bins(report)]
+    grids = [_classes(report), *crossed, _controls(report), *_positions(report), _bins(report)]
     return [grid for grid in grids if grid.rows]
 
 
@@ -330,6 +333,29 @@ def _controls(report: Mapping[str, Any]) -> Grid:
     return Grid(header, tuple(rows), "Controls, fitted on train, scored on test (x 100)")
 
 
+def _positions(report: Mapping[str, Any]) -> list[Grid]:
+    """The site of a report and the bases at both ends; nothing in reports made before there were any."""
+    positions = report.get("positions") or {}
+    grids = []
+    if site := positions.get("site"):
+        header = ("word", "at", "class", "in the class", "in other rows", "elsewhere", "excess", "standard error")
+        shares = [_percent(site[key]) for key in ("share", "others", "elsewhere", "excess", "error")]
+        row = (site["word"], site["at"], site["class"], *shares)
+        grids.append(Grid(header, (row,), "The word at one place that tells a class of train best, in test (x 100)"))
+    for anchor, title in (("start", "First"), ("end", "Last")):
+        rows = [row for name, places in positions.get(anchor, {}).items() for row in _bases(name, places, anchor)]
+        numbers = [str(n) for n in range(1, len(rows[0]) - 1)] if rows else []
+        grids.append(Grid(("class", "base", *numbers), tuple(rows), f"{title} bases of test rows, per class (x 100)"))
+    return grids
+
+
+def _bases(name: str, places: Sequence[Sequence[float]], anchor: str) -> list[tuple[str, ...]]:
+    """A line per letter that occurs; places: shares of A, C, G, T, N at the places from one end of a class's rows."""
+    shown = places[:_SHOWN] if anchor == "start" else places[-_SHOWN:]
+    shares = {base: [place[letter] for place in shown] for letter, base in enumerate(BASES)}
+    return [(name, base, *map(_percent, each)) for base, each in shares.items() if base != "N" or any(each)]
+
+
 def _bins(report: Mapping[str, Any]) -> Grid:
     labels = report["labels"]
     recalls = (f"recall {name}" for name in labels)
@@ -356,6 +382,7 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         "  without such a neighbour in train mostly have. nn-relation: the class that train rows with a neighbour of that label mostly have.",
         "* same-composition: the same for a train row with exactly the same dinucleotide counts, which is what a shuffle that keeps",
         f"  dinucleotides leaves (rows of {LEAST_LENGTH} bases and more).",
+        *_places(t),
         f"* shortcut: a control's accuracy is {100 * t['gain']:.0f} points and {t['errors']:.0f} standard errors above the majority class. leak: in some class",
         f"  {100 * t['leak']:.0f} % of test rows overlap train by half or more (partial-overlap: by less) or, where coordinates are not known, are copies of a",
         f"  train row, or have the dinucleotide counts of one, or a segment of its design; or {100 * t['duplicates']:.0f} % are identical to one.",
@@ -363,6 +390,20 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         f"  under another label. note: repeats: {100 * t['leak']:.0f} % of a class are repeats of train rows. note: composition: composition or k-mers",
         f"  gain {100 * t['composition']:.0f} points over the majority class, which may be biology.",
         "",
+    ]
+
+
+def _places(thresholds: Mapping[str, Any]) -> list[str]:
+    """thresholds: of a report; those made before places were looked at have none for sites."""
+    if "site" not in thresholds:
+        return []
+    return [
+        "* position: logistic regression on the base at every place (rows of several lengths: near the start, the end and the centre);",
+        "  position-rotated: the same of rows that are each turned round by a random number of bases. ends, middle: of the first and last",
+        "  bases, and of as many from the middle. site: the word of 1, 2 or 4 letters at one place that tells a class of train best; it is a",
+        f"  shortcut where {100 * thresholds['site']:.0f} points more test rows of a class than of the others have it, beyond what the word does at other",
+        "  places. ends is one where it gains over middle, position gives a note where it gains over position-rotated. case: trees on which",
+        "  letters of the file are lower case.",
     ]
 
 

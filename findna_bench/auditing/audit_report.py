@@ -2,10 +2,12 @@
 
 JSON keys (``AuditReport.to_dict``), every count per class:
 
-* ``schema`` "audit-2" ("audit-1" told no copies from repeats: its verdicts call repeats a leak); ``task``, ``labels``, ``metric``, ``status``; ``route`` "sequences", "sequences and coordinates" or
+* ``schema`` "audit-3" ("audit-1" told no copies from repeats: its verdicts call repeats a leak; "audit-2" looked at no fixed places
+  and no letter case); ``task``, ``labels``, ``metric``, ``status``; ``route`` "sequences", "sequences and coordinates" or
   "coordinates".
 * ``splits.<split>``: ``rows``; ``classes.<class>``: ``rows``, ``fraction`` of the split, ``length`` and ``gc``
-  (mean, min, q05, q25, median, q75, q95, max), ``n_mean`` (mean share of N), ``rows_with_n``; and of rows with a twin within
+  (mean, min, q05, q25, median, q75, q95, max), ``n_mean`` (mean share of N), ``rows_with_n``, ``lower_mean`` (mean share of letters that
+  the file has in lower case; null where none is, or it is not known); and of rows with a twin within
   the split ``exact``, ``reverse_complement``, ``conflicting``.
 * ``across.<earlier>-><later>``: rows of the later split that have a counterpart in the earlier one: ``exact`` (same text),
   ``reverse_complement`` (of it, and not exact), ``near`` (similar, and neither of the two), ``near_reverse`` (those of ``near``
@@ -22,6 +24,9 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   null where it cannot be known (no sequences, no coordinates).
 * ``asymmetry.<measure>``: over train->test, the class with the largest and the smallest fraction, and ``difference``.
 * ``controls.<name>``: ``accuracy``, ``balanced_accuracy``, ``f1_macro``, ``mcc``, ``recall`` per class, ``details``.
+* ``positions``: of test, where sequences are known: ``start`` and ``end``: class -> shares of A, C, G, T, N at the first and last places;
+  ``site``: the word at one place that tells a class of train best, its ``share`` in the class and in ``others`` of test, the difference
+  ``elsewhere`` (mean over other places), ``excess`` over that, and its standard ``error`` (:mod:`findna_bench.auditing.positional`).
 * ``similarity_bins``: the k-mer control's score by how much of a test row its nearest train row matches: ``low``, ``high``
   (matched bases over row length, low < x <= high; the first bin is 0), ``rows`` and ``recall`` per class, ``total``,
   ``accuracy``.
@@ -65,7 +70,7 @@ __all__ = [
     "spread",
 ]
 
-SCHEMA = "audit-2"
+SCHEMA = "audit-3"
 """Raised when equal rows would get another verdict; reports of every schema are read."""
 
 
@@ -129,6 +134,7 @@ class ClassSummary:
     gc: Spread | None = None
     n_mean: float | None = None
     rows_with_n: int | None = None
+    lower_mean: float | None = None
 
 
 @dataclass(frozen=True)
@@ -251,6 +257,7 @@ class AuditReport:
     thresholds: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     histograms: dict[str, Any] = field(default_factory=dict)
+    positions: dict[str, Any] = field(default_factory=dict)
     published_coordinates: AuditReport | None = None
     outputs: Mapping[str, AuditReport] = field(default_factory=dict)
     """Where rows have several numbers or labels: the report of each as two classes. What is above is that of the worst one then, but
@@ -284,6 +291,8 @@ def outdated(report: Mapping[str, Any]) -> str:
     alone are the same in every schema."""
     if report.get("schema") == SCHEMA or report.get("route") == "coordinates":
         return ""
+    if report.get("schema") == "audit-2":
+        return "made before fixed places and letter case were looked at; audit again"
     return "made before copies and repeats were told apart; audit again"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from findna_bench.auditing import shortcuts
+from findna_bench.auditing import positional, shortcuts
 from findna_bench.auditing.audit_report import (
     AuditReport,
     ClassSummary,
@@ -33,6 +33,7 @@ from findna_bench.relatedness.libraries import Library, find_library
 from findna_bench.relatedness.overlaps import Overlaps, known_apart, largest_overlaps
 from findna_bench.relatedness.rows import Rows, rows_from_intervals, rows_from_table
 from findna_bench.relatedness.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, Hits, SequenceIndex
+from findna_bench.sequences.letter_case import case_features, lower_share
 
 if TYPE_CHECKING:
     from findna_bench.data.task import Task
@@ -143,6 +144,8 @@ def _report(evidence: _Evidence, card: TaskCard, status: str, thresholds: Thresh
     across = {f"{a}->{b}": _across(evidence, a, b, card.labels) for a, b in _split_pairs(splits)}
     summaries = {name: _summary(evidence, name, card.labels) for name in splits}
     controls, bins = _controls(evidence, card.labels)
+    places, by_place = _positional(evidence, card.labels, controls.get("majority"))
+    controls |= by_place
     cross = across.get("train->test")
     asymmetry = asymmetries(cross)
     return AuditReport(
@@ -156,7 +159,8 @@ def _report(evidence: _Evidence, card: TaskCard, status: str, thresholds: Thresh
         asymmetry=asymmetry,
         controls=controls,
         similarity_bins=bins,
-        verdict=judge(summaries, cross, asymmetry, controls, thresholds),
+        verdict=judge(summaries, cross, asymmetry, controls, places.site, thresholds),
+        positions=places.to_dict(card.labels),
         known_shortcuts=tuple(card.known_shortcuts),
         derived_from=card.derived_from,
         thresholds=asdict(thresholds),
@@ -238,6 +242,7 @@ def _library(splits: dict[str, Rows]) -> tuple[dict[str, slice], Library | None]
 
 def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSummary:
     rows, made_of = evidence.splits[split], evidence.made_of.get(split)
+    lower = None if rows.lower is None else lower_share(rows.lower, rows.lengths)
     classes = {}
     for label, name in enumerate(names):
         mine = rows.labels == label
@@ -248,6 +253,7 @@ def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSumm
             gc=spread(made_of.gc[mine]) if made_of else None,
             n_mean=float(made_of.n[mine].mean()) if made_of and mine.any() else None,
             rows_with_n=int((made_of.n[mine] > 0).sum()) if made_of else None,
+            lower_mean=float(lower[mine].mean()) if lower is not None and mine.any() else None,
         )
     if split not in evidence.identity:
         return SplitSummary(len(rows), classes)
@@ -365,6 +371,46 @@ def _controls(
         name: shortcuts.control(test.labels, labels, names, **details) for name, (labels, details) in predicted.items()
     }
     return scored, bins
+
+
+def _positional(
+    evidence: _Evidence, names: Sequence[str], majority: shortcuts.Control | None
+) -> tuple[positional.Positions, dict[str, shortcuts.Control]]:
+    """What fixed places say, and the controls that read nothing else; none without the sequences of train and test."""
+    train, test = evidence.splits.get("train"), evidence.splits.get("test")
+    if majority is None or train is None or test is None or train.sequences is None or test.sequences is None:
+        return positional.Positions(), {}
+    known = positional.PlacedRows.sample(train.sequences, train.labels)
+    asked = positional.PlacedRows(test.sequences, test.labels)
+    layout = positional.Layout.of(known, asked)
+    predicted: dict[str, tuple[np.ndarray, dict[str, object]]] = {}
+
+    def fit(name: str, columns: Callable[[positional.PlacedRows, positional.Layout], np.ndarray]) -> None:
+        codes = columns(known, layout)
+        predicted[name] = positional.logistic(codes, known.labels, columns(asked, layout)), {"bases": codes.shape[1]}
+
+    fit("position", positional.PlacedRows.wide)
+    fit("ends", positional.PlacedRows.ends)
+    fit("middle", positional.PlacedRows.middle)
+    if (predicted["position"][0] == test.labels).mean() > majority.accuracy:
+        fit("position-rotated", positional.PlacedRows.rotated)
+    site = positional.find_site(known, layout, len(names))
+    if site is not None:
+        predicted["site"] = (site.predict(asked), {"word": site.longer, "at": site.where, "class": names[site.label]})
+    if train.lower is not None or test.lower is not None:
+        by_case = shortcuts.boosted_trees(_case(train), train.labels, _case(test))
+        predicted["case"] = (by_case, {})
+    found = positional.Positions(
+        positional.profile(asked, names), None if site is None else (site, site.count(asked, layout))
+    )
+    return found, {
+        name: shortcuts.control(test.labels, labels, names, **details) for name, (labels, details) in predicted.items()
+    }
+
+
+def _case(rows: Rows) -> np.ndarray:
+    lower = np.full(len(rows), b"", dtype=object) if rows.lower is None else rows.lower
+    return case_features(lower, rows.lengths)
 
 
 def _features(evidence: _Evidence, split: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, Finding, PerClass, SplitSummary, Verdict
+from findna_bench.auditing.positional import Site, SiteCounts
 from findna_bench.auditing.shortcuts import Control
 
 __all__ = ["LENGTH_CONTROLS", "NEIGHBOUR_CONTROLS", "THRESHOLDS", "Thresholds", "asymmetries", "judge", "level_of"]
@@ -24,6 +25,8 @@ class Thresholds:
     duplicates: the same for identical rows, on either strand. asymmetry: difference between classes of such shares.
     conflicting: share of all test rows whose identical train row has another label.
     composition: gain of trees on length, GC, N and dinucleotides, or of the k-mer model, worth a note.
+    site: difference between classes in the share of test rows with a word at one place, beyond that at other places (and more than
+    ``errors`` standard errors), that makes it a shortcut: with two classes of one size half of it is gained.
     """
 
     gain: float = 0.05
@@ -33,6 +36,7 @@ class Thresholds:
     asymmetry: float = 0.05
     conflicting: float = 0.005
     composition: float = 0.10
+    site: float = 0.10
 
 
 THRESHOLDS = Thresholds()
@@ -56,9 +60,10 @@ def judge(
     cross: CrossSplit | None,
     asymmetry: Mapping[str, Asymmetry],
     controls: Mapping[str, Control],
+    site: tuple[Site, SiteCounts] | None = None,
     thresholds: Thresholds = THRESHOLDS,
 ) -> Verdict:
-    """The verdict on a task. cross: train -> test, None where one of them is absent."""
+    """The verdict on a task. cross: train -> test, None where one of them is absent. site: the best one of train, counted in test."""
     if cross is None:
         present = ", ".join(splits) or "nothing"
         return Verdict(
@@ -66,6 +71,7 @@ def judge(
         )
     findings: list[Finding] = []
     _length(controls, splits["test"].rows, thresholds, findings)
+    _positions(controls, site, splits, thresholds, findings)
     _neighbours(controls, splits["test"].rows, thresholds, findings)
     _leaks(cross, thresholds, findings)
     _asymmetric(asymmetry, thresholds, findings)
@@ -74,8 +80,9 @@ def judge(
     level = level_of(findings)
     sentences = [finding.text for finding in findings]
     if level in ("clean", "note"):
+        looked_at = "length" if cross.similar is None else "length, by fixed places or by letter case"
         sentences.insert(
-            0, "No shortcut by length, and no more of test is found again in train than the thresholds allow."
+            0, f"No shortcut by {looked_at}, and no more of test is found again in train than the thresholds allow."
         )
     if cross.similar is None:
         sentences.append("By coordinates alone: sequences were not looked at.")
@@ -117,6 +124,65 @@ def _length(controls: Mapping[str, Control], n: int, thresholds: Thresholds, fin
                 f"Length alone predicts test: {scores}, where the majority class gets {_percent(controls['majority'].accuracy)}.",
             )
         )
+
+
+def _positions(
+    controls: Mapping[str, Control],
+    site: tuple[Site, SiteCounts] | None,
+    splits: Mapping[str, SplitSummary],
+    thresholds: Thresholds,
+    findings: list[Finding],
+) -> None:
+    """Places and letter case. A linear model on all places that beats the same model on rotated rows is a note: the class may be
+    centred on something, a start of transcription or a summit."""
+    n = splits["test"].rows
+    before = len(findings)
+    if "case" in controls and _gain(controls["case"], controls["majority"], n, thresholds):
+        shares = {name: entry.lower_mean or 0.0 for name, entry in splits["test"].classes.items() if entry.rows}
+        findings.append(
+            Finding(
+                "shortcut: case",
+                f"Upper and lower case alone predict {_percent(controls['case'].accuracy)} of test (majority class "
+                f"{_percent(controls['majority'].accuracy)}); mean share of lower case: {_listed(shares)}. Models here read upper case; others may not.",
+            )
+        )
+    if "ends" in controls and _beats(controls, "ends", "middle", n, thresholds):
+        findings.append(
+            Finding(
+                "shortcut: ends",
+                f"The first and last bases of rows ({controls['ends'].details['bases']} in all) predict {_percent(controls['ends'].accuracy)} of test, as many from the "
+                f"middle {_percent(controls['middle'].accuracy)} (majority class {_percent(controls['majority'].accuracy)}).",
+            )
+        )
+    if site is not None and _is_site(site[1], thresholds):
+        word, counts = site
+        names = list(splits["test"].classes)
+        low, high = counts.excess - 1.96 * counts.error, counts.excess + 1.96 * counts.error
+        findings.append(
+            Finding(
+                "shortcut: site",
+                f"{word.longer} at {word.where} is in {_percent(counts.share)} of {names[word.label]} and {_percent(counts.others_share)} of the other rows of test: "
+                f"a difference of {100 * counts.excess:.1f} points [{100 * low:.1f}, {100 * high:.1f}] beyond that at other places.",
+            )
+        )
+    seen = len(findings) > before
+    if not seen and "position-rotated" in controls and _beats(controls, "position", "position-rotated", n, thresholds):
+        findings.append(
+            Finding(
+                "note: position",
+                f"A linear model of the bases by place predicts {_percent(controls['position'].accuracy)} of test, of rotated rows "
+                f"{_percent(controls['position-rotated'].accuracy)}: rows of a class have something at fixed places.",
+            )
+        )
+
+
+def _beats(controls: Mapping[str, Control], name: str, base: str, n: int, thresholds: Thresholds) -> bool:
+    """Whether a control is a gain over another one, and over the majority class."""
+    return all(_gain(controls[name], controls[other], n, thresholds) for other in (base, "majority"))
+
+
+def _is_site(counts: SiteCounts, thresholds: Thresholds) -> bool:
+    return abs(counts.excess) >= max(thresholds.site, thresholds.errors * counts.error)
 
 
 def _neighbours(controls: Mapping[str, Control], n: int, thresholds: Thresholds, findings: list[Finding]) -> None:

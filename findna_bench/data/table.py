@@ -42,6 +42,8 @@ class SequenceTable:
     ids: (n,) row ids, unique within the split and stable between runs.
     group: (n,) or None; rows of one group must not be separated by a split and are resampled together.
     contig, start, end, strand: (n,) or None; 0-based half-open coordinates where they are known.
+    lower: (n,) or None; which letters were lower case in the file (:func:`findna_bench.sequences.letter_case.lower_case`), for audits alone:
+        no model sees it, no digest counts it, and a data root does not keep it.
     place: (n,) int64 or None; the row's number, from 0, in what the task is read from (see :class:`RowOrder`), whatever split it is in.
     """
 
@@ -54,6 +56,7 @@ class SequenceTable:
     end: np.ndarray | None = None
     strand: np.ndarray | None = None
     place: np.ndarray | None = None
+    lower: np.ndarray | None = None
     extra: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,6 +75,10 @@ class SequenceTable:
 
         def column(name: str) -> np.ndarray | None:
             values = [getattr(table, name) for table in tables]
+            if name == "lower" and any(value is not None for value in values):  # None: no letter is
+                values = [
+                    np.full(len(t), b"", dtype=object) if v is None else v for t, v in zip(tables, values, strict=True)
+                ]
             return None if any(value is None for value in values) else np.concatenate(values)
 
         columns = {c.name: column(c.name) for c in fields(cls) if c.name not in ("sequences", "extra")}
@@ -97,7 +104,7 @@ class SequenceTable:
         if self.contig is None or self.start is None or self.end is None:
             return None
         strand = np.full(len(self), "", dtype="<U1") if self.strand is None else self.strand
-        return replace(self, sequences=[""] * len(self), group=None, strand=strand, place=None, extra={})
+        return replace(self, sequences=[""] * len(self), group=None, strand=strand, place=None, lower=None, extra={})
 
     @property
     def strata(self) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import normalise_all
+from findna_bench.sequences.letter_case import lower_case
 
 __all__ = [
     "MISSING",
@@ -138,6 +139,7 @@ def rows_to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None
         start=start,
         end=end,
         strand=strand,
+        lower=lower_case(texts),
     )
 
 

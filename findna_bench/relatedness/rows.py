@@ -29,6 +29,8 @@ class LabelledRows(Protocol):
     def start(self) -> np.ndarray | None: ...
     @property
     def end(self) -> np.ndarray | None: ...
+    @property
+    def lower(self) -> np.ndarray | None: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Rows:
     labels: (n,) int64; ids: (n,); lengths: (n,) int64 bases.
     sequences: n strings, or None where only coordinates were imported.
     contig: (n,) str ("" = not known), start, end: (n,) int64, 0-based half-open; all None where no row has coordinates.
+    lower: (n,) which letters a file has in lower case (:func:`findna_bench.sequences.letter_case.lower_case`); None: none, or not known.
     """
 
     labels: np.ndarray
@@ -47,6 +50,7 @@ class Rows:
     contig: np.ndarray | None = None
     start: np.ndarray | None = None
     end: np.ndarray | None = None
+    lower: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,6 +84,7 @@ class Rows:
             contig=None if self.contig is None else self.contig[index],
             start=None if self.start is None else self.start[index],
             end=None if self.end is None else self.end[index],
+            lower=None if self.lower is None else self.lower[index],
         )
 
 
@@ -94,6 +99,7 @@ def rows_from_table(table: LabelledRows) -> Rows:
         contig=contig,
         start=start,
         end=end,
+        lower=table.lower,
     )
 
 

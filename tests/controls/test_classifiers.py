@@ -179,7 +179,7 @@ def test_cnn_shapes_are_the_published_ones() -> None:
     assert [c.weight.numel() for c in deepsea.convolutions] == [320 * 4 * 8, 480 * 320 * 8, 960 * 480 * 8]  # type: ignore[operator, union-attr]
 
 
-CONTROLS = ("majority", "trivial", "nn-overlap", "kmer", "cnn", "cnn-deepsea")
+CONTROLS = ("majority", "trivial", "position", "nn-overlap", "kmer", "cnn", "cnn-deepsea")
 
 
 def test_all_controls_are_registered_as_controls() -> None:
@@ -200,7 +200,7 @@ def test_every_control_takes_any_length_and_n(name: str) -> None:
     values = out.toarray() if hasattr(out, "toarray") else np.asarray(out)
     assert np.isfinite(values).all()
     assert len(values) == 5
-    assert values.shape[1] == 4 or name == "kmer"
+    assert values.shape[1] == 4 or name in ("kmer", "position")
     import json
 
     json.dumps(control.settings)

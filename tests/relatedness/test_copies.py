@@ -236,7 +236,7 @@ def test_reports_of_before_are_read_and_say_that_they_are(tmp_path: Path) -> Non
     write_pages([audited(train, train[:40] + made(60, generator))], tmp_path)
     path = tmp_path / "made-up" / "rows.json"
     report = json.loads(path.read_text())
-    assert report["schema"] == "audit-2"
+    assert report["schema"] == "audit-3"
     for cross in report["across"].values():
         for key in ("copies", "repeats", "identical_elsewhere", "copies_elsewhere"):
             del cross[key]

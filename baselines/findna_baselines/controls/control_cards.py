@@ -39,6 +39,16 @@ _TRIVIAL = ModelCard(
     licence_code="Apache-2.0",
 )
 
+_POSITION = ModelCard(
+    name="position",
+    kind="features",
+    summary="bases at fixed places: one-hot first and last bases, or whole rows where all have one length, as validation prefers",
+    factory=f"{_PACKAGE}.position:PositionFeatures",
+    targets=("classes", "values", "labels"),
+    control=True,
+    licence_code="Apache-2.0",
+)
+
 _NN_OVERLAP = ModelCard(
     name="nn-overlap",
     kind="classifier",
@@ -132,6 +142,7 @@ _BASE_POSITION = ModelCard(
 MODELS: tuple[ModelCard, ...] = (
     _MAJORITY,
     _TRIVIAL,
+    _POSITION,
     _NN_OVERLAP,
     _KMER,
     _BASE_CONTEXT,
