@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.task import Task
     from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
-    from findna_bench.matrix.jobs import Executor, Job, fail_job, run_job
+    from findna_bench.matrix.job_folders import Ended, JobFolder, follow_jobs, job_folders
+    from findna_bench.matrix.job_running import run_isolated, run_job
+    from findna_bench.matrix.jobs import Executor, Job, fail_job, settle_finished
     from findna_bench.matrix.planning import Plan
     from findna_bench.models.backbone import Adapted, Backbone, Checkpoint, Encoding, TokenBatch
     from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
@@ -118,6 +120,7 @@ __all__ = [
     "DataError",
     "DataSource",
     "Encoding",
+    "Ended",
     "Event",
     "Executor",
     "ExecutorCard",
@@ -127,6 +130,7 @@ __all__ = [
     "FittedHead",
     "HeadProtocol",
     "Job",
+    "JobFolder",
     "LoadedModel",
     "LogisticProbe",
     "MaskingAugmentation",
@@ -183,7 +187,9 @@ __all__ = [
     "fit_labels",
     "fit_probe",
     "fit_ridge",
+    "follow_jobs",
     "hookimpl",
+    "job_folders",
     "label_priors",
     "largest_overlaps",
     "length_batches",
@@ -203,7 +209,9 @@ __all__ = [
     "reverse_complement_codes",
     "rows_from_table",
     "run",
+    "run_isolated",
     "run_job",
+    "settle_finished",
     "state_shares",
 ]
 
@@ -213,7 +221,9 @@ _LAZY = {
     "findna_bench.data.task": ("Task",),
     "findna_bench.comparison.comparison_records": ("Comparison",),
     "findna_bench.matrix.events": ("Event", "Note", "Report", "Settled", "UnitProgress", "UnitStarted"),
-    "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "run_job"),
+    "findna_bench.matrix.job_folders": ("Ended", "JobFolder", "follow_jobs", "job_folders"),
+    "findna_bench.matrix.job_running": ("run_isolated", "run_job"),
+    "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "settle_finished"),
     "findna_bench.matrix.planning": ("Plan",),
     "findna_bench.models.backbone": ("Adapted", "Backbone", "Checkpoint", "Encoding", "TokenBatch"),
     "findna_bench.models.estimators": ("AlignedFeatures", "Classifier", "Features"),

@@ -115,6 +115,18 @@ class GroupRunner:
             finally:
                 model.close()
 
+    def finished(self, units: Sequence[Unit]) -> list[Settled]:
+        """Those of ``units`` that are settled without looking into any file of theirs."""
+        found = []
+        for unit in units:
+            if unit.skip is not None:
+                found.append(self._settled(unit, self._write_skipped(unit, unit.skip)))
+                continue
+            results = self._found_by_request(unit)
+            if results is not None and self._weights_are_known(unit.model):
+                found.append(self._settled(unit, results))
+        return found
+
     def _settle_all(self, units: Sequence[Unit], model: LiveModel) -> Iterator[Settled]:
         left, named = list(units), set[str]()
         while left:

@@ -20,12 +20,12 @@ from findna_bench.results.claims import Claims
 from findna_bench.results.schema import read_result
 from findna_bench.results.store import ResultStore
 
-__all__ = ["Executor", "Job", "fail_job", "make_jobs", "not_elsewhere", "run_job", "settle"]
+__all__ = ["Executor", "Job", "fail_job", "make_jobs", "not_elsewhere", "settle", "settle_finished"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """Units (model x task) of one model that :func:`run_job` computes in any process with the same plugins, files and working
+    """Units (model x task) of one model that :func:`findna_bench.api.run_job` computes in any process with the same plugins, files and working
     folder; it can be pickled, and written as JSON.
 
     Attributes:
@@ -33,11 +33,13 @@ class Job:
         units: keys of the units to compute. ``dataclasses.replace(job, units=...)`` makes a smaller job; the model's weights
             are loaded once per job.
         model: the model's name, for a queue's display.
+        python: the Python interpreter that computes it; None = that of whoever runs the job.
     """
 
     request: RunRequest
     units: tuple[str, ...]
     model: str = ""
+    python: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The job, JSON-serialisable.
@@ -47,12 +49,17 @@ class Job:
         """
         if self.request.held:
             raise UsageError(not_elsewhere(self.request))
-        return {"request": to_json(self.request), "units": list(self.units), "model": self.model}
+        return {"request": to_json(self.request), "units": list(self.units), "model": self.model, "python": self.python}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Job:
         """The inverse of :meth:`to_json`."""
-        return cls(from_json(RunRequest, values["request"]), tuple(values["units"]), values.get("model", ""))
+        return cls(
+            from_json(RunRequest, values["request"]),
+            tuple(values["units"]),
+            values.get("model", ""),
+            values.get("python"),
+        )
 
 
 class Executor(Protocol):
@@ -92,47 +99,55 @@ def not_elsewhere(request: RunRequest) -> str:
 
 
 def make_jobs(request: RunRequest, units: Sequence[Unit]) -> list[Job]:
-    """One job for each network of each model: its weights are loaded once."""
-    jobs = []
+    """One job for each network of each model: its weights are loaded once.
+
+    Raises:
+        UsageError: ``environment`` names what is none of the run's models and distributions.
+    """
+    jobs, unused = [], dict(request.environment)
     for _, group in groupby(units, key=lambda unit: (unit.model.text, unit.model.network)):
         of_model = list(group)
         spec = of_model[0].model
         network = f" ({spec.network})" if spec.network else ""
-        weights = {name: path for name, path in request.weights.items() if name in names_of(spec)}
-        own = replace(request, models=(spec.text,), weights=weights)
-        jobs.append(Job(own, tuple(unit.key for unit in of_model), f"{spec.display_name}{network}"))
+        names = names_of(spec)
+        weights = {name: path for name, path in request.weights.items() if name in names}
+        named = (*names, spec.card.name, *spec.card.aliases, spec.distribution)
+        found = [name for name in named if name in request.environment]
+        for name in found:
+            unused.pop(name, None)
+        own = replace(request, models=(spec.text,), weights=weights, environment={})
+        python = request.environment[found[0]] if found else None
+        jobs.append(Job(own, tuple(unit.key for unit in of_model), f"{spec.display_name}{network}", python))
+    if unused:
+        raise UsageError(
+            f"--environment {next(iter(unused))}: no model of this run has that name, or comes from such a distribution"
+        )
     return jobs
 
 
-def run_job(job: Job | Mapping[str, Any], report: Report = lambda event: None) -> list[Settled]:
-    """Compute the units of a job in this process and write their results. In one process jobs are computed one after the other,
-    in whichever threads: torch's random numbers belong to the process. Several at once take several processes.
-
-    Args:
-        job: a job, or its JSON.
-        report: takes events on the way.
-
-    Returns:
-        What came of each unit: cells that another process holds are waited for, and cells that fail are settled, too.
-
-    Raises:
-        UsageError: a unit is not known here: this process has other plugins, versions or files than the one that made the job.
-        ResultsFolderError: results cannot be written. ModelError: a unit failed and ``fail_fast`` is set.
-
-    Example:
-        >>> for job in fb.make_jobs("findna-tiny,kmer", suite="demo"):  # doctest: +SKIP
-        ...     fb.run_job(job)
-    """
-    return list(settle(job if isinstance(job, Job) else Job.from_json(job), report))
-
-
 def settle(job: Job, report: Report) -> Iterator[Settled]:
-    """:func:`run_job`, one unit after the other."""
+    """Compute the units of a job in this process, one after the other; each is yielded as soon as it is settled."""
     registry = get_registry()
     units = _units(job, registry)
     request = job.request
     with Claims(request.output_dir) as claims:
         yield from GroupRunner(request, registry, report, ResultStore(request.output_dir), claims).run(units)
+
+
+def settle_finished(job: Job) -> list[Settled]:
+    """Settle the units of a job that need no computing: their results lie there, by the code that there is now, or the protocol does
+    not apply to them. Opens no data and no weights, so that nothing is sent elsewhere to find that out.
+
+    Returns:
+        What came of those units; others may turn out to be finished once their files are looked at.
+
+    Raises:
+        UsageError: a unit is not known here. ResultsFolderError: results cannot be written.
+    """
+    registry, store = get_registry(), ResultStore(job.request.output_dir)
+    return GroupRunner(job.request, registry, lambda event: None, store, Claims(store.root)).finished(
+        _units(job, registry)
+    )
 
 
 def fail_job(job: Job, reason: str, *, written: Mapping[str, Iterable[str]] | None = None) -> list[Settled]:

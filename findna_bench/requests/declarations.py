@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ __all__ = [
     "PathName",
     "PathNames",
     "Seeds",
+    "Settings",
     "Text",
     "Whole",
     "Words",
@@ -311,6 +313,28 @@ class Pairs(Kind):
 
     def words(self, flag: str, value: Any) -> list[str]:
         return [word for name, part in value.items() for word in (flag, f"{name}={part}")]
+
+
+@dataclass(frozen=True)
+class Settings(Pairs):
+    """Several ``NAME=VALUE`` in one text, separated by commas; a comma before no ``NAME=`` is part of the value.
+
+    Example:
+        >>> Settings().read("gres=gpu:1,nodelist=a,b,time=10", "--set")
+        {'gres': 'gpu:1', 'nodelist': 'a,b', 'time': '10'}
+    """
+
+    def read(self, value: Any, where: str) -> Any:
+        if not isinstance(value, Mapping):
+            texts = [value] if isinstance(value, str) else _sequence(value, where)
+            value = [part for text in texts for part in _BETWEEN_SETTINGS.split(str(text)) if part.strip()]
+        return {name: str(part) for name, part in super().read(value, where).items()}
+
+    def words(self, flag: str, value: Any) -> list[str]:
+        return [flag, ",".join(f"{name}={part}" for name, part in value.items())] if value else []
+
+
+_BETWEEN_SETTINGS = re.compile(r",(?=\s*[A-Za-z][\w-]*=)")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from findna_bench.requests.declarations import (
     Pairs,
     PathName,
     Seeds,
+    Settings,
     Text,
     Whole,
     option,
@@ -207,16 +208,40 @@ class RunRequest:
     executor: str = option(Text(), "See `list executors`.", default="serial", panel=_RUNNING, recorded=False)
     workers: int = option(
         Whole(1, "at least one worker computes"),
-        "Models computed at the same time (executor process), each in a process of its own; on one GPU they share its memory.",
+        "Models computed at the same time (executor process), each in a process of its own; on one GPU they share its memory. slurm and "
+        "ray: from 2 on, the most jobs at once.",
         default=1,
         panel=_RUNNING,
         recorded=False,
     )
     timeout_s: float | None = option(
         Number(above=0),
-        "Seconds one model x task may take (executor process).",
+        "Seconds one model x task may take (any executor but serial).",
         default=None,
         name="timeout",
+        panel=_RUNNING,
+        recorded=False,
+    )
+    environment: Mapping[str, str] = option(
+        Pairs("NAME=PATH, e.g. --environment old-model=envs/old/bin/python"),
+        "Compute a model, or the models of a distribution, with another Python interpreter that has this harness.",
+        default={},
+        metavar="NAME=PATH",
+        panel=_RUNNING,
+        recorded=False,
+    )
+    slurm: Mapping[str, str] = option(
+        Settings("NAME=VALUE,NAME=VALUE, e.g. --slurm partition=gpu,gres=gpu:1,time=8:00:00"),
+        "What sbatch is to ask for (executor slurm), by the names of its long options.",
+        default={},
+        metavar="NAME=VALUE,...",
+        panel=_RUNNING,
+        recorded=False,
+    )
+    ray_address: str | None = option(
+        Text(),
+        "A running Ray cluster (executor ray); without it one is started on this machine.",
+        default=None,
         panel=_RUNNING,
         recorded=False,
     )
@@ -255,6 +280,9 @@ class RunRequest:
                     )
         if self.shot_validation == "full" and not self.shots:
             raise UsageError("--shot-validation full says how --shots are validated; add --shots, or leave it out")
+        for flag, value, executor in (("--slurm", self.slurm, "slurm"), ("--ray-address", self.ray_address, "ray")):
+            if value and self.executor != executor:
+                raise UsageError(f"{flag} is for the executor {executor}; add --executor {executor}, or leave it out")
         if self.timeout_s is not None and self.executor == "serial":
             raise UsageError("--timeout needs a process that can be stopped; add --executor process")
         if self.workers > 1 and self.executor == "serial":

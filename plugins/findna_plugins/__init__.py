@@ -3,6 +3,7 @@
 from findna_bench.cards import (
     AugmentationCard,
     BackboneCard,
+    ExecutorCard,
     ModelCard,
     ObjectiveCard,
     PresetCard,
@@ -12,6 +13,7 @@ from findna_bench.cards import (
     hookimpl,
 )
 from findna_plugins import findna_cards, paper_presets, suites
+from findna_plugins.executors import executor_cards
 from findna_plugins.published_cards import PUBLISHED
 
 
@@ -28,6 +30,11 @@ def findna_bench_objectives() -> list[ObjectiveCard]:
 @hookimpl
 def findna_bench_augmentations() -> list[AugmentationCard]:
     return [*findna_cards.AUGMENTATIONS]
+
+
+@hookimpl
+def findna_bench_executors() -> list[ExecutorCard]:
+    return [*executor_cards.EXECUTORS]
 
 
 @hookimpl

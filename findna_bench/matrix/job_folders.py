@@ -1,0 +1,451 @@
+"""Jobs that any process may take up: each a folder in the results folder, with what was done about it.
+
+``<results>/.jobs/<executor>-<letters>/`` holds ``job.json``, a file of events for each attempt to compute it, and a log for each unit.
+Whoever computes a job writes there what it settles, and whoever started the run reads it, so that nothing but the results folder
+connects them: a driver that is started again finds its jobs, and the next attempt at a job what the last one left. Results are the
+truth; what is lost of an event file costs a look at them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from findna_bench.errors import BenchError, OutputError, ResultsFolderError, UsageError
+from findna_bench.files import write_json
+from findna_bench.matrix.events import (
+    Event,
+    Note,
+    Report,
+    Settled,
+    UnitProgress,
+    UnitStarted,
+    event_from_json,
+    event_to_json,
+)
+from findna_bench.matrix.job_running import run_isolated
+from findna_bench.matrix.jobs import Job, fail_job
+
+__all__ = ["Ended", "JobFolder", "follow_jobs", "job_folders"]
+
+_FOLDER = ".jobs"
+_MOST_LOSSES = 3
+"""Processes that may be lost, or stopped without getting further, while they compute one unit."""
+_FURTHER = 0.05
+"""Share of a unit's work that a process which was stopped has to add, to have got further."""
+_PROGRESS_EVERY_S = 2.0
+_ELSEWHERE = (
+    "executor",
+    "workers",
+    "timeout_s",
+    "fail_fast",
+    "overwrite",
+    "command",
+    "slurm",
+    "ray_address",
+    "environment",
+)
+"""Options that say where and when, and nothing of what is computed."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process that was to compute a job is known to have ended.
+
+    Attributes:
+        reason: in words, for the error of a unit that it left undone.
+        then: ``again``: that says nothing of the model (a node was lost), and the job is computed once more, a few times at most;
+            ``fail-unit``: the unit that was under work has failed, the others are computed once more; ``fail``: all that is left has failed.
+    """
+
+    reason: str
+    then: Literal["again", "fail-unit", "fail"] = "again"
+
+
+@dataclass
+class _Attempt:
+    """What one process did about a job, as far as it is written down."""
+
+    settled: dict[str, Settled] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    progress: dict[str, float] = field(default_factory=dict)
+    """Unit -> the largest share of its work that was reported."""
+    stopped: bool = False
+    """It was asked to stop, and did."""
+    failed: tuple[str, str] | None = None
+    """Kind and text of an error that ended it."""
+
+    def take(self, values: Mapping[str, Any]) -> Event | None:
+        """Add a line; the event it is, where it is one."""
+        if values["event"] == "stopped":
+            self.stopped = True
+        elif values["event"] == "failed":
+            self.failed = (str(values["kind"]), str(values["text"]))
+        if values["event"] in ("begun", "stopped", "failed"):
+            return None
+        event = event_from_json({name: value for name, value in values.items() if name != "time"})
+        if isinstance(event, Settled):
+            self.settled[event.unit] = event
+        elif isinstance(event, UnitStarted):
+            self.begun.add(event.unit)
+        elif isinstance(event, UnitProgress) and event.total:
+            self.progress[event.unit] = max(self.progress.get(event.unit, 0.0), event.done / event.total)
+        return event
+
+
+class JobFolder:
+    """A job in the results folder.
+
+    Attributes:
+        path: its folder.
+        job: the job.
+    """
+
+    def __init__(self, path: Path, job: Job) -> None:
+        self.path, self.job = path, job
+
+    @classmethod
+    def create(cls, job: Job, executor: str) -> JobFolder:
+        """Write a job down.
+
+        Args:
+            job: with the results folder in its request.
+            executor: who is to compute it.
+
+        Raises:
+            ResultsFolderError: it cannot be written.
+        """
+        path = Path(job.request.output_dir).absolute() / _FOLDER / f"{executor}-{secrets.token_hex(6)}"
+        folder = cls(path, job)
+        folder._write("job.json", {"executor": executor, "created": time.time(), **job.to_json()})
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> JobFolder | None:
+        """A job that was written down; None where it is done, and nobody waits for it any more.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        try:
+            values = json.loads((path / "job.json").read_text())
+            return cls(path, Job.from_json(values))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path} holds no job: {error}") from error
+
+    @property
+    def executor(self) -> str:
+        """Who is to compute it."""
+        return self.path.name.rpartition("-")[0]
+
+    @property
+    def submission(self) -> dict[str, Any]:
+        """What :meth:`submitted` wrote last; empty where nothing was."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self.path / "submission.json").read_text())
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def submitted(self, **facts: Any) -> None:
+        """Keep what is known of the job where it was sent: ``id``, and whatever finds it again; JSON-serialisable.
+
+        Raises:
+            ResultsFolderError: it cannot be written.
+        """
+        self._write("submission.json", facts)
+
+    def log(self, unit: str) -> Path:
+        """Where what is printed while a unit is computed goes."""
+        return self.path / f"{unit[:16]}.log"
+
+    def _write(self, name: str, values: Mapping[str, Any]) -> None:
+        try:
+            write_json(self.path / name, dict(values))
+        except OutputError as error:
+            raise ResultsFolderError(str(error)) from error
+
+    def matches(self, job: Job) -> bool:
+        """Whether this is that job, whatever way it is computed."""
+        return self.job.units == job.units and self.job.python == job.python and _what(self.job) == _what(job)
+
+    def close(self) -> None:
+        """All is settled and known to whoever asked: nobody takes the job up any more. Its logs stay."""
+        with contextlib.suppress(OSError):
+            (self.path / "job.json").replace(self.path / "done.json")
+
+    # ------------------------------------------------------------------------------------------------- what was done
+
+    def events(self) -> Events:
+        """A reader of what all attempts write down, from the first on."""
+        return Events(self.path)
+
+    def settled(self) -> dict[str, Settled]:
+        """What came of units, as far as it is written down."""
+        return {unit: found for attempt in self._attempts() for unit, found in attempt.settled.items()}
+
+    def begun(self) -> set[str]:
+        """Units that somebody began and nobody settled."""
+        return {unit for attempt in self._attempts() for unit in attempt.begun} - set(self.settled())
+
+    def _attempts(self) -> list[_Attempt]:
+        reader = self.events()
+        list(reader)
+        return list(reader.attempts.values())
+
+    def _given_up(self, unit: str) -> str | None:
+        """Why a unit is not tried again, where it is not."""
+        lost, stopped, furthest = 0, 0, 0.0
+        for attempt in (found for found in self._attempts() if unit in found.begun and unit not in found.settled):
+            progress = attempt.progress.get(unit, 0.0)
+            if not attempt.stopped:
+                lost += 1
+            elif progress >= furthest + _FURTHER:
+                stopped = 0
+            else:
+                stopped += 1
+            furthest = max(furthest, progress)
+        if lost >= _MOST_LOSSES:
+            return f"{lost} processes that computed it were lost, the last on {self._host()}; see {self._shown(unit)}"
+        if stopped >= _MOST_LOSSES:
+            return (
+                f"it was stopped {stopped} times without getting further; give it more time, or see {self._shown(unit)}"
+            )
+        return None
+
+    def _host(self) -> str:
+        names = [name for path in sorted(self.path.glob("attempt-*.jsonl")) for name in _hosts(path)]
+        return names[-1] if names else "a machine without a name"
+
+    def _shown(self, unit: str) -> str:
+        return f"{_FOLDER}/{self.path.name}/{self.log(unit).name} in the results folder"
+
+    # ----------------------------------------------------------------------------------------------------- to compute
+
+    def compute(self, report: Report = lambda event: None, **facts: Any) -> Iterator[Settled]:
+        """Compute, in a child process, what nobody has settled yet; each unit as soon as it is settled. Closing the iterator, or an
+        interruption, stops the child, which finishes a training step and its checkpoint.
+
+        Args:
+            report: takes events on the way.
+            facts: about this attempt, to be kept; JSON-serialisable.
+
+        Raises:
+            BenchError: as :func:`findna_bench.api.run_job`.
+        """
+        with contextlib.suppress(OSError):
+            self.path.mkdir(parents=True, exist_ok=True)
+        earlier = self.settled()
+        left = [unit for unit in self.job.units if unit not in earlier]
+        reasons = {unit: reason for unit in left if (reason := self._given_up(unit)) is not None}
+        attempt = _AttemptFile(self.path / f"attempt-{time.time_ns()}-{secrets.token_hex(3)}.jsonl")
+        attempt.write({"event": "begun", "host": socket.gethostname(), "pid": os.getpid(), **facts})
+
+        def tell(event: Event) -> None:
+            attempt.take(event)
+            report(event)
+
+        try:
+            for unit, reason in reasons.items():
+                yield from map(attempt.take, fail_job(replace(self.job, units=(unit,)), reason))
+            if rest := tuple(unit for unit in left if unit not in reasons):
+                job = replace(self.job, units=rest)
+                with contextlib.closing(run_isolated(job, tell, logs=self.path)) as answers:
+                    yield from map(attempt.take, answers)
+        except BenchError as error:
+            attempt.write({"event": "failed", "kind": type(error).__name__, "text": str(error)})
+            raise
+        except (KeyboardInterrupt, GeneratorExit):
+            attempt.write({"event": "stopped"})
+            raise
+
+
+def job_folders(results: Path) -> list[JobFolder]:
+    """All jobs of a results folder that are not known to be done, the oldest first; what cannot be read as one is left out."""
+    found = []
+    for path in (Path(results).absolute() / _FOLDER).glob("*/job.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, BenchError):
+            values = json.loads(path.read_text())
+            found.append((float(values["created"]), path.parent.name, JobFolder(path.parent, Job.from_json(values))))
+    return [folder for *_, folder in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _what(job: Job) -> dict[str, Any]:
+    values = job.to_json()["request"]
+    values["output_dir"] = str(Path(values["output_dir"]).absolute())
+    return {name: value for name, value in values.items() if name not in _ELSEWHERE}
+
+
+def _hosts(path: Path) -> list[str]:
+    with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
+        return [str(json.loads(path.read_text().splitlines()[0])["host"])]
+    return []
+
+
+class _AttemptFile:
+    """Writes down what an attempt does, each line in one write. Nothing is lost with what does not fit on a full disk but time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reported: dict[tuple[str, str], float] = {}
+
+    def take(self, event: Any) -> Any:
+        """Write an event down, of progress one every two seconds; returns it."""
+        if isinstance(event, UnitProgress):
+            key, now = (event.unit, event.what), time.monotonic()
+            if now - self._reported.get(key, -_PROGRESS_EVERY_S) < _PROGRESS_EVERY_S and event.done < event.total:
+                return event
+            self._reported[key] = now
+        self.write(event_to_json(event))
+        return event
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        line = json.dumps({**values, "time": time.time()}).encode() + b"\n"
+        with contextlib.suppress(OSError):  # opened for each line: a network folder shows others what was closed
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+
+
+class Events:
+    """Iterates over what was written down since the last time; lines that are torn are left out.
+
+    Attributes:
+        attempts: file -> what it holds, as far as it was read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+        self.attempts: dict[Path, _Attempt] = {}
+
+    def __iter__(self) -> Iterator[Event]:
+        for path in sorted(self._folder.glob("attempt-*.jsonl")):
+            attempt = self.attempts.setdefault(path, _Attempt())
+            for line in self._new_lines(path):
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    if (event := attempt.take(json.loads(line))) is not None:
+                        yield event
+
+    def _new_lines(self, path: Path) -> list[bytes]:
+        at = self._read.get(path, 0)
+        try:
+            with path.open("rb") as stream:
+                stream.seek(at)
+                new = stream.read()
+        except OSError:
+            return []
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read[path] = at + len(whole)
+        return whole.splitlines()
+
+
+@dataclass
+class _Followed:
+    """A job that is computed elsewhere, as its driver sees it."""
+
+    folder: JobFolder
+    events: Events
+    settled: set[str] = field(default_factory=set)
+    ends: int = 0
+    errors: set[tuple[Path, str]] = field(default_factory=set)
+
+    @property
+    def left(self) -> list[str]:
+        return [unit for unit in self.folder.job.units if unit not in self.settled]
+
+    def news(self, report: Report) -> Iterator[Settled]:
+        """What was settled since the last call.
+
+        Raises:
+            BenchError: an attempt met one that ends the run.
+        """
+        for event in self.events:
+            if not isinstance(event, Settled):
+                report(event)
+            elif event.unit in self.left:
+                self.settled.add(event.unit)
+                yield event
+        for path, attempt in self.events.attempts.items():
+            if attempt.failed is None or (path, attempt.failed[1]) in self.errors:
+                continue
+            self.errors.add((path, attempt.failed[1]))
+            if attempt.failed[0] != ResultsFolderError.__name__:
+                raise BenchError(attempt.failed[1])
+            report(Note(f"{self.folder.job.model}: {attempt.failed[1]}"))  # of that machine; another may have room
+
+    def failed_by(self, end: Ended) -> list[str]:
+        """The units that fail since a process ended so; the others are computed again."""
+        attempts = list(self.events.attempts.values())
+        if not (
+            attempts and attempts[-1].stopped
+        ):  # one that stopped as it was asked to is counted where it is begun again
+            self.ends += 1
+        begun = {unit for attempt in attempts for unit in attempt.begun}
+        under_work = [unit for unit in self.left if unit in begun]
+        if end.then == "fail" or self.ends >= _MOST_LOSSES:
+            return self.left
+        return (under_work or self.left) if end.then == "fail-unit" else []
+
+    def fail(self, units: Sequence[str], reason: str) -> Iterator[Settled]:
+        self.settled.update(units)
+        yield from fail_job(replace(self.folder.job, units=tuple(units)), reason)
+
+
+def follow_jobs(
+    folders: Sequence[JobFolder],
+    ended: Callable[[JobFolder], Ended | None],
+    again: Callable[[Sequence[JobFolder]], None],
+    report: Report,
+    *,
+    every_s: float = 1.0,
+) -> Iterator[Settled]:
+    """Wait for jobs that other processes compute by :meth:`JobFolder.compute`: what an executor yields whose jobs run elsewhere.
+
+    Args:
+        folders: the jobs.
+        ended: how the process that is to compute a job ended; None where it may still settle something. Only asked while it has
+            something to settle.
+        again: has jobs computed once more.
+        report: takes events on the way.
+        every_s: how often to look.
+
+    Yields:
+        What came of each unit.
+
+    Raises:
+        BenchError: one ended a job that says nothing of its models, or ``fail_fast`` is set and a unit failed.
+    """
+    running = [_Followed(folder, folder.events()) for folder in folders]
+    while running:
+        lost = []
+        for followed in list(running):
+            yield from followed.news(report)
+            end = ended(followed.folder) if followed.left else None
+            if end is not None:
+                yield from followed.news(report)  # its last words, written before it was found to have ended
+            if end is not None and followed.left:
+                failed = followed.failed_by(end)
+                if failed:
+                    yield from followed.fail(failed, end.reason)
+                else:
+                    report(Note(f"{followed.folder.job.model}: {end.reason}; it is computed again"))
+                lost += [followed.folder] if followed.left else []
+            if not followed.left:
+                followed.folder.close()
+                running.remove(followed)
+        if lost:
+            again(lost)
+        if running:
+            time.sleep(every_s)

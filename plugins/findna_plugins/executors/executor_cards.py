@@ -1,0 +1,14 @@
+"""Executors that take more than this machine."""
+
+from findna_bench.cards import ExecutorCard
+
+__all__ = ["EXECUTORS"]
+
+EXECUTORS = [
+    ExecutorCard(
+        name="slurm",
+        factory="findna_plugins.executors.slurm_executor:slurm",
+        summary="each model as a task of a Slurm job array; the jobs outlive this command (extra slurm)",
+        reference="https://github.com/facebookincubator/submitit",
+    ),
+]
