@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +15,14 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.archives import FolderTree
 from findna_bench.data.bed_files import is_bed, read_bed
 from findna_bench.data.catalog import ADHOC_SUITE, SPLITS
+from findna_bench.data.class_folders import ClassFile, class_file, class_files, read_class_files
 from findna_bench.data.label_columns import LabelReader, find_reader
 from findna_bench.data.label_spellings import with_one_spelling
-from findna_bench.data.layouts import fasta_records, read_labelled_fasta, split_name, split_of_file
+from findna_bench.data.layouts import read_labelled_fasta
 from findna_bench.data.missing_rows import without_missing
 from findna_bench.data.regions import holds_regions, region_rows
+from findna_bench.data.split_columns import SPLIT_COLUMN, with_split_column
+from findna_bench.data.split_names import split_name, split_of_file
 from findna_bench.data.splits import draw_rows
 from findna_bench.data.table import RowOrder, SequenceTable
 from findna_bench.data.table_files import FORMATS, no_table, read_table, table_suffix
@@ -158,6 +161,8 @@ def open_rows(
     Raises:
         DataError: as :func:`open_path`.
     """
+    if WHOLE in read:
+        read = {WHOLE: with_split_column(read[WHOLE])}
     reader = find_reader(next(iter(read.values())), target)
     files = {name: _complete(raw, reader, drop_missing) for name, raw in read.items()}
     variants = holds_variants(next(iter(files.values())))
@@ -301,13 +306,13 @@ def _by_split(
     raw: RawTable, table: SequenceTable, labels: Sequence[str], alone: str = "train"
 ) -> dict[str, SequenceTable]:
     """The rows of each value of the column ``split``; all rows are ``alone`` where there is none."""
-    if "split" not in raw.columns:
+    if SPLIT_COLUMN not in raw.columns:
         return {alone: table}
-    names = [split_name(label_text(value)) for value in raw.columns["split"]]
+    names = [split_name(label_text(value)) for value in raw.columns[SPLIT_COLUMN]]
     if None in names:
         row = names.index(None)
         raise DataError(
-            f"{raw.where(row)}: split {raw.columns['split'][row]!r} is none of train, dev, valid, validation and test"
+            f"{raw.where(row)}: split {raw.columns['split'][row]!r} is none of train, dev, eval, valid, validation and test"
         )
     table = replace(table, ids=row_ids(raw, table.labels, labels, names))
     return {split: table.take([i for i, n in enumerate(names) if n == split]) for split in SPLITS if split in names}
@@ -333,6 +338,9 @@ def _read_folder(path: Path, notes: list[str], deep: bool = False) -> dict[str, 
     for file in readable:
         if (named := split_of_file(_stem(file))) is not None:
             by_split.setdefault(named[0], []).append((named[1], file))
+    if len(by_split.get("train", ())) > 1 and (named_so := _classes_and_splits(path, by_split)):
+        notes += _left_out(path, [entry for entry in entries if entry not in [one.file for one in named_so]])
+        return read_class_files(path, named_so, WHOLE)
     if "train" in by_split:
         used = [file for shards in by_split.values() for _, file in shards]
         notes += _left_out(path, [entry for entry in entries if entry not in used])
@@ -344,20 +352,40 @@ def _read_folder(path: Path, notes: list[str], deep: bool = False) -> dict[str, 
     raise _no_data(path, files)
 
 
+def _classes_and_splits(
+    path: Path, by_split: Mapping[str, Sequence[tuple[tuple[int, int] | None, Path]]]
+) -> list[ClassFile]:
+    """FASTA files whose names say both, as ``pos_train.fa``; none where some say one alone, or are shards."""
+    files = [(number, file) for shards in by_split.values() for number, file in shards]
+    if not all(number is None and FASTA_SUFFIX.search(file.name) for number, file in files):
+        return []
+    found = [class_file(path, file) for _, file in files]
+    return [one for one in found if one is not None] if None not in found else []
+
+
 def _no_data(path: Path, entries: Sequence[Path]) -> DataError:
     there = f" (there are {', '.join(entry.name for entry in entries[:5])})" if entries else " (it is empty)"
     return DataError(
-        f"{path} holds neither train, dev or test files (csv, tsv, parquet, jsonl, or FASTA with >name|label) nor one FASTA per class "
-        f"(two or more){there}"
+        f"{path} holds neither train, dev or test files (csv, tsv, parquet, jsonl, or FASTA with >name|label) nor one FASTA, or one "
+        f"folder of FASTA, per class (two or more){there}"
     )
 
 
 def _read_folders(path: Path, folders: Sequence[Path], notes: list[str], deep: bool) -> dict[str, RawTable]:
-    """A folder per split, with its rows in one file or several, or with one FASTA per class; or else the one folder with data."""
-    by_split = {split_name(folder.name): folder for folder in folders if split_name(folder.name)}
-    if "train" in by_split:
+    """A folder per split, with its rows in one file or several, or with one FASTA per class; folders that are classes, too
+    (:mod:`findna_bench.data.class_folders`); or else the one folder with data."""
+    named = [(split, folder) for folder in folders if (split := split_name(folder.name))]
+    by_split = dict(named)
+    if len(by_split) < len(named):
+        names = ", ".join(folder.name for _, folder in named)
+        raise DataError(f"{path}: two of its folders are one split ({names}); leave one folder for each")
+    if "train" in by_split and all(map(_plain_files, by_split.values())):
         notes += _left_out(path, [folder for folder in folders if folder not in by_split.values()])
         return {split: _read_split_folder(by_split[split], split) for split in SPLITS if split in by_split}
+    if len(folders) > 1 and (files := class_files(path)):
+        used = {path / one.file.relative_to(path).parts[0] for one in files}
+        notes += _left_out(path, [folder for folder in folders if folder not in used])
+        return read_class_files(path, files, WHOLE)
     inner = [folder for folder in folders if folder.name == "data"] or list(folders)
     if len(inner) > 1 or deep:
         raise _no_data(path, folders)
@@ -366,16 +394,23 @@ def _read_folders(path: Path, folders: Sequence[Path], notes: list[str], deep: b
 
 
 def _read_split_folder(path: Path, split: str) -> RawTable:
-    files = sorted(
-        (f for f in path.iterdir() if not f.name.startswith(".") and not f.is_dir()), key=lambda f: _natural(f.name)
-    )
+    files = _plain_files(path)
     tables = [file for file in files if table_suffix(file.name) is not None]
-    classes = [file for file in files if FASTA_SUFFIX.search(file.name)]
-    if not (tables or classes) or len(tables) + len(classes) < len(files) or (tables and classes):
+    fasta = [file for file in files if FASTA_SUFFIX.search(file.name)]
+    if not (tables or fasta) or len(tables) + len(fasta) < len(files) or (tables and fasta):
         raise DataError(
             f"{path} holds neither tables alone nor one FASTA per class alone ({', '.join(f.name for f in files[:5]) or 'it is empty'})"
         )
-    return RawTable.joined([_read_file(file) for file in tables]) if tables else _read_classes(path, classes)
+    if tables:
+        return RawTable.joined([_read_file(file) for file in tables])
+    if len(fasta) == 1:
+        return read_labelled_fasta(FolderTree(path, [fasta[0].name]), fasta[0].name)
+    return _read_classes(path, fasta)
+
+
+def _plain_files(path: Path) -> list[Path]:
+    entries = (entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir())
+    return sorted(entries, key=lambda file: _natural(file.name))
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
@@ -442,19 +477,7 @@ def _read_classes(path: Path, files: Sequence[Path]) -> RawTable:
     for file in files:
         if (other := by_class.setdefault(_stem(file), file)) != file:
             raise DataError(f"{path}: two files for the class {_stem(file)} ({other.name} and {file.name}); leave one")
-    tree = FolderTree(path, [file.name for file in files])
-    columns: dict[str, list[Any]] = {"sequence": [], "class": [], "id": []}
-    places: list[str] = []
-    for file in files:
-        before = len(places)
-        for number, (header, sequence) in enumerate(fasta_records(tree, file.name), start=1):
-            columns["sequence"].append(sequence)
-            columns["class"].append(_stem(file))
-            columns["id"].append(header.split()[0] if header.split() else str(number))
-            places.append(f"{file}, record {number}")
-        if len(places) == before:
-            raise DataError(f"{file} is empty")
-    return RawTable(str(path), columns, named=places.__getitem__)
+    return read_class_files(path, [ClassFile(file, name, None) for name, file in by_class.items()], WHOLE)[WHOLE]
 
 
 def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:
@@ -475,6 +498,11 @@ def _infer_labels(raws: Mapping[str, RawTable]) -> tuple[str, ...]:
             names.setdefault(number, set()).add(name)
     place = next(iter(raws.values())).origin
     fractions = sorted(text for text in seen if is_number(text) and not re.fullmatch(r"-?\d+", text))
+    commas = sorted(text for text in seen if re.fullmatch(r"[-+]?\d+,\d*", text))
+    if commas and len(commas) == len(seen):
+        raise DataError(
+            f"{place}: labels such as {commas[0]!r} have a decimal comma; write {commas[0].partition(',')[0]}"
+        )
     if fractions or len(seen) > MAX_CLASSES:
         what = f"label {fractions[0]} is no class" if fractions else f"{len(seen)} different labels are no classes"
         raise DataError(f"{place}: {what}; call the column value to predict numbers, or give classes")

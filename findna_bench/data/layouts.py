@@ -14,7 +14,6 @@ and aliases of the cards, so that one rule serves all layouts:
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,8 +24,9 @@ import numpy as np
 from findna_bench.cards import TaskCard
 from findna_bench.data.archives import Tree
 from findna_bench.data.catalog import SPLITS
+from findna_bench.data.split_names import SPLIT_NAMES, split_name
 from findna_bench.data.table import SequenceTable
-from findna_bench.data.table_files import PUBLISHED_SUFFIXES, read_table, table_suffix
+from findna_bench.data.table_files import PUBLISHED_SUFFIXES, read_table, table_suffix, text_of
 from findna_bench.data.tabular import (
     LABEL_COLUMNS,
     RawTable,
@@ -47,20 +47,8 @@ __all__ = [
     "read_interval_tables",
     "read_labelled_fasta",
     "read_tables",
-    "split_name",
-    "split_of_file",
 ]
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "dev": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _SPLIT = "|".join(sorted(SPLIT_NAMES, key=len, reverse=True))
 _WHOLE = re.compile(rf"({_SPLIT})(_partial)?(-\d+-of-\d+(-\w+)?)?", re.IGNORECASE)
 _SUFFIXED = re.compile(rf"(.+?)[_.-]({_SPLIT})(_partial)?", re.IGNORECASE)
@@ -97,23 +85,6 @@ class Candidate:
     def intervals_only(self) -> bool:
         """Coordinates without sequences: tables named after the card's classes whose header has no sequence column."""
         return all(piece.kind == "class" and piece.class_name in self.card.labels for piece in self.pieces)
-
-
-def split_name(text: str) -> str | None:
-    """``train``, ``validation`` or ``test`` for any usual spelling; None for anything else."""
-    return SPLIT_NAMES.get(text.strip().lower())
-
-
-def split_of_file(stem: str) -> tuple[str, tuple[int, int] | None] | None:
-    """(split, (number, of how many) of a shard) of a file name without suffixes: ``train``, ``test_set``, ``my-dev``,
-    ``train-00000-of-00002``; None where no word of it, or more than one, names a split.
-    """
-    shard = re.fullmatch(r"(.+?)[-_.](\d+)[-_.]of[-_.](\d+)(-\w+)?", stem, re.IGNORECASE)
-    words = re.split(r"[\s_.-]+", shard[1] if shard else stem)
-    found = {SPLIT_NAMES[word.lower()] for word in words if word.lower() in SPLIT_NAMES}
-    if len(found) != 1:
-        return None
-    return found.pop(), (int(shard[2]), int(shard[3])) if shard else None
 
 
 def find_candidates(tree: Tree, cards: Sequence[TaskCard]) -> list[Candidate]:
@@ -316,7 +287,7 @@ def read_labelled_fasta(tree: Tree, file: str) -> RawTable:
 
 
 def fasta_records(tree: Tree, file: str) -> Iterator[tuple[str, str]]:
-    """(header without ``>``, sequence) of each record, streamed; plain or compressed.
+    """(header without ``>``, sequence) of each record, streamed; plain or compressed. Lines that begin with ``;`` are comments.
 
     Raises:
         DataError: text before the first header, or a damaged file.
@@ -325,7 +296,9 @@ def fasta_records(tree: Tree, file: str) -> Iterator[tuple[str, str]]:
     header: str | None = None
     lines: list[str] = []
     with tree.open(file) as stream, decompressed(stream, origin, in_memory=True) as content:
-        for line in io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace"):
+        for line in text_of(content, errors="replace"):
+            if line.startswith(";"):
+                continue
             if line.startswith(">"):
                 if header is not None:
                     yield header, "".join(lines)

@@ -5,23 +5,34 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from findna_bench.data.split_names import split_name
 from findna_bench.data.tabular import RawTable
 from findna_bench.errors import DataError
 from findna_bench.unpacking import check_held, check_unpacked, decompressed, without_compression
 
-__all__ = ["FORMATS", "PUBLISHED_SUFFIXES", "read_table", "table_suffix"]
+__all__ = ["FORMATS", "PUBLISHED_SUFFIXES", "read_table", "table_suffix", "text_of"]
 
 FORMATS = "csv, tsv, parquet or jsonl"
 """What messages say may be given."""
 PUBLISHED_SUFFIXES = (".csv", ".tsv", ".parquet")
 """What the data sets that cards describe are published as; other files beside them are no data."""
 _SPREADSHEET = re.compile(r"\.(xlsx?|xlsm|xlsb|ods|numbers)$", re.IGNORECASE)
+_ARCHIVE = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|7z|rar)$|\.tar\.\w+$", re.IGNORECASE)
+_BEGINNINGS = {
+    b"PK\x03\x04": "a zip archive (or a spreadsheet): unpack it, or save its table as csv",
+    b"PAR1": "a parquet file: name it .parquet",
+    b"ARROW1": "an Arrow file: save its table as parquet",
+    b"\x89HDF": "an HDF5 file: save its table as parquet or csv",
+    b"SQLite": "a database: save its table as csv",
+}
+"""What binary files begin with that people name as text."""
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16 does, so it stands first
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -45,6 +56,8 @@ def no_table(name: str, origin: str) -> DataError:
     """The error of a file that is none of the formats."""
     if _SPREADSHEET.search(name):
         return DataError(f"{origin} is a spreadsheet; save its table as csv")
+    if _ARCHIVE.search(name):
+        return DataError(f"{origin} is an archive; unpack it, and give the file or folder that it holds")
     return DataError(f"{origin} is no {FORMATS} file; give one of these, or a folder")
 
 
@@ -59,6 +72,8 @@ def read_table(stream: IO[bytes], name: str, origin: str) -> RawTable:
         raise no_table(name, origin)
     try:
         with decompressed(stream, origin, in_memory=True) as content:
+            if suffix != ".parquet":
+                _check_beginning(content, origin)
             raw = _READERS[suffix](content, origin)
     except UnicodeError as error:
         raise DataError(f"{origin} is not text in UTF-8; save it in that encoding, as {FORMATS}") from error
@@ -67,11 +82,17 @@ def read_table(stream: IO[bytes], name: str, origin: str) -> RawTable:
     return raw
 
 
-def _text(stream: io.BufferedReader) -> io.TextIOWrapper:
+def _check_beginning(stream: io.BufferedReader, origin: str) -> None:
+    start = stream.peek(8)
+    if (found := next((words for mark, words in _BEGINNINGS.items() if start.startswith(mark)), None)) is not None:
+        raise DataError(f"{origin} is {found}")
+
+
+def text_of(stream: io.BufferedReader, *, errors: str = "strict") -> io.TextIOWrapper:
     """Text in UTF-8, or in what a byte-order mark says."""
     start = stream.peek(4)[:4]
     encoding = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), "utf-8-sig")
-    return io.TextIOWrapper(stream, encoding=encoding, newline="")
+    return io.TextIOWrapper(stream, encoding=encoding, errors=errors, newline=None if errors == "replace" else "")
 
 
 # -------------------------------------------------------------------------------------------------- csv and tsv
@@ -88,17 +109,30 @@ def _read_tsv(stream: io.BufferedReader, origin: str) -> RawTable:
 def _read_delimited(stream: io.BufferedReader, origin: str, delimiter: str) -> RawTable:
     limit = csv.field_size_limit(sys.maxsize)  # the default refuses sequences over 131 kb
     # strict: a quote that is never closed would swallow the rows after it
-    reader = csv.reader(_text(stream), delimiter=delimiter, strict=True, skipinitialspace=True)
+    reader = csv.reader(text_of(stream), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
-        first: list[str] = next((row for row in reader if any(cell.strip() for cell in row)), [])
+        filled = (row for row in reader if any(cell.strip() for cell in row))
+        first: list[str] = next(filled, [])
+        if delimiter.join(first).strip() == f"sep={delimiter}":  # what spreadsheets write above a table
+            first = next(filled, [])
         if any("\0" in cell for cell in first):
             raise DataError(f"{origin} holds NUL characters where text is expected; save it as UTF-8")
+        _check_separator(first, origin)
         header = _column_names([cell.strip() or f"column {place}" for place, cell in enumerate(first, 1)], origin)
         return RawTable(origin, _csv_columns(reader, header, origin), first_row=2)
     except csv.Error as error:
         raise DataError(f"{origin}, line {reader.line_num}: is not a table ({error})") from error
     finally:
         csv.field_size_limit(limit)
+
+
+def _check_separator(first: Sequence[str], origin: str) -> None:
+    """A header of one cell that holds several names: its rows would be counted wrong before anything said why."""
+    text = first[0].strip() if len(first) == 1 else ""
+    for mark, words in (("\t", "tabs: name it .tsv"), (";", "';'"), ("|", "'|'"), (",", "','"), (" ", "spaces")):
+        if len(text.split(mark)) > 1 and all(part.strip() for part in text.split(mark)[:-1]):
+            advice = "" if mark == "\t" else ": use commas in a .csv, tabs in a .tsv"
+            raise DataError(f"{origin}: its columns are separated by {words}{advice} (its first line is {text[:60]!r})")
 
 
 def _column_names(names: Sequence[str], origin: str) -> list[str]:
@@ -139,11 +173,15 @@ def _csv_columns(reader: Iterator[list[str]], header: list[str], origin: str) ->
 
 
 def _read_json_lines(stream: io.BufferedReader, origin: str) -> RawTable:
-    return _from_lines(_text(stream), origin)
+    text = text_of(stream)
+    first = next((line for line in text if line.strip()), "")
+    if first.lstrip().startswith("["):  # a list of rows, which is JSON whatever the file is called
+        return _from_json(first + text.read(), origin)
+    return _from_lines(itertools.chain([first] if first else [], text), origin)
 
 
 def _from_lines(lines: Iterable[str], origin: str) -> RawTable:
-    """One object a line; lines without anything are passed over."""
+    """One object a line; lines without anything are passed over. A list of objects is JSON, whatever the file is called."""
     records: list[Mapping[str, Any]] = []
     numbers: list[int] = []
     for number, line in enumerate(lines, start=1):
@@ -161,8 +199,11 @@ def _from_lines(lines: Iterable[str], origin: str) -> RawTable:
 
 
 def _read_json(stream: io.BufferedReader, origin: str) -> RawTable:
+    return _from_json(text_of(stream).read(), origin)
+
+
+def _from_json(text: str, origin: str) -> RawTable:
     """A list of objects, an object of columns (lists, or objects by row as pandas writes them), or lines after all."""
-    text = _text(stream).read()
     try:
         content = _parsed(text, origin)
     except DataError:
@@ -173,6 +214,8 @@ def _read_json(stream: io.BufferedReader, origin: str) -> RawTable:
         records = [_object(record, f"{origin}, row {row + 1}") for row, record in enumerate(content)]
         return RawTable(origin, _record_columns(records, lambda row: f"{origin}, row {row + 1}"))
     columns = _object(content, origin)
+    if (rows := _rows_of_object(columns)) is not None:
+        return RawTable(origin, _record_columns(rows, lambda row: f"{origin}, row {row + 1}"))
     if columns and all(not isinstance(values, list | Mapping) for values in columns.values()):
         return RawTable(
             origin, _record_columns([columns], lambda row: f"{origin}, row {row + 1}")
@@ -188,6 +231,26 @@ def _read_json(stream: io.BufferedReader, origin: str) -> RawTable:
     if len({len(values) for values in lists}) > 1:
         raise DataError(f"{origin}: its columns have different numbers of rows")
     return RawTable(origin, dict(zip(names, lists, strict=True)))
+
+
+def _rows_of_object(content: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """Rows of an object that holds them as pandas (``split``, ``table``) or the hub writes them, or in lists by split; None of any other."""
+    data, names = content.get("data"), content.get("columns")
+    if isinstance(data, list) and isinstance(names, list):
+        whole = all(isinstance(row, list) and len(row) == len(names) for row in data)
+        return [dict(zip(map(str, names), row, strict=True)) for row in data] if whole else None
+    lists = {
+        name: rows
+        for name, rows in content.items()
+        if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows)
+    }
+    if set(lists) in ({"data"}, {"rows"}) and not any(
+        isinstance(v, list) for k, v in content.items() if k not in lists
+    ):
+        return next(iter(lists.values()))
+    if len(lists) == len(content) and lists and all(split_name(name) for name in lists):
+        return [{**row, "split": name} for name, rows in lists.items() for row in rows]
+    return None
 
 
 def _parsed(text: str, where: str) -> Any:

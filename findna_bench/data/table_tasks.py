@@ -10,7 +10,7 @@ import numpy as np
 
 from findna_bench.data.adhoc import WHOLE, RowSource, open_rows
 from findna_bench.data.catalog import SPLITS, TaskRef, data_root
-from findna_bench.data.layouts import split_name
+from findna_bench.data.split_names import split_name
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import RawTable
 from findna_bench.data.task import Task

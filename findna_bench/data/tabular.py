@@ -147,11 +147,8 @@ def no_column(raw: RawTable, wanted: str) -> DataError:
     """The error of a table without the column ``wanted``, with the likeliest reason."""
     header = list(raw.columns)
     what = f"{raw.origin}: no column {wanted} among {', '.join(header) or 'none'}"
-    other = next((mark for mark in ";\t,|" if mark in header[0]), None) if len(header) == 1 else None
-    if other == "\t":
-        return DataError(f"{what}; its columns are separated by tabs: name it .tsv")
-    if other:
-        return DataError(f"{what}; its columns are separated by {other!r}: use commas in a .csv, tabs in a .tsv")
+    if any(name[:1] == name[-1:] == "'" for name in header):
+        return DataError(f"{what}; its names stand in single quotes: use double ones, or none")
     if any(re.fullmatch("[acgtun]{8,}", name) for name in header):
         return DataError(
             f"{raw.origin}: its first row holds a sequence where the names of the columns are expected; "

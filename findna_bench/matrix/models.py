@@ -271,7 +271,7 @@ class LiveModel:
         """
         if not self._looks_up:
             return
-        from findna_bench.data.layouts import split_name
+        from findna_bench.data.split_names import split_name
 
         if self._aligned is None or self._aligned[0] is not task:
             self._aligned = (task, self.estimator())

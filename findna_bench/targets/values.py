@@ -111,6 +111,7 @@ def _numbers(table: RawTable, column: str) -> np.ndarray:
     texts = [label_text(value) for value in table.columns[column]]
     for row, text in enumerate(texts):
         if not is_number(text):
-            what = f"{column} {text!r} is no number" if text else f"the row has no {column}"
+            comma = "; write decimals with a point" if is_number(text.replace(",", ".", 1)) else ""
+            what = f"{column} {text!r} is no number{comma}" if text else f"the row has no {column}"
             raise DataError(f"{table.where(row)}: {what}")
     return np.array([float(text) for text in texts], dtype=np.float64)
