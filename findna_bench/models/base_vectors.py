@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,7 @@ class BaseVectors:
         of_file, first: (n,) int64, where the bases of a sequence begin: in which file, and at which row of it.
         lengths: (n,) int64 bases of each sequence.
         read: per file (rows,) bool, bases that the model has read; the vector of another is zero and means nothing.
+        turned: (n,) bool, whether the model has read the other strand of a sequence; its vectors stand in the order of the sequence.
         width: columns of what is predicted for a sequence; those beyond its bases are padding.
     """
 
@@ -104,6 +105,7 @@ class BaseVectors:
     first: NDArray[np.int64]
     lengths: NDArray[np.int64]
     read: tuple[NDArray[np.bool_], ...]
+    turned: NDArray[np.bool_]
     width: int
 
     def __len__(self) -> int:
@@ -116,7 +118,13 @@ class BaseVectors:
 
     def __getitem__(self, rows: Any) -> BaseVectors:
         """The given sequences."""
-        return BaseVectors(self.files, self.of_file[rows], self.first[rows], self.lengths[rows], self.read, self.width)
+        return replace(
+            self,
+            of_file=self.of_file[rows],
+            first=self.first[rows],
+            lengths=self.lengths[rows],
+            turned=self.turned[rows],
+        )
 
     def joined(self, other: BaseVectors) -> BaseVectors:
         """The sequences of both, one after another."""
@@ -127,6 +135,7 @@ class BaseVectors:
             np.concatenate([self.first, other.first]),
             np.concatenate([self.lengths, other.lengths]),
             self.read + other.read,
+            np.concatenate([self.turned, other.turned]),
             max(self.width, other.width),
         )
 
@@ -305,6 +314,7 @@ def embed_bases(
         first,
         lengths,
         (read,),
+        np.full(len(lengths), strand == "reverse"),
         int(lengths.max(initial=0)) if width is None else width,
     )
     return BaseEmbeddings(vectors, reading.coverage(), reading.batching.record())

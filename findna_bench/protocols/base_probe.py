@@ -23,7 +23,7 @@ from findna_bench.statistics.base_states import NO_STATE
 from findna_bench.targets.learning import state_shares
 from findna_bench.targets.per_base import PerBase
 
-__all__ = ["MOST_BASES", "BaseHead", "fit_base_probe"]
+__all__ = ["MOST_BASES", "BaseHead", "drawn_bases", "fit_base_probe", "need_bases", "validation_scores"]
 
 MOST_BASES = 100_000
 """Of train, and of validation, that a head is fitted to and chosen on."""
@@ -95,14 +95,17 @@ class _Bases:
     def of(cls, features: BaseVectors, truth: np.ndarray, rows: np.ndarray, most: int) -> _Bases:
         """At most ``most`` of the bases of ``rows`` that count and were read, drawn evenly."""
         rows = np.sort(rows)
-        places = [_usable(features, truth, row) for row in rows.tolist()]
-        of_row = np.repeat(rows, [len(own) for own in places])
-        place = np.concatenate([*places, np.zeros(0, np.int64)])
-        total = len(place)
+        counts = np.array([len(_usable(features, truth, row)) for row in rows.tolist()], dtype=np.int64)
+        total, last = int(counts.sum()), np.cumsum(counts)
+        drawn = np.arange(total)
         if total > most:
             drawn = np.sort(np.random.default_rng(_SEED).choice(total, size=most, replace=False))
-            of_row, place = of_row[drawn], place[drawn]
-        return cls(of_row, place, total)
+        number = np.searchsorted(last, drawn, side="right")  # so that places of all bases are never in memory together
+        place = np.zeros(len(drawn), np.int64)
+        for row, start, stop in zip(*_runs(number), strict=True):
+            own = drawn[start:stop] - (last[row] - counts[row])
+            place[start:stop] = _usable(features, truth, int(rows[row]))[own]
+        return cls(rows[number], place, total)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -112,21 +115,37 @@ class _Bases:
         return np.flatnonzero(np.isin(self.rows, rows))
 
 
+def _runs(sorted_numbers: np.ndarray) -> tuple[list[int], list[int], list[int]]:
+    """(numbers, first places, places behind the last ones) of equal numbers."""
+    numbers, starts = np.unique(sorted_numbers, return_index=True)
+    return numbers.tolist(), starts.tolist(), [*starts[1:].tolist(), len(sorted_numbers)][: len(numbers)]
+
+
 def _usable(features: BaseVectors, truth: np.ndarray, row: int) -> np.ndarray:
     length = int(features.lengths[row])
     return np.flatnonzero((truth[row, :length] != NO_STATE) & features.was_read(row))
 
 
-def _fit_split(
-    features: BaseVectors, truth: np.ndarray, split: SeedSplit, n_states: int, preset: Preset, device: Any
-) -> BaseHead:
-    most = min(MOST_BASES, max(1, _MOST_VALUES // features.shape[1]))
-    train, held = (_Bases.of(features, truth, rows, most) for rows in (split.train, split.validation))
-    for name, bases in (("train", train), ("validation", held)):
-        if not len(bases) and (name == "train" or split.folds is None):
+def drawn_bases(features: BaseVectors, truth: np.ndarray, rows: np.ndarray) -> _Bases:
+    """The bases of sequences that count and were read; where these are many, some of them, always the same ones."""
+    return _Bases.of(features, truth, rows, min(MOST_BASES, max(1, _MOST_VALUES // features.shape[1])))
+
+
+def need_bases(features: BaseVectors, truth: np.ndarray, split: SeedSplit) -> None:
+    """Raise UsageError where a split has no base to train or to choose on."""
+    for name, rows in (("train", split.train), ("validation", split.validation)):
+        needed = name == "train" or split.folds is None
+        if needed and not any(len(_usable(features, truth, row)) for row in rows.tolist()):
             raise UsageError(
                 f"seed {split.seed} has no {name} base with a state that the model has read; give more rows"
             )
+
+
+def _fit_split(
+    features: BaseVectors, truth: np.ndarray, split: SeedSplit, n_states: int, preset: Preset, device: Any
+) -> BaseHead:
+    need_bases(features, truth, split)
+    train, held = (drawn_bases(features, truth, rows) for rows in (split.train, split.validation))
     vectors = np.concatenate([features.gather(some.rows, some.places) for some in (train, held)])
     states = np.concatenate([truth[some.rows, some.places] for some in (train, held)]).astype(np.int64)
     folds = None
@@ -144,15 +163,15 @@ def _fit_split(
         linear=inner,
         shares=state_shares(truth[split.train], n_states),
     )
-    return replace(head, validation=_validation(head, features, truth, split))
+    chosen = {"loss": inner.validation.get("loss")}
+    chosen |= {"path": inner.validation["path"]} if "path" in inner.validation else {}
+    return replace(head, validation=validation_scores(head, features, truth, split) | chosen)
 
 
-def _validation(head: BaseHead, features: BaseVectors, truth: np.ndarray, split: SeedSplit) -> dict[str, Any]:
-    """Scores of all bases of the validation sequences; the loss is that by which was chosen."""
-    inner = head.linear.validation
-    chosen = {"loss": inner.get("loss")} | ({"path": inner["path"]} if "path" in inner else {})
+def validation_scores(head: FittedHead, features: BaseVectors, truth: np.ndarray, split: SeedSplit) -> dict[str, Any]:
+    """Scores of all bases of the validation sequences."""
     if not len(split.validation):
-        return {"rows": 0} | chosen
+        return {"rows": 0}
     held = split.validation
     judged = PerBase().judge(truth[held], head.predict_scores(features[held]), truth[split.train])
-    return {"rows": len(held)} | judged | chosen
+    return {"rows": len(held)} | judged

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from findna_bench.errors import UsageError
 from findna_bench.protocols.protocol import HeadProtocol
-from findna_bench.protocols.settings import PROBE_PRESETS, AdamWProbe, LogisticProbe
+from findna_bench.protocols.settings import PROBE_PRESETS, AdamWProbe, ConvProbe, LogisticProbe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +21,12 @@ __all__ = ["Probe"]
 class Probe(HeadProtocol):
     """L2 logistic regression, or a linear layer trained by AdamW; strength or epoch chosen on validation. Numbers are probed by ridge
     regression, with the strengths of logistic regression; of several labels each has a logistic regression and a strength of its own.
-    States per base are probed as classes are, on vectors of bases.
+    States per base are probed as classes are, on vectors of bases; ``conv`` reads their neighbours as well.
     """
 
     targets = ("classes", "values", "labels", "per_base")
     inputs = ("sequence", "variant")
-    settings = (LogisticProbe, AdamWProbe)
+    settings = (LogisticProbe, AdamWProbe, ConvProbe)
     presets = PROBE_PRESETS
 
     def check(self, request: Any) -> None:
@@ -44,6 +44,10 @@ class Probe(HeadProtocol):
 
             return fit_ridge(features, labels, splits, preset)
         if labels.dtype.kind == "u":
+            if isinstance(preset, ConvProbe):
+                from findna_bench.protocols.conv_probe import fit_conv_probe
+
+                return fit_conv_probe(features, labels, splits, n_classes, preset, device=device)
             from findna_bench.protocols.base_probe import fit_base_probe
 
             return fit_base_probe(features, labels, splits, n_classes, preset, device=device)

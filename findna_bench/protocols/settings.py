@@ -17,6 +17,7 @@ __all__ = [
     "KNN_PRESETS",
     "PROBE_PRESETS",
     "AdamWProbe",
+    "ConvProbe",
     "FineTuning",
     "KNearest",
     "LogisticProbe",
@@ -25,6 +26,8 @@ __all__ = [
     "rate_by_size",
     "trial_settings",
 ]
+
+_NOT_OF_BASES = "its head reads the neighbours of a base, and {} are not predicted per base; use another preset"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,34 @@ class AdamWProbe(Preset):
     """``validation``: the epoch of the lowest mean validation loss."""
 
     def to_the_end(self) -> AdamWProbe:
+        return replace(self, select="last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvProbe(Preset):
+    """Of bases: two convolutions over neighbours with GELU and a linear layer, trained by AdamW on frozen vectors of bases in standard
+    deviations, with warm-up and a half cosine to zero; epoch chosen on validation. Widths, rate, decay and batch are those of BEND."""
+
+    method: ClassVar[str] = "conv"
+    varies: ClassVar[tuple[str, ...]] = ("head initialisation", "row order")
+    channels: int = 64
+    kernel: int = 3
+    lr: float = 3e-3
+    weight_decay: float = 0.01
+    batch_size: int = 64
+    """Sequences per optimiser step."""
+    epochs: int = 50
+    patience: int = 5
+    """Epochs without a lower validation loss after which training ends."""
+    warmup: float = 0.1
+    """Share of all steps."""
+    select: Literal["validation", "last"] = "validation"
+    """``validation``: the epoch of the lowest mean validation loss."""
+
+    def refuses(self, target: Target) -> str | None:
+        return None if target.of_bases else _NOT_OF_BASES.format(target.name)
+
+    def to_the_end(self) -> ConvProbe:
         return replace(self, select="last")
 
 
@@ -200,7 +231,7 @@ class FineTuning(Preset):
 
     def refuses(self, target: Target) -> str | None:
         if self.head == "conv" and not target.of_bases:
-            return f"its head reads the neighbours of a base, and {target.name} are not predicted per base; use another preset"
+            return _NOT_OF_BASES.format(target.name)
         return None
 
     def without_choice(self) -> FineTuning:
@@ -246,7 +277,7 @@ class FineTuning(Preset):
         return drawn
 
 
-PROBE_PRESETS: Mapping[str, Preset] = {"default": LogisticProbe()}
+PROBE_PRESETS: Mapping[str, Preset] = {"default": LogisticProbe(), "conv": ConvProbe()}
 KNN_PRESETS: Mapping[str, Preset] = {"default": KNearest(), "cosine": KNearest(metric="cosine")}
 RATES = (0.1, 0.32, 1.0, 3.2, 10.0)
 """Half a decade apart, a decade to either side: a centre that is wrong by a factor of ten is still corrected."""

@@ -326,3 +326,21 @@ def test_states_beyond_a_sequence_and_outside_the_task_are_refused() -> None:
     table.labels[1] = [0, 2, NO_STATE, NO_STATE]
     with pytest.raises(DataError, match="base 1 of row 1 has state 2, outside 0 to 1"):
         PerBase().check(table, ("x", "y"), "here")
+
+
+def test_a_convolutional_head_reads_neighbours_on_every_strand(tmp_path: Path) -> None:
+    sequences = drawn(100, longest=40)
+    path = write(tmp_path / "x.csv", sequences, [of_context(s) for s in sequences])
+    options: dict = {"seeds": 1, "output_dir": tmp_path / "r", "preset": "conv"}
+    plain, control = fb.run(["findna-tiny@random", "base-context"], [path], **options)
+    assert (plain.status, control.status) == ("success", "success"), plain.error
+    (linear,) = fb.run(["findna-tiny@random"], [path], seeds=1, output_dir=tmp_path / "r")
+    assert plain.metrics.main.value > max(0.9, linear.metrics.main.value)
+    chosen = plain.validation["selected"]
+    assert plain.validation["metrics"]["loss"] == min(step["loss"] for step in plain.validation["metrics"]["path"])
+    assert 1 <= chosen["epoch"] <= 50
+    for more in ({"strand": "rc-augment"}, {"strand": "rc-logit-mean", "shots": (30,)}):
+        (result,) = fb.run(["findna-tiny@random"], [path], **options, **more)
+        assert result.status == "success", result.error
+        assert result.metrics.main.value > 0.3, more
+    assert not verify(tmp_path / "r").findings
