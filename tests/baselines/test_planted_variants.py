@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from test_likelihoods import BASES, CASES, Loop, built, of_bases, of_byte_pairs, of_next_bases, of_overlapping, sixmers
 from test_likelihoods import pseudo as byte_pair_likelihood
 from test_likelihoods import run as log_probabilities
@@ -186,6 +187,55 @@ def test_planted_cases_have_the_value_of_a_plain_loop(
         assert found == pytest.approx(np.mean(both), abs=1e-4), name
     no_score = "2 of 11 variants have no likelihood score by this model's tokens and count as no difference"
     assert (no_score in result.validation["warnings"]) == (loop is of_overlapping)
+
+
+def site_token(backbone: Any, loop: Loop, text: str, place: int) -> int:
+    """Number of the token that brings in the base at a place."""
+    if loop in (of_bases, of_next_bases):
+        return place
+    if loop is of_overlapping:
+        return 1 + max(0, place - backbone.tokenizer.k + 1)
+    if loop is of_byte_pairs:
+        spans = backbone.tokenize([text]).spans[0].tolist()
+        return next(token for token in range(len(spans)) if sum(spans[: token + 1]) > place)
+    starts = np.cumsum([0, *map(len, sixmers(text))])
+    return 1 + next(token for token, start in enumerate(starts) if start > place) - 1
+
+
+@pytest.mark.parametrize(("build", "loop"), CASES, ids=[build.__name__ for build, _ in CASES])
+def test_planted_cases_move_the_token_at_their_site(
+    build: Callable[[Path], Backbone], loop: Loop, tmp_path: Path
+) -> None:
+    backbone = built(build, tmp_path)
+    table, genome = write(tmp_path)
+    (result,) = fb.run(
+        models=backbone,
+        tasks=table,
+        protocol="zero_shot",
+        preset="cosine",
+        fasta=genome,
+        flank=FLANK,
+        sanity=False,
+        device="cpu",
+        output_dir=tmp_path / "r",
+    )
+    assert result.status == "success", result.error
+    scores = dict(
+        zip(*[getattr(ResultStore(tmp_path / "r").predictions(result), of) for of in ("ids", "scores")], strict=True)
+    )
+
+    def state(text: str, place: int) -> np.ndarray:
+        with torch.inference_mode():
+            found: np.ndarray = (
+                backbone(backbone.tokenize([text])).tokens[0, site_token(backbone, loop, text, place)].numpy()
+            )
+        return found.astype(np.float64)
+
+    for name in scores:
+        place = min(planted()[name][0], FLANK)
+        one, other_one = (state(text, place) for text in windows(name))
+        expected = 1 - one @ other_one / np.linalg.norm(one) / np.linalg.norm(other_one)
+        assert scores[name][0] == pytest.approx(expected, abs=2e-5), name
 
 
 def test_what_is_left_out_and_what_is_kept_is_told(tmp_path: Path) -> None:
