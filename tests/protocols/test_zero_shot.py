@@ -331,6 +331,17 @@ def test_a_rule_that_knows_the_class_alone_is_a_control_and_a_flag(tmp_path: Pat
     assert "missense" in page
 
 
+def test_the_class_rate_is_that_of_train_where_there_is_one(tmp_path: Path) -> None:
+    rows = vep_like({"utr": 0.1, "missense": 0.5, "stop": 0.9}, per_class=80)
+    split = [[*row, "train" if number % 2 else "test"] for number, row in enumerate(rows)]
+    task = write(tmp_path / "v.csv", split, [*HEADER[:4], "label", "consequence", "split"])
+    (result,) = fb.run("class-rate", [task], protocol="probe", seeds=1, output_dir=tmp_path / "r")
+    assert result.status == "success", result.error
+    assert result.metrics.all["auroc"] > 0.85
+    assert {group["auroc"] for group in result.metrics.groups.values()} == {0.5}  # one rate for all rows of a group
+    assert not result.validation["warnings"]
+
+
 def _rated(rates: dict[str, float]) -> list[list[object]]:
     return [[number, rates[str(row[5])]] for number, row in enumerate(vep_like(rates))]
 
