@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from findna_bench.matrix.jobs import Executor, Job, fail_job, settle_finished
     from findna_bench.matrix.planning import Plan
     from findna_bench.models.backbone import Adapted, Backbone, Checkpoint, Encoding, TokenBatch
+    from findna_bench.models.combinations import combine_sides
     from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
     from findna_bench.models.loading import LoadedModel
     from findna_bench.models.object_models import Embeds
@@ -175,6 +176,7 @@ __all__ = [
     "WeightsSource",
     "audit",
     "augment",
+    "combine_sides",
     "compare",
     "composition",
     "compute_metrics",
@@ -226,6 +228,7 @@ _LAZY = {
     "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "settle_finished"),
     "findna_bench.matrix.planning": ("Plan",),
     "findna_bench.models.backbone": ("Adapted", "Backbone", "Checkpoint", "Encoding", "TokenBatch"),
+    "findna_bench.models.combinations": ("combine_sides",),
     "findna_bench.models.estimators": ("AlignedFeatures", "Classifier", "Features"),
     "findna_bench.models.loading": ("LoadedModel",),
     "findna_bench.profiling.profile_rows": ("ProfileRow",),

@@ -43,11 +43,14 @@ _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-
 _METRIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(:.+)?")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
+COMBINATIONS: tuple[str, ...] = ("absdiff_product", "concat", "difference", "concat_absdiff_product")
+"""How the vectors of both sides of a pair become one; see :mod:`findna_bench.models.combinations`."""
 _CHOICES = {
-    "inputs": ("sequence", "variant"),
+    "inputs": ("sequence", "variant", "pair"),
     "effect": ("signed", "negative", "absolute"),
     "aggregate": ("rows", "groups"),
     "group_weights": ("uniform", "rows"),
+    "combination": COMBINATIONS,
 }
 """Of a task's card."""
 POOLINGS: tuple[str, ...] = ("mean", "mean_all", "mean_bases", "cls", "last", "max")
@@ -71,6 +74,8 @@ def card_content(card: ModelCard | TaskCard) -> dict[str, Any]:
     Fields that came later are left out where they have their default, so that ids from before they were there stay what they are.
     """
     content = asdict(card)
+    if isinstance(card, ModelCard) and len(card.inputs) > 1:  # that it reads pairs, too, changes nothing of other rows
+        content["inputs"] = tuple(name for name in card.inputs if name != "pair")
     for name, default in _LATER_FIELDS[type(card).__name__].items():
         if content[name] == default:
             del content[name]
@@ -79,7 +84,13 @@ def card_content(card: ModelCard | TaskCard) -> dict[str, Any]:
 
 _LATER_FIELDS: dict[str, dict[str, Any]] = {
     "ModelCard": {"inputs": ("sequence",)},
-    "TaskCard": {"inputs": "sequence", "effect": "signed", "aggregate": "rows", "group_weights": "uniform"},
+    "TaskCard": {
+        "inputs": "sequence",
+        "effect": "signed",
+        "aggregate": "rows",
+        "group_weights": "uniform",
+        "combination": "absdiff_product",
+    },
 }
 
 
@@ -366,7 +377,8 @@ class ModelCard:
     targets: tuple[str, ...] | None = None
     """What it can be fitted to; ``None`` = classes for a classifier, anything for the others, whose head predicts."""
     inputs: tuple[str, ...] = ("sequence",)
-    """What rows it reads, where it is no encoder: ``sequence``, ``variant``."""
+    """What rows it reads, where it is no encoder: ``sequence``, ``variant``, ``pair``. Features of sequences are combined for pairs by the
+    harness."""
     control: bool = False
     """A control: shown below the models, and a candidate for "gain over the best control on validation"."""
     version: int = 1
@@ -429,9 +441,12 @@ class TaskCard:
     """Class names in label order: label ``i`` is ``labels[i]``. Targets without classes: names of what is predicted."""
     target: str = "classes"
     """What rows are labelled with; see ``findna-bench list targets``."""
-    inputs: Literal["sequence", "variant"] = "sequence"
+    inputs: Literal["sequence", "variant", "pair"] = "sequence"
     """What a row holds. ``variant``: a window of sequence with a place in it, and two alleles
-    (``SequenceTable.extra``: ``offset``, ``ref``, ``alt``)."""
+    (``SequenceTable.extra``: ``offset``, ``ref``, ``alt``). ``pair``: two sequences (``SequenceTable.sequences_b``)."""
+    combination: Literal["absdiff_product", "concat", "difference", "concat_absdiff_product"] = "absdiff_product"
+    """Of pairs: how the vectors of both sides, a and b, become the one that a head reads, unless a run says otherwise
+    (``--combination``). ``absdiff_product``, ``[|a - b|, a * b]``, is the only one that does not change with the order of the sides."""
     effect: Literal["signed", "negative", "absolute"] = "signed"
     """How a score without training follows from log p(alt) - log p(ref): as it is, turned round (what is unlikely is pathogenic), or
     its size. A convention of the data set, never chosen on labels."""

@@ -102,6 +102,11 @@ def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status:
         DataError: no split, or an empty one.
         UnsupportedError: rows have no number or label that two classes can be made of.
     """
+    if any(table.sequences_b is not None for table in tables.values()):
+        raise UnsupportedError(
+            f"task {card.full_name}: rows that are pairs are not audited yet; the controls pair-distance, pair-length, pair-elements, pair-a and pair-b "
+            "of a run say what such a task is worth"
+        )
     if not any(table.labels.ndim > 1 for table in tables.values()):
         return audit_rows({name: rows_from_table(table) for name, table in tables.items()}, card, status=status)
     if any(table.labels.dtype.kind == "u" for table in tables.values()):

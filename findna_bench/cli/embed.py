@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from findna_bench.cli import output
 from findna_bench.cli.requested import requested
+from findna_bench.errors import UsageError
 from findna_bench.requests.embed_request import EmbedRequest
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def _rows_of(request: EmbedRequest) -> NamedSequences:
     for note in task.notes:
         output.remark(note)
     table, splits = task.in_order()
+    if table.sequences_b is not None:
+        raise UsageError(
+            f"--task {request.task}: its rows are pairs, and embed writes a vector per sequence; give either side as a file of its own"
+        )
     ids = [str(row_id) for row_id in table.ids.tolist()]
     no_order = (
         "" if task.row_order.words else "this task is made of one FASTA per class, whose records have no common order"

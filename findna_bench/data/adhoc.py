@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from findna_bench.data.label_columns import LabelReader, find_reader
 from findna_bench.data.label_spellings import with_one_spelling
 from findna_bench.data.layouts import read_labelled_fasta
 from findna_bench.data.missing_rows import without_missing
+from findna_bench.data.pairs import holds_pairs, pair_sides, pair_table, with_strata
 from findna_bench.data.regions import holds_regions, region_rows
 from findna_bench.data.split_columns import SPLIT_COLUMN, with_split_column
 from findna_bench.data.split_names import split_name, split_of_file
@@ -103,9 +104,10 @@ class PathOrigin:
             f"{split} {len(table):,}{' (drawn)' if self.drawn and split == 'test' else ''}"
             for split, table in self.tables.items()
         )
-        lengths = [len(sequence) for table in self.tables.values() for sequence in table.sequences]
+        lengths = _lengths(self.tables)
         spread = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
-        return f"{self.read_from.name}: {total:,} rows, {predicted}; {splits}; {spread} bp"
+        what = "rows" if all(table.sequences_b is None for table in self.tables.values()) else "pairs"
+        return f"{self.read_from.name}: {total:,} {what}, {predicted}; {splits}; {spread} bp"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -164,18 +166,22 @@ def open_rows(
     if WHOLE in read:
         read = {WHOLE: with_split_column(read[WHOLE])}
     reader = find_reader(next(iter(read.values())), target)
+    _check_target(next(iter(read.values())), reader)
     files = {name: _complete(raw, reader, drop_missing) for name, raw in read.items()}
-    variants = holds_variants(next(iter(files.values())))
+    inputs = _inputs(next(iter(files.values())))
+    variants = inputs == "variant"
     if variants:
         files = {name: variant_rows(raw, genome) for name, raw in files.items()}
-    elif holds_regions(next(iter(files.values()))):
+    elif inputs == "sequence" and holds_regions(next(iter(files.values()))):
         files = {name: region_rows(raw, genome) for name, raw in files.items()}
     notes = list(notes)
     if reader is None:
         files, remarks = with_one_spelling(files)
         notes += remarks
     labels, truth = _read_labels(files, reader)
-    tables = _placed({name: _to_table(raw, labels, truth.get(name), variants) for name, raw in files.items()})
+    tables = _placed({name: _to_table(raw, labels, truth.get(name), inputs) for name, raw in files.items()})
+    if inputs == "pair":
+        tables = with_strata(tables)
     dropped = any(raw.numbers is not None for raw in files.values())
     order = _row_order(source, tables, dropped)
     if WHOLE in files:
@@ -188,7 +194,7 @@ def open_rows(
     if not name:
         name = f"{source.name}-{_digest(labels, tables)[:8]}"
         source = replace(source, name=name)
-    lengths = [len(sequence) for table in tables.values() for sequence in table.sequences]
+    lengths = _lengths(tables)
     card = TaskCard(
         name=name,
         suite=ADHOC_SUITE,
@@ -198,7 +204,7 @@ def open_rows(
         length=(min(lengths), max(lengths)),
         target="classes" if reader is None else reader.name,
         metric=_metric(reader, variants),
-        inputs="variant" if variants else "sequence",
+        inputs=inputs,
         effect="negative" if variants and reader is None else "signed",
     )
     notes += [note for raw in files.values() for note in raw.notes]
@@ -210,9 +216,13 @@ def open_rows(
 def _digest(labels: tuple[str, ...], tables: Mapping[str, SequenceTable]) -> str:
     """Of rows, and of where they stand: the same rows in another order belong to other vectors."""
     places = [np.asarray(tables[split].place).tolist() for split in SPLITS if split in tables]
-    # Of sequences, what they belong to decides what is listed and no score.
-    known = {split: table if "offset" in table.extra else replace(table, extra={}) for split, table in tables.items()}
+    # Of sequences, and of pairs, what they belong to decides what is listed and no score.
+    known = {split: table if "offset" in table.extra else _unlisted(table) for split, table in tables.items()}
     return stable_hash([content_digest(labels, known), places])
+
+
+def _unlisted(table: SequenceTable) -> SequenceTable:
+    return replace(table, extra={name: values for name, values in table.extra.items() if name != "element"})
 
 
 def _metric(reader: LabelReader | None, variants: bool) -> str:
@@ -221,9 +231,36 @@ def _metric(reader: LabelReader | None, variants: bool) -> str:
     return "auroc" if variants else "accuracy"
 
 
-def _to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None, variants: bool) -> SequenceTable:
+def _to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None, inputs: str) -> SequenceTable:
+    if inputs == "pair":
+        return pair_table(raw, rows_to_table(raw, labels, truth, pair_sides(raw)[0]))
     table = rows_to_table(raw, labels, truth)
-    return replace(table, extra=table.extra | (variant_extras(raw) if variants else element_names(raw)))
+    return replace(table, extra=table.extra | (variant_extras(raw) if inputs == "variant" else element_names(raw)))
+
+
+def _inputs(raw: RawTable) -> Literal["sequence", "variant", "pair"]:
+    """What the rows of a table hold, by its columns."""
+    if holds_variants(raw):
+        return "variant"
+    return "pair" if holds_pairs(raw) else "sequence"
+
+
+def _check_target(raw: RawTable, reader: LabelReader | None) -> None:
+    """Whether rows of two sequences can have such labels.
+
+    Raises:
+        DataError: they cannot.
+    """
+    if reader is not None and reader.of_bases and _inputs(raw) == "pair":
+        raise DataError(
+            f"{raw.origin}: its rows are pairs, and {reader.name} needs one sequence per row; give one side as sequence"
+        )
+
+
+def _lengths(tables: Mapping[str, SequenceTable]) -> list[int]:
+    """Bases of all sequences, of pairs those of either side."""
+    sides = (side for table in tables.values() for side in (table.sequences, table.sequences_b or ()))
+    return [len(sequence) for side in sides for sequence in side]
 
 
 def _read_labels(
@@ -253,7 +290,8 @@ def _complete(raw: RawTable, reader: LabelReader | None, drop: bool) -> RawTable
     labels: Sequence[str | None] = (raw.first_of(LABEL_COLUMNS),)
     if reader is not None:
         labels = () if reader.reads_missing else reader.label_columns(raw)
-    columns = [name for name in (raw.first_of(SEQUENCE_COLUMNS), *labels) if name is not None]
+    sequences = pair_sides(raw) if holds_pairs(raw) else (raw.first_of(SEQUENCE_COLUMNS),)
+    columns = [name for name in (*sequences, *labels) if name is not None]
     return without_missing(raw, columns, drop=drop)
 
 
@@ -532,6 +570,11 @@ def _draw_test(where: str, tables: Mapping[str, SequenceTable]) -> dict[str, Seq
     train = tables["train"]
     drawn = draw_rows(train.strata, row_groups(train), np.random.default_rng(TEST_SEED), TEST_FRACTION)
     if not drawn.any():
-        raise DataError(f"{where}: too few independent rows to draw a test split from; give one (column split)")
+        shared = (
+            ""
+            if train.sequences_b is None
+            else "; pairs that share a side are related, unless a column group says otherwise"
+        )
+        raise DataError(f"{where}: too few independent rows to draw a test split from; give one (column split){shared}")
     rest = {"train": train.take(np.flatnonzero(~drawn)), "test": train.take(np.flatnonzero(drawn))}
     return {**tables, **rest}

@@ -10,6 +10,7 @@ import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
+from findna_bench.data.pairs import with_strata
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 from findna_bench.plugin_code import plugin_code
@@ -43,7 +44,7 @@ def generated_tables(card: TaskCard) -> dict[str, SequenceTable]:
         check_generated(card, split, table)
     if "train" not in found:
         raise DataError(f"{where}: its factory makes no split train")
-    return dict(found)
+    return with_strata(found) if card.inputs == "pair" else dict(found)
 
 
 def check_generated(card: TaskCard, split: str, table: Any) -> None:
@@ -69,11 +70,15 @@ def check_generated(card: TaskCard, split: str, table: Any) -> None:
                 f"{where}: {name} must be a NumPy array of {len(table)} rows, not a {type(column).__name__} {shape}".rstrip()
             )
     _check_ids(table, where)
-    for row, sequence in enumerate(table.sequences):
-        if not isinstance(sequence, str) or not _SEQUENCE.fullmatch(sequence):
-            raise DataError(
-                f"{where}: row {row} ({table.ids[row]}): {_wrong(sequence)}; a sequence is one or more of A, C, G, T, N in upper case"
-            )
+    if (table.sequences_b is not None) != (card.inputs == "pair"):
+        has = "no " if table.sequences_b is None else ""
+        raise DataError(f"{where}: its card says that a row holds a {card.inputs}, and its rows have {has}sequences_b")
+    for row, sides in enumerate(table.texts):
+        for sequence in sides:
+            if not isinstance(sequence, str) or not _SEQUENCE.fullmatch(sequence):
+                raise DataError(
+                    f"{where}: row {row} ({table.ids[row]}): {_wrong(sequence)}; a sequence is one or more of A, C, G, T, N in upper case"
+                )
     _check_labels(card, split, table, where)
 
 

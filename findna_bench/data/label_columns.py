@@ -20,6 +20,7 @@ class LabelReader(Protocol):
     name: str
     default_metric: str
     reads_missing: bool
+    of_bases: bool
 
     def label_columns(self, table: RawTable) -> tuple[str, ...]: ...
 
@@ -49,7 +50,7 @@ def find_reader(table: RawTable, target: str | None = None, registry: Registry |
             reader: Any = make(entry.card.factory, f"target {entry.card.name!r}")
         except BenchError:
             continue  # a plugin that cannot be imported has no say in other people's files
-        reader.name = entry.card.name
+        reader.name, reader.of_bases = entry.card.name, entry.card.of_bases
         if columns := reader.label_columns(table):
             claims.append((reader, tuple(columns)))
     of_classes = {name for name in LABEL_COLUMNS if name in table.columns}
@@ -68,7 +69,7 @@ def _chosen(table: RawTable, target: str, registry: Registry) -> LabelReader | N
     if card.name == "classes":
         return None
     reader: Any = make(card.factory, f"target {card.name!r}")
-    reader.name = card.name
+    reader.name, reader.of_bases = card.name, card.of_bases
     if not reader.possible_columns(table):
         raise DataError(
             f"{table.origin}: --target {card.name}: none of its columns ({', '.join(table.columns)}) can hold {card.name}; "
@@ -81,6 +82,7 @@ class _Chosen:
     """A target that was named, of whose columns a table need not speak."""
 
     def __init__(self, reader: LabelReader) -> None:
-        self.name, self.default_metric, self.reads_missing = reader.name, reader.default_metric, reader.reads_missing
+        self.name, self.default_metric = reader.name, reader.default_metric
+        self.reads_missing, self.of_bases = reader.reads_missing, reader.of_bases
         self.label_columns = self.possible_columns = reader.possible_columns
         self.read, self.in_words = reader.read, reader.in_words

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
-from findna_bench.data.tabular import SEQUENCE_COLUMNS, RawTable, cell_text, is_missing
+from findna_bench.data.tabular import SEQUENCE_COLUMNS, SIDE_COLUMNS, RawTable, cell_text, is_missing
 from findna_bench.errors import DataError
 
 __all__ = ["without_missing"]
@@ -54,7 +55,8 @@ def _refused(raw: RawTable, missing: dict[str, list[int]], row: int, count: int)
     else:
         name = next(name for name, rows in missing.items() if row in rows)
         text = cell_text(raw.columns[name][row])
-        rename = "" if name in SEQUENCE_COLUMNS else "; rename a class of this name"
+        holds_sequences = name in (*SEQUENCE_COLUMNS, *chain.from_iterable(SIDE_COLUMNS))
+        rename = "" if holds_sequences else "; rename a class of this name"
         meaning = f" ({text!r} stands for a missing value{rename})" if text else ""
         what = f"the row has no {name}{meaning}; complete it"
     return DataError(f"{where}: {what}, or leave out all {count:,} such rows with --drop-missing")

@@ -6,6 +6,7 @@
 ``fasta-values``   a FASTA file and a table of numbers, row by row (:mod:`findna_bench.data.fasta_values`)
 ``genome-variants``  variants by their place in a genome (:mod:`findna_bench.data.genome_variants`)
 ``genome-regions``   labelled regions of a genome (:mod:`findna_bench.data.genome_regions`)
+``genome-pairs``     pairs of a gene and a region (:mod:`findna_bench.data.genome_pairs`)
 =================  ==============================================================================================
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.fasta_values import read_fasta_values
+from findna_bench.data.genome_pairs import read_genome_pairs
 from findna_bench.data.genome_regions import read_genome_regions
 from findna_bench.data.genome_variants import read_genome_variants
 from findna_bench.data.published_files import PublishedFiles, PublishedRows
@@ -83,4 +85,5 @@ _RECIPES: Mapping[str, Callable[[TaskCard, PublishedFiles], PublishedRows | None
     "fasta-values": _fasta_values,
     "genome-variants": read_genome_variants,
     "genome-regions": read_genome_regions,
+    "genome-pairs": read_genome_pairs,
 }

@@ -35,9 +35,17 @@ def draw_validation(
     if not drawn.any():
         raise DataError(
             f"no validation rows can be drawn from {len(table)} rows in {len(np.unique(groups))} groups of related "
-            "sequences; give a validation split"
+            f"sequences; give a validation split{_of_pairs(table)}"
         )
     return np.flatnonzero(~drawn).astype(np.int64), np.flatnonzero(drawn).astype(np.int64)
+
+
+def _of_pairs(table: SequenceTable) -> str:
+    return (
+        ""
+        if table.sequences_b is None
+        else ", or a column group (pairs that share a side are related, and so are theirs)"
+    )
 
 
 def draw_rows(labels: np.ndarray, groups: np.ndarray, generator: np.random.Generator, fraction: float) -> np.ndarray:

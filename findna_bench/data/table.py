@@ -45,6 +45,7 @@ class SequenceTable:
     lower: (n,) or None; which letters were lower case in the file (:func:`findna_bench.sequences.letter_case.lower_case`), for audits alone:
         no model sees it, no digest counts it, and a data root does not keep it.
     place: (n,) int64 or None; the row's number, from 0, in what the task is read from (see :class:`RowOrder`), whatever split it is in.
+    sequences_b: list of n strings, or None; of rows that are pairs the other side, as ``sequences`` is then the first.
     """
 
     sequences: list[str]
@@ -57,17 +58,47 @@ class SequenceTable:
     strand: np.ndarray | None = None
     place: np.ndarray | None = None
     lower: np.ndarray | None = None
+    sequences_b: list[str] | None = None
     extra: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.sequences)
         for column in fields(self):
             value = getattr(self, column.name)
-            if isinstance(value, np.ndarray) and len(value) != n:
+            if isinstance(value, np.ndarray | list) and len(value) != n:
                 raise ValueError(f"column {column.name} has {len(value)} rows, sequences has {n}")
 
     def __len__(self) -> int:
         return len(self.sequences)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) int64 bases of each row, of a pair those of both sides."""
+        lengths = np.fromiter(map(len, self.sequences), dtype=np.int64, count=len(self))
+        if self.sequences_b is None:
+            return lengths
+        return lengths + np.fromiter(map(len, self.sequences_b), dtype=np.int64, count=len(self))
+
+    @property
+    def texts(self) -> list[tuple[str, ...]]:
+        """Of each row all its sequences: one, of a pair both sides."""
+        others = () if self.sequences_b is None else (self.sequences_b,)
+        return list(zip(self.sequences, *others, strict=True))
+
+    def side(self, name: str) -> SequenceTable:
+        """Rows of one side of pairs, as rows of a sequence each.
+
+        Args:
+            name: ``a`` or ``b``.
+
+        Raises:
+            ValueError: rows are no pairs.
+        """
+        if self.sequences_b is None:
+            raise ValueError("these rows are no pairs")
+        return replace(
+            self, sequences=self.sequences if name == "a" else self.sequences_b, sequences_b=None, lower=None
+        )
 
     @classmethod
     def concatenate(cls, tables: Sequence[SequenceTable]) -> SequenceTable:
@@ -81,10 +112,12 @@ class SequenceTable:
                 ]
             return None if any(value is None for value in values) else np.concatenate(values)
 
-        columns = {c.name: column(c.name) for c in fields(cls) if c.name not in ("sequences", "extra")}
+        columns = {c.name: column(c.name) for c in fields(cls) if c.name not in ("sequences", "sequences_b", "extra")}
+        others = [table.sequences_b for table in tables]
+        pairs = [s for other in others for s in other or ()] if all(other is not None for other in others) else None
         shared = set.intersection(*(set(table.extra) for table in tables))
         extra = {name: np.concatenate([table.extra[name] for table in tables]) for name in sorted(shared)}
-        return cls([s for table in tables for s in table.sequences], extra=extra, **columns)  # type: ignore[arg-type]
+        return cls([s for table in tables for s in table.sequences], sequences_b=pairs, extra=extra, **columns)  # type: ignore[arg-type]
 
     def take(self, rows: np.ndarray | Sequence[int]) -> SequenceTable:
         """The given rows (integer indices), in the given order."""
@@ -95,7 +128,8 @@ class SequenceTable:
             if isinstance(getattr(self, column.name), np.ndarray)
         }
         extra = {name: values[index] for name, values in self.extra.items()}
-        return replace(self, sequences=[self.sequences[i] for i in index], extra=extra, **changed)
+        other = None if self.sequences_b is None else [self.sequences_b[i] for i in index]
+        return replace(self, sequences=[self.sequences[i] for i in index], sequences_b=other, extra=extra, **changed)
 
     def coordinates(self) -> SequenceTable | None:
         """The same rows by label, id, contig, start, end and strand alone, sequences empty: the form in which coordinates are
@@ -104,7 +138,16 @@ class SequenceTable:
         if self.contig is None or self.start is None or self.end is None:
             return None
         strand = np.full(len(self), "", dtype="<U1") if self.strand is None else self.strand
-        return replace(self, sequences=[""] * len(self), group=None, strand=strand, place=None, lower=None, extra={})
+        return replace(
+            self,
+            sequences=[""] * len(self),
+            sequences_b=None,
+            group=None,
+            strand=strand,
+            place=None,
+            lower=None,
+            extra={},
+        )
 
     @property
     def strata(self) -> np.ndarray:

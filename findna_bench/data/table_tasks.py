@@ -10,6 +10,7 @@ import numpy as np
 
 from findna_bench.data.adhoc import WHOLE, RowSource, open_rows
 from findna_bench.data.catalog import SPLITS, TaskRef, data_root
+from findna_bench.data.pairs import PAIR_COLUMNS
 from findna_bench.data.split_names import split_name
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import RawTable
@@ -106,7 +107,11 @@ def _from_table(table: SequenceTable, where: str) -> RawTable:
         DataError: its labels are neither.
     """
     labels = np.asarray(table.labels)
-    columns: dict[str, list[Any]] = {"sequence": list(table.sequences)}
+    if table.sequences_b is None:
+        columns: dict[str, list[Any]] = {"sequence": list(table.sequences)}
+    else:
+        columns = {"sequence_a": list(table.sequences), "sequence_b": list(table.sequences_b)}
+        columns |= {name: table.extra[name].tolist() for name in PAIR_COLUMNS if name in table.extra}
     if labels.ndim == 1:
         columns["label"] = labels.tolist()
     elif labels.ndim == 2 and labels.dtype.kind == "f" and labels.shape[1]:

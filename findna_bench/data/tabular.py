@@ -17,6 +17,7 @@ from findna_bench.sequences.letter_case import lower_case
 
 __all__ = [
     "MISSING",
+    "STRANDS",
     "RawTable",
     "cell_text",
     "contig_name",
@@ -30,6 +31,15 @@ __all__ = [
 ]
 
 SEQUENCE_COLUMNS = ("sequence", "seq", "text", "sequences")
+SIDE_COLUMNS = (
+    ("sequence_a", "sequence_b"),
+    ("seq_a", "seq_b"),
+    ("sequence_1", "sequence_2"),
+    ("sequence1", "sequence2"),
+    ("seq_1", "seq_2"),
+    ("seq1", "seq2"),
+)
+"""Names of the two columns that hold the sides; the first two that are there count."""
 LABEL_COLUMNS = ("label", "labels", "class", "target")
 """The first of these decides; see :func:`label_texts`."""
 ID_COLUMNS = ("id", "row_id", "seq_id", "name")
@@ -113,13 +123,16 @@ class RawTable:
         return next((name for name in names if name in self.columns), None)
 
 
-def rows_to_table(raw: RawTable, labels: Sequence[str], truth: np.ndarray | None = None) -> SequenceTable:
-    """Validated rows of a raw table: sequences normalised, labels as indices into ``labels``, unless ``truth`` (n, ...) holds them.
+def rows_to_table(
+    raw: RawTable, labels: Sequence[str], truth: np.ndarray | None = None, column: str | None = None
+) -> SequenceTable:
+    """Validated rows of a raw table: sequences normalised, labels as indices into ``labels``, unless ``truth`` (n, ...) holds them. column: of the
+    sequences, None = the first of :data:`SEQUENCE_COLUMNS`.
 
     Raises:
         DataError: no sequence or label column, a row without one, a letter that is not DNA, a label not in ``labels``.
     """
-    column = raw.first_of(SEQUENCE_COLUMNS)
+    column = column or raw.first_of(SEQUENCE_COLUMNS)
     if column is None:
         raise no_column(raw, ", ".join(SEQUENCE_COLUMNS[:3]))
     if not len(raw):

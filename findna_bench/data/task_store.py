@@ -54,6 +54,8 @@ def content_digest(labels: Sequence[str], tables: Mapping[str, SequenceTable]) -
         table = tables[split]
         add(split, str(len(table)).encode())
         add("sequences", "\n".join(table.sequences).encode())
+        if table.sequences_b is not None:
+            add("sequences_b", "\n".join(table.sequences_b).encode())
         add("label", table.labels.astype({"f": "<f8", "u": "u1"}.get(table.labels.dtype.kind, "<i8")).tobytes())
         optional = {name: getattr(table, name) for name in ("ids", *_COLUMNS)} | dict(sorted(table.extra.items()))
         for name, values in optional.items():
@@ -79,6 +81,8 @@ def write_split(table: SequenceTable, path: Path) -> None:
     import pyarrow.parquet as pq
 
     columns: dict[str, Any] = {"sequence": table.sequences, "id": table.ids}
+    if table.sequences_b is not None:
+        columns["sequence_b"] = table.sequences_b
     if table.labels.ndim == 1:
         columns["label"] = table.labels
     else:
@@ -132,6 +136,7 @@ def read_split(path: Path) -> SequenceTable:
         start=column("start", np.int64),
         end=column("end", np.int64),
         strand=column("strand", str),
+        sequences_b=table.column("sequence_b").to_pylist() if "sequence_b" in table.column_names else None,
         extra={name: values for name, values in extra.items() if values is not None},
     )
 

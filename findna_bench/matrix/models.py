@@ -14,6 +14,8 @@ from findna_bench.code import file_settings
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import network_of, weights_of
+from findna_bench.models.combinations import combine_sides, read_in_order
+from findna_bench.models.paired_features import PairedFeatures
 from findna_bench.models.representations import Representation, candidate_layers, candidate_poolings
 from findna_bench.models.spec import MEMORY, ModelSpec, model_code
 from findna_bench.private_paths import public_path
@@ -27,6 +29,7 @@ from findna_bench.results import schema
 if TYPE_CHECKING:
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.task import Task
+    from findna_bench.models.estimators import Features
     from findna_bench.models.loading import LoadedModel
 
 __all__ = ["LiveModel"]
@@ -55,6 +58,8 @@ class LiveModel:
         self._counted: list[SequenceTable] = []
         self._of_bases = False
         """Whether every base has a vector, not every sequence."""
+        self._combination: str | None = None
+        """How vectors of both sides become one, while rows are pairs."""
         self._pool: SequenceTable | None = None
         """Rows that are fitted and chosen on."""
 
@@ -280,6 +285,7 @@ class LiveModel:
     def fit(self, pool: Pool, preset: Preset, task: TaskCard, checkpoint_of: Callable[[int], Path]) -> list[Fitted]:
         """Fit all seeds of a pool on train and validation rows. checkpoint_of: seed -> file for a fit that takes long."""
         request = self._request
+        self._combination = (request.combination or task.combination) if pool.table.sequences_b is not None else None
         self._pool, self._of_bases = pool.table, pool.target.of_bases
         if self.kind == "classifier" and self._protocol.reads_train:
             return fitting.fit_classifier(pool, self, request.strand)
@@ -295,6 +301,7 @@ class LiveModel:
             batch_size=request.batch_size,
             checkpoint_of=checkpoint_of,
             progress=self._reporter.progress,
+            combination=self._combination,
         )
         return self._protocol.fit(self, pool, preset, options)
 
@@ -317,15 +324,22 @@ class LiveModel:
         if self._aligned is not None and self._looks_up:
             return fitting.features_of(self._aligned[1], self._request.strand, self.name)
         if self._held:
-            self._object = self._object or self.estimator()
+            if self._object is None or isinstance(self._object, PairedFeatures):
+                self._object = self.estimator()
             return fitting.features_of(self._object, self._request.strand, self.name)
         return None
 
     def estimator(self) -> Any:
         """Of a feature map or classifier, not fitted yet."""
-        from findna_bench.models.estimators import device_option, load_estimator
+        from findna_bench.models.estimators import combination_option, device_option, load_estimator
 
-        return load_estimator(self.spec, **device_option(self.spec, self._request.device))
+        options = device_option(self.spec, self._request.device)
+        if self._combination is None:
+            return load_estimator(self.spec, **options)
+        made = load_estimator(self.spec, **options, **combination_option(self.spec, self._combination))
+        if self.kind != "features" or self._looks_up or "pair" in self.card.inputs:
+            return made
+        return PairedFeatures(cast("Features", made), self._combination)
 
     def encoder(self) -> LoadedModel:
         """The network, which is not to be changed."""
@@ -352,9 +366,12 @@ class LiveModel:
         )
 
     def _vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
-        """Of sequences; of variants those of the window with the reference, and beside them what the variant changes in them."""
+        """Of sequences; of variants those of the window with the reference, and beside them what the variant changes in them; of pairs both
+        sides' combined."""
         if self._of_bases:
             return self._base_vectors(representation, table, direction)
+        if table.sequences_b is not None:
+            return self._pair_vectors(representation, table, direction)
         if "offset" not in table.extra:
             return self._embedded(representation, table, table.sequences, direction)
         import numpy as np
@@ -365,6 +382,13 @@ class LiveModel:
         reference = self._embedded(representation, table, [window for window, _, _ in pairs], direction)
         variant = self._embedded(representation, table, [window for _, window, _ in pairs], direction)
         return np.concatenate([reference, variant - reference], axis=1)
+
+    def _pair_vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
+        """Of both sides, each different sequence read once."""
+        both = [*table.sequences, *(table.sequences_b or ())]
+        sides = read_in_order(both, lambda some: self._embedded(representation, table, some, direction))
+        assert self._combination is not None  # fit has seen pairs
+        return combine_sides(self._combination, sides[: len(table)], sides[len(table) :])
 
     def _embedded(
         self, representation: Representation, table: SequenceTable, sequences: list[str], direction: str
@@ -434,7 +458,7 @@ class LiveModel:
         """Bases read of train, validation and test rows. max_length: most bases that a fitted classifier reads, None = all."""
         if any(self._coverage.values()):
             return schema.Coverage(**self._coverage)
-        lengths = [len(sequence) for table in (pool, test) for sequence in table.sequences]
+        lengths = [length for table in (pool, test) for length in table.lengths.tolist()]
         if (
             self._looks_up or self._held or (self.kind != "encoder" and self.spec.location is not None)
         ):  # what the model that computes the vectors has read is not known here

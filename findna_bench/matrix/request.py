@@ -37,6 +37,7 @@ __all__ = [
     "few_shot_validation",
     "names_of",
     "network_of",
+    "no_combination",
     "path_digest",
     "request_id",
     "same_code",
@@ -287,7 +288,9 @@ def _unsupported(
         "rc-mean" if card.kind == "features" else "rc-logit-mean",
     ):
         return f"--strand {request.strand} does not apply to {card.name}, a model of kind {card.kind}"
-    if task.card is not None and (why := cannot_score(protocol, card, task.card, registry)):
+    if task.card is not None and (
+        why := no_combination(request, task.card) or cannot_score(protocol, card, task.card, registry)
+    ):
         return why  # a file is asked when it has been read
     if card.causal and "cls" in (request.pooling if isinstance(request.pooling, tuple) else (request.pooling,)):
         return f"--pooling cls is meaningless for {card.name}, a causal model"
@@ -299,13 +302,27 @@ def cannot_score(protocol: Protocol, model: ModelCard, task: TaskCard, registry:
     if task.inputs not in protocol.inputs:
         reads = " and ".join(_ROWS[name] for name in protocol.inputs)
         return f"--protocol {protocol.name} scores {reads}, and rows of {task.full_name} are {_ROWS[task.inputs]}"
-    if model.kind != "encoder" and task.inputs not in model.inputs:
+    if task.inputs == "pair" and registry.resolve("targets", task.target).card.of_bases:
+        return f"rows of {task.full_name} are pairs, and {task.target} needs one sequence per row"
+    if model.kind != "encoder" and not _reads(model, task.inputs):
         reads = " and ".join(_ROWS.get(name, name) for name in model.inputs)
         return f"{model.name} reads {reads}, and rows of {task.full_name} are {_ROWS[task.inputs]}"
     return protocol.refuses(task) or cannot_predict(protocol, model, task.target, registry)
 
 
-_ROWS = {"sequence": "sequences", "variant": "variants"}
+def _reads(model: ModelCard, inputs: str) -> bool:
+    """Whether a fitted model takes such rows; features of sequences are combined for pairs by the harness."""
+    return inputs in model.inputs or (inputs == "pair" and model.kind == "features" and "sequence" in model.inputs)
+
+
+def no_combination(request: RunRequest, task: TaskCard) -> str | None:
+    """Why ``--combination`` has no meaning for a task, where it was given; None where it has, or was not."""
+    if request.combination is None or task.inputs == "pair":
+        return None
+    return f"--combination {request.combination} is of pairs, and rows of {task.full_name} are {_ROWS[task.inputs]}; leave it out"
+
+
+_ROWS = {"sequence": "sequences", "variant": "variants", "pair": "pairs"}
 
 
 def cannot_predict(protocol: Protocol, model: ModelCard, target: str, registry: Registry) -> str | None:

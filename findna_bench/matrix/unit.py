@@ -37,6 +37,7 @@ from findna_bench.matrix.request import (
     can_choose,
     cannot_score,
     few_shot_validation,
+    no_combination,
     same_code,
     unit_preset,
 )
@@ -57,6 +58,7 @@ from findna_bench.statistics.fold_mean import Folds, is_mean_over_groups
 from findna_bench.statistics.metric import metric_card
 from findna_bench.targets.group_scores import (
     Weights,
+    auroc_within,
     group_codes,
     group_names,
     group_scores,
@@ -114,9 +116,10 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         UnsupportedError: a file holds what the model, or the protocol, does not predict, or what an option has no meaning for.
     """
     task = _open(request, registry, unit)
-    if why := cannot_score(find_protocol(request.protocol, registry), model.card, task.card, registry):
+    protocol = find_protocol(request.protocol, registry)
+    if why := no_combination(request, task.card) or cannot_score(protocol, model.card, task.card, registry):
         raise UnsupportedError(why)
-    if find_protocol(request.protocol, registry).reads_train and task.splits == ("test",) and not task.folds:
+    if protocol.reads_train and task.splits == ("test",) and not task.folds:
         raise UnsupportedError(
             f"{task.name} has test rows only, and --protocol {request.protocol} is fitted to others; --split grouped divides them anew"
         )
@@ -142,7 +145,7 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     )
     varies = _varies(request, unit, task, model, preset)
     cells = unit.cells if varies else unit.cells[:1]
-    settings = _settings(request, preset) | {"seed_varies": list(varies)}
+    settings = _settings(request, preset, task.card) | {"seed_varies": list(varies)}
     if (tried := _tried(request, unit, preset)) is not None:
         settings["tried"] = tried
     hashed = [cell_settings(task_facts, settings, cell.seed) for cell in cells]
@@ -184,7 +187,7 @@ def valid_results(
 
     def holds(result: schema.Result) -> bool:
         centred = preset.for_model(unit.model.card, result.model.n_parameters)
-        stored, today = result.protocol.settings, _settings(request, centred)
+        stored, today = result.protocol.settings, _settings(request, centred, task.card)
         tried = _tried(request, unit, centred)
         return (
             result.task.data_digest == task.data_digest
@@ -195,10 +198,11 @@ def valid_results(
     return [result for result in results if holds(result)]
 
 
-def _settings(request: RunRequest, preset: Preset) -> dict[str, Any]:
+def _settings(request: RunRequest, preset: Preset, task: TaskCard) -> dict[str, Any]:
     """Settings of a fit that are known before it."""
     searched = {} if request.search is None else {"search": request.search}
-    return preset_settings(preset) | searched
+    combined = {} if task.inputs != "pair" else {"combination": request.combination or task.combination}
+    return preset_settings(preset) | searched | combined
 
 
 def _tried(request: RunRequest, unit: Unit, preset: Preset) -> list[dict[str, Any]] | None:
@@ -443,7 +447,7 @@ def _outcome(
     card, fit, test = facts.task.card, found.fit, found.test
     main = _main_metric(card)
     scored = _scored_rows(card, test, found, main.name, facts.task.label_names)
-    settings = _settings(request, facts.preset) | {"seed_varies": list(facts.varies)}
+    settings = _settings(request, facts.preset, card) | {"seed_varies": list(facts.varies)}
     settings |= {**found.settings, **_few_shot_settings(request, facts.unit)}
     skeleton = _skeleton(request, facts, cell)
     if candidates := model.candidates():
@@ -455,7 +459,8 @@ def _outcome(
     every = find_target(card.target).metrics(main.name, facts.task.label_names)
     names = find_protocol(request.protocol, get_registry()).metrics(every)
     _, related_by = related_rows(test, whole=is_mean_over_groups(scored.folds))
-    metrics = metrics_of(scored, main, related_by, facts.task.label_names, card.target, names)
+    strata = "distance" if test.sequences_b is not None and "distance" in test.extra else ""
+    metrics = metrics_of(scored, main, related_by, facts.task.label_names, card.target, names, strata)
     warnings = [*([unlearned] if unlearned else []), *fit.warnings, *_undefined(scored, metrics, facts.task)]
     result = replace_result(
         skeleton,
@@ -496,9 +501,10 @@ def metrics_of(
     labels: Sequence[str] = (),
     target: str = "classes",
     names: Sequence[str] | None = None,
+    strata: str = "",
 ) -> schema.Metrics:
     """Metrics and intervals of scored rows: what a result says follows from its predictions by this alone. names: of metrics; None =
-    all of the target.
+    all of the target. strata: what the elements of rows are strata of, where they are.
     """
     scored = find_target(target)
     names = scored.metrics(main.name, labels) if names is None else names
@@ -511,14 +517,14 @@ def metrics_of(
         interval_unit="rows" if n_groups == len(rows.labels) else "groups",
         n_groups=n_groups,
         groups_by=groups_by,
-        **_by_group(scored, rows, main.name, labels, names),
+        **_by_group(scored, rows, main.name, labels, names, strata),
     )
 
 
 def _by_group(
-    target: Target, rows: ScoredRows, main: str, labels: Sequence[str], names: Sequence[str]
+    target: Target, rows: ScoredRows, main: str, labels: Sequence[str], names: Sequence[str], strata: str
 ) -> dict[str, Any]:
-    """Scores within the elements of rows that name them."""
+    """Scores within the elements of rows that name them, or within the strata that these are."""
     if rows.elements is None or rows.sites is None:
         return {}
     weights: Weights = "rows" if rows.folds is not None and Folds(rows.folds).by_rows else "uniform"
@@ -533,6 +539,9 @@ def _by_group(
         "mean": found.mean,
         "rule": found.rule,
     }
+    if strata:
+        within = auroc_within(*target.prepare(rows.labels, rows.scores), rows.elements)
+        grouping |= {"strata": strata, "within": {"auroc": within}}
     return {"groups": found.groups, "grouping": grouping}
 
 
@@ -634,7 +643,7 @@ def _skeleton(request: RunRequest, facts: UnitFacts, cell: CellKeys) -> schema.R
         seed=cell.seed,
         dtype=model.dtype,
         threads=model.threads,
-        protocol=schema.Protocol(name=request.protocol, settings=_settings(request, facts.preset)),
+        protocol=schema.Protocol(name=request.protocol, settings=_settings(request, facts.preset, task.card)),
         metrics=schema.Metrics(main=_main_metric(task.card)),
         environment=environment()
         | {"device": model.device_type, "gpu": _gpu(model.device_type), "threads": request.threads},

@@ -243,7 +243,10 @@ class _Examiner:
             try:
                 every = find_target(result.task.target).metrics(stored.main.name, result.task.labels)
                 own = [name for name in stored.all if name in every]
-                again = metrics_of(rows, stored.main, stored.groups_by, result.task.labels, result.task.target, own)
+                strata = str(stored.grouping.get("strata", ""))
+                again = metrics_of(
+                    rows, stored.main, stored.groups_by, result.task.labels, result.task.target, own, strata
+                )
             except (BenchError, ValueError) as error:
                 yield f"its metrics cannot be computed from its predictions ({error})"
                 return

@@ -27,6 +27,7 @@ __all__ = [
     "Classifier",
     "Estimator",
     "Features",
+    "combination_option",
     "device_option",
     "fitted_settings",
     "load_estimator",
@@ -36,8 +37,9 @@ __all__ = [
 class Estimator(Protocol):
     """What feature maps and classifiers have in common.
 
-    A fresh object is made for every seed by calling the card's factory with the card's ``config``, and with ``device`` (as
-    ``--device`` has it) where the factory takes that argument. ``varies`` is read before ``fit``, ``settings`` after it.
+    A fresh object is made for every seed by calling the card's factory with the card's ``config``, with ``device`` (as
+    ``--device`` has it) where the factory takes that argument, and, where the card's ``inputs`` name ``pair`` and rows are pairs, with
+    ``combination`` where it takes that. ``varies`` is read before ``fit``, ``settings`` after it.
     """
 
     @property
@@ -181,10 +183,18 @@ def load_estimator(spec: ModelSpec, **arguments: Any) -> Features | Classifier:
 
 def device_option(spec: ModelSpec, device: str) -> dict[str, Any]:
     """``device`` as an argument of :func:`load_estimator`, where the model's factory takes it and its card does not set it."""
+    return {"device": device} if _takes(spec, "device") else {}
+
+
+def combination_option(spec: ModelSpec, combination: str) -> dict[str, Any]:
+    """``combination`` as an argument of :func:`load_estimator`, where the model reads pairs and its factory takes it."""
+    return {"combination": combination} if "pair" in spec.card.inputs and _takes(spec, "combination") else {}
+
+
+def _takes(spec: ModelSpec, argument: str) -> bool:
     assert spec.card.factory is not None
     factory = load_factory(spec.card.factory, f"model {spec.card.name!r}")
-    takes = "device" not in spec.card.config and "device" in inspect.signature(factory).parameters
-    return {"device": device} if takes else {}
+    return argument not in spec.card.config and argument in inspect.signature(factory).parameters
 
 
 def fit_estimator(

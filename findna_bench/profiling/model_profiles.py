@@ -256,7 +256,8 @@ def _sequences(task: Task | None, length: int, number: int) -> tuple[tuple[str, 
     if task is None:
         return nothing
     try:
-        rows = [s[:length] for s in task.load("train" if "train" in task.splits else task.splits[0]).sequences]
+        table = task.load("train" if "train" in task.splits else task.splits[0])
+        rows = [s[:length] for row in table.texts for s in row]
     except (BenchError, IndexError):
         return nothing
     whole = [s for s in rows if len(s) == length]

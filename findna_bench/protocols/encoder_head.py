@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from findna_bench.errors import UnsupportedError, UsageError
 from findna_bench.models.backbone import Backbone, TokenBatch
+from findna_bench.models.combinations import combine_sides
 from findna_bench.models.pooling import pool
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.protocols.settings import FineTuning
@@ -100,11 +101,15 @@ class Reading:
 
 
 class EncoderHead(nn.Module):
-    """Backbone, pooling and head: logits (R, C) in float32, whatever the backbone computes in."""
+    """Backbone, pooling and head: logits (R, C) in float32, whatever the backbone computes in.
 
-    def __init__(self, backbone: Backbone, head: nn.Module, pooling: str) -> None:
+    With a ``combination`` rows are pairs whose sides one backbone reads: of 2R sequences the first R are the one side of the R rows, the others the
+    other.
+    """
+
+    def __init__(self, backbone: Backbone, head: nn.Module, pooling: str, combination: str | None = None) -> None:
         super().__init__()
-        self.backbone, self.head, self.pooling = backbone, head, pooling
+        self.backbone, self.head, self.pooling, self.combination = backbone, head, pooling, combination
 
     def forward(self, batch: TokenBatch, pieces: Pieces) -> Tensor:
         pooled = pool(self.backbone(batch), batch, self.pooling, causal=self.backbone.causal)
@@ -112,6 +117,8 @@ class EncoderHead(nn.Module):
         with torch.autocast(pooled.device.type, enabled=False):
             rows = torch.zeros(pieces.n_rows, pooled.shape[1], dtype=pooled.dtype, device=pooled.device)
             rows = rows.index_add(0, owner, pooled * share[:, None])
+            if self.combination is not None:
+                rows = combine_sides(self.combination, rows[: n_rows // 2], rows[n_rows // 2 :])
             logits: Tensor = self.head(rows)
         return logits
 

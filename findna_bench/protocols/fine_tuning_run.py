@@ -24,13 +24,14 @@ from findna_bench.data.task_store import content_digest
 from findna_bench.errors import NotFiniteError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import TokenBatch
-from findna_bench.models.embedding import embed
+from findna_bench.models.combinations import combine_sides, combined_width, read_in_order
+from findna_bench.models.embedding import Embeddings, embed
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.protocols.base_encoder import BaseEncoderHead, ConvHead, predict_base_logits
 from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
-from findna_bench.protocols.row_portions import RowPortions, first_limit
+from findna_bench.protocols.row_portions import RowPortions, Texts, first_limit
 from findna_bench.protocols.settings import FineTuning, preset_settings
 from findna_bench.requests.run_request import SELECTIONS, STRANDS
 from findna_bench.statistics.base_states import NO_STATE
@@ -87,6 +88,8 @@ class FineTuneOptions:
     """None = the model card's."""
     pooling: str | None = None
     """None = the preset's, else the model card's."""
+    combination: str | None = None
+    """Of pairs, how the vectors of both sides become one; None = rows are sequences."""
     batch_size: int | str = "auto"
     """Rows read at once, ``auto`` or a number; a step sees the preset's ``batch_size`` in any case."""
     checkpoint: Path | None = None
@@ -119,19 +122,19 @@ class FineTuned:
 
     def predict_scores(self, table: SequenceTable | Sequence[str]) -> np.ndarray:
         """(n, C) float64 class probabilities, or what else the target predicts of the rows."""
-        sequences = table.sequences if isinstance(table, SequenceTable) else list(table)
+        texts = table.texts if isinstance(table, SequenceTable) else [(sequence,) for sequence in table]
         width = table.labels.shape[1] if isinstance(table, SequenceTable) and self.target.of_bases else None
         if self.options.strand == "rc-logit-mean":
-            return self.target.average([self._outputs(sequences, strand, width) for strand in ("forward", "reverse")])
-        return self._outputs(sequences, "rc-mean" if self.options.strand == "rc-mean" else "forward", width)
+            return self.target.average([self._outputs(texts, strand, width) for strand in ("forward", "reverse")])
+        return self._outputs(texts, "rc-mean" if self.options.strand == "rc-mean" else "forward", width)
 
     def discard_checkpoint(self) -> None:
         """Remove the checkpoints of the finished run; called when its result is safe."""
         for file in self.checkpoints:
             file.unlink(missing_ok=True)
 
-    def _outputs(self, sequences: Sequence[str], strand: str, width: int | None) -> np.ndarray:
-        logits, coverage, batch = _predict_logits(self.model, self.net, sequences, self.options, strand, width)
+    def _outputs(self, texts: Sequence[Texts], strand: str, width: int | None) -> np.ndarray:
+        logits, coverage, batch = _predict_logits(self.model, self.net, texts, self.options, strand, width)
         if self.options.counted is not None and strand != "reverse":
             self.options.counted(coverage, batch)
         return self.target.outputs(logits)
@@ -164,7 +167,7 @@ class _Progress:
 class _Batch:
     """The rows of a step: texts as they are read, labels (R,) on the device."""
 
-    sequences: list[str]
+    texts: list[Texts]
     labels: Tensor
 
 
@@ -210,7 +213,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         assert chosen_on is not None  # _check has seen it
         self.chosen_on = chosen_on
         generator = torch.Generator().manual_seed(_derived(seed, _HEAD, 0))
-        self.net = _network(model, self.target, rows, preset, str(self.options.pooling), generator)
+        self.net = _network(model, self.target, rows, preset, self.options, generator)
         window = WindowPolicy.parse(str(self.options.window))
         self.reading = Reading(window, model.max_length, options.strand == "rc-mean")
         self.portions = RowPortions(model, self.reading, options.batch_size)
@@ -253,6 +256,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         rows = content_digest((), {"train": self.train_rows, "validation": self.chosen_on})
         o = self.options
         reading = [o.metric, o.selection, o.strand, o.window, o.pooling, o.batch_size, self.target.name]
+        reading += [] if o.combination is None else [o.combination]
         weights = [self.model.weights_digest, self.model.code_digest, self.model.dtype_name, self.model.device.type]
         settings = [preset_settings(self.preset), reading, self.seed, self.n_classes]
         return stable_hash([settings, weights, torch.get_num_threads(), rows])
@@ -278,7 +282,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
 
     def batches(self) -> Generator[_Batch, None, None]:
         order, flipped, drawn_for = np.arange(0), np.zeros(0, dtype=bool), -1
-        size = self.preset.batch_size
+        size, rows = self.preset.batch_size, self.train_rows.texts
         for step in range(self._step, self.plan.steps):
             epoch, number = divmod(step, self.epoch_steps)
             if epoch != drawn_for:
@@ -287,7 +291,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
                 flipped = generator.random(len(order)) < (0.5 if self.options.strand == "rc-augment" else 0.0)
             where = slice(number * size, (number + 1) * size)
             texts = [
-                self.reading.other_strand(self.train_rows.sequences[row]) if flip else self.train_rows.sequences[row]
+                tuple(map(self.reading.other_strand, rows[row])) if flip else rows[row]
                 for row, flip in zip(order[where], flipped[where], strict=True)
             ]
             labels = self.train_rows.labels[order[where]]
@@ -300,7 +304,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         self.net.train()
         torch.manual_seed(_derived(self.seed, _STEP, self._step))
         scored = self.target.scored(batch.labels)
-        for portion, pieces, tokens in self.portions.tokenized(batch.sequences, self.at.micro_tokens):
+        for portion, pieces, tokens in self.portions.tokenized(batch.texts, self.at.micro_tokens):
             labels = batch.labels[torch.from_numpy(portion).to(self.device)]
             yield _Part(labels, pieces, tokens, scored)
 
@@ -309,11 +313,11 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         with torch.autocast(self.device.type, enabled=False):
             loss = self.target.loss(logits, part.labels)
         hits = int((logits.detach().argmax(1) == part.labels).sum()) if self._has_classes else 0
-        outcome = _Outcome(float(loss.detach()), hits, part.pieces.n_rows, self.target.scored(part.labels))
+        outcome = _Outcome(float(loss.detach()), hits, len(part.labels), self.target.scored(part.labels))
         return loss / max(part.step_scored, 1), outcome
 
     def divide(self, batch: _Batch) -> None:
-        self.at.micro_tokens = self.portions.halved(batch.sequences, self.at.micro_tokens)
+        self.at.micro_tokens = self.portions.halved(batch.texts, self.at.micro_tokens)
         logger.info("%s: a portion does not fit into memory, going on with halves", self.model.name)
 
     def stepped(self, outcomes: list[_Outcome]) -> None:
@@ -355,7 +359,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             return {**entry, "loss": None, "predicted_classes": None}
         strand = "rc-mean" if self.options.strand == "rc-mean" else "forward"
         width = truth.shape[1] if self.target.of_bases else None
-        logits, _, _ = _predict_logits(self.model, self.net, self.chosen_on.sequences, self.options, strand, width)
+        logits, _, _ = _predict_logits(self.model, self.net, self.chosen_on.texts, self.options, strand, width)
         if not np.isfinite(logits).all():
             raise NotFiniteError(
                 f"{self.model.name}: outputs on the validation rows are not finite after step {self._step}; use a lower learning "
@@ -446,7 +450,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             "micro": self.at.micro_rows,
         }
         if self.options.counted is not None:
-            read = [*self.train_rows.sequences, *self.chosen_on.sequences]
+            read = [*self.train_rows.texts, *self.chosen_on.texts]
             by_tokens = self.preset.max_tokens is not None
             self.options.counted(self.portions.coverage(read, by_tokens=by_tokens), batch)
         chosen = self._chosen()
@@ -537,14 +541,19 @@ def _resolved(options: FineTuneOptions, preset: FineTuning, model: LoadedModel) 
 
 
 def _network(
-    model: LoadedModel, target: Target, rows: LabelledRows, preset: FineTuning, pooling: str, generator: torch.Generator
+    model: LoadedModel,
+    target: Target,
+    rows: LabelledRows,
+    preset: FineTuning,
+    options: FineTuneOptions,
+    generator: torch.Generator,
 ) -> EncoderHead | BaseEncoderHead:
     """The backbone with a head for the target, drawn from ``generator``."""
-    dimension = model.backbone.embed_dim
+    dimension, combination = model.backbone.embed_dim, options.combination
     if not target.of_bases:
-        return EncoderHead(
-            model.backbone, make_head(dimension, rows.n_classes, preset, generator).to(model.device), pooling
-        )
+        width = dimension if combination is None else combined_width(combination, dimension)
+        head = make_head(width, rows.n_classes, preset, generator).to(model.device)
+        return EncoderHead(model.backbone, head, str(options.pooling), combination)
     head: nn.Module
     if preset.head == "conv":
         head = ConvHead(dimension, rows.n_classes, generator, dropout=preset.head_dropout)
@@ -569,12 +578,13 @@ def _states_read(states: np.ndarray, spans: Sequence[tuple[int, int]], flipped: 
 def _predict_logits(
     model: LoadedModel,
     net: EncoderHead | BaseEncoderHead,
-    sequences: Sequence[str],
+    texts: Sequence[Texts],
     options: FineTuneOptions,
     strand: str,
     width: int | None,
 ) -> tuple[np.ndarray, dict[str, int], dict[str, Any]]:
     """(logits (n, C) float64, coverage, batch); of bases (n, width, C) float32, None = the longest sequence."""
+    sequences = [sequence for side in zip(*texts, strict=True) for sequence in side]
     if isinstance(net, BaseEncoderHead):
         return predict_base_logits(
             model,
@@ -586,18 +596,30 @@ def _predict_logits(
             width=max(map(len, sequences)) if width is None else width,
         )
     head = net.head
-    found = embed(
-        model,
-        sequences,
-        pooling=str(options.pooling),
-        window=str(options.window),
-        strand=strand,
-        batch_size=options.batch_size,
-    )
+    found: Embeddings | None = None
+
+    def read(some: Sequence[str]) -> np.ndarray:
+        nonlocal found
+        found = embed(
+            model,
+            some,
+            pooling=str(options.pooling),
+            window=str(options.window),
+            strand=strand,
+            batch_size=options.batch_size,
+        )
+        return found.vectors
+
+    if options.combination is None:
+        vectors = read(sequences)
+    else:
+        sides = read_in_order(sequences, read)
+        vectors = combine_sides(options.combination, sides[: len(texts)], sides[len(texts) :])
+    assert found is not None
     head.eval()
     with torch.inference_mode():
         device = next(head.parameters()).device
-        logits = head(torch.from_numpy(found.vectors).to(device)).double().cpu().numpy()
+        logits = head(torch.from_numpy(vectors).to(device)).double().cpu().numpy()
     return logits, found.coverage, found.batch
 
 

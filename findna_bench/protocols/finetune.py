@@ -34,6 +34,7 @@ class FineTune(Protocol):
         "huber": "of numbers: the default with Huber's loss in the place of the mean squared error",
     }
     targets = ("classes", "values", "labels", "per_base")
+    inputs = ("sequence", "pair")
     trains_encoder = True
 
     def check(self, request: Any) -> None:
@@ -73,6 +74,7 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
         strand=options.strand,
         window=options.window,
         pooling=options.pooling,
+        combination=options.combination,
         batch_size=options.batch_size,
         checkpoint=options.checkpoint_of(split.seed),
         reload=model.reload,

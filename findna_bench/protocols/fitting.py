@@ -85,7 +85,9 @@ def pool_rows(
 
 def reverse_complemented(table: SequenceTable) -> SequenceTable:
     """The same rows read from the other strand; they have no place in a file of vectors."""
-    return replace(table, sequences=[reverse_complement(sequence) for sequence in table.sequences], place=None)
+    other = None if table.sequences_b is None else [reverse_complement(sequence) for sequence in table.sequences_b]
+    sequences = [reverse_complement(sequence) for sequence in table.sequences]
+    return replace(table, sequences=sequences, sequences_b=other, place=None)
 
 
 class Embedder:
@@ -250,7 +252,7 @@ def features_of(estimator: Any, strand: str, name: str) -> Callable[[SequenceTab
 
 def _check_rows(name: str, ask: Callable[[SequenceTable], Any], table: SequenceTable) -> None:
     """Whether what was fitted answers for a row alike alone, among others, and again; ModelError where it does not."""
-    check_consistent_rows(name, lambda rows: ask(table.take(rows)), list(map(len, table.sequences)))
+    check_consistent_rows(name, lambda rows: ask(table.take(rows)), table.lengths.tolist())
 
 
 def fit_features(protocol: HeadProtocol, pool: Pool, model: ModelToFit, preset: Preset, strand: str) -> list[Fitted]:

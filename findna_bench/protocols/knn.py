@@ -21,6 +21,7 @@ class NearestNeighbours(HeadProtocol):
     """Votes of the k nearest training rows, or the mean of their numbers or labels; nothing is chosen on validation."""
 
     targets = ("classes", "values", "labels")
+    inputs = ("sequence", "pair")
     settings = (KNearest,)
     presets = KNN_PRESETS
 

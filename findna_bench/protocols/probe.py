@@ -25,7 +25,7 @@ class Probe(HeadProtocol):
     """
 
     targets = ("classes", "values", "labels", "per_base")
-    inputs = ("sequence", "variant")
+    inputs = ("sequence", "variant", "pair")
     settings = (LogisticProbe, AdamWProbe, ConvProbe)
     presets = PROBE_PRESETS
 

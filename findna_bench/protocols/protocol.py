@@ -110,7 +110,7 @@ class FitOptions:
     metric: the task's main one. task: its card. selection: ``validation``, ``last`` or ``test``. search: settings to try for each seed, None = the
     preset's alone. strand, window, pooling, batch_size: of the request. candidates: layers and poolings of an encoder
     to choose among, empty where there is no choice. checkpoint_of: seed -> file for a fit that takes long. progress: called with
-    (done, of all, what).
+    (done, of all, what). combination: of pairs, how the vectors of both sides become one; None where rows are no pairs.
     """
 
     metric: str
@@ -124,6 +124,7 @@ class FitOptions:
     batch_size: int | str
     checkpoint_of: Callable[[int], Path]
     progress: Callable[[int, int, str], None]
+    combination: str | None = None
 
 
 class ModelToFit(typing.Protocol):
@@ -178,7 +179,7 @@ class Protocol(ABC):
     targets: ClassVar[tuple[str, ...]] = ("classes",)
     """What it can predict; a target may bring a head of its own for more."""
     inputs: ClassVar[tuple[str, ...]] = ("sequence",)
-    """Rows it can score: ``sequence``, ``variant``."""
+    """Rows it can score: ``sequence``, ``variant``, ``pair``."""
     name: str = ""
     """As it is registered; set when it is made."""
     reads_train: ClassVar[bool] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from findna_bench.protocols.encoder_head import Pieces, Reading
 from findna_bench.sequences.batches import length_batches
 from findna_bench.training.loop import prepared_ahead
 
-__all__ = ["RowPortions", "first_limit"]
+__all__ = ["RowPortions", "Texts", "first_limit"]
+
+Texts = tuple[str, ...]
+"""The sequences of a row: one, or both sides of a pair."""
 
 _CPU_TOKENS = 16_384
 
@@ -26,25 +30,25 @@ def first_limit(device: torch.device) -> int | None:
 
 @dataclass(frozen=True)
 class RowPortions:
-    """Divides rows for one model. batch_size: rows of a portion at most; ``auto`` = as many as there are."""
+    """Divides rows for one model; a row is one sequence, or both of a pair. batch_size: rows of a portion at most; ``auto`` = as many as there are."""
 
     model: LoadedModel
     reading: Reading
     batch_size: int | str
 
-    def divide(self, sequences: Sequence[str], limit: int | None) -> list[np.ndarray]:
+    def divide(self, texts: Sequence[Texts], limit: int | None) -> list[np.ndarray]:
         """Row numbers of each portion: rows of similar length, of ``limit`` tokens together at most."""
-        rows = len(sequences) if self.batch_size == "auto" else int(self.batch_size)
-        return length_batches(self._costs(sequences), max_tokens=limit, batch_size=rows)
+        rows = len(texts) if self.batch_size == "auto" else int(self.batch_size)
+        return length_batches(self._costs(texts), max_tokens=limit, batch_size=rows)
 
-    def halved(self, sequences: Sequence[str], limit: int | None) -> int:
+    def halved(self, texts: Sequence[Texts], limit: int | None) -> int:
         """The limit after a portion did not fit: half of the largest one.
 
         Raises:
             torch.OutOfMemoryError: it was a single row.
         """
-        costs = np.asarray(self._costs(sequences))
-        largest = max(len(portion) * int(costs[portion].max()) for portion in self.divide(sequences, limit))
+        costs = np.asarray(self._costs(texts))
+        largest = max(len(portion) * int(costs[portion].max()) for portion in self.divide(texts, limit))
         if largest <= int(costs.max()):
             raise torch.OutOfMemoryError(
                 f"{self.model.name}: training on one row of {int(costs.max()):,} tokens does not fit into the memory of "
@@ -52,19 +56,20 @@ class RowPortions:
             )
         return max(largest // 2, int(costs.max()))
 
-    def tokenized(self, sequences: Sequence[str], limit: int | None) -> Iterator[tuple[np.ndarray, Pieces, TokenBatch]]:
-        """(row numbers, pieces, tokens) of each portion."""
+    def tokenized(self, texts: Sequence[Texts], limit: int | None) -> Iterator[tuple[np.ndarray, Pieces, TokenBatch]]:
+        """(row numbers, pieces, tokens) of each portion; of pairs the first sides of its rows, then the other ones."""
 
         def tokenize(portion: np.ndarray) -> tuple[np.ndarray, Pieces, TokenBatch]:
-            pieces = self.reading.pieces([sequences[row] for row in portion])
+            sides = zip(*(texts[row] for row in portion), strict=True)
+            pieces = self.reading.pieces([sequence for side in sides for sequence in side])
             return portion, pieces, self.model.backbone.tokenize(pieces.sequences)
 
-        return prepared_ahead(tokenize, self.divide(sequences, limit), self.model.device)
+        return prepared_ahead(tokenize, self.divide(texts, limit), self.model.device)
 
-    def coverage(self, sequences: Sequence[str], *, by_tokens: bool) -> dict[str, int]:
+    def coverage(self, texts: Sequence[Texts], *, by_tokens: bool) -> dict[str, int]:
         """What is read of rows: by lengths, and by tokens where these are cut."""
         coverage = dict.fromkeys(("bases_total", "bases_seen", "truncated_sequences", "windows", "short_sequences"), 0)
-        for sequence in sequences:
+        for sequence in chain.from_iterable(texts):
             cut = self._cut(sequence)
             seen = min(len(sequence), sum(stop - start for start, stop in cut))
             if by_tokens:
@@ -79,8 +84,8 @@ class RowPortions:
     def _cut(self, sequence: str) -> list[tuple[int, int]]:
         return self.reading.window.cut(len(sequence), self.reading.longest)
 
-    def _costs(self, sequences: Sequence[str]) -> list[int]:
+    def _costs(self, texts: Sequence[Texts]) -> list[int]:
         """Tokens of each row, over all its pieces."""
-        cut = [self._cut(sequence) for sequence in sequences]
+        cut = [[piece for sequence in row for piece in self._cut(sequence)] for row in texts]
         tokens = iter(self.model.backbone.token_counts([stop - start for pieces in cut for start, stop in pieces]))
         return [sum(next(tokens) for _ in pieces) * (1 + self.reading.both_strands) for pieces in cut]

@@ -36,15 +36,15 @@ def components(table: LabelledRows, *, similar: bool = True) -> np.ndarray:
     ``table.group`` share a number. Repeats do not link: through them most rows of a genome would be one component, and no split
     would be left.
 
+    Pairs are related by their sides: two pairs share a number where either side of one is so related to either side of the other.
+
     similar: False leaves copies and equal counts out (rows of empty sequences, i.e. known by coordinates alone, never have any).
     """
     groupings = []
-    if any(table.sequences):
-        groupings.append(_copy_groups(table.sequences) if similar else duplicate_groups(table.sequences))
-        if similar:
-            groupings.append(_composition_groups(table.sequences))
-            if (library := find_library(table.sequences)) is not None:
-                groupings.append(_library_groups(library))
+    if table.sequences_b is not None:
+        groupings.append(_pair_groups(table.sequences, table.sequences_b, similar))
+    elif any(table.sequences):
+        groupings += _sequence_groupings(table.sequences, similar)
     if table.contig is not None and table.start is not None and table.end is not None:
         groupings.append(overlap_groups(table.contig, table.start, table.end))
     if table.group is not None:
@@ -52,11 +52,29 @@ def components(table: LabelledRows, *, similar: bool = True) -> np.ndarray:
     return join_groups(groupings, len(table.sequences))
 
 
+def _sequence_groupings(sequences: Sequence[str], similar: bool) -> list[np.ndarray]:
+    if not similar:
+        return [duplicate_groups(sequences)]
+    groupings = [_copy_groups(sequences), _composition_groups(sequences)]
+    if (library := find_library(sequences)) is not None:
+        groupings.append(_library_groups(library))
+    return groupings
+
+
+def _pair_groups(a: Sequence[str], b: Sequence[str], similar: bool) -> np.ndarray:
+    """(n,) int64: pairs with related sides, directly or through others, share a number. A side of N alone is related to nothing."""
+    both, n = [*a, *b], len(a)
+    element = join_groups(_sequence_groupings(both, similar), len(both))
+    padding = np.array([not sequence.strip("N") for sequence in both], dtype=bool)
+    element = np.where(padding, len(both) + np.arange(len(both)), element)
+    return _connected(np.tile(np.arange(n), 2), n + element, n + 2 * len(both))[:n]
+
+
 def row_groups(table: LabelledRows) -> np.ndarray:
     """(n,) int64 ids of rows that belong together.
 
-    ``table.group`` where it is given; otherwise rows linked by equal sequence, on either strand, or by overlapping
-    coordinates, directly or through others.
+    ``table.group`` where it is given; otherwise rows linked by equal sequence, on either strand and of pairs on either side, or by
+    overlapping coordinates, directly or through others.
     """
     if table.group is not None:
         return np.unique(table.group, return_inverse=True)[1].astype(np.int64)
@@ -78,9 +96,10 @@ def related_by(table: LabelledRows) -> str:
     """How :func:`row_groups` finds related rows of a table, in words."""
     if table.group is not None:
         return "as the data set groups them"
+    equal = "equal sequences on either strand" + ("" if table.sequences_b is None else ", of any side")
     if table.contig is None or table.start is None or table.end is None:
-        return "equal sequences on either strand; no coordinates are known"
-    return "equal sequences on either strand, or overlapping coordinates"
+        return f"{equal}; no coordinates are known"
+    return f"{equal}, or overlapping coordinates"
 
 
 def _composition_groups(sequences: Sequence[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from findna_bench.cards import POOLINGS
+from findna_bench.cards import COMBINATIONS, POOLINGS
 from findna_bench.errors import UsageError
 from findna_bench.requests import shared
 from findna_bench.requests.declarations import (
@@ -127,6 +127,14 @@ class RunRequest:
         default=-1,
         panel=_PROTOCOL,
         in_ids="always",
+    )
+    combination: str | None = option(
+        Text(COMBINATIONS),
+        "Of pairs: how the vectors a and b of both sides become one (default: the card's; of files absdiff_product, [|a - b|, a * b], to which the "
+        "order means nothing); concat, difference or concat_absdiff_product.",
+        default=None,
+        panel=_PROTOCOL,
+        in_ids="given",
     )
     strand: str = option(
         Text(STRANDS),

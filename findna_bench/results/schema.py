@@ -112,7 +112,9 @@ class Metrics(_Part):
     """Beside ``groups``: ``all`` (whether the metrics of ``all`` are of ``rows`` together, means over ``groups``, or over ``folds``), ``left_out``
     (groups that are in no mean, since no prediction of them could be scored), ``weights`` (``rows`` where a group counts in the mean by its rows; else
     all count the same and the key is absent), and ``pooled``, ``mean`` and ``rule``, each with every metric: of all rows
-    together, the mean over groups, and of all rows together where each is predicted by the mean truth of the other half of its group."""
+    together, the mean over groups, and of all rows together where each is predicted by the mean truth of the other half of its group. Where groups
+    are strata of pairs, ``strata`` says of what (``distance``), and ``within`` holds the AUROC over pairs of rows of one stratum, of all strata
+    pooled."""
 
 
 class Coverage(_Part):

@@ -13,7 +13,7 @@ from findna_bench.relatedness.components import join_groups, related_by, row_gro
 from findna_bench.statistics.fold_mean import BY_ROWS
 from findna_bench.targets.target import Target
 
-__all__ = ["GroupScores", "Weights", "group_codes", "group_names", "group_scores", "related_rows"]
+__all__ = ["GroupScores", "Weights", "auroc_within", "group_codes", "group_names", "group_scores", "related_rows"]
 
 Weights = Literal["uniform", "rows"]
 """What a group counts in the mean over groups: as much as any other, or as much as it has rows."""
@@ -98,6 +98,30 @@ def group_codes(
         if values[main] is not None:
             codes[own] = first - number
     return codes
+
+
+def auroc_within(truth: np.ndarray, outputs: np.ndarray, names: np.ndarray) -> float | None:
+    """Of all pairs of a row of class 1 and one of class 0 of the same group, the share in which the first has the higher score (ties count
+    half): the area under the ROC curve that no rule on the group alone can raise above a half. None where there is no such pair, or are not
+    two classes.
+
+    Args:
+        truth: (n,) int64.
+        outputs: (n, 2) scores.
+        names: (n,) str, the group of each row.
+    """
+    from scipy.stats import rankdata
+
+    if truth.ndim != 1 or truth.dtype.kind != "i" or outputs.shape[1:] != (2,):
+        return None
+    won, pairs = 0.0, 0
+    for name in np.unique(names):
+        own = names == name
+        positive, ranks = truth[own] == 1, rankdata(outputs[own, 1])
+        n = int(positive.sum())
+        won += float(ranks[positive].sum()) - n * (n + 1) / 2
+        pairs += n * (len(positive) - n)
+    return won / pairs if pairs else None
 
 
 def _as_outputs(truth: np.ndarray, n_classes: int) -> np.ndarray:

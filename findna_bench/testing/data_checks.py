@@ -91,7 +91,9 @@ class _TaskSubject:
 
     def rows(self) -> str:
         for split, table in self.tables.items():
-            wrong = next((row for row, s in enumerate(table.sequences) if not _SEQUENCE.fullmatch(s)), None)
+            wrong = next(
+                (row for row, sides in enumerate(table.texts) if not all(map(_SEQUENCE.fullmatch, sides))), None
+            )
             if wrong is not None:
                 raise Fault(f"{split} row {table.ids[wrong]}: a sequence is one or more of A, C, G, T, N in upper case")
             if len(set(table.ids.tolist())) != len(table):
@@ -128,8 +130,8 @@ class _TaskSubject:
         return "its factory makes the same rows again"
 
     def overlap(self) -> str:
-        train = set(self.tables["train"].sequences)
-        shared = sum(sequence in train for sequence in self.tables["test"].sequences)
+        train = set(self.tables["train"].texts)
+        shared = sum(row in train for row in self.tables["test"].texts)
         return f"{shared} of {len(self.tables['test'])} test rows stand in train letter by letter; `audit` tells more"
 
     def attainable(self) -> str:

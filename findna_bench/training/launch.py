@@ -357,7 +357,7 @@ def _task_rows(
 
     assert request.on is not None
     task = open_task(request.on, data_dir=request.data_dir, offline=request.offline, drop_missing=request.drop_missing)
-    sequences = task.load("train").sequences
+    sequences = [sequence for row in task.load("train").texts for sequence in row]
     order = np.random.default_rng([settings.seed, _HELD_OUT_DRAW]).permutation(len(sequences))
     held_out = min(settings.validation_windows, int(_VALIDATION_SHARE * len(sequences)))
     rows = [sequences[i] for i in sorted(order[held_out:])]

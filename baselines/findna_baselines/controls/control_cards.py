@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from findna_bench.cards import ModelCard
 
 __all__ = ["MODELS"]
@@ -14,6 +16,7 @@ _MAJORITY = ModelCard(
     summary="the class shares, the mean, or the share of each label or state of the training rows, whatever the sequence",
     factory=f"{_PACKAGE}.majority:Majority",
     targets=("classes", "values", "labels", "per_base"),
+    inputs=("sequence", "pair"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -25,6 +28,7 @@ _KMER = ModelCard(
     summary="k-mer counts or frequencies, k = 1 to 6, of one strand or both, chosen on validation",
     factory=f"{_PACKAGE}.kmer:KmerFeatures",
     targets=("classes", "values", "labels"),  # k is chosen by a linear probe
+    inputs=("sequence", "pair"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -35,6 +39,7 @@ _TRIVIAL = ModelCard(
     summary="length and composition: boosted trees, or a table of exact lengths (numbers: ridge; labels: logistic), whichever validation prefers",
     factory=f"{_PACKAGE}.trivial:TrivialClassifier",
     targets=("classes", "values", "labels"),
+    inputs=("sequence", "pair"),
     control=True,
     licence_code="Apache-2.0",
 )
@@ -118,6 +123,38 @@ _CLASS_RATE = ModelCard(
     licence_code="Apache-2.0",
 )
 
+_PAIR_CONTROLS: dict[str, tuple[Literal["classifier", "features"], str, dict[str, str], str]] = {
+    "pair-distance": ("classifier", "PairTrees", {"by": "distance"}, "distance and strand alone, by boosted trees"),
+    "pair-length": (
+        "classifier",
+        "PairTrees",
+        {"by": "length"},
+        "lengths, N and padding of both sides, by boosted trees",
+    ),
+    "pair-elements": (
+        "classifier",
+        "ElementMeans",
+        {},
+        "the mean label of training pairs that share a side, on either strand",
+    ),
+    "pair-a": ("features", "SideKmers", {"side": "a"}, "k-mers of the first side alone"),
+    "pair-b": ("features", "SideKmers", {"side": "b"}, "k-mers of the second side alone"),
+}
+_PAIRS = tuple(
+    ModelCard(
+        name=name,
+        kind=kind,
+        summary=f"pairs: {words}",
+        factory=f"{_PACKAGE}.pair_controls:{factory}",
+        config=config,
+        targets=("classes", "values", "labels"),
+        inputs=("pair",),
+        control=True,
+        licence_code="Apache-2.0",
+    )
+    for name, (kind, factory, config, words) in _PAIR_CONTROLS.items()
+)
+
 _BASE_CONTEXT = ModelCard(
     name="base-context",
     kind="classifier",
@@ -151,4 +188,5 @@ MODELS: tuple[ModelCard, ...] = (
     _CNN_DEEPSEA,
     *_VARIANTS,
     _CLASS_RATE,
+    *_PAIRS,
 )

@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.api import LogisticProbe, SeedSplit, SequenceTable, encode_bases, fit_labels, fit_probe, fit_ridge
+from findna_bench.api import (
+    LogisticProbe,
+    SeedSplit,
+    SequenceTable,
+    combine_sides,
+    encode_bases,
+    fit_labels,
+    fit_probe,
+    fit_ridge,
+)
 
 __all__ = ["KmerFeatures", "Spectrum", "canonical_index", "kmer_indices"]
 
@@ -93,13 +102,17 @@ class KmerFeatures:
     """k-mer counts whose k, strandedness and normalisation are those of the lowest validation loss of a linear probe.
 
     First k and strandedness by frequencies, k growing beyond five only while that helps, then counts against frequencies.
-    Choosing looks at no more than ``max_choice_rows`` rows of train and as many of validation, always the same ones.
+    Choosing looks at no more than ``max_choice_rows`` rows of train and as many of validation, always the same ones. Of pairs, the words of both
+    sides are counted and combined.
     """
 
     varies: tuple[str, ...] = ()
 
-    def __init__(self, k: Sequence[int] = (1, 2, 3, 4, 5, 6), max_choice_rows: int = 10_000) -> None:
+    def __init__(
+        self, k: Sequence[int] = (1, 2, 3, 4, 5, 6), max_choice_rows: int = 10_000, combination: str | None = None
+    ) -> None:
         self._sizes = tuple(k)
+        self._combination = combination
         self._max_choice_rows = max_choice_rows
         self._chosen = Spectrum(self._sizes[0], canonical=False, frequencies=True)
         self._trials: list[dict[str, Any]] = []
@@ -124,7 +137,16 @@ class KmerFeatures:
 
     def transform(self, table: SequenceTable | Sequence[str]) -> Any:
         """(n, words) float32, dense or CSR."""
-        return self._chosen.transform(table.sequences if isinstance(table, SequenceTable) else table)
+        if isinstance(table, SequenceTable):
+            return self._features(self._chosen, table)
+        return self._chosen.transform(table)
+
+    def _features(self, spectrum: Spectrum, table: SequenceTable) -> Any:
+        """Of rows, of pairs those of both sides combined."""
+        counted = spectrum.transform(table.sequences)
+        if table.sequences_b is None or self._combination is None:
+            return counted
+        return combine_sides(self._combination, counted, spectrum.transform(table.sequences_b))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -137,8 +159,8 @@ class KmerFeatures:
         return table.take(np.sort(np.random.default_rng(0).permutation(len(table))[: self._max_choice_rows]))
 
     def _loss(self, spectrum: Spectrum, train: SequenceTable, validation: SequenceTable, n_classes: int) -> float:
-        features = spectrum.transform(train.sequences + validation.sequences)
-        labels = np.concatenate([train.labels, validation.labels])
+        both = SequenceTable.concatenate([train, validation])
+        features, labels = self._features(spectrum, both), both.labels
         rows = np.arange(len(labels))
         split = SeedSplit(0, rows[: len(train)], rows[len(train) :])
         if labels.dtype.kind == "f":

@@ -14,17 +14,23 @@ import numpy as np
 
 from findna_baselines.controls.trivial_labels import TrivialLabels
 from findna_baselines.controls.trivial_regression import TrivialRegression
-from findna_bench.api import SequenceTable, composition
+from findna_bench.api import SequenceTable, combine_sides, composition
 
-__all__ = ["LengthTable", "TrivialClassifier", "trivial_features"]
+__all__ = ["BoostedTrees", "LengthTable", "TrivialClassifier", "trivial_features"]
 
+_MOST_BASES = 2.0**26
+"""More than a side of a pair has; two lengths are one number so, and exact."""
 FEATURES = ("length", "length mod 3", "length mod 6", "length mod 50", "GC", "N", "16 dinucleotides")
 
 
 def trivial_features(table: SequenceTable) -> np.ndarray:
     """(n, 22) float64: length in bases, its remainders by 3, 6 and 50, shares of GC and of N, dinucleotide frequencies."""
-    lengths = np.array([len(sequence) for sequence in table.sequences], dtype=np.float64)
-    made_of = composition(table.sequences)
+    return _features_of(table.sequences)
+
+
+def _features_of(sequences: list[str]) -> np.ndarray:
+    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.float64)
+    made_of = composition(sequences)
     remainders = [lengths % divisor for divisor in (3, 6, 50)]
     return np.column_stack([lengths, *remainders, made_of.gc, made_of.n, made_of.dinucleotides])
 
@@ -45,7 +51,7 @@ class LengthTable:
         return np.where((self._known[place] == lengths)[:, None], self._shares[place], self._overall)
 
 
-class _Trees:
+class BoostedTrees:
     """Gradient-boosted trees, as many rounds as validation likes best."""
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, n_classes: int, max_rounds: int) -> None:
@@ -95,14 +101,14 @@ class TrivialClassifier:
     varies: tuple[str, ...] = ()
     thread_invariant = True
 
-    def __init__(self, max_rounds: int = 100) -> None:
-        self._max_rounds = max_rounds
+    def __init__(self, max_rounds: int = 100, combination: str | None = None) -> None:
+        self._max_rounds, self._combination = max_rounds, combination
         self._other: TrivialRegression | TrivialLabels | None = None
         self._settings: dict[str, Any] = {}
 
     def fit(self, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int) -> TrivialClassifier:
         """Fit both on ``train``, choose on ``validation``."""
-        features, held_out = trivial_features(train), trivial_features(validation)
+        features, held_out = self._features(train), self._features(validation)
         if train.labels.dtype.kind == "f":
             self._other = TrivialRegression(features, train.labels, held_out, validation.labels, self._max_rounds)
         elif train.labels.ndim > 1:
@@ -110,10 +116,11 @@ class TrivialClassifier:
         if self._other is not None:
             self._settings = {**self._other.settings, "features": list(FEATURES)}
             return self
-        self._trees = _Trees(features, train.labels, n_classes, self._max_rounds)
+        self._trees = BoostedTrees(features, train.labels, n_classes, self._max_rounds)
         self._trees.choose_rounds(held_out, validation.labels)
-        self._table = LengthTable(features[:, 0], train.labels, n_classes)
-        trials = {"trees": self._trees.predict_scores(held_out), "length": self._table.predict_scores(held_out[:, 0])}
+        self._table = LengthTable(self._lengths(train), train.labels, n_classes)
+        by_length = self._table.predict_scores(self._lengths(validation))
+        trials = {"trees": self._trees.predict_scores(held_out), "length": by_length}
         losses = {name: mean_loss(scores, validation.labels) for name, scores in trials.items()}
         hits = {name: scores.argmax(axis=1) == validation.labels for name, scores in trials.items()}
         self._chosen = min(losses, key=lambda name: losses[name])
@@ -128,12 +135,27 @@ class TrivialClassifier:
 
     def predict_scores(self, table: SequenceTable) -> np.ndarray:
         """(n, C) class probabilities, or (n, K) numbers, or probabilities of labels."""
-        features = trivial_features(table)
+        if self._other is None and self._chosen == "length":
+            return self._table.predict_scores(self._lengths(table))
+        features = self._features(table)
         if self._other is not None:
             return self._other.predict_scores(features)
-        if self._chosen == "length":
-            return self._table.predict_scores(features[:, 0])
         return self._trees.predict_scores(features)
+
+    def _features(self, table: SequenceTable) -> np.ndarray:
+        """Of rows, of pairs those of both sides combined."""
+        if table.sequences_b is None or self._combination is None:
+            return trivial_features(table)
+        sides = (_features_of(table.sequences), _features_of(table.sequences_b))
+        return np.asarray(combine_sides(self._combination, *sides))
+
+    def _lengths(self, table: SequenceTable) -> np.ndarray:
+        """(n,) a number for each length, of pairs for both lengths, in whichever order."""
+        lengths = np.array([len(sequence) for sequence in table.sequences], dtype=np.float64)
+        if table.sequences_b is None:
+            return lengths
+        others = np.array([len(sequence) for sequence in table.sequences_b], dtype=np.float64)
+        return np.maximum(lengths, others) * _MOST_BASES + np.minimum(lengths, others)
 
     @property
     def settings(self) -> dict[str, Any]:
