@@ -118,7 +118,8 @@ class EncoderHead(nn.Module):
             rows = torch.zeros(pieces.n_rows, pooled.shape[1], dtype=pooled.dtype, device=pooled.device)
             rows = rows.index_add(0, owner, pooled * share[:, None])
             if self.combination is not None:
-                rows = combine_sides(self.combination, rows[: n_rows // 2], rows[n_rows // 2 :])
+                half = pieces.n_rows // 2
+                rows = combine_sides(self.combination, rows[:half], rows[half:])
             logits: Tensor = self.head(rows)
         return logits
 
