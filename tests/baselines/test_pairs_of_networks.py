@@ -81,7 +81,7 @@ def test_one_network_is_tuned_on_both_sides() -> None:
     scores = tuned.predict_scores(test)
     assert (scores.argmax(1) == test.labels).mean() > 0.8
     assert np.array_equal(tuned.predict_scores(swapped(test)), scores)
-    (weight,) = (p for p in tuned.head.parameters() if p.ndim == 2)
+    (weight,) = (p for p in tuned.net.head.parameters() if p.ndim == 2)
     assert weight.shape == (2, 48)
     assert counted[0]["bases_total"] == 2 * 200 * 30
     before, after = (dict(m.backbone.named_parameters()) for m in (model, tuned.model))
