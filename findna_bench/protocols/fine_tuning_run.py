@@ -550,11 +550,11 @@ def _network(
 ) -> EncoderHead | BaseEncoderHead:
     """The backbone with a head for the target, drawn from ``generator``."""
     dimension, combination = model.backbone.embed_dim, options.combination
+    head: nn.Module
     if not target.of_bases:
         width = dimension if combination is None else combined_width(combination, dimension)
         head = make_head(width, rows.n_classes, preset, generator).to(model.device)
         return EncoderHead(model.backbone, head, str(options.pooling), combination)
-    head: nn.Module
     if preset.head == "conv":
         head = ConvHead(dimension, rows.n_classes, generator, dropout=preset.head_dropout)
     else:
