@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.task import Task
     from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
-    from findna_bench.matrix.job_folders import Ended, JobFolder, follow_jobs, job_folders
+    from findna_bench.matrix.job_folders import Ended, JobFolder, OpenJobs, follow_jobs, job_folders, open_jobs
+    from findna_bench.matrix.job_needs import Needs, needs_of
     from findna_bench.matrix.job_running import run_isolated, run_job
     from findna_bench.matrix.jobs import Executor, Job, fail_job, settle_finished
     from findna_bench.matrix.planning import Plan
@@ -140,9 +141,11 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "ModelToFit",
+    "Needs",
     "Note",
     "Objective",
     "ObjectiveCard",
+    "OpenJobs",
     "Plan",
     "PluginError",
     "Pool",
@@ -200,8 +203,10 @@ __all__ = [
     "load_task",
     "make_augmentation",
     "make_jobs",
+    "needs_of",
     "normalise",
     "one_hot",
+    "open_jobs",
     "plan",
     "position_features",
     "pretrain",
@@ -223,7 +228,15 @@ _LAZY = {
     "findna_bench.data.task": ("Task",),
     "findna_bench.comparison.comparison_records": ("Comparison",),
     "findna_bench.matrix.events": ("Event", "Note", "Report", "Settled", "UnitProgress", "UnitStarted"),
-    "findna_bench.matrix.job_folders": ("Ended", "JobFolder", "follow_jobs", "job_folders"),
+    "findna_bench.matrix.job_folders": (
+        "Ended",
+        "JobFolder",
+        "OpenJobs",
+        "follow_jobs",
+        "job_folders",
+        "open_jobs",
+    ),
+    "findna_bench.matrix.job_needs": ("Needs", "needs_of"),
     "findna_bench.matrix.job_running": ("run_isolated", "run_job"),
     "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "settle_finished"),
     "findna_bench.matrix.planning": ("Plan",),

@@ -10,6 +10,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "findna-bench run -m path:./my-model,kmer -t ./my.csv --name mine",
         "findna-bench run -m findna-tiny -t demo/species4 --protocol finetune",
     ),
+    "worker": ("findna-bench worker -o results", "findna-bench worker -o results --wait 600"),
     "plan": ("findna-bench plan -m findna-tiny,kmer --suite demo",),
     "fetch": (
         "findna-bench fetch genomic_benchmarks",

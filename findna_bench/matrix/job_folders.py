@@ -14,7 +14,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from findna_bench.matrix.events import (
     Event,
     Note,
     Report,
+    ResultWritten,
     Settled,
     UnitProgress,
     UnitStarted,
@@ -32,9 +33,10 @@ from findna_bench.matrix.events import (
     event_to_json,
 )
 from findna_bench.matrix.job_running import run_isolated
-from findna_bench.matrix.jobs import Job, fail_job
+from findna_bench.matrix.jobs import Job, fail_job, settle_finished
+from findna_bench.results.claims import Claims
 
-__all__ = ["Ended", "JobFolder", "follow_jobs", "job_folders"]
+__all__ = ["Ended", "JobFolder", "OpenJobs", "follow_jobs", "job_folders", "open_jobs"]
 
 _FOLDER = ".jobs"
 _MOST_LOSSES = 3
@@ -42,6 +44,8 @@ _MOST_LOSSES = 3
 _FURTHER = 0.05
 """Share of a unit's work that a process which was stopped has to add, to have got further."""
 _PROGRESS_EVERY_S = 2.0
+_JUST_SENT_S = 600.0
+"""Age up to which a job that cannot be found may be on its way."""
 _ELSEWHERE = (
     "executor",
     "workers",
@@ -76,6 +80,8 @@ class _Attempt:
 
     settled: dict[str, Settled] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    """Units of which it wrote a result."""
     progress: dict[str, float] = field(default_factory=dict)
     """Unit -> the largest share of its work that was reported."""
     stopped: bool = False
@@ -96,6 +102,8 @@ class _Attempt:
             self.settled[event.unit] = event
         elif isinstance(event, UnitStarted):
             self.begun.add(event.unit)
+        elif isinstance(event, ResultWritten):
+            self.written.add(event.unit)
         elif isinstance(event, UnitProgress) and event.total:
             self.progress[event.unit] = max(self.progress.get(event.unit, 0.0), event.done / event.total)
         return event
@@ -149,6 +157,13 @@ class JobFolder:
         return self.path.name.rpartition("-")[0]
 
     @property
+    def age_s(self) -> float:
+        """Seconds since it was written down."""
+        with contextlib.suppress(OSError):
+            return time.time() - (self.path / "job.json").stat().st_mtime
+        return 0.0
+
+    @property
     def submission(self) -> dict[str, Any]:
         """What :meth:`submitted` wrote last; empty where nothing was."""
         with contextlib.suppress(OSError, ValueError):
@@ -174,9 +189,14 @@ class JobFolder:
         except OutputError as error:
             raise ResultsFolderError(str(error)) from error
 
-    def matches(self, job: Job) -> bool:
-        """Whether this is that job, whatever way it is computed."""
-        return self.job.units == job.units and self.job.python == job.python and _what(self.job) == _what(job)
+    def covers(self, job: Job) -> bool:
+        """Whether this computes that job, whatever way it does."""
+        same = self.job.python == job.python and _what(self.job) == _what(job)
+        return same and set(job.units) <= set(self.job.units)
+
+    def only(self, units: Sequence[str]) -> JobFolder:
+        """The same folder for one who waits for some of its units."""
+        return JobFolder(self.path, replace(self.job, units=tuple(units)))
 
     def close(self) -> None:
         """All is settled and known to whoever asked: nobody takes the job up any more. Its logs stay."""
@@ -207,7 +227,9 @@ class JobFolder:
         lost, stopped, furthest = 0, 0, 0.0
         for attempt in (found for found in self._attempts() if unit in found.begun and unit not in found.settled):
             progress = attempt.progress.get(unit, 0.0)
-            if not attempt.stopped:
+            if unit in attempt.written:
+                lost = stopped = 0
+            elif not attempt.stopped:
                 lost += 1
             elif progress >= furthest + _FURTHER:
                 stopped = 0
@@ -231,23 +253,33 @@ class JobFolder:
 
     # ----------------------------------------------------------------------------------------------------- to compute
 
-    def compute(self, report: Report = lambda event: None, **facts: Any) -> Iterator[Settled]:
+    def compute(self, report: Report = lambda event: None, *, alone: bool = False, **facts: Any) -> Generator[Settled]:
         """Compute, in a child process, what nobody has settled yet; each unit as soon as it is settled. Closing the iterator, or an
         interruption, stops the child, which finishes a training step and its checkpoint.
 
         Args:
             report: takes events on the way.
+            alone: compute nothing where a living process is at the job already. Otherwise cells that such a one holds are waited for.
             facts: about this attempt, to be kept; JSON-serialisable.
 
         Raises:
             BenchError: as :func:`findna_bench.api.run_job`.
         """
-        with contextlib.suppress(OSError):
-            self.path.mkdir(parents=True, exist_ok=True)
+        with Claims(self.path.parents[1]) as claims:
+            if claims.take(f"job-{self.path.name}") or not alone:
+                yield from self._compute(report, facts)
+
+    def new_attempt(self) -> AttemptFile:
+        """A file of events of whoever begins to do something about the job."""
+        return AttemptFile(self.path / f"attempt-{time.time_ns()}-{secrets.token_hex(3)}.jsonl")
+
+    def _compute(self, report: Report, facts: Mapping[str, Any]) -> Iterator[Settled]:
         earlier = self.settled()
         left = [unit for unit in self.job.units if unit not in earlier]
+        if not left:
+            return
         reasons = {unit: reason for unit in left if (reason := self._given_up(unit)) is not None}
-        attempt = _AttemptFile(self.path / f"attempt-{time.time_ns()}-{secrets.token_hex(3)}.jsonl")
+        attempt = self.new_attempt()
         attempt.write({"event": "begun", "host": socket.gethostname(), "pid": os.getpid(), **facts})
 
         def tell(event: Event) -> None:
@@ -279,6 +311,57 @@ def job_folders(results: Path) -> list[JobFolder]:
     return [folder for *_, folder in sorted(found, key=lambda entry: entry[:2])]
 
 
+@dataclass(frozen=True)
+class OpenJobs:
+    """What is to be done about the jobs of a run.
+
+    Attributes:
+        settled: units that need no computing.
+        waiting: jobs that an earlier run of the same has sent, and that may still settle something.
+        new: jobs to send.
+    """
+
+    settled: tuple[Settled, ...]
+    waiting: tuple[JobFolder, ...]
+    new: tuple[JobFolder, ...]
+
+
+def open_jobs(jobs: Sequence[Job], executor: str, alive: Callable[[JobFolder], bool | None]) -> OpenJobs:
+    """Write down those jobs of a run that somebody has to compute.
+
+    Args:
+        jobs: what the executor was given.
+        executor: its name.
+        alive: whether a job that lies there may still settle something; None where nobody can tell.
+
+    Returns:
+        What is settled without computing, what an earlier run of the same has sent already, and what is new.
+
+    Raises:
+        ResultsFolderError: jobs cannot be written.
+    """
+    lying = [folder for folder in job_folders(Path(jobs[0].request.output_dir)) if folder.executor == executor]
+    settled, waiting, new = list[Settled](), list[JobFolder](), list[JobFolder]()
+    for job in jobs:
+        finished = settle_finished(job)
+        settled += finished
+        done = {found.unit for found in finished}
+        left = replace(job, units=tuple(unit for unit in job.units if unit not in done))
+        if not left.units:
+            continue
+        same = [folder for folder in lying if folder.covers(left)]
+        lives = {folder: alive(folder) for folder in same}
+        living = next((folder for folder in same if lives[folder]), None)
+        for folder in same:
+            if lives[folder] is False and folder.age_s > _JUST_SENT_S:  # of a run that ended, however it did
+                folder.close()
+        if living is not None:
+            waiting.append(living.only(left.units))
+        else:
+            new.append(JobFolder.create(left, executor))
+    return OpenJobs(tuple(settled), tuple(waiting), tuple(new))
+
+
 def _what(job: Job) -> dict[str, Any]:
     values = job.to_json()["request"]
     values["output_dir"] = str(Path(values["output_dir"]).absolute())
@@ -291,7 +374,7 @@ def _hosts(path: Path) -> list[str]:
     return []
 
 
-class _AttemptFile:
+class AttemptFile:
     """Writes down what an attempt does, each line in one write. Nothing is lost with what does not fit on a full disk but time."""
 
     def __init__(self, path: Path) -> None:
@@ -400,7 +483,8 @@ class _Followed:
 
     def fail(self, units: Sequence[str], reason: str) -> Iterator[Settled]:
         self.settled.update(units)
-        yield from fail_job(replace(self.folder.job, units=tuple(units)), reason)
+        settled = fail_job(replace(self.folder.job, units=tuple(units)), reason)
+        yield from map(self.folder.new_attempt().take, settled)  # written down, so that nobody tries them again
 
 
 def follow_jobs(

@@ -19,6 +19,11 @@ def findna_bench_executors() -> list[ExecutorCard]:
             factory="findna_bench.matrix.executors:process",
             summary="each model in a child process, so that a crash or a hang fails one model x task only",
         ),
+        ExecutorCard(
+            name="worker",
+            factory="findna_bench.matrix.job_workers:worker",
+            summary="each model by a process `findna-bench worker` that was started by hand, on any machine with the same results folder",
+        ),
     ]
 
 

@@ -19,7 +19,7 @@ from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
 
-__all__ = ["run"]
+__all__ = ["event_teller", "run"]
 
 
 def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result]:
@@ -48,7 +48,7 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
         len(units), sum(len(unit.cells) for unit in units), finished_cells(store, request, units, registry)
     )
     results: dict[str, list[Result]] = {}
-    answers = _settled(executor, request.executor, make_jobs(request, units), _teller(reporter))
+    answers = _settled(executor, request.executor, make_jobs(request, units), event_teller(reporter))
     with contextlib.closing(answers):  # an interruption here is one of the executor, which stops what it has started
         for settled in answers:
             results[settled.unit] = [read_result(store.root / name) for name in settled.results]
@@ -88,7 +88,8 @@ def _answers(answers: Iterator[Settled], name: str) -> Iterator[Settled]:
         yield answer
 
 
-def _teller(reporter: RunReporter) -> Report:
+def event_teller(reporter: RunReporter) -> Report:
+    """Says events to a reporter, notes once each."""
     reported = set[str]()
 
     def tell(event: Event) -> None:

@@ -43,24 +43,14 @@ def slurm(jobs: Sequence[fb.Job], report: fb.Report) -> Iterator[fb.Settled]:
         UsageError: submitit or Slurm is not there, or refuses the options.
     """
     queue, array = _Queue(), _Arrays(jobs[0].request, report)
-    known = [folder for folder in fb.job_folders(jobs[0].request.output_dir) if folder.executor == "slurm"]
-    followed, new = [], []
-    for job in jobs:
-        finished = fb.settle_finished(job)
-        yield from finished
-        done = {settled.unit for settled in finished}
-        if not (left := tuple(unit for unit in job.units if unit not in done)):
-            continue
-        rest = fb.Job(job.request, left, job.model, job.python)
-        found = next((one for one in known if one.matches(rest) and queue.waits_or_runs(one)), None)
-        followed.append(found or fb.JobFolder.create(rest, "slurm"))
-        new += [] if found else [followed[-1]]
-    for folder in followed:
-        if folder not in new:
-            report(fb.Note(f"{folder.job.model}: Slurm job {folder.submission.get('id')} is there already"))
+    opened = fb.open_jobs(jobs, "slurm", queue.waits_or_runs)
+    yield from opened.settled
+    followed = [*opened.waiting, *opened.new]
+    for folder in opened.waiting:
+        report(fb.Note(f"{folder.job.model}: Slurm job {folder.submission.get('id')} is there already"))
     try:
-        if new:
-            array.submit(new)
+        if opened.new:
+            array.submit(opened.new)
         yield from fb.follow_jobs(followed, queue.ended, array.submit, report)
     except (KeyboardInterrupt, GeneratorExit):
         _leave([folder for folder in followed if queue.waits_or_runs(folder)])
