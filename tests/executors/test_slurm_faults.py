@@ -1,0 +1,136 @@
+"""The executor ``slurm`` where machines fail: nothing that is finished is lost or computed twice. Each takes a minute or more."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from drivers import content, failures, fits, start
+from local_slurm import NODES, LocalSlurm, wait_until
+from motif_tasks import write_task
+
+import findna_bench as fb
+
+pytestmark = pytest.mark.long
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def run(slurm: LocalSlurm, unruly_path: str, tmp_path: Path) -> Iterator[Start]:
+    """Starts a run of two slow models on a task with three seeds; all nodes are there again at the end."""
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60)
+    environment = {**slurm.environment, "PYTHONPATH": unruly_path, "UNRULY_LOG": str(tmp_path / "fits.log")}
+    drivers = []
+
+    def begin(*words: object, models: str = "steady,steady-too", sleep: float = 6.0) -> subprocess.Popen[str]:
+        line = ["run", "-m", models, "-t", task, "--seeds", 3, "--executor", "slurm", "-o", tmp_path / "r", *words]
+        drivers.append(start(*line, cwd=tmp_path, environment={**environment, "UNRULY_SLEEP": str(sleep)}))
+        return drivers[-1]
+
+    yield begin
+    for driver in drivers:
+        driver.kill()
+    slurm.ask("scancel", "--me")
+    for name in NODES:
+        if slurm.ask("sinfo", "-h", "-n", name, "-o", "%t").strip() not in ("idle", "mix", "alloc", "comp"):
+            slurm.kill_daemon(name)
+            slurm.start_node(name)
+    wait_until(lambda: slurm.ask("sinfo", "-h", "-N", "-t", "idle").count("\n") == len(NODES), 120)
+
+
+def finished(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.glob("steady*/*/*/*/*.json")}
+
+
+def ends_well(driver: subprocess.Popen[str], folder: Path, before: dict[Path, int], seconds: float = 500) -> str:
+    """All six cells are there, and what was finished before was left alone."""
+    _, said = driver.communicate(timeout=seconds)
+    assert driver.returncode == 0, said
+    after = finished(folder)
+    assert len(after) == 6, said
+    assert before.items() <= after.items()
+    assert not failures(folder)
+    assert not fb.job_folders(folder)
+    return said
+
+
+def node_of(slurm: LocalSlurm) -> str:
+    return slurm.ask("squeue", "-h", "-t", "R", "-o", "%N").split()[0]
+
+
+def test_a_node_that_is_lost_with_all_its_processes_is_made_up_for(
+    run: Start, slurm: LocalSlurm, tmp_path: Path
+) -> None:
+    driver = run()
+    wait_until(lambda: finished(tmp_path / "r"), 200)
+    slurm.kill_node(node_of(slurm))
+    before = finished(tmp_path / "r")
+    ends_well(driver, tmp_path / "r", before)
+
+
+def test_a_process_whose_node_lost_its_daemon_keeps_its_cells(run: Start, slurm: LocalSlurm, tmp_path: Path) -> None:
+    driver = run(models="steady", sleep=25.0)
+    wait_until(lambda: any(folder.begun() for folder in fb.job_folders(tmp_path / "r")), 200)
+    slurm.kill_daemon(node_of(slurm))
+    _, said = driver.communicate(timeout=500)
+    assert driver.returncode == 0, said
+    assert len(content(tmp_path / "r")) == 3
+    assert set(Counter(fits(tmp_path / "fits.log")).values()) == {1}, "no cell was computed twice"
+
+
+def test_a_worker_that_is_killed_for_its_memory_is_made_up_for(run: Start, tmp_path: Path) -> None:
+    driver = run(models="steady,steady-too")
+    wait_until(lambda: finished(tmp_path / "r"), 200)
+    (folder, *_) = [one for one in fb.job_folders(tmp_path / "r") if one.begun()]
+    (path,) = folder.path.glob("attempt-*.jsonl")
+    os.kill(json.loads(path.read_text().splitlines()[0])["pid"], signal.SIGKILL)
+    said = ends_well(driver, tmp_path / "r", finished(tmp_path / "r"))
+    assert "it is computed again" in said
+
+
+def test_a_job_that_runs_out_of_time_goes_on_where_it_stopped(run: Start, tmp_path: Path) -> None:
+    driver = run("--slurm", "time=1", models="steady", sleep=35.0)
+    _, said = driver.communicate(timeout=590)
+    assert driver.returncode == 0, said
+    assert len(content(tmp_path / "r")) == 3
+    attempts = sorted((tmp_path / "r" / ".jobs").glob("slurm-*/attempt-*.jsonl"))
+    assert len(attempts) > 1
+    assert '"stopped"' in attempts[0].read_text()
+    assert set(Counter(fits(tmp_path / "fits.log")).values()) == {1}
+
+
+def test_a_driver_that_was_killed_finds_its_jobs(run: Start, tmp_path: Path) -> None:
+    first = run()
+    wait_until(lambda: finished(tmp_path / "r"), 200)
+    first.kill()
+    said = ends_well(run(), tmp_path / "r", finished(tmp_path / "r"))
+    assert "is there already" in said
+    assert len(list((tmp_path / "r" / ".jobs").glob("slurm-array-*"))) == 1
+    assert set(Counter(fits(tmp_path / "fits.log")).values()) == {2}, "each by two models, once"
+
+
+def test_two_drivers_on_one_folder_compute_nothing_twice(run: Start, tmp_path: Path) -> None:
+    drivers = [run(), run()]
+    for driver in drivers:
+        ends_well(driver, tmp_path / "r", {})
+    assert set(Counter(fits(tmp_path / "fits.log")).values()) == {2}
+
+
+def test_without_a_terminal_ctrl_c_leaves_jobs_running_and_says_how_to_cancel(
+    run: Start, slurm: LocalSlurm, tmp_path: Path
+) -> None:
+    driver = run()
+    wait_until(lambda: finished(tmp_path / "r"), 200)
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 130, said
+    assert "scancel" in said
+    assert slurm.ask("squeue", "-h", "-t", "R")
+    ends_well(run(), tmp_path / "r", finished(tmp_path / "r"))
