@@ -302,8 +302,8 @@ def cannot_score(protocol: Protocol, model: ModelCard, task: TaskCard, registry:
     if task.inputs not in protocol.inputs:
         reads = " and ".join(_ROWS[name] for name in protocol.inputs)
         return f"--protocol {protocol.name} scores {reads}, and rows of {task.full_name} are {_ROWS[task.inputs]}"
-    if task.inputs == "pair" and registry.resolve("targets", task.target).card.of_bases:
-        return f"rows of {task.full_name} are pairs, and {task.target} needs one sequence per row"
+    if task.inputs != "sequence" and registry.resolve("targets", task.target).card.of_bases:
+        return f"rows of {task.full_name} are {_ROWS[task.inputs]}, and {task.target} needs one sequence per row"
     if model.kind != "encoder" and not _reads(model, task.inputs):
         reads = " and ".join(_ROWS.get(name, name) for name in model.inputs)
         return f"{model.name} reads {reads}, and rows of {task.full_name} are {_ROWS[task.inputs]}"

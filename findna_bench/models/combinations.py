@@ -5,6 +5,7 @@ With a and b (n, D), one row per pair:
 * ``absdiff_product``: ``[|a - b|, a * b]`` (n, 2D), the same bits when the sides change places;
 * ``concat``: ``[a, b]`` (n, 2D); a linear head adds up what each side says, and cannot see whether they fit each other;
 * ``difference``: ``b - a`` (n, D), which changes its sign with the order;
+* ``change``: ``[a, b - a]`` (n, 2D), of a variant's windows: what there is, and what the variant changes in it;
 * ``concat_absdiff_product``: ``[a, b, |a - b|, a * b]`` (n, 4D), as InferSent reads pairs of sentences (Conneau et al. 2017).
 """
 
@@ -25,7 +26,7 @@ def combine_sides(name: str, a: Any, b: Any) -> Any:
     """(n, width) of the vectors of both sides.
 
     Args:
-        name: one of :data:`findna_bench.cards.COMBINATIONS`.
+        name: one of :data:`findna_bench.cards.COMBINATIONS`, or ``change``.
         a: (n, D) NumPy array, CSR matrix or tensor, of the first side.
         b: the same of the other side.
 
@@ -68,6 +69,7 @@ _PARTS: Mapping[str, tuple[_Part, ...]] = {
     "absdiff_product": (lambda a, b: abs(a - b), _product),
     "concat": (lambda a, b: a, lambda a, b: b),
     "difference": (lambda a, b: b - a,),
+    "change": (lambda a, b: a, lambda a, b: b - a),
     "concat_absdiff_product": (lambda a, b: a, lambda a, b: b, lambda a, b: abs(a - b), _product),
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from findna_bench.errors import UsageError
@@ -12,6 +14,7 @@ from findna_bench.protocols.protocol import FitOptions, Fitted, ModelToFit, Pool
 from findna_bench.protocols.settings import FINETUNE_PRESETS, PROBE_PRESETS, FineTuning, Preset
 
 if TYPE_CHECKING:
+    from findna_bench.data.table import SequenceTable
     from findna_bench.protocols.seed_splits import SeedSplit
     from findna_bench.targets.target import Target
 
@@ -20,6 +23,9 @@ __all__ = ["FineTune"]
 
 class FineTune(Protocol):
     """Encoder and head trained together, one seed after the other; a killed fit goes on from its last checkpoint.
+
+    Of variants the encoder reads the windows with the reference and with the alternative, cut around the site where it takes fewer bases, and the
+    head ``[ref, alt - ref]`` of their vectors, as a probe does.
 
     Features that do not learn have nothing to fine-tune: they are probed, so that the strongest control stands beside fine-tuned
     scores, too.
@@ -34,7 +40,7 @@ class FineTune(Protocol):
         "huber": "of numbers: the default with Huber's loss in the place of the mean squared error",
     }
     targets = ("classes", "values", "labels", "per_base")
-    inputs = ("sequence", "pair")
+    inputs = ("sequence", "pair", "variant")
     trains_encoder = True
 
     def check(self, request: Any) -> None:
@@ -66,7 +72,9 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
 
     started = time.perf_counter()
     own = split.held_out()
-    train, validation = pool.table.take(own.train), pool.table.take(own.validation)
+    of_variants = "offset" in pool.table.extra
+    both = partial(_windows, model, preset) if of_variants else _as_they_are
+    train, validation = (both(pool.table.take(rows)) for rows in (own.train, own.validation))
     rows = LabelledRows(train, validation, pool.n_classes, validation, pool.target)
     how = FineTuneOptions(
         metric=options.metric,
@@ -74,7 +82,7 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
         strand=options.strand,
         window=options.window,
         pooling=options.pooling,
-        combination=options.combination,
+        combination="change" if of_variants else options.combination,
         batch_size=options.batch_size,
         checkpoint=options.checkpoint_of(split.seed),
         reload=model.reload,
@@ -87,7 +95,7 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
         tuned = fine_tune(model.encoder(), rows, preset, split.seed, how)
     return Fitted(
         split.seed,
-        tuned.predict_scores,
+        lambda table: tuned.predict_scores(both(table)),
         tuned.validation,
         tuned.settings,
         tuple(tuned.warnings),
@@ -96,6 +104,20 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
         discard=tuned.discard_checkpoint,
         rows=own,
     )
+
+
+def _as_they_are(table: SequenceTable) -> SequenceTable:
+    return table
+
+
+def _windows(model: ModelToFit, preset: FineTuning, table: SequenceTable) -> SequenceTable:
+    """Variants as pairs of windows, which hold no more than the model and the preset read."""
+    from findna_bench.protocols.variant_scores import variant_pairs
+
+    limits = [length for length in (model.encoder().max_length, preset.max_length) if length is not None]
+    pairs = variant_pairs(table, min(limits, default=None))
+    references, alternatives = [one for one, _, _ in pairs], [other for _, other, _ in pairs]
+    return replace(table, sequences=references, sequences_b=alternatives, extra={})
 
 
 def _probe() -> Probe:

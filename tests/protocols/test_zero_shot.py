@@ -229,7 +229,7 @@ def test_what_does_not_go_with_it_is_said_in_a_sentence(tmp_path: Path) -> None:
     (majority,) = run(task, "majority", tmp_path / "r")
     assert majority.status == "skipped"
     assert majority.error is not None
-    assert "majority reads sequences, and rows of adhoc/v are variants" in majority.error.message
+    assert "majority reads sequences and pairs, and rows of adhoc/v are variants" in majority.error.message
     (features,) = run(task, "kmer", tmp_path / "r")
     assert features.status == "skipped"
     (sequences,) = fb.run(models="findna-tiny", tasks="demo/species4", protocol="zero_shot", output_dir=tmp_path / "r")
@@ -241,7 +241,7 @@ def test_what_does_not_go_with_it_is_said_in_a_sentence(tmp_path: Path) -> None:
     tuned = fb.run(models="findna-tiny", tasks=[task], protocol="finetune", output_dir=tmp_path / "r")
     assert tuned[0].status == "skipped"
     assert tuned[0].error is not None
-    assert "--protocol finetune scores sequences" in tuned[0].error.message
+    assert "has test rows only" in tuned[0].error.message
 
 
 def upstream(path: Path, elements: dict[str, str]) -> Path:

@@ -16,6 +16,7 @@ from torch.nn import functional
 import findna_bench as fb
 from findna_bench.errors import ConfigError
 from findna_bench.matrix.verification import verify
+from findna_bench.protocols.finetune import _windows
 from findna_bench.protocols.settings import FINETUNE_PRESETS, FineTuning, preset_settings
 from findna_bench.results.store import ResultStore
 from findna_bench.targets.classes import Classes
@@ -132,3 +133,53 @@ def test_fine_tuning_over_all_folds_is_each_fold_averaged(tmp_path: Path) -> Non
         output_dir=tmp_path / "labels", **options,
     )  # fmt: skip
     assert several.status == "success", several.error
+
+
+def variants(n: int = 160) -> list[tuple[str, int, str, str, str, str]]:
+    """(sequence, offset, ref, alt, label, split): what a variant puts in decides, whatever surrounds it."""
+    rng, rows = np.random.default_rng(4), []
+    for number in range(n):
+        window, offset = "".join(rng.choice(list("ACGT"), size=24)), int(rng.integers(24))
+        strong = bool(number % 2)
+        alt = str(rng.choice([base for base in ("GC" if strong else "AT") if base != window[offset]]))
+        rows.append(
+            (window, offset, window[offset], alt, "up" if strong else "down", "train" if number < 120 else "test")
+        )
+    return rows
+
+
+def test_variants_are_fine_tuned_on_both_windows_through_one_network(tmp_path: Path) -> None:
+    header = "sequence,offset,ref,alt,label,split\n"
+    path = tmp_path / "v.csv"
+    path.write_text(header + "".join(",".join(map(str, row)) + "\n" for row in variants()))
+    models = [MODEL, "variant-substitution"]
+    network, control = fb.run(models, [path], protocol="finetune", seeds=1, output_dir=tmp_path / "r")
+    assert network.status == "success", network.error
+    assert network.metrics.all["auroc"] > 0.7
+    assert network.coverage.bases_total == network.coverage.bases_seen
+    assert control.metrics.all["auroc"] > 0.9
+    assert not verify(tmp_path / "r", rerun=1, places={"v.csv": path}).findings
+
+
+def test_windows_of_variants_are_cut_around_their_site(tmp_path: Path) -> None:
+    rows = [("A" * 400 + row[0] + "C" * 500, row[1] + 400, *row[2:]) for row in variants()]
+    path = tmp_path / "v.csv"
+    header = "sequence,offset,ref,alt,label,split\n"
+    path.write_text(header + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    preset = replace(QUICK, max_length=40)
+    model = fb.load_model(MODEL, device="cpu")
+    task = fb.load_task(path)
+    read = _windows(_Held(model), preset, task.load("train"))  # type: ignore[arg-type]
+    assert {len(text) for texts in read.texts for text in texts} == {40}
+    for (one, other), row in zip(read.texts, rows, strict=False):
+        assert sum(a != b for a, b in zip(one, other, strict=True)) == 1
+        assert one[20] == row[2]
+        assert other[20] == row[3]
+
+
+class _Held:
+    def __init__(self, model: fb.LoadedModel) -> None:
+        self._model = model
+
+    def encoder(self) -> fb.LoadedModel:
+        return self._model
