@@ -5,6 +5,7 @@ from __future__ import annotations
 from findna_bench.cards import SuiteCard, TaskCard
 from findna_plugins.suites import (
     bend,
+    copy_recall_suite,
     deepstarr,
     demo,
     dnalongbench,
@@ -21,6 +22,7 @@ from findna_plugins.suites import (
 
 MODULES = (
     bend,
+    copy_recall_suite,
     deepstarr,
     demo,
     dnalongbench,
