@@ -8,7 +8,7 @@ from typing import Any
 from findna_bench.cards import SuiteCard, TaskCard
 
 SUITE = "copy-recall"
-_NEAR, _FAR = (64, 128, 256, 512, 1024), (2048, 4096, 8192, 16384, 32768)
+_NEAR, _FAR = (64, 128, 256, 512, 1024), (2048, 8192, 32768)
 _SETTINGS: dict[str, Any] = {"segment": 40, "mutations": 0.1, "seed": 301}
 
 
@@ -41,7 +41,7 @@ TASKS = (
     _task(
         "control", "control", "other bases in the place of the copy, so that 0.5 is all there is to reach", _NEAR, 80
     ),
-    *(_task(f"{kind}-far", kind, what, _FAR, 40) for kind, what in _KINDS),
+    *(_task(f"{kind}-far", kind, what, _FAR, 30) for kind, what in _KINDS),
 )
 SUITES = (
     SuiteCard(
