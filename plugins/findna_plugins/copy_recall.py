@@ -32,7 +32,8 @@ def generate(config: Mapping[str, Any]) -> dict[str, SequenceTable]:
     distance), ``segment`` (bases of a copy), ``mutations`` (share of the first copy's bases that are changed, kind ``mutated``), ``seed``. Rows of
     one seed have the same second copies and spacers whatever the kind.
     """
-    sequences, extra = [], {name: [] for name in ("offset", "ref", "alt", "element")}
+    sequences: list[str] = []
+    extra: dict[str, list[Any]] = {name: [] for name in ("offset", "ref", "alt", "element")}
     labels = []
     for distance in config["distances"]:
         for row in range(config["rows"]):
