@@ -36,6 +36,7 @@ _COUNTERPARTS = (
     ("similar", "identical or near-duplicate"),
     ("copies", "of those, copies"),
     ("repeats", "of those, repeats"),
+    ("diverged_copies", "diverged copies"),
     ("identical_elsewhere", "identical, at another locus"),
     ("copies_elsewhere", "copies by sequence, at another locus"),
     ("conflicting", "identical, other label"),
@@ -376,6 +377,7 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         f"* near-duplicate, similar: best local alignment on either strand (match 1, mismatch -2, gap -3) with at least {100 * similar['identity']:.0f} %",
         f"  identity over {100 * similar['coverage']:.0f} % of the shorter row and {similar['min_columns']} columns.",
         *_copies_and_repeats(report["settings"].get("copy")),
+        *_diverged_copies(report["settings"].get("diverged_copies")),
         *_library(report["settings"].get("library")),
         "* overlap: bases shared on the reference, whatever the strand, over the length of the test row.",
         '* overlap-any, overlap-half, similar, nn-overlap: "label of that train row, else F", where F is the class that train rows',
@@ -420,6 +422,18 @@ def _copies_and_repeats(copy: Mapping[str, Any] | None) -> list[str]:
         f"{100 * copy['same']:.0f} % identity or are cut end to end at {100 * copy['alike_identity']:.0f} %. Never two rows whose",
         "  coordinates are known and do not overlap. Either strand, whatever the label. A tandem repeat from end to end is a copy only of the same text.",
         "* repeats: all other similar rows: matches in part, to many rows, by tandem repeats, or at another locus.",
+    ]
+
+
+def _diverged_copies(settings: Mapping[str, Any] | None) -> list[str]:
+    """settings: of a report, None where none were looked for."""
+    if settings is None:
+        return []
+    return [
+        f"* diverged copy: a test row that is similar to none, and is a train row from end to end (either strand, lengths and ends within {100 * settings['slack']:.0f} %) with",
+        f"  {100 * settings['identity']:.0f} % identity or more over {100 * settings['full']:.0f} %, where at most {settings['few']} others are related by half of the row; "
+        f"looked for in {settings['rows']:,} rows of {settings['least_length']} bases or more.",
+        f"  Of rows read backwards {100 * settings['background']:.1f} % pass. Grouped splits do not join such pairs.",
     ]
 
 

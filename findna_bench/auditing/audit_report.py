@@ -8,13 +8,14 @@ JSON keys (``AuditReport.to_dict``), every count per class:
 * ``splits.<split>``: ``rows``; ``classes.<class>``: ``rows``, ``fraction`` of the split, ``length`` and ``gc``
   (mean, min, q05, q25, median, q75, q95, max), ``n_mean`` (mean share of N), ``rows_with_n``, ``lower_mean`` (mean share of letters that
   the file has in lower case; null where none is, or it is not known); and of rows with a twin within
-  the split ``exact``, ``reverse_complement``, ``conflicting``.
+  the split ``exact``, ``reverse_complement``, ``conflicting``; ``families``: sequences (either strand) by how many rows have them.
 * ``across.<earlier>-><later>``: rows of the later split that have a counterpart in the earlier one: ``exact`` (same text),
   ``reverse_complement`` (of it, and not exact), ``near`` (similar, and neither of the two), ``near_reverse`` (those of ``near``
   on the other strand), ``near_elsewhere`` (those that overlap no row of the earlier split: relatives at other loci, by repeats and
   gene families; null without coordinates), ``similar`` (exact, reverse complement or near), of these ``copies`` (exact, reverse
   complement, or a copy as :mod:`findna_bench.relatedness.copies` says; not where coordinates know the two to be different loci) and
-  ``repeats`` (all others), ``identical_elsewhere`` and ``copies_elsewhere`` (exact or reverse complement, or any copy by its sequence,
+  ``repeats`` (all others), ``diverged_copies`` (not similar to any, and a row of train from end to end at low identity, see
+  :mod:`findna_bench.relatedness.diverged_copies`; train->test alone, of at most 5000 test rows; null elsewhere), ``identical_elsewhere`` and ``copies_elsewhere`` (exact or reverse complement, or any copy by its sequence,
   of a row that coordinates know to be another locus; null without coordinates), ``conflicting`` (identical on either strand, another label),
   ``near_conflicting`` (``near``, and the nearest row has another label), ``same_composition`` (another sequence with exactly the
   same dinucleotide counts: one is shuffled from the other), ``same_composition_conflicting`` (and that has another label), ``same_design`` (shares a segment that is
@@ -65,6 +66,7 @@ __all__ = [
     "SplitSummary",
     "Spread",
     "Verdict",
+    "family_sizes",
     "outdated",
     "per_class",
     "spread",
@@ -92,6 +94,13 @@ class PerClass:
     def fraction(self, name: str) -> float:
         """Share of the class's rows."""
         return self.per_class[name].fraction
+
+
+def family_sizes(number: np.ndarray) -> dict[str, int]:
+    """Sequences (either strand) by how many rows have them: "1", "2", "3-9", "10+". number: (n,) equal where two rows are one sequence."""
+    sizes = np.bincount(number)
+    bounds = {"1": (1, 1), "2": (2, 2), "3-9": (3, 9), "10+": (10, len(number))}
+    return {name: int(((sizes >= low) & (sizes <= high)).sum()) for name, (low, high) in bounds.items()}
 
 
 def per_class(mask: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> PerClass:
@@ -146,6 +155,7 @@ class SplitSummary:
     exact: PerClass | None = None
     reverse_complement: PerClass | None = None
     conflicting: PerClass | None = None
+    families: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,6 +171,7 @@ class CrossSplit:
     near_elsewhere: PerClass | None = None
     similar: PerClass | None = None
     copies: PerClass | None = None
+    diverged_copies: PerClass | None = None
     repeats: PerClass | None = None
     identical_elsewhere: PerClass | None = None
     copies_elsewhere: PerClass | None = None

@@ -17,6 +17,7 @@ from findna_bench.auditing.audit_report import (
     CrossSplit,
     SimilarityBin,
     SplitSummary,
+    family_sizes,
     per_class,
     spread,
 )
@@ -27,7 +28,9 @@ from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.relatedness import copies, libraries
+from findna_bench.relatedness import diverged_copies as diverged
 from findna_bench.relatedness.composition import Composition, composition, dinucleotide_keys, same_composition
+from findna_bench.relatedness.diverged_copies import DivergedCopies
 from findna_bench.relatedness.duplicates import Identity, identities, twins_across, twins_within
 from findna_bench.relatedness.libraries import Library, find_library
 from findna_bench.relatedness.overlaps import Overlaps, known_apart, largest_overlaps
@@ -164,7 +167,7 @@ def _report(evidence: _Evidence, card: TaskCard, status: str, thresholds: Thresh
         asymmetry=asymmetry,
         controls=controls,
         similarity_bins=bins,
-        verdict=judge(summaries, cross, asymmetry, controls, places.site, thresholds),
+        verdict=judge(summaries, cross, asymmetry, controls, places.site, evidence.diverged, thresholds),
         positions=places.to_dict(card.labels),
         known_shortcuts=tuple(card.known_shortcuts),
         derived_from=card.derived_from,
@@ -190,6 +193,7 @@ class _Evidence:
     indexes: dict[str, SequenceIndex]
     hits: dict[tuple[str, str], Hits]
     overlaps: dict[tuple[str, str], Overlaps]
+    diverged: DivergedCopies | None
     places: dict[str, slice]
     library: Library | None
 
@@ -231,7 +235,21 @@ def _gather(splits: dict[str, Rows]) -> _Evidence:
             hits[earlier, later] = indexes[earlier].nearest(second.sequences)
         if first.located.any() and second.located.any():
             overlaps[earlier, later] = largest_overlaps(second, first)
-    return _Evidence(dict(splits), identity, made_of, keys, indexes, hits, overlaps, *_library(splits))
+    low = _diverged(splits, identity, hits)
+    return _Evidence(dict(splits), identity, made_of, keys, indexes, hits, overlaps, low, *_library(splits))
+
+
+def _diverged(
+    splits: Mapping[str, Rows], identity: Mapping[str, Identity], hits: Mapping[tuple[str, str], Hits]
+) -> DivergedCopies | None:
+    """Copies at low identity of train rows among the test rows that have no closer relative; None without the sequences of both."""
+    if ("train", "test") not in hits:
+        return None
+    train, test, found = splits["train"], splits["test"], hits["train", "test"]
+    assert train.sequences is not None
+    assert test.sequences is not None
+    close = found.similar | (found.copy >= 0) | np.isin(identity["test"].either, identity["train"].either)
+    return diverged.diverged_copies(test.sequences, train.sequences, np.flatnonzero(~close))
 
 
 def _library(splits: dict[str, Rows]) -> tuple[dict[str, slice], Library | None]:
@@ -269,6 +287,7 @@ def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSumm
         exact=per_class(twins.exact, rows.labels, names),
         reverse_complement=per_class(twins.reverse_complement, rows.labels, names),
         conflicting=per_class(twins.conflicting, rows.labels, names),
+        families=family_sizes(evidence.identity[split].either),
     )
 
 
@@ -297,6 +316,9 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
             "same_composition": shuffled >= 0,
             "same_composition_conflicting": (shuffled >= 0) & (first.labels[np.maximum(shuffled, 0)] != second.labels),
         }
+        if (earlier, later) == ("train", "test") and evidence.diverged is not None:
+            counts["diverged_copies"] = _diverged_rows(evidence.diverged, first, second)
+            touched |= counts["diverged_copies"]
         if (designed := evidence.designed(earlier, later)) is not None:
             counts["same_design"] = designed
             touched |= designed
@@ -317,6 +339,14 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
     if counts:
         counts["untouched"] = ~touched
     return CrossSplit(earlier, later, **{key: per_class(mask, second.labels, names) for key, mask in counts.items()})
+
+
+def _diverged_rows(diverged: DivergedCopies, train: Rows, test: Rows) -> np.ndarray:
+    """(n,) bool: test rows that are copies at low identity, not of a train row that is known to be another locus."""
+    target = np.full(len(test), -1, dtype=np.int64)
+    target[diverged.rows] = diverged.target
+    found: np.ndarray = (target >= 0) & ~known_apart(test, train, target)
+    return found
 
 
 def _known_elsewhere(evidence: _Evidence, earlier: str, later: str, identical: np.ndarray) -> np.ndarray:
@@ -504,6 +534,16 @@ def _settings(evidence: _Evidence) -> dict[str, Any]:
         "alike_identity": copies.ALIKE_IDENTITY,
         "alike": copies.ALIKE,
     }
+    if (found := evidence.diverged) is not None:
+        settings["diverged_copies"] = {
+            "identity": diverged.IDENTITY,
+            "full": diverged.FULL,
+            "slack": diverged.SLACK,
+            "few": diverged.FEW,
+            "least_length": diverged.LEAST_LENGTH,
+            "rows": len(found.rows),
+            "background": found.background,
+        }
     settings["seeds"] = {
         name: {"k": index.scheme.k, "window": index.scheme.window} for name, index in evidence.indexes.items()
     }

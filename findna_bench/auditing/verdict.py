@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, Finding, PerClass, SplitSummary, Verdict
 from findna_bench.auditing.positional import Site, SiteCounts
 from findna_bench.auditing.shortcuts import Control
+from findna_bench.relatedness.diverged_copies import IDENTITY, DivergedCopies
 
 __all__ = ["LENGTH_CONTROLS", "NEIGHBOUR_CONTROLS", "THRESHOLDS", "Thresholds", "asymmetries", "judge", "level_of"]
 
@@ -27,6 +28,7 @@ class Thresholds:
     composition: gain of trees on length, GC, N and dinucleotides, or of the k-mer model, worth a note.
     site: difference between classes in the share of test rows with a word at one place, beyond that at other places (and more than
     ``errors`` standard errors), that makes it a shortcut: with two classes of one size half of it is gained.
+    within: share of a class's rows of one split that stand there more than once, on either strand, worth a note.
     """
 
     gain: float = 0.05
@@ -37,6 +39,7 @@ class Thresholds:
     conflicting: float = 0.005
     composition: float = 0.10
     site: float = 0.10
+    within: float = 0.05
 
 
 THRESHOLDS = Thresholds()
@@ -61,9 +64,20 @@ def judge(
     asymmetry: Mapping[str, Asymmetry],
     controls: Mapping[str, Control],
     site: tuple[Site, SiteCounts] | None = None,
+    diverged: DivergedCopies | None = None,
     thresholds: Thresholds = THRESHOLDS,
 ) -> Verdict:
-    """The verdict on a task. cross: train -> test, None where one of them is absent. site: the best one of train, counted in test."""
+    """The verdict on a task.
+
+    Args:
+        splits: what each split holds.
+        cross: train -> test, None where one of them is absent.
+        asymmetry: of ``cross``.
+        controls: fitted on train, scored on test.
+        site: the best one of train, counted in test.
+        diverged: copies at low identity, with their background rate.
+        thresholds: where a finding becomes a flag.
+    """
     if cross is None:
         present = ", ".join(splits) or "nothing"
         return Verdict(
@@ -74,6 +88,8 @@ def judge(
     _positions(controls, site, splits, thresholds, findings)
     _neighbours(controls, splits["test"].rows, thresholds, findings)
     _leaks(cross, thresholds, findings)
+    _diverged(cross, diverged, thresholds, findings)
+    _within(splits, thresholds, findings)
     _asymmetric(asymmetry, thresholds, findings)
     _conflicts(cross, splits["test"].rows, thresholds, findings)
     _composition(controls, splits["test"].rows, thresholds, findings)
@@ -87,7 +103,8 @@ def judge(
     if cross.similar is None:
         sentences.append("By coordinates alone: sequences were not looked at.")
         level = f"{level} by coordinates" if level in ("clean", "note") else level
-    return Verdict(level, tuple(finding.flag for finding in findings), tuple(sentences), tuple(findings))
+    flags = tuple(dict.fromkeys(finding.flag for finding in findings))
+    return Verdict(level, flags, tuple(sentences), tuple(findings))
 
 
 def level_of(findings: Sequence[Finding]) -> str:
@@ -254,6 +271,39 @@ def _leaks(cross: CrossSplit, thresholds: Thresholds, findings: list[Finding]) -
             )
         )
     _repeats(cross, thresholds, findings)
+
+
+def _diverged(
+    cross: CrossSplit, diverged: DivergedCopies | None, thresholds: Thresholds, findings: list[Finding]
+) -> None:
+    """Copies at low identity. Where all coordinates are known they have spoken."""
+    counts = cross.diverged_copies
+    if counts is None or diverged is None or cross.near_elsewhere is not None:
+        return
+    if _highest(counts) - diverged.background >= thresholds.leak:
+        findings.append(
+            Finding(
+                "leak: diverged-copies",
+                f"Test rows that are a train row from end to end at {_percent(IDENTITY)} identity or more (either strand), and no closer to any: {_shares(counts)}; "
+                f"of rows read backwards {_percent(diverged.background)} are. --split grouped does not join these.",
+            )
+        )
+
+
+def _within(splits: Mapping[str, SplitSummary], thresholds: Thresholds, findings: list[Finding]) -> None:
+    """Rows that stand in their own split more than once: they count twice in a fit or a score."""
+    for split, summary in splits.items():
+        if summary.exact is None or summary.reverse_complement is None:
+            continue
+        shares = _added((summary.exact, summary.reverse_complement))
+        if max(shares.values(), default=0.0) >= thresholds.within:
+            sizes = ", ".join(f"{n:,} in {size} rows" for size, n in summary.families.items() if size != "1" and n)
+            findings.append(
+                Finding(
+                    "note: duplicates",
+                    f"Rows of {split} that stand there more than once, on either strand: {_listed(shares)} (sequences: {sizes}).",
+                )
+            )
 
 
 def _repeats(cross: CrossSplit, thresholds: Thresholds, findings: list[Finding]) -> None:

@@ -1,0 +1,135 @@
+"""Copies that have diverged: rows that are a row of another split from end to end, at down to about 80 % identity.
+
+Such pairs are below what makes rows similar (:mod:`findna_bench.relatedness.similarity`), and members of repeat families are as much
+alike. What tells them apart: a copy begins and ends where its original does, while windows of a genome cut a repeat anywhere; and
+it has one relative, while a repeat has many. So a pair counts where lengths and ends agree within :data:`SLACK`, the alignment covers
+:data:`FULL` of the longer row with at least :data:`IDENTITY`, enough of it is no tandem repeat, and at most :data:`FEW` other rows are
+related by half of the row. How often rows that cannot be related pass all that is measured on the same rows read backwards.
+
+Grouped splits do not join such pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from findna_bench.relatedness.alignment import align
+from findna_bench.relatedness.copies import tandem_bases
+from findna_bench.relatedness.kmer_seeds import SeedScheme
+from findna_bench.relatedness.similarity import Candidates, SequenceIndex
+from findna_bench.sequences.alphabet import encode
+
+__all__ = [
+    "BACKGROUND_ROWS",
+    "FEW",
+    "FULL",
+    "IDENTITY",
+    "LEAST_LENGTH",
+    "MOST_ROWS",
+    "SLACK",
+    "DivergedCopies",
+    "diverged_copies",
+]
+
+IDENTITY = 0.77
+"""Least matches per alignment column: a fifth of the bases changed, and as many more as fall on short rows by chance."""
+FULL = 0.9
+"""Least alignment columns over the longer row."""
+SLACK = 0.05
+"""Most difference of lengths, and of where the rows begin, over the shorter row."""
+FEW = 3
+"""Most other rows that are related by half of the row."""
+LEAST_LENGTH = 60
+"""Shorter rows share too few words at such identity."""
+MOST_ROWS = 5000
+"""Rows of a seeded sample that are looked up."""
+BACKGROUND_ROWS = 1000
+"""Rows of it that are read backwards for the background rate."""
+_RELATED = 0.5
+_UNIQUE = 0.25
+_SEEDS = SeedScheme(11, 2)
+_TOP = 8
+_TARGETS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class DivergedCopies:
+    """What was found for a sample of query rows.
+
+    Attributes:
+        rows: (m,) query rows that were looked up, in order.
+        target: (m,) row that each is a diverged copy of, -1 = none.
+        background: share of rows read backwards that pass as copies.
+    """
+
+    rows: np.ndarray
+    target: np.ndarray
+    background: float
+
+
+def diverged_copies(queries: Sequence[str], targets: Sequence[str], among: np.ndarray) -> DivergedCopies:
+    """Look up query rows among target rows.
+
+    Args:
+        queries, targets: strings over A, C, G, T, N.
+        among: query rows to draw the sample from, (k,) int64.
+    """
+    rows = among
+    if len(rows) > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(among, MOST_ROWS, replace=False))
+    sample = [queries[i] for i in rows.tolist()]
+    found = _originals(sample, targets)
+    backwards = [sequence[::-1] for sequence in sample[:: max(1, len(sample) // BACKGROUND_ROWS)]]
+    background = float((_originals(backwards, targets) >= 0).mean()) if backwards else 0.0
+    return DivergedCopies(rows, found, background)
+
+
+def _originals(sample: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    """(m,) target row that each row of the sample is a diverged copy of, -1 = none."""
+    original = np.full(len(sample), -1, dtype=np.int64)
+    if not len(sample) or not len(targets):
+        return original
+    # The sample is indexed and all targets are looked up in it: it is the smaller of the two.
+    index = SequenceIndex(sample, _SEEDS)
+    encoded = encode(targets)
+    pairs = _strongest(_candidates(index, targets), len(sample))
+    n, m = index.lengths[pairs.target], np.diff(encoded[1])[pairs.query]
+    found = align(encoded, pairs.query, index.encoded, pairs.target, pairs.reverse, pairs.diagonal)
+    shorter, longer = np.minimum(n, m), np.maximum(n, m)
+    slack = np.maximum(SLACK * shorter, 4)
+    ends = (longer - shorter <= slack) & (np.abs(pairs.diagonal) <= slack)
+    whole = ends & (found.columns >= FULL * longer) & (found.identity >= IDENTITY) & (shorter >= LEAST_LENGTH)
+    related = (found.columns >= _RELATED * shorter) & (found.columns >= LEAST_LENGTH // 2)
+    relatives = np.bincount(pairs.target[related], minlength=len(sample)) - 1
+    tandem = np.add.reduceat(np.append(tandem_bases(*index.encoded), 0).astype(np.int64), index.encoded[1][:-1])
+    plain = tandem <= (1 - _UNIQUE) * index.lengths
+    good = np.flatnonzero(whole & (relatives <= FEW)[pairs.target] & plain[pairs.target])
+    good = good[np.lexsort((-pairs.query[good], found.matches[good]))]  # the best is written last
+    original[pairs.target[good]] = pairs.query[good]
+    return original
+
+
+def _candidates(index: SequenceIndex, targets: Sequence[str]) -> list[Candidates]:
+    """Pairs (query = target row, target = row of the sample) that share seeds."""
+    found = []
+    for first in range(0, len(targets), _TARGETS_AT_ONCE):
+        for part in index.candidates(encode(targets[first : first + _TARGETS_AT_ONCE])):
+            found.append(Candidates(part.query + first, part.target, part.reverse, part.diagonal, part.seeds))
+    return found
+
+
+def _strongest(parts: Sequence[Candidates], n: int) -> Candidates:
+    """The pairs of each sample row with the most seeds."""
+    columns = ("query", "target", "reverse", "diagonal", "seeds")
+    if not parts:
+        empty = np.zeros(0, dtype=np.int64)
+        return Candidates(empty, empty, empty.astype(bool), empty, empty)
+    pairs = Candidates(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
+    order = np.lexsort((pairs.query, -pairs.seeds, pairs.target))
+    target = pairs.target[order]
+    starts = np.flatnonzero(np.diff(target, prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return pairs.take(order[rank < _TOP])
