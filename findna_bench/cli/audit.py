@@ -55,6 +55,14 @@ def audit(
             "--sarif", rich_help_panel=_FINDINGS, help="Write the findings as SARIF 2.1.0, which code scanning reads."
         ),
     ] = None,
+    write: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--write",
+            rich_help_panel=_FINDINGS,
+            help="Write the rows of one task, filtered, trimmed and split anew, to this folder, with what moved and why; exit with 1 where that is not clean.",
+        ),
+    ] = None,
     data_dir: options.DataDir = None,
     drop_missing: options.DropMissing = False,
     offline: options.Offline = False,
@@ -65,7 +73,7 @@ def audit(
     """Find duplicates, near-duplicates, overlap and shortcuts, per class, and say what a score is worth.
 
     --json prints one object for one task, a list for several tasks or a suite. --fail-on makes a gate of it: exit code 1 where there is such a
-    finding.
+    finding. --write splits the rows anew and audits what it wrote.
     """
     from findna_bench.auditing.audit_pages import write_pages
     from findna_bench.auditing.audit_targets import audit_targets, expand_targets
@@ -90,9 +98,12 @@ def audit(
     else:
         _print_overview(audited)
     _write_gate(audited, kinds, junit, sarif)
+    codes = [0 if reports else 1]
+    if write is not None:
+        codes = [_write_anew(audited, write, data_dir, offline, drop_missing)]
     if kinds is not None:
-        return _gate(audited, kinds)
-    return 0 if reports else 1
+        codes.append(_gate(audited, kinds))
+    return max(codes)
 
 
 def _write_gate(audited: list[Audited], kinds: tuple[str, ...] | None, junit: Path | None, sarif: Path | None) -> None:
@@ -103,6 +114,19 @@ def _write_gate(audited: list[Audited], kinds: tuple[str, ...] | None, junit: Pa
         write_atomic(junit, gate.junit(audited, kinds or ("leak", "shortcut")))
     if sarif is not None:
         write_atomic(sarif, gate.sarif(audited))
+
+
+def _write_anew(audited: list[Audited], folder: Path, data_dir: Path | None, offline: bool, drop_missing: bool) -> int:
+    from findna_bench.auditing.cure import cure_tables, write_cure
+    from findna_bench.data.task import open_task
+
+    if len(audited) != 1 or audited[0].report is None:
+        raise UsageError("--write splits the rows of one task anew; name one")
+    task = open_task(audited[0].task, data_dir=data_dir, offline=offline, drop_missing=drop_missing)
+    cure = cure_tables({split: task.load(split) for split in task.splits}, task.card)
+    write_cure(cure, folder)
+    output.remark(f"{folder}: {cure.sentence}")
+    return 0 if cure.clean else 1
 
 
 def _gate(audited: list[Audited], kinds: tuple[str, ...]) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
-from findna_bench.data.length_matching import cropped
+from findna_bench.data.length_matching import cropped, trimmed
 from findna_bench.data.resplitting import (
     RESPLIT_VERSION,
     evaluable_contigs,
@@ -230,7 +230,9 @@ class Derived(Remade):
     @property
     def digest(self) -> str:
         sha256 = hashlib.sha256(self.manifest).hexdigest()
-        return stable_hash([self.task.data_digest, sha256, self.card.config.get("crop"), RESPLIT_VERSION])
+        trim = self.card.config.get("trim")  # what was made before there was one keeps its digest
+        made = [self.task.data_digest, sha256, self.card.config.get("crop"), RESPLIT_VERSION]
+        return stable_hash([*made, {"trim": trim}] if trim else made)
 
     def _remake(self, tables: Mapping[str, SequenceTable]) -> dict[str, SequenceTable]:
         wanted = read_row_manifest(io.BytesIO(self.manifest))
@@ -249,7 +251,8 @@ class Derived(Remade):
             if parts:
                 table = SequenceTable.concatenate(parts)
                 crop = self.card.config.get("crop")
-                out[split] = cropped(table, int(crop)) if crop else table
+                table = cropped(table, int(crop)) if crop else table
+                out[split] = trimmed(table, int(self.card.config.get("trim", 0)))
         return out
 
 

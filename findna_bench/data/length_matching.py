@@ -12,7 +12,7 @@ import numpy as np
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
 
-__all__ = ["cropped", "length_matched"]
+__all__ = ["cropped", "length_matched", "trimmed"]
 
 
 def length_matched(
@@ -72,3 +72,15 @@ def cropped(table: SequenceTable, length: int) -> SequenceTable:
     reverse = table.strand == "-" if table.strand is not None else np.zeros(len(table), dtype=bool)
     start = np.where(reverse, table.end - before - size, table.start + before)
     return replace(table, sequences=sequences, start=start, end=start + size)
+
+
+def trimmed(table: SequenceTable, bases: int) -> SequenceTable:
+    """Every row without its first and last ``bases`` bases, coordinates with them; of a row that has too few the middle base, or two, stays."""
+    if not bases:
+        return table
+    whole = _lengths(table)
+    cut = np.minimum(bases, (whole - 1) // 2)
+    sequences = [s[c : len(s) - c] if s else s for s, c in zip(table.sequences, cut.tolist(), strict=True)]
+    if table.start is None or table.end is None:
+        return replace(table, sequences=sequences)
+    return replace(table, sequences=sequences, start=table.start + cut, end=table.end - cut)
