@@ -16,7 +16,8 @@ import pytest
 from findna_bench.cards import TaskCard, hookimpl
 from findna_bench.data.catalog import task_status
 from findna_bench.data.derived import manifest_key, read_row_manifest, write_row_manifest
-from findna_bench.data.importing import import_suite, store_tables
+from findna_bench.data.importing import import_suite, store_rows
+from findna_bench.data.published_files import PublishedRows
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import open_task
 from findna_bench.errors import DataError, UnsupportedError, UsageError
@@ -79,7 +80,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 def test_rows_go_where_the_manifest_says(source: dict[str, SequenceTable], registry: Registry, tmp_path: Path) -> None:
     assert task_status(DERIVED, tmp_path) == "missing"
-    store_tables(SOURCE, source, tmp_path, source={})
+    store_rows(SOURCE, PublishedRows(source), tmp_path, source={})
     task = open_task("made-up-clean/derived", data_dir=tmp_path, registry=registry)
     assert (task.status, task_status(DERIVED, tmp_path), task.splits) == ("complete", "complete", ("train", "test"))
     test = task.load("test")
@@ -102,7 +103,7 @@ def test_rows_go_where_the_manifest_says(source: dict[str, SequenceTable], regis
 def test_a_part_of_the_source_gives_a_part(
     source: dict[str, SequenceTable], registry: Registry, tmp_path: Path
 ) -> None:
-    store_tables(SOURCE, source | {"train": source["train"].take(np.arange(30))}, tmp_path, source={})
+    store_rows(SOURCE, PublishedRows(source | {"train": source["train"].take(np.arange(30))}), tmp_path, source={})
     task = open_task("made-up-clean/derived", data_dir=tmp_path, registry=registry)
     assert task.status == "partial"
     assert sorted(len(task.load(split)) for split in task.splits) == [10, 20]
@@ -110,7 +111,7 @@ def test_a_part_of_the_source_gives_a_part(
 
 def test_other_row_ids_are_refused(source: dict[str, SequenceTable], registry: Registry, tmp_path: Path) -> None:
     renamed = {split: replace(t, ids=np.array([f"x{i}" for i in range(len(t))])) for split, t in source.items()}
-    store_tables(SOURCE, renamed, tmp_path, source={})
+    store_rows(SOURCE, PublishedRows(renamed), tmp_path, source={})
     with pytest.raises(DataError, match="80 of its 80 rows are not in the copy"):
         open_task("made-up-clean/derived", data_dir=tmp_path, registry=registry).load("test")
 
@@ -121,7 +122,7 @@ def test_any_task_can_be_opened_with_another_split(
     overlapping = source["test"]
     assert overlapping.start is not None
     near = replace(overlapping, start=1000 * np.arange(20) + 10, end=1000 * np.arange(20) + 70)
-    store_tables(SOURCE, {**source, "test": near}, tmp_path, source={})
+    store_rows(SOURCE, PublishedRows({**source, "test": near}), tmp_path, source={})
     official = open_task("made-up/source", data_dir=tmp_path, registry=registry)
     folds = [
         open_task("made-up/source", data_dir=tmp_path, registry=registry, split=f"grouped:{i}/2") for i in range(2)
@@ -185,7 +186,7 @@ def test_cleaned_tasks_have_no_overlap_and_no_length_shortcut(shared: Path, tmp_
 def test_groups_are_found_once_for_all_folds(
     source: dict[str, SequenceTable], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store_tables(SOURCE, source, tmp_path, source={})
+    store_rows(SOURCE, PublishedRows(source), tmp_path, source={})
     first = open_task("made-up/source", data_dir=tmp_path, registry=registry, split="grouped:0/3").load("test")
 
     def refuse(*_: object) -> None:
