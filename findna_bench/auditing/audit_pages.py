@@ -44,6 +44,8 @@ _COUNTERPARTS = (
     ("same_composition", "same dinucleotide counts, other sequence"),
     ("same_composition_conflicting", "same dinucleotide counts, other label"),
     ("same_design", "same segment of a library"),
+    ("shared_side", "a side in common"),
+    ("related_side", "a side in common, or a copy of one"),
     ("overlap_any", "overlaps"),
     ("overlap_half", "overlaps by half or more"),
     ("overlap_conflicting", "overlaps, other label"),
@@ -370,6 +372,8 @@ def _bins(report: Mapping[str, Any]) -> Grid:
 
 
 def _definitions(report: Mapping[str, Any]) -> list[str]:
+    if "pairs" in report["settings"]:
+        return _of_pairs(report)
     t, similar = report["thresholds"], report["settings"]["similar"]
     return [
         "## Definitions",
@@ -392,6 +396,22 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         f"  under another label. note: repeats: {100 * t['leak']:.0f} % of a class are repeats of train rows. note: composition: composition or k-mers",
         f"  gain {100 * t['composition']:.0f} points over the majority class, which may be biology.",
         "",
+    ]
+
+
+def _of_pairs(report: Mapping[str, Any]) -> list[str]:
+    """What the words of a report on pairs mean."""
+    t, pairs = report["thresholds"], report["settings"]["pairs"]
+    order = "in this order" if pairs["ordered"] else "in either order"
+    return [
+        "## Definitions",
+        "",
+        f"* identical: both sides are those of an earlier pair, {order} (combination {code(pairs['combination'])}); reverse complement: the same on whichever strand of each side.",
+        "* a side in common: either side is a side of an earlier pair, on either strand; sides of N alone are none. A copy: whole, shifted, cut or extended.",
+        "* length-trees: boosted trees on bases, N and N at the ends of both sides; distance-trees: on distance and strand; composition-trees: on GC, N and dinucleotides of both",
+        "  sides; side-a, side-b: a linear model on 5-mers of one side; shared-side: the class that train pairs with the same sides mostly have.",
+        f"* shortcut: {100 * t['gain']:.0f} points and {t['errors']:g} standard errors above the majority class; leak: {100 * t['leak']:.0f} % of a class's test pairs share a side, "
+        f"or {100 * t['duplicates']:.0f} % are identical.",
     ]
 
 

@@ -19,7 +19,8 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   of a row that coordinates know to be another locus; null without coordinates), ``conflicting`` (identical on either strand, another label),
   ``near_conflicting`` (``near``, and the nearest row has another label), ``same_composition`` (another sequence with exactly the
   same dinucleotide counts: one is shuffled from the other), ``same_composition_conflicting`` (and that has another label), ``same_design`` (shares a segment that is
-  not constant, where the sequences are a designed library, see :mod:`findna_bench.relatedness.libraries`; null where they are none), ``overlap_any``, ``overlap_half`` (coordinates
+  not constant, where the sequences are a designed library, see :mod:`findna_bench.relatedness.libraries`; null where they are none), ``shared_side`` and ``related_side`` (of pairs: a
+  side is that of an earlier pair on either strand, or is that or a copy of one), ``overlap_any``, ``overlap_half`` (coordinates
   shared: any base, at least half of the row), ``overlap_conflicting`` (the row with the largest overlap has another label),
   ``untouched`` (none of all these). Each is ``{"total": n, "per_class": {class: {"rows": n, "fraction": of the class}}}``, or
   null where it cannot be known (no sequences, no coordinates).
@@ -180,6 +181,8 @@ class CrossSplit:
     same_composition: PerClass | None = None
     same_composition_conflicting: PerClass | None = None
     same_design: PerClass | None = None
+    shared_side: PerClass | None = None
+    related_side: PerClass | None = None
     overlap_any: PerClass | None = None
     overlap_half: PerClass | None = None
     overlap_conflicting: PerClass | None = None

@@ -22,6 +22,7 @@ from findna_bench.auditing.audit_report import (
     spread,
 )
 from findna_bench.auditing.output_audits import audit_outputs
+from findna_bench.auditing.pair_audits import audit_pairs
 from findna_bench.auditing.verdict import THRESHOLDS, Thresholds, asymmetries, judge
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
@@ -106,10 +107,7 @@ def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status:
         UnsupportedError: rows have no number or label that two classes can be made of.
     """
     if any(table.sequences_b is not None for table in tables.values()):
-        raise UnsupportedError(
-            f"task {card.full_name}: rows that are pairs are not audited yet; the controls pair-distance, pair-length, pair-elements, pair-a and pair-b "
-            "of a run say what such a task is worth"
-        )
+        return audit_pairs(tables, card, status=status)
     if not any(table.labels.ndim > 1 for table in tables.values()):
         return audit_rows({name: rows_from_table(table) for name, table in tables.items()}, card, status=status)
     if any(table.labels.dtype.kind == "u" for table in tables.values()):

@@ -10,7 +10,16 @@ from findna_bench.auditing.positional import Site, SiteCounts
 from findna_bench.auditing.shortcuts import Control
 from findna_bench.relatedness.diverged_copies import IDENTITY, DivergedCopies
 
-__all__ = ["LENGTH_CONTROLS", "NEIGHBOUR_CONTROLS", "THRESHOLDS", "Thresholds", "asymmetries", "judge", "level_of"]
+__all__ = [
+    "LENGTH_CONTROLS",
+    "NEIGHBOUR_CONTROLS",
+    "THRESHOLDS",
+    "Thresholds",
+    "asymmetries",
+    "judge",
+    "judge_pairs",
+    "level_of",
+]
 
 LENGTH_CONTROLS = ("length-lookup", "length-linear", "length-trees")
 NEIGHBOUR_CONTROLS = ("overlap-any", "overlap-half", "similar", "nn-overlap", "nn-relation", "same-composition")
@@ -105,6 +114,70 @@ def judge(
         level = f"{level} by coordinates" if level in ("clean", "note") else level
     flags = tuple(dict.fromkeys(finding.flag for finding in findings))
     return Verdict(level, flags, tuple(sentences), tuple(findings))
+
+
+def judge_pairs(
+    splits: Mapping[str, SplitSummary],
+    cross: CrossSplit | None,
+    controls: Mapping[str, Control],
+    thresholds: Thresholds = THRESHOLDS,
+) -> Verdict:
+    """The verdict on a task whose rows are pairs. cross: train -> test, None where one of them is absent."""
+    if cross is None:
+        return judge(splits, None, {}, controls, thresholds)
+    findings: list[Finding] = []
+    n, base = splits["test"].rows, controls["majority"]
+    for name, flag, words in _OF_PAIRS:
+        if name in controls and _gain(controls[name], base, n, thresholds):
+            scores = f"{_percent(controls[name].accuracy)} of test ({name}; majority class {_percent(base.accuracy)})"
+            findings.append(Finding(flag, f"{words} {scores}."))
+    if cross.exact is not None and cross.reverse_complement is not None:
+        shares = _added((cross.exact, cross.reverse_complement))
+        if max(shares.values(), default=0.0) >= thresholds.duplicates:
+            findings.append(
+                Finding("leak: duplicates", f"Test pairs that are in train, on whichever strand: {_listed(shares)}.")
+            )
+    together = "; --split grouped keeps such pairs together"
+    if cross.shared_side is not None and _highest(cross.shared_side) >= thresholds.leak:
+        findings.append(
+            Finding(
+                "leak: shared-side",
+                f"Test pairs that share a side with a train pair: {_shares(cross.shared_side)}{together}.",
+            )
+        )
+    elif cross.related_side is not None and _highest(cross.related_side) >= thresholds.leak:
+        findings.append(
+            Finding(
+                "leak: related-side",
+                f"Test pairs with a copy of a side of a train pair: {_shares(cross.related_side)}{together}.",
+            )
+        )
+    _conflicts(cross, n, thresholds, findings)
+    best = _best(controls, ("side-a", "side-b", "composition-trees"))
+    if best and controls[best].accuracy - base.accuracy >= thresholds.composition:
+        words = "composition of both sides" if best == "composition-trees" else f"{best.replace('-', ' ')} alone"
+        findings.append(
+            Finding(
+                "note: one-side",
+                f"Without asking whether the sides fit, {words} predicts {_percent(controls[best].accuracy)} of test (majority class "
+                f"{_percent(base.accuracy)}).",
+            )
+        )
+    level, sentences = level_of(findings), [finding.text for finding in findings]
+    if level in ("clean", "note"):
+        sentences.insert(
+            0,
+            "No shortcut by distance, length or a shared side, and no more of test is found again in train than the thresholds allow.",
+        )
+    return Verdict(level, tuple(finding.flag for finding in findings), tuple(sentences), tuple(findings))
+
+
+_OF_PAIRS = (
+    ("distance-trees", "shortcut: distance", "Distance and strand alone predict"),
+    ("length-trees", "shortcut: length", "Lengths, N and padding of the sides alone predict"),
+    ("shared-side", "shortcut: shared-side", "The labels of train pairs with the same side predict"),
+)
+"""Controls of pairs, the flag that each raises, and what it reads."""
 
 
 def level_of(findings: Sequence[Finding]) -> str:

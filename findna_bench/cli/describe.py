@@ -79,13 +79,21 @@ def _task_given(name: str, data_dir: Path | None, drop_missing: bool) -> dict[st
     if ref.path is None:
         return None
     task = open_task(ref, data_dir=data_dir, drop_missing=drop_missing)
-    facts = {"kind": "task", "distribution": "local", "file": str(ref.path), **asdict(task.card)}
+    facts = {"kind": "task", "distribution": "local", "file": str(ref.path), **_card_fields(task.card)}
     return facts | {
         "data": "read from the path",
         "data counts": task.counts,
         "data digest": task.data_digest,
         "read": "; ".join(task.notes),
     }
+
+
+def _card_fields(card: Any) -> dict[str, Any]:
+    """What a card says; how sides are combined only where rows have any."""
+    fields = asdict(card)
+    if fields.get("inputs") != "pair":
+        fields.pop("combination", None)
+    return fields
 
 
 def _head(kind: str, found: Entry | ModelSpec) -> dict[str, Any]:
@@ -95,7 +103,7 @@ def _head(kind: str, found: Entry | ModelSpec) -> dict[str, Any]:
 
 def _facts(kind: str, entry: Entry, data_dir: Path | None, *, in_words: bool) -> dict[str, Any]:
     """Everything that is known about one card."""
-    facts = _head(kind, entry) | asdict(entry.card)
+    facts = _head(kind, entry) | _card_fields(entry.card)
     if kind in ("backbones", "objectives", "augmentations"):
         factory = load_factory(entry.card.factory, f"{kind.removesuffix('s')} {entry.card.name!r}")
         with plugin_code(f"{kind.removesuffix('s')} {entry.card.name!r}", entry.card.factory):

@@ -1,0 +1,232 @@
+"""The audit of pairs: pairs and sides found again, and what distance, lengths, one side or a shared side alone predict."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from findna_bench.auditing import shortcuts
+from findna_bench.auditing.audit_report import AuditReport, ClassSummary, CrossSplit, SplitSummary, per_class, spread
+from findna_bench.auditing.verdict import THRESHOLDS, asymmetries, judge_pairs
+from findna_bench.cards import TaskCard
+from findna_bench.data.catalog import SPLITS
+from findna_bench.data.table import SequenceTable
+from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.models.combinations import SYMMETRIC
+from findna_bench.relatedness.composition import composition
+from findna_bench.relatedness.duplicates import Identity, twins_across, twins_within
+from findna_bench.relatedness.similarity import SequenceIndex
+from findna_bench.sequences.alphabet import reverse_complement
+
+__all__ = ["audit_pairs"]
+
+_BINS = 40
+
+
+def audit_pairs(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "") -> AuditReport:
+    """Audit splits of pairs with classes.
+
+    Two pairs are the same where both sides are, in either order if the card's combination is symmetric; on either strand, side by side.
+
+    Raises:
+        DataError: no split, or an empty one. UnsupportedError: rows have no classes.
+    """
+    tables = {name: tables[name] for name in SPLITS if name in tables}
+    if not tables or any(not len(table) for table in tables.values()):
+        raise DataError(f"task {card.full_name}: nothing to audit, a split is absent or empty; import the task again")
+    if any(table.labels.ndim > 1 for table in tables.values()):
+        raise UnsupportedError(
+            f"task {card.full_name}: pairs are audited where they have classes; of numbers and several labels the controls pair-distance, pair-length, "
+            "pair-elements, pair-a and pair-b of a run say what they are worth"
+        )
+    names = card.labels
+    strands = _canonical(tables)
+    identity = _identities(tables, strands, symmetric=card.combination in SYMMETRIC)
+    summaries = {name: _summary(table, identity[name], names) for name, table in tables.items()}
+    across = {
+        f"{a}->{b}": _across((a, tables[a]), (b, tables[b]), identity, strands, names)
+        for a, b in itertools.combinations(tables, 2)
+    }
+    cross = across.get("train->test")
+    controls = _controls(tables["train"], tables["test"], strands, names) if cross is not None else {}
+    return AuditReport(
+        task=card.full_name,
+        labels=tuple(names),
+        metric=card.metric,
+        status=status,
+        route="sequences",
+        splits=summaries,
+        across=across,
+        asymmetry=asymmetries(cross),
+        controls=controls,
+        similarity_bins=(),
+        verdict=judge_pairs(summaries, cross, controls),
+        known_shortcuts=tuple(card.known_shortcuts),
+        thresholds=asdict(THRESHOLDS),
+        settings={"pairs": {"combination": card.combination, "ordered": card.combination not in SYMMETRIC}},
+        histograms=_histograms(tables, names),
+    )
+
+
+def _canonical(tables: Mapping[str, SequenceTable]) -> dict[str, str]:
+    """Each side -> what it is called on whichever strand."""
+    sides = {side for table in tables.values() for row in table.texts for side in row}
+    return {side: min(side, reverse_complement(side)) for side in sides}
+
+
+def _identities(
+    tables: Mapping[str, SequenceTable], strands: Mapping[str, str], *, symmetric: bool
+) -> dict[str, Identity]:
+    exact: dict[tuple[str, ...], int] = {}
+    either: dict[tuple[str, ...], int] = {}
+
+    def number(known: dict[tuple[str, ...], int], rows: Sequence[tuple[str, ...]]) -> np.ndarray:
+        keys = (tuple(sorted(row)) if symmetric else row for row in rows)
+        return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+
+    return {
+        name: Identity(number(exact, table.texts), number(either, [tuple(strands[s] for s in r) for r in table.texts]))
+        for name, table in tables.items()
+    }
+
+
+def _joined(table: SequenceTable) -> list[str]:
+    return ["".join(row) for row in table.texts]
+
+
+def _summary(table: SequenceTable, identity: Identity, names: Sequence[str]) -> SplitSummary:
+    made_of, lengths = composition(_joined(table)), table.lengths
+    classes = {}
+    for label, name in enumerate(names):
+        mine = table.labels == label
+        classes[name] = ClassSummary(
+            rows=int(mine.sum()),
+            fraction=float(mine.mean()),
+            length=spread(lengths[mine]),
+            gc=spread(made_of.gc[mine]),
+            n_mean=float(made_of.n[mine].mean()) if mine.any() else None,
+            rows_with_n=int((made_of.n[mine] > 0).sum()),
+        )
+    twins = twins_within(identity, table.labels)
+    return SplitSummary(
+        len(table),
+        classes,
+        exact=per_class(twins.exact, table.labels, names),
+        reverse_complement=per_class(twins.reverse_complement, table.labels, names),
+        conflicting=per_class(twins.conflicting, table.labels, names),
+    )
+
+
+def _across(
+    earlier: tuple[str, SequenceTable],
+    later: tuple[str, SequenceTable],
+    identity: Mapping[str, Identity],
+    strands: Mapping[str, str],
+    names: Sequence[str],
+) -> CrossSplit:
+    (first_name, first), (second_name, second) = earlier, later
+    twins = twins_across(identity[second_name], second.labels, identity[first_name], first.labels)
+    known = {strands[side] for row in first.texts for side in row if side.strip("N")}
+    copied = _copies(known, {strands[side] for row in second.texts for side in row if side.strip("N")} - known)
+    shared = np.array([any(strands[side] in known for side in row) for row in second.texts], dtype=bool)
+    related = shared | np.array([any(strands[side] in copied for side in row) for row in second.texts], dtype=bool)
+    counts = {
+        "exact": twins.exact,
+        "reverse_complement": twins.reverse_complement,
+        "conflicting": twins.conflicting,
+        "shared_side": shared,
+        "related_side": related,
+        "untouched": ~(related | twins.exact | twins.reverse_complement),
+    }
+    return CrossSplit(
+        first_name, second_name, **{key: per_class(mask, second.labels, names) for key, mask in counts.items()}
+    )
+
+
+def _copies(known: set[str], others: set[str]) -> set[str]:
+    """Those of the other sequences that are copies of a known one."""
+    if not known or not others:
+        return set()
+    ordered = sorted(others)
+    hits = SequenceIndex(sorted(known)).nearest(ordered)
+    return {ordered[i] for i in np.flatnonzero(hits.copy >= 0).tolist()}
+
+
+# ------------------------------------------------------------------------------------------------------------- controls
+
+
+def _controls(
+    train: SequenceTable, test: SequenceTable, strands: Mapping[str, str], names: Sequence[str]
+) -> dict[str, shortcuts.Control]:
+    labels = train.labels
+    features = {"length-trees": _lengths, "distance-trees": _distances, "composition-trees": _composition}
+    predicted = {"majority": shortcuts.majority(labels, len(test), len(names))}
+    for name, of in features.items():
+        mine, theirs = of(train), of(test)
+        if mine is not None and theirs is not None:
+            predicted[name] = shortcuts.boosted_trees(mine, labels, theirs)
+    for side in ("a", "b"):
+        one, other = train.side(side).sequences, test.side(side).sequences
+        predicted[f"side-{side}"] = shortcuts.kmer_regression(one, labels, other)
+    predicted["shared-side"] = _shared_side(train, test, strands, len(names))
+    return {name: shortcuts.control(test.labels, found, names) for name, found in predicted.items()}
+
+
+def _lengths(table: SequenceTable) -> np.ndarray:
+    """(n, 8): of each side its bases, N among them, and N at its start and its end."""
+    columns = [
+        (len(s), s.count("N"), len(s) - len(s.lstrip("N")), len(s) - len(s.rstrip("N")))
+        for row in table.texts
+        for s in row
+    ]
+    return np.array(columns, dtype=np.float64).reshape(len(table), -1)
+
+
+def _distances(table: SequenceTable) -> np.ndarray | None:
+    """(n, 1 to 3): distance, NaN where it is not known, and strands; None where rows have neither."""
+    columns = [table.extra["distance"]] if "distance" in table.extra else []
+    if (strand := table.extra.get("strand")) is not None:
+        columns += [(strand == sign).astype(np.float64) for sign in "+-"]
+    return np.column_stack(columns) if columns else None
+
+
+def _composition(table: SequenceTable) -> np.ndarray:
+    """(n, 36): GC, N and dinucleotides of both sides."""
+    sides = [composition(table.side(name).sequences) for name in ("a", "b")]
+    return np.column_stack([part for side in sides for part in (side.gc, side.n, side.dinucleotides)])
+
+
+def _shared_side(train: SequenceTable, test: SequenceTable, strands: Mapping[str, str], n_classes: int) -> np.ndarray:
+    """(m,) the class that train pairs with the same sides mostly have; the majority class where there are none."""
+    counts: dict[str, np.ndarray] = {}
+    for row, label in zip(train.texts, train.labels.tolist(), strict=True):
+        for side in {strands[side] for side in row}:
+            counts.setdefault(side, np.zeros(n_classes))[label] += 1
+    overall = np.bincount(train.labels, minlength=n_classes) / len(train)
+    means = {side: (found + overall) / (found.sum() + 1) for side, found in counts.items()}
+    scores = [sum(means.get(strands[side], overall) for side in row) for row in test.texts]
+    found: np.ndarray = np.asarray(scores).argmax(axis=1)
+    return found
+
+
+def _histograms(tables: Mapping[str, SequenceTable], names: Sequence[str]) -> dict[str, Any]:
+    measures: dict[str, dict[str, np.ndarray]] = {
+        "length": {name: table.lengths for name, table in tables.items()},
+        "gc": {name: composition(_joined(table)).gc for name, table in tables.items()},
+    }
+    out: dict[str, Any] = {}
+    for measure, values in measures.items():
+        together = np.concatenate(list(values.values()))
+        low, high = float(together.min()), float(together.max())
+        edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+        out[measure] = {"edges": edges.tolist()}
+        for split, column in values.items():
+            labels = tables[split].labels
+            out[measure][split] = {
+                name: np.histogram(column[labels == i], bins=edges)[0].tolist() for i, name in enumerate(names)
+            }
+    return out
