@@ -12,6 +12,7 @@ import pytest
 import findna_bench as fb
 from findna_bench.cards import COMBINATIONS
 from findna_bench.matrix.verification import verify
+from findna_bench.protocols.settings import FINETUNE_PRESETS, FineTuning
 from findna_bench.results.store import ResultStore
 
 MOTIFS = ("TGACGTCACC", "AGATAAGCAG")
@@ -180,3 +181,34 @@ def _within(rows: Any) -> float:
             one, other = rows.scores[i, 1], rows.scores[j, 1]
             won.append(1.0 if one > other else 0.5 if one == other else 0.0)
     return float(np.mean(won))
+
+
+def test_a_network_is_fine_tuned_on_pairs_through_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = FineTuning(lr=1e-3, epochs=1, batch_size=8)
+    monkeypatch.setitem(FINETUNE_PRESETS, "default", quick)  # type: ignore[misc]
+    options: dict[str, Any] = {"protocol": "finetune", "seeds": 1, "device": "cpu", "output_dir": tmp_path}
+    table = pairs(48)
+    found = fb.run(["findna-tiny@random", "trivial"], table, strand="rc-augment", combination="concat", **options)
+    assert found[0].status == "success", found[0].error
+    assert found[0].protocol.settings["combination"] == "concat"
+    assert found[0].coverage.bases_total == 48 * 80
+    assert found[1].status == "skipped"  # a strand of its own
+    (again,) = fb.run(["findna-tiny@random"], table, strand="rc-augment", combination="concat", **options)
+    assert again.digest == found[0].digest
+
+
+def test_folds_shots_and_comparisons_are_those_of_other_tasks(tmp_path: Path) -> None:
+    table = pairs(120).drop(columns=["split"])
+    options: dict[str, Any] = {"seeds": 1, "output_dir": tmp_path}
+    folds = fb.run(["majority", "pair-distance"], table, split="grouped:*/3", **options)
+    assert [r.status for r in folds] == ["success"] * 2, [r.error for r in folds]
+    assert sum(group["n"] for group in folds[0].metrics.groups.values()) == 120
+    assert folds[0].metrics.grouping["all"] == "folds"
+    (few,) = fb.run(["pair-length"], table, shots=(4,), **options)
+    assert (few.status, few.protocol.settings["train_rows"] + few.protocol.settings["validation_rows"]) == (
+        "success",
+        8,
+    )
+    compared = fb.compare(["majority", "pair-distance"], output_dir=tmp_path)
+    assert compared.tasks
+    assert not verify(tmp_path).findings
