@@ -124,7 +124,7 @@ def judge_pairs(
 ) -> Verdict:
     """The verdict on a task whose rows are pairs. cross: train -> test, None where one of them is absent."""
     if cross is None:
-        return judge(splits, None, {}, controls, thresholds)
+        return judge(splits, None, {}, controls, thresholds=thresholds)
     findings: list[Finding] = []
     n, base = splits["test"].rows, controls["majority"]
     for name, flag, words in _OF_PAIRS:
