@@ -92,6 +92,10 @@ def cure_tables(tables: Mapping[str, SequenceTable], card: TaskCard) -> Cure:
         raise UnsupportedError(
             f"task {card.full_name}: only rows with classes are written anew; --split grouped splits others by relatives"
         )
+    if any(table.sequences_b is not None for table in tables.values()):
+        raise UnsupportedError(
+            f"task {card.full_name}: rows that are pairs are not written anew; --split grouped keeps pairs with a common side together"
+        )
     if not {"train", "test"} <= tables.keys():
         raise UnsupportedError(f"task {card.full_name}: only {', '.join(tables)} is there; give train and test")
     before = audit_tables(tables, card)

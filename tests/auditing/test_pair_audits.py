@@ -11,6 +11,7 @@ import pytest
 import findna_bench as fb
 from findna_bench.auditing.audit_pages import write_pages
 from findna_bench.auditing.auditing import audit_tables
+from findna_bench.auditing.cure import cure_tables
 from findna_bench.errors import UnsupportedError
 from findna_bench.sequences.alphabet import reverse_complement
 
@@ -97,6 +98,11 @@ def test_copies_of_sides_are_related() -> None:
     report = audit_tables(given, card())
     assert "leak: related-side" in report.flags
     assert "leak: shared-side" not in report.flags
+
+
+def test_pairs_are_not_written_anew() -> None:
+    with pytest.raises(UnsupportedError, match="--split grouped keeps pairs with a common side together"):
+        cure_tables(tables(), card())
 
 
 def test_pairs_with_numbers_are_refused_in_a_sentence() -> None:
