@@ -230,7 +230,10 @@ class Genome:
             raise ValueError("n must be at least 0 and length at least 1")
         places = self._allowed(length, contigs, regions, exclude)
         if unique and int(places.sizes.sum()) < n:
-            raise DataError(f"the genome has {int(places.sizes.sum())} places for a window of {length} bases, not {n}")
+            raise DataError(
+                f"{n:,} windows of {length:,} bases are asked for, and there are {int(places.sizes.sum()):,} places for one in the contigs and "
+                "regions asked for; ask for fewer windows or shorter ones"
+            )
         positions = np.empty(0, dtype=np.int64)
         drawn, limit = 0, 1000 * n + 100_000
         while len(positions) < n:
@@ -270,10 +273,11 @@ class Genome:
         chosen = range(len(self.contigs)) if contigs is None else sorted({self.contig_index(name) for name in contigs})
         inside = None if regions is None else self._by_contig(regions, "regions")
         outside = {} if exclude is None else self._by_contig(exclude, "exclude")
-        contig_of, starts, sizes = [], [], []
+        contig_of, starts, sizes, longest = [], [], [], 0
         for index in chosen:
             total = int(self.lengths[index])
             stretches = [(0, total)] if inside is None else _merged(inside.get(index, ()))
+            longest = max([longest, *(min(b, total) - max(a, 0) for a, b in stretches)])
             # A window beginning at s touches [a, b) for a - length < s < b.
             forbidden = _merged((a - length + 1, b) for a, b in outside.get(index, ()))
             for low, high in _minus(((max(a, 0), min(b, total) - length + 1) for a, b in stretches), forbidden):
@@ -281,7 +285,11 @@ class Genome:
                 starts.append(int(self._offsets[index]) + low)
                 sizes.append(high - low)
         if not starts:
-            raise DataError(f"no place for a window of {length} bases in the contigs and regions asked for")
+            why = f"the longest of them has {longest:,}" if longest < length else "what is excluded leaves none"
+            advice = "ask for shorter windows" if longest < length else "exclude less, or ask for shorter windows"
+            raise DataError(
+                f"no place for a window of {length:,} bases in the contigs and regions asked for: {why}; {advice}"
+            )
         return _Places(np.array(contig_of), np.array(starts, dtype=np.int64), np.array(sizes, dtype=np.int64))
 
     def _by_contig(self, intervals: Sequence[Interval], what: str) -> dict[int, list[tuple[int, int]]]:

@@ -14,7 +14,7 @@ import torch
 from findna_bench.cards import PresetCard
 from findna_bench.cards import Pretraining as ReadBefore
 from findna_bench.data.catalog import data_root
-from findna_bench.errors import ModelError, NotFiniteError, PluginError, UnknownNameError, UsageError
+from findna_bench.errors import DataError, ModelError, NotFiniteError, PluginError, UnknownNameError, UsageError
 from findna_bench.models.backbone import Backbone
 from findna_bench.models.loading import backbone_type, build_backbone, load_model
 from findna_bench.models.precision import resolve_device, resolve_dtype
@@ -339,7 +339,16 @@ def _genome_windows(
         held_out = draw(settings.validation_windows, _VALIDATION_DRAW, excluded)
         validation = GenomeWindows(genome, held_out)
         excluded = [*excluded, *_intervals(held_out)]
-    return GenomeWindows(genome, draw(settings.windows, _TRAINING_DRAW, excluded)), validation
+    try:
+        training = draw(settings.windows, _TRAINING_DRAW, excluded)
+    except DataError as error:
+        if validation is None:
+            raise
+        raise DataError(
+            f"{error}. Training windows touch none of the {len(validation):,} that are held out for validation: --validation-windows asks for "
+            "fewer, 0 for none"
+        ) from error
+    return GenomeWindows(genome, training), validation
 
 
 def _intervals(manifest: WindowManifest) -> list[Any]:

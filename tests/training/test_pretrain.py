@@ -451,3 +451,21 @@ def test_two_processes_equal_one_with_the_same_global_batch(genome: Path, tmp_pa
     logs = [list(csv.DictReader((tmp_path / n / "run" / "log.csv").open())) for n in ("one", "two")]
     for one, two in zip(*logs, strict=True):
         assert float(one["loss"]) == pytest.approx(float(two["loss"]), rel=1e-4)
+
+
+def test_windows_that_have_no_place_are_told_why(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "g.fa").write_text(f">1\n{''.join(rng.choice(list('ACGT'), 3000))}\n")
+    (tmp_path / "part.bed").write_text("chr1\t0\t500\n")
+    options: dict[str, Any] = {"objective": "masked_nucleotide", "set": {f"backbone.{k}": v for k, v in SMALL.items()}}
+
+    def sentence(**changes: Any) -> str:
+        with pytest.raises(DataError) as error:
+            fb.pretrain("chordmixer", tmp_path / "out", fasta=tmp_path / "g.fa", device="cpu", **options, **changes)
+        return str(error.value)
+
+    assert "--validation-windows asks for fewer" in sentence(window_length=1000)
+    assert "there are 2,001 places" in sentence(window_length=1000, windows=5000, validation_windows=0)
+    assert "the longest of them has 500" in sentence(window_length=501, regions=tmp_path / "part.bed")
+    (tmp_path / "all.bed").write_text("1\t0\t3000\n")
+    assert "exclude less" in sentence(window_length=600, validation_windows=0, exclude=tmp_path / "all.bed")
