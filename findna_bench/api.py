@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     )
     from findna_bench.training.objective import Objective
     from findna_bench.training.pretraining import PretrainReport
+    from findna_bench.training.recipes import Recipe, View, Views
 
     AnyModel: TypeAlias = str | PathLike[str] | LoadedModel | Backbone | Embeds
     Rows: TypeAlias = SequenceTable | pd.DataFrame
@@ -158,6 +159,7 @@ __all__ = [
     "ProtocolCard",
     "PublishedCard",
     "PublishedFineTuning",
+    "Recipe",
     "Report",
     "Result",
     "SeedSplit",
@@ -175,6 +177,8 @@ __all__ = [
     "UnitStarted",
     "UnsupportedError",
     "UsageError",
+    "View",
+    "Views",
     "WeightsError",
     "WeightsSource",
     "audit",
@@ -281,6 +285,7 @@ _LAZY = {
     ),
     "findna_bench.training.objective": ("Objective",),
     "findna_bench.training.pretraining": ("PretrainReport",),
+    "findna_bench.training.recipes": ("Recipe", "View", "Views"),
 }
 """Names that are imported when first used, by their module; type checkers see them above."""
 _RENAMED = {"encode_bases": "encode"}

@@ -33,7 +33,7 @@ from findna_bench.sequences.genome import Genome
 from findna_bench.training.launch import choose_settings, pretrain
 from findna_bench.training.pretrain_settings import PretrainSettings
 from findna_plugins.view_divergence import recipe_divergences
-from findna_plugins.views import PAPER_RECIPE, TABLE_4, Recipe
+from findna_plugins.views import PAPER_RECIPE, TABLE_4
 
 DIVERGENCE_WINDOWS = 1000
 _LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(words)
     recipes = [text.strip() for text in asked.recipes.split(",") if text.strip()]
     for text in recipes:
-        Recipe(text)  # a wrong one is refused before anything is trained
+        fb.Recipe(text)  # a wrong one is refused before anything is trained
     settings, preset = choose_settings(
         asked.model,
         preset=asked.pretrain_preset,

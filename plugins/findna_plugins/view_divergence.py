@@ -30,8 +30,8 @@ def recipe_divergences(
     """
     import torch
 
-    from findna_bench.api import encode_padded
-    from findna_plugins.views import Recipe, divergence
+    from findna_bench.api import Recipe, encode_padded
+    from findna_plugins.views import divergence
 
     by_length: dict[int, list[str]] = defaultdict(list)
     for sequence in sequences:

@@ -25,7 +25,7 @@ from findna_plugins.bases import BLANK
 from findna_plugins.chordmixer import ChordMixer
 from findna_plugins.objectives.masked_nucleotide import MaskedNucleotide
 from findna_plugins.objectives.self_distillation import SelfDistillation
-from findna_plugins.views import Recipe, divergence
+from findna_plugins.views import divergence
 
 OBJECTIVES = {"self_distillation": SelfDistillation, "masked_nucleotide": MaskedNucleotide}
 batches = st.tuples(st.integers(1, 6), st.integers(1, 60), st.integers(0, 2**31))
@@ -173,7 +173,7 @@ def test_random_bases_are_never_n() -> None:
 
 
 def test_same_generator_same_result_and_edge_lengths() -> None:
-    recipe = Recipe("MDIT+NR")
+    recipe = fb.Recipe("MDIT+NR")
     for length in (1, 2, 19, 21, 1000):
         x, _ = draw_codes(3, length, 5)
         one, other = (recipe.views(x, torch.Generator().manual_seed(9)) for _ in range(2))
@@ -185,7 +185,7 @@ def test_same_generator_same_result_and_edge_lengths() -> None:
 def test_the_target_is_the_view_before_masking() -> None:
     x, generator = draw_codes(8, 300, 6)
     for text in ("MDIT+NR", "MNR+T"):
-        views = Recipe(text).views(x, generator)
+        views = fb.Recipe(text).views(x, generator)
         assert views.masked is not None
         student = views.student if views.student.ndim == 3 else one_hot(views.student)
         assert not student[views.masked].any()
@@ -195,7 +195,7 @@ def test_the_target_is_the_view_before_masking() -> None:
 @pytest.mark.parametrize("text", ["MDIT", "MX+NR", "MM+T", "+", "M+", "M+N+R"])
 def test_recipes_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(ModelError, match="recipe"):
-        Recipe(text)
+        fb.Recipe(text)
 
 
 @pytest.mark.parametrize(
@@ -215,15 +215,26 @@ def test_divergence_on_uniform_letters_is_as_computed_independently(
     # With the released code's reverse complement (C becomes N) MDT+NR is 0.181; with the right one it is 0.176 (paper: 0.175).
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 4, (400, 1000), dtype=torch.uint8, generator=generator)
-    views = Recipe(text, {"T": {"maximum": maximum}}).views(x, generator)
+    views = fb.Recipe(text, {"T": {"maximum": maximum}}).views(x, generator)
     assert abs(divergence(views.student, views.teacher) - expected) < 0.002
+
+
+def test_one_view_is_a_recipe_without_a_teacher() -> None:
+    x, _ = draw_codes(4, 50, 6)
+    views = fb.Recipe.of_one_view("mask,deletion").views(x, torch.Generator().manual_seed(0))
+    assert torch.equal(views.teacher, x)
+    assert views.masked is not None
+    with pytest.raises(ModelError, match="one view"):
+        fb.Recipe.of_one_view("mask+noise")
+    with pytest.raises(ModelError, match="did you mean deletion"):
+        fb.Recipe.of_one_view("mask,dletion")
 
 
 def test_names_stand_for_the_letters_and_are_applied_as_written() -> None:
     x, _ = draw_codes(8, 300, 6)
     given = {"M": {"ratio": 0.1}, "translocation": {"maximum": 20}}
-    letters = Recipe("MDIT+NR", given)
-    names = Recipe(
+    letters = fb.Recipe("MDIT+NR", given)
+    names = fb.Recipe(
         "mask,deletion,insertion,T+noise,reverse_complement", {"masking": {"ratio": 0.1}, "T": {"maximum": 20}}
     )
     one, other = (recipe.views(x, torch.Generator().manual_seed(1)) for recipe in (letters, names))
@@ -231,7 +242,7 @@ def test_names_stand_for_the_letters_and_are_applied_as_written() -> None:
     assert torch.equal(one.teacher, other.teacher)
     assert one.masked is not None
     assert 0.05 < float(one.masked.float().mean()) < 0.15
-    turned = Recipe("insertion,deletion+NoAug", {"deletion": {"maximum": 9}}).student.steps
+    turned = fb.Recipe("insertion,deletion+NoAug", {"deletion": {"maximum": 9}}).student.steps
     assert [type(step).__name__ for step in turned] == ["Insertion", "Deletion"]
     assert turned[1].maximum == 9  # type: ignore[attr-defined]
 

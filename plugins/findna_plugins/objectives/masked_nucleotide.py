@@ -9,9 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from findna_bench.api import Backbone, ModelError, Objective
+from findna_bench.api import Backbone, ModelError, Objective, Recipe
 from findna_plugins.objectives.nucleotides import Reduction, base_batch, nucleotide_head, nucleotide_losses
-from findna_plugins.views import Recipe
 
 __all__ = ["MaskedNucleotide"]
 
@@ -71,7 +70,7 @@ class MaskedNucleotide(Objective):
         self.student = backbone
         masking = {"ratio": self.options.mask_ratio, "scheme": self.options.mask_scheme}
         edits: dict[str, dict[str, Any]] = {"M": masking, "T": {"maximum": self.options.translocation_maximum}}
-        self.recipe = Recipe(f"{self.options.recipe}+NoAug", edits)
+        self.recipe = Recipe.of_one_view(self.options.recipe, edits)
         if self.recipe.student.mask is None:
             raise ModelError(f"masked_nucleotide: recipe {self.options.recipe!r} masks nothing; add M, as in MDIT")
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from findna_bench.api import Backbone, ModelError, Objective, one_hot
+from findna_bench.api import Backbone, ModelError, Objective, Recipe, Views, one_hot
 from findna_plugins.bases import BLANK
 from findna_plugins.objectives.centre import Centre
 from findna_plugins.objectives.momentum import MomentumTeacher, momentum
 from findna_plugins.objectives.nucleotides import Reduction, base_batch, nucleotide_head, nucleotide_losses
-from findna_plugins.views import PAPER_RECIPE, REFERENCE_RECIPE, Recipe, Views
+from findna_plugins.views import PAPER_RECIPE, REFERENCE_RECIPE
 
 __all__ = ["SelfDistillation", "SelfDistillationOptions", "distillation_losses"]
 
