@@ -215,11 +215,13 @@ class WeightsSource:
     files: tuple[str, ...] = ()
     """Allow-list of file names, weights first; for ``url`` the name under which it is cached."""
     sha256: str | None = None
+    """Of the file, in hexadecimal; checked."""
     git_blob: str | None = None
     """sha1 over ``blob <size>\\0<content>``, for files that only a git host vouches for."""
     size: int | None = None
     """Bytes."""
     licence: str = ""
+    """By its SPDX name."""
 
     def __post_init__(self) -> None:
         if sum(x is not None for x in (self.repo, self.url, self.package)) != 1:
@@ -251,7 +253,9 @@ class Pretraining:
     regions: tuple[tuple[str, int, int], ...] = ()
     """0-based half-open (contig, start, end), where pretraining was limited to them."""
     excluded_chromosomes: tuple[str, ...] = ()
+    """Left out of training, where the rest of the assemblies was read."""
     note: str = ""
+    """What else is to be known."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Pretraining:
@@ -305,13 +309,17 @@ class PublishedFineTuning:
     batch_size: int | None = None
     """Rows per optimiser step."""
     epochs: int | None = None
+    """Passes over train; None where steps are published."""
     steps: int | None = None
+    """Optimiser steps; None where epochs are published."""
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else is published, e.g. ``{"weight_decay": 0.1}``."""
     adapter_learning_rate: float | None = None
     """Of low-rank adapters, where the authors train these."""
     adapter_source: str = ""
+    """Paper, script or notebook that says so."""
     note: str = ""
+    """What else is to be known, such as other rates that are given."""
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0 or (
@@ -341,13 +349,16 @@ class ModelCard:
     name: str
     kind: Literal["encoder", "features", "classifier"]
     aliases: tuple[str, ...] = ()
+    """Other names under which it is found."""
     summary: str = ""
+    """One line for tables."""
     backbone: str | None = None
     factory: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     protocols: tuple[str, ...] | None = None
     """Protocols this model may be scored with, any other gives a ``skipped`` row; ``None`` = all that score its kind of model."""
     weights: tuple[WeightsSource, ...] = ()
+    """Where its weights are, in the order in which they are tried; empty: only random ones, or `--weights`."""
     tokenizer: tuple[WeightsSource, ...] = ()
     """Empty where the tokenizer is a rule in code."""
     pooling: str = "mean"
@@ -358,14 +369,19 @@ class ModelCard:
     max_length: int | None = None
     """Longest sequence in bases; ``None`` = no limit."""
     causal: bool = False
+    """Whether a token sees only those before it; pooling and likelihoods follow."""
     n_parameters: int | None = None
     """Expected parameter count of the backbone as loaded (without a pretraining head); asserted."""
     paper: str = ""
+    """Citation, or a link."""
     licence_code: str = ""
+    """Of the code, by its SPDX name."""
     licence_weights: str = ""
+    """Of the weights, by its SPDX name."""
     notes: tuple[str, ...] = ()
     """Printed with the model, and stored with its results."""
     pretraining: Pretraining | None = None
+    """What the weights have read, for the flag `pretraining-overlap`; None = nobody knows."""
     pretraining_preset: str = ""
     """Preset that ``pretrain NAME`` uses unless another is named."""
     finetuning: PublishedFineTuning | None = None
@@ -382,6 +398,7 @@ class ModelCard:
     control: bool = False
     """A control: shown below the models, and a candidate for "gain over the best control on validation"."""
     version: int = 1
+    """Part of every identity: raise it where something changed that no digest sees."""
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.aliases):
@@ -414,9 +431,13 @@ class DataSource:
     url: str
     layout: str = "folders-zip"
     sha256: str | None = None
+    """Of the file, in hexadecimal; checked."""
     git_blob: str | None = None
+    """sha1 over `blob <size>` and the content, for files that only a git host vouches for."""
     size: int | None = None
+    """Bytes."""
     licence: str = ""
+    """By its SPDX name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -458,6 +479,7 @@ class TaskCard:
     metric: str = "accuracy"
     """Name of a metric, e.g. ``mcc`` or ``recall:enhancer``; see ``findna-bench list metrics``."""
     summary: str = ""
+    """One line for tables."""
     split_policy: str = "official"
     """``official`` (never re-split) or ``official train and test, validation drawn from train``."""
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -475,17 +497,23 @@ class TaskCard:
     """``"package.module:function"`` that, called with ``config``, returns the highest expected value of ``metric`` that any
     classifier can reach; only where the rows are drawn from a known distribution."""
     strand: Literal["specific", "agnostic", "unknown"] = "unknown"
+    """Whether the label belongs to one strand, so that the reverse complement is another question."""
     known_shortcuts: tuple[str, ...] = ()
+    """What gives the label away without biology, in words; shown by `audit` and `describe`."""
     citation: str = ""
+    """Paper, or a link."""
     licence: str = ""
+    """Of the data, by its SPDX name."""
     length: tuple[int, int] | None = None
     """Shortest and longest sequence in bases as published."""
     assembly: str = ""
+    """Genome that coordinates are of, e.g. `GRCh38`; several separated by commas."""
     locus_group: str = ""
     """Tasks of one group share loci (e.g. the ten EMP marks); statistics across tasks count the group as one cluster."""
     aliases: tuple[str, ...] = ()
     """Other folder or file names under which upstream publishes this data set."""
     version: int = 1
+    """Part of every identity: raise it where something changed that no digest sees."""
 
     def __post_init__(self) -> None:
         _check_name(self.name, _NAME, "task")
@@ -531,11 +559,16 @@ class SuiteCard:
     extra_tasks: tuple[str, ...] = ()
     """Run and shown with the suite, but outside its mean."""
     summary: str = ""
+    """One line for tables."""
     reference: str = ""
+    """What the protocol follows."""
     protocol: str = "probe"
     preset: str = ""
+    """Of the protocol; empty = its default."""
     citation: str = ""
+    """Paper, or a link."""
     aliases: tuple[str, ...] = ()
+    """Other names under which it is found."""
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.aliases):
@@ -565,7 +598,9 @@ class PresetCard:
     settings: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     summary: str = ""
+    """One line for tables."""
     reference: str = ""
+    """Who says so: paper, table, repository."""
     listed_only: bool = False
     """The preset covers the tasks named in ``tasks`` and no others."""
 
@@ -590,6 +625,7 @@ class PublishedCard:
     name: str
     path: str
     summary: str = ""
+    """One line for tables."""
 
     def __post_init__(self) -> None:
         _check_name(self.name, _NAME, "published")

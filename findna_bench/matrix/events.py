@@ -57,6 +57,7 @@ class Note:
     """A remark for the user."""
 
     text: str
+    """One sentence for the user."""
 
 
 @dataclass(frozen=True)

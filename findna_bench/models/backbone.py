@@ -126,11 +126,13 @@ class Backbone(nn.Module):
     """
 
     causal: ClassVar[bool] = False
+    """Whether a token sees only those before it."""
     tokenizer_files: ClassVar[tuple[str, ...]] = ()
     """Files the tokenizer needs, given to ``from_config`` as ``files``; empty where it is a rule in code."""
     optional_tokenizer_files: ClassVar[tuple[str, ...]] = ()
     """Files that replace the rule in code where they came with the weights; given to ``from_config`` with the others."""
     can_compile: ClassVar[bool] = True
+    """Whether `torch.compile` may be used on it."""
     head_prefixes: ClassVar[tuple[str, ...]] = ()
     """Own names of pretraining-head parameters start so; they are not counted in ``n_parameters``."""
     published_as: ClassVar[tuple[str, ...]] = ()

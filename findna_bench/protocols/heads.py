@@ -70,6 +70,7 @@ class FittedHead:
     settings: dict[str, Any]
     validation: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    """Sentences that stand with the result."""
     varies: tuple[str, ...] = ()
 
     def predict_scores(self, features: Any) -> np.ndarray:

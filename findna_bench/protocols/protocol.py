@@ -66,7 +66,9 @@ class Fitted:
     validation: Mapping[str, Any]
     selected: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    """Sentences that stand with the result."""
     fit_s: float = 0.0
+    """Seconds that the fit took."""
     trials: tuple[Mapping[str, Any], ...] = ()
     """All settings that were tried, with their validation scores, where settings were chosen."""
     max_length: int | None = None
@@ -85,8 +87,11 @@ class Pool:
 
     table: SequenceTable
     splits: tuple[SeedSplit, ...]
+    """Per seed, which rows train and which validate."""
     n_classes: int
+    """C, the size of a head."""
     official_validation: bool
+    """Whether validation rows are the data set's own, not drawn from train."""
     within_shots: bool = False
     """Few-shot: no labelled row beside the shots is seen."""
     target: Target = field(default_factory=_classes)

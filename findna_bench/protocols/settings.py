@@ -84,10 +84,13 @@ class LogisticProbe(Preset):
     """Strengths, from the strongest on, that every seed tries; the weaker ones only where the validation loss of the last two
     has not risen each time."""
     standardise: bool = True
+    """Whether channels are brought to mean 0 and standard deviation 1 on train."""
     drop_below: float = 1e-6
     """Channels whose standard deviation on train is below this share of the median one are left out."""
     tolerance: float = 1e-8
+    """Length of the last step, relative to 1 + that of the solution, at which a fit is done."""
     max_iterations: int = 1000
+    """Steps of the optimiser after which a fit stops, with a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)

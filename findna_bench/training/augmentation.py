@@ -46,6 +46,7 @@ class MaskingAugmentation(Augmentation, Protocol):
     """An augmentation that hides positions, so that an objective can ask what stood there."""
 
     effect: ClassVar[Effect]
+    """``"mask"``."""
 
     def draw(self, x: Tensor, generator: Generator) -> Tensor:
         """(B, L) bool, the positions chosen."""

@@ -23,7 +23,37 @@ class Objective(nn.Module):
     All state that must survive a restart is in ``state_dict()``.
 
     Example:
-        A worked one is ``acme_dna/objective.py`` in ``tests/third_party/acme-dna``; ``findna-bench check NAME`` tests any.
+        >>> class GuessBase(fb.Objective):
+        ...     def __init__(self, backbone: fb.Backbone, *, p: float = 0.15) -> None:
+        ...         super().__init__()
+        ...         self.network, self.p = backbone, p
+        ...         self.letters = torch.nn.Linear(backbone.embed_dim, 4)
+        ...
+        ...     def training_step(self, batch, step, generator):
+        ...         hide = torch.rand(batch.shape, generator=generator, device=batch.device) < self.p
+        ...         seen = batch.masked_fill(hide, 5)  # blank
+        ...         mask = torch.ones_like(hide)
+        ...         lengths = torch.full((len(batch),), batch.shape[1], device=batch.device)
+        ...         tokens = fb.TokenBatch(seen, mask, ~mask, mask.long(), lengths)
+        ...         logits = self.letters(self.network(tokens).tokens)
+        ...         asked = hide & (batch < 4)  # no N
+        ...         return {"loss": torch.nn.functional.cross_entropy(logits[asked], batch[asked].long())}
+        ...
+        ...     @torch.no_grad()
+        ...     def validation_step(self, batch, generator):
+        ...         return self.training_step(batch, 0, generator)
+        ...
+        ...     def export(self):
+        ...         return {"network": self.network}
+        ...
+        ...     def settings(self):
+        ...         return {"p": self.p}
+        >>> objective = GuessBase(fb.load_model("findna-tiny", device="cpu").backbone)
+        >>> codes = torch.randint(0, 4, (2, 100), dtype=torch.uint8)
+        >>> objective.training_step(codes, 0, torch.Generator().manual_seed(0))["loss"].shape
+        torch.Size([])
+
+        A distribution with one is ``tests/third_party/acme-dna``; ``findna-bench check NAME`` tests any.
     """
 
     def trainable_parameters(self) -> list[nn.Parameter]:
@@ -31,7 +61,16 @@ class Objective(nn.Module):
         return [p for p in self.parameters() if p.requires_grad]
 
     def training_step(self, batch: Tensor, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
-        """``batch`` (B, L) uint8 base codes on the device; returns ``loss`` (scalar) and whatever else is to be logged."""
+        """One step of training.
+
+        Args:
+            batch: (B, L) uint8 base codes on the device: A 0, C 1, G 2, T 3, N 4.
+            step: number of the optimiser step, from 0.
+            generator: of all that is drawn, on the device.
+
+        Returns:
+            ``loss``, a scalar with a gradient, and whatever other scalars are to be logged.
+        """
         raise NotImplementedError
 
     def validation_step(self, batch: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:

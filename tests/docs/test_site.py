@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -109,3 +110,16 @@ def test_names_in_the_reference_are_public() -> None:
     assert sorted(shown) == sorted(set(shown)), "a name stands twice"
     assert set(shown) <= set(api.__all__)
     assert "<!-- generated: further-names -->" in text
+
+
+def test_the_version_is_said_in_one_place_and_the_changelog_and_citation_agree() -> None:
+    import findna_bench
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" not in project["project"]
+    assert project["tool"]["hatch"]["version"]["path"] == "findna_bench/__init__.py"
+    changes = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    cited = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert changes is not None
+    assert cited is not None
+    assert changes[1] == cited[1] == findna_bench.__version__
