@@ -108,7 +108,7 @@ def check(
         UnknownNameError: nothing is called so. UsageError: there is no such kind, or ``weights`` are given for what has none.
 
     Example:
-        >>> check("reverse_complement").passed
+        >>> check("noise").passed
         True
     """
     registry = registry or get_registry()

@@ -60,7 +60,9 @@ class _TaskSubject:
         found = self._generated() if ref.card is not None and ref.card.factory else self._stored(ref)
         if wrong := [split for split, table in found.items() if not isinstance(table, SequenceTable)]:
             raise Fault(f"split {wrong[0]} is a {type(found[wrong[0]]).__name__}, not a findna_bench.api.SequenceTable")
-        if absent := {"train", "test"} - set(found):
+        # What may be scored without training has no train rows, as zero-shot tasks of pairs and variants.
+        needed = {"train", "test"} if self.card.inputs == "sequence" else {"test"}
+        if absent := needed - set(found):
             raise Fault(f"there is no split {sorted(absent)[0]}")
         self.tables = found
         return ", ".join(f"{split} {len(table):,} rows" for split, table in found.items())
@@ -107,6 +109,8 @@ class _TaskSubject:
                 target.check(table, self.card.labels, split)
             except DataError as error:
                 raise Fault(str(error)) from error
+        if "train" not in self.tables:
+            return f"labels are those of the card ({', '.join(self.card.labels)})"
         held = target.counts(self.tables["train"].labels, self.card.labels)
         absent = [name for name, n in held.items() if not n]
         if absent:
@@ -130,6 +134,8 @@ class _TaskSubject:
         return "its factory makes the same rows again"
 
     def overlap(self) -> str:
+        if "train" not in self.tables:
+            raise UnsupportedError("there is no train split, so no test row can stand in it")
         train = set(self.tables["train"].texts)
         shared = sum(row in train for row in self.tables["test"].texts)
         return f"{shared} of {len(self.tables['test'])} test rows stand in train letter by letter; `audit` tells more"

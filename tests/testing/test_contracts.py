@@ -847,3 +847,8 @@ def test_an_executor_that_cannot_be_imported_is_a_failed_check() -> None:
     assert isinstance(check("tried", registry=registry), Report)
     assert "cannot be loaded" in failed(check("tried", registry=registry))["loads"]
     assert issubclass(ModelError, Exception)
+
+
+def test_a_task_that_is_scored_without_training_needs_no_train_rows() -> None:
+    report = check("copy-recall/reverse-complement", "tasks")
+    assert report.passed, report.text()
