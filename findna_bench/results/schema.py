@@ -280,6 +280,12 @@ def _finite(text: str) -> float:
     return value if math.isfinite(value := float(text)) else _no_number(text)
 
 
+def _may_hold_half_a_pair(text: str | bytes) -> bool:
+    """Whether JSON has an escape of a surrogate, a byte that one in UTF-8 begins with, or is no UTF-8."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return any(mark in data for mark in (b"\\ud", b"\\uD", b"\xed", b"\x00"))
+
+
 def parse_result(text: str | bytes, where: str) -> Result:
     """A result from JSON text.
 
@@ -288,9 +294,8 @@ def parse_result(text: str | bytes, where: str) -> Result:
     """
     try:
         content = json.loads(text, parse_constant=_no_number, parse_float=_finite)
-        json.dumps(
-            content, ensure_ascii=False
-        ).encode()  # half of a surrogate pair is no text that could be written again
+        if _may_hold_half_a_pair(text):  # half of a surrogate pair is no text that could be written again
+            json.dumps(content, ensure_ascii=False).encode()
         return Result.model_validate(content)
     except (ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):

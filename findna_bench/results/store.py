@@ -14,6 +14,7 @@ from warnings import warn
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
 from findna_bench.registry import get_registry, make
+from findna_bench.results.result_index import ResultIndex, result_files
 from findna_bench.results.schema import APART, Result, read_result, sealed
 
 if TYPE_CHECKING:
@@ -165,23 +166,23 @@ class ResultStore:
 
     def paths(self) -> Iterator[Path]:
         """All result files, in a fixed order; claims and other hidden files are left out."""
-        if not self.root.is_dir():
-            return
-        for path in sorted(self.root.rglob("*.json")):
-            parts = path.relative_to(self.root).parts
-            if not any(part.startswith(".") for part in parts) and (len(parts) == 5 or parts[0] == "errors"):
-                yield path
+        for file in result_files(self.root):
+            yield self.root / file.path
 
-    def load(self, left_out: Callable[[str], None] = warn) -> list[Result]:
-        """All results. One file that is none costs no other: it is left out, and named.
+    def index(self, left_out: Callable[[str], None] = warn) -> ResultIndex:
+        """What lies in the folder now; of many results, files that did not change are not read again.
 
         Args:
-            left_out: takes a sentence about each such file; it is a Python warning where nobody does.
+            left_out: takes a sentence about each file that is no result; it is a Python warning where nobody does.
         """
-        return [result for _, result in self.readable(left_out)]
+        return ResultIndex(self.root, left_out)
+
+    def load(self, left_out: Callable[[str], None] = warn) -> list[Result]:
+        """All results. One file that is none costs no other: it is left out, and named (as in :meth:`index`)."""
+        return list(self.index(left_out).results())
 
     def readable(self, left_out: Callable[[str], None] = warn) -> Iterator[tuple[Path, Result]]:
-        """:meth:`load`, each result with its file."""
+        """:meth:`load` from the files themselves, each result with its file."""
         for path in self.paths():
             try:
                 yield path, read_result(path)
