@@ -60,15 +60,16 @@ def compare_models(
     if metric is not None:
         metric_card(metric, registry)
     store = ResultStore.existing(output_dir)
-    stored = store.load(left_out)
-    wanted = wanted_tasks(tasks, suites, stored, registry)
-    results = [r for r in stored if not wanted or r.task_name in wanted]
-    named = [find_model(text, stored, registry, output_dir) for text in models]
+    stored = store.index(left_out)
+    wanted = wanted_tasks(tasks, suites, {entry.task for entry in stored.entries}, registry)
+    there = sorted({entry.model for entry in stored.entries})
+    named = [find_model(text, there, registry, output_dir) for text in models]
     if len(set(named)) < len(named):
         raise UsageError(f"a model is named twice in {', '.join(models)}; name different models")
     names = {name for one in named for name in one.members}
     notes: list[str] = []
-    results = one_protocol([r for r in results if r.model.name in names], protocol, split)
+    mine = [e for e in stored.entries if e.model in names and (not wanted or e.task in wanted)]
+    results = one_protocol(list(stored.results(mine)), protocol, split)
     if metric is not None and results and (why := without_metric(results[0].protocol.name, metric, registry)):
         raise UsageError(why)
     current = on_newest_data(without_superseded_failures(without_limited(results, notes)), notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +33,9 @@ _LABEL = re.compile(r"(.+?) \((.+)\)", re.DOTALL)
 
 
 def wanted_tasks(
-    tasks: Sequence[str], suites: Sequence[str], stored: Sequence[Result], registry: Registry
+    tasks: Sequence[str], suites: Sequence[str], known: Collection[str], registry: Registry
 ) -> dict[str, TaskRef | None]:
-    """Canonical names asked for, in order; none = all. A task whose plugin is gone is found by its results."""
-    known = {r.task_name for r in stored}
+    """Canonical names asked for, in order; none = all. A task whose plugin is gone is found by its results, which are of tasks ``known``."""
     wanted: dict[str, TaskRef | None] = {}
     for text in tasks:
         try:
@@ -62,13 +61,12 @@ class NamedModel:
     pooled: bool
 
 
-def find_model(text: str, stored: Sequence[Result], registry: Registry, root: Path) -> NamedModel:
-    """What ``text`` stands for in these results.
+def find_model(text: str, names: Sequence[str], registry: Registry, root: Path) -> NamedModel:
+    """What ``text`` stands for in results of models of these names.
 
     Raises:
         UsageError: there are no results of it.
     """
-    names = sorted({r.model.name for r in stored})
     label = None if text in names else _LABEL.fullmatch(text)  # a name that holds brackets itself is a name
     name, settings = (label[1], label[2]) if label else (text, "")
     if match := _POOLED.fullmatch(name):
