@@ -30,15 +30,20 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     from findna_bench.results.store import ResultStore
 
     store = ResultStore.existing(request.output_dir)
-    results = store.load(output.complain)
+    index = store.index(output.complain)
+    pages_wanted = request.markdown or request.html or request.csv
+    if json and not pages_wanted:
+        shown_results = _shown_by(list(index.results()), request.metric, store)
+        output.print_json([result.to_dict() for result in shown_results])
+        return 0
     board = build(
-        results, include_limited=request.include_limited, predictions=store.predictions, metric=request.metric
+        index.results() if request.html else index.summaries(metric=request.metric),
+        include_limited=request.include_limited,
+        predictions=store.predictions,
+        metric=request.metric,
     )
-    if not (request.markdown or request.html or request.csv):
-        if json:
-            output.print_json([result.to_dict() for result in _shown_by(results, request.metric, store)])
-        else:
-            render_screen(board)
+    if not pages_wanted:
+        render_screen(board)
         return 0
     shown: dict[str, Any] = {
         "title": request.title,

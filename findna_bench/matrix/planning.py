@@ -10,12 +10,12 @@ from statistics import fmean
 from typing import Any
 
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
-from findna_bench.errors import DataError, OutputError
+from findna_bench.errors import DataError
 from findna_bench.matrix.request import Unit, can_choose, expand, same_code, unit_preset
 from findna_bench.protocols.protocol import find_protocol
 from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
-from findna_bench.results.schema import Result, read_result
+from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore
 
 __all__ = ["Plan", "PlannedUnit", "plan"]
@@ -80,7 +80,11 @@ def plan(request: RunRequest, registry: Registry | None = None) -> Plan:
     """
     registry = registry or get_registry()
     units = expand(request, registry)
-    results = _readable(ResultStore(request.output_dir).paths())
+    index = ResultStore(request.output_dir).index(lambda problem: None)  # what is no result is computed
+    wanted = {cell.request_id for unit in units for cell in unit.cells}
+    names = {unit.model.display_name for unit in units}
+    mine = [entry for entry in index.entries if entry.request_id in wanted or entry.model in names]
+    results = list(index.summaries(mine))
     by_request: dict[str, list[Result]] = {}
     for result in results:
         by_request.setdefault(result.request_id, []).append(result)
@@ -88,16 +92,6 @@ def plan(request: RunRequest, registry: Registry | None = None) -> Plan:
     digests = {unit.task.name: _digest(unit.task, root, whole=official) for unit in units}
     costs = _costs([result for result in results if result.protocol.name == request.protocol])
     return Plan(tuple(_planned(request, unit, by_request, digests[unit.task.name], costs, registry) for unit in units))
-
-
-def _readable(paths: Iterable[Path]) -> list[Result]:
-    found = []
-    for path in paths:
-        try:
-            found.append(read_result(path))
-        except OutputError:
-            continue
-    return found
 
 
 def _digest(task: TaskRef, root: Path, *, whole: bool) -> str | None:

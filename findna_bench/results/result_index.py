@@ -271,17 +271,14 @@ class ResultIndex:
                 entry, lambda source, e: source.parts.result(e.summary, source.rest(e.number, e.path))
             )
 
-    def summaries(
-        self, entries: Iterable[Indexed] | None = None, *, metric: str | None = None, timed: bool = False
-    ) -> Iterator[Result]:
+    def summaries(self, entries: Iterable[Indexed] | None = None, *, metric: str | None = None) -> Iterator[Result]:
         """What tables and plans read of them (:meth:`~findna_bench.results.result_rows.Parts.summary`), or more."""
+
+        def summary(source: _Snapshot, entry: Indexed) -> Result:
+            return source.parts.summary(entry.summary, lambda: source.rest(entry.number, entry.path), metric)
+
         for entry in self.entries if entries is None else entries:
-            yield from self._made(
-                entry,
-                lambda source, e: source.parts.summary(
-                    e.summary, lambda: source.rest(e.number, e.path), metric, timed=timed
-                ),
-            )
+            yield from self._made(entry, summary)
 
     def _made(self, entry: Indexed, make: Callable[[_Snapshot, Indexed], Result]) -> Iterator[Result]:
         """A result by the index, or where that is damaged by its file."""

@@ -28,7 +28,7 @@ _REST: Final = ("digest", "predictions_digest", "metrics", "validation", "timing
 _APART: Final = (*_SHARED, *_OWN, *_REST, "environment", "hashed", "request")
 _UNLIKE: Final = ("models", "tasks", "seeds")
 """Options of a request that differ from cell to cell."""
-_TIMES: Final = ("embed_s", "fit_s", "predict_s")
+_TIMES: Final = ("load_s", "embed_s", "fit_s", "predict_s")
 _FIELDS: Final[dict[type[BaseModel], set[str]]] = {}
 
 
@@ -95,6 +95,7 @@ class Parts:
             [main["value"], *scores[1:]],
             validation.get("warnings") or [],
             [timing[name] for name in _TIMES],
+            content["memory"]["peak_bytes"],
             error,
         ]
         rest = {name: content[name] for name in _REST} | {"cell": hashed["cell"]}
@@ -133,15 +134,19 @@ class Parts:
         }
         return _built(Result, fields)
 
-    def summary(
-        self, summary: str, rest: Callable[[], bytes], metric: str | None = None, *, timed: bool = False
-    ) -> Result:
-        """The result of a row with what tables and (``timed``) plans read: scores in its main metric, and in ``metric`` where it has that.
+    def summary(self, summary: str, rest: Callable[[], bytes], metric: str | None = None) -> Result:
+        """The result of a row with what tables and plans read: scores in its main metric, and in ``metric`` where it has that.
 
-        It lacks other metrics, digests, memory, times unless ``timed``, what its ids are hashes of (but for where its task lies), the models, tasks and seeds of
-        its request, and the traceback of its error; so it is not to be written or shown as a whole.
+        Other metrics, groups and their names, digests and ``validation.selected`` are not there, nor what its ids are hashes of (but for
+        where its task lies), the models, tasks and seeds of its request, and the traceback of its error: it is not to be written or shown
+        as a whole.
+
+        Args:
+            summary: of the row.
+            rest: reads its rest, where it is needed.
+            metric: beside the main one.
         """
-        own, numbers, (value, low, high, validated), warnings, times, error = json.loads(summary)
+        own, numbers, (value, low, high, validated), warnings, times, peak_bytes, error = json.loads(summary)
         name, higher_is_better, n_groups, place, options = self.plain(numbers[7])
         scores: dict[str, float | None] = {}
         intervals = {name: None if low is None else (low, high)}
@@ -155,23 +160,18 @@ class Parts:
         main = _built(schema.MainMetric, {"name": name, "value": value, "higher_is_better": higher_is_better})
         fields = self._shared(numbers).copy()
         fields["identity"], fields["request_id"], fields["seed"], fields["created"] = own
-        fields["digest"] = fields["predictions_digest"] = None
         fields["metrics"] = _built(
             schema.Metrics,
             {
                 "main": main,
                 "all": scores,
                 "intervals": intervals,
-                "interval_unit": None,
                 "n_groups": n_groups,
-                "groups_by": None,
-                "groups": _NOTHING,
-                "grouping": _NOTHING,
             },
         )
         fields["validation"] = {"metrics": checked, "warnings": warnings}
-        fields["timing"] = schema.Timing(**dict(zip(_TIMES, times, strict=True))) if timed else _NO_TIMES
-        fields["memory"] = _NO_MEMORY
+        fields["timing"] = _built(schema.Timing, dict(zip(_TIMES, times, strict=True)))
+        fields["memory"] = _built(schema.Memory, {"peak_bytes": peak_bytes})
         fields["error"] = error and schema.Error.model_validate(error)
         fields["request"] = None if options is None else self._request(numbers[7], options)
         fields["hashed"] = _NOT_HASHED if place is None else schema.Hashed(request={"task": {"path": place}})
@@ -207,7 +207,4 @@ def _built(kind: type[_M], fields: dict[str, Any]) -> _M:
     return made
 
 
-_NOTHING: Final[Mapping[str, Any]] = {}
-_NO_MEMORY: Final = schema.Memory()
-_NO_TIMES: Final = schema.Timing()
 _NOT_HASHED: Final = schema.Hashed()
