@@ -74,12 +74,13 @@ def leaderboard(
     tables = tuple(
         _suite_table(*key, groups[key], registry, _Scoring(predictions, unread, metric), expected) for key in keys
     )
+    environments = {id(r.environment): r.environment for r in kept if r.status == "success"}
     notes += _unread_note(unread) + schema_note(kept)
     return Leaderboard(
         tables,
         tuple(notes),
         tuple(sorted({r.command for r in kept if r.command})),
-        tuple(sorted({_environment_line(r.environment) for r in kept if r.status == "success"})),
+        tuple(sorted({_environment_line(environment) for environment in environments.values()})),
         {r.model.name: r for r in kept},
     )
 
@@ -132,12 +133,11 @@ def _suite_table(
     expected: Collection[str] | None,
 ) -> SuiteTable:
     card = next((c for c in registry.cards("suites") if c.name == suite), None)
-    present = list(dict.fromkeys(r.task_name for r in results))
+    of_tasks = _by_task(results)
+    present = list(of_tasks)
     order = [*card.tasks, *card.extra_tasks] if card else []
     names = [n for n in order if n in present] + sorted(n for n in present if n not in order)
-    columns = tuple(
-        _column(name, [r for r in results if r.task_name == name], card, registry, scoring) for name in names
-    )
+    columns = tuple(_column(name, of_tasks[name], card, registry, scoring) for name in names)
     scored = {r.task_name for r in results if r.status == "success"}
     missing = tuple(n for n in order if n not in scored and (expected is None or n in expected))
     rows = _rows(results, columns, tuple(card.tasks) if card else (), registry, scoring)
@@ -189,18 +189,19 @@ def _rows(
     for r in results:
         if r.status == "success":
             groups.setdefault((r.model.name, r.config_id or ""), []).append(r)
+    wanted: dict[tuple[str, tuple[object, ...]], list[tuple[str, str]]] = {}
+    for key, group in groups.items():
+        wanted.setdefault((key[0], requested_settings(group[0])), []).append(key)
     for r in results:
         if r.status != "success":
-            for key in _configurations_of(r, groups):
+            # It has no configuration, only what was asked for: the rows that agree with that, else one of its own.
+            for key in wanted.get((r.model.name, requested_settings(r))) or [(r.model.name, "")]:
                 groups.setdefault(key, []).append(r)
     rows = []
     for (model, config), group in groups.items():
         good = [r for r in group if r.status == "success"]
-        entries = {}
-        for column in columns:
-            cells = [r for r in group if r.task_name == column.name]
-            if cells:
-                entries[column.name] = _entry(cells, scoring)
+        of_tasks = _by_task(group)
+        entries = {c.name: _entry(of_tasks[c.name], scoring) for c in columns if c.name in of_tasks}
         sample = (good or group)[0]
         mean, why_not = _mean(entries, columns, [name for name in suite_tasks if not _known_shortcuts(name, registry)])
         rows.append(
@@ -251,15 +252,11 @@ def _on_tasks(kind: str, found: Mapping[str, Sequence[str]], entries: Mapping[st
     return f"{kind} ({low if low == high else f'{low} to {high}'} of bases read) {where}"
 
 
-def _configurations_of(failure: Result, groups: Mapping[tuple[str, str], Sequence[Result]]) -> list[tuple[str, str]]:
-    """The rows a result without a number belongs to. It has no configuration, only what was asked for: the rows that agree with
-    that, else one of its own.
-    """
-    wanted = requested_settings(failure)
-    rows = [
-        key for key, group in groups.items() if key[0] == failure.model.name and requested_settings(group[0]) == wanted
-    ]
-    return rows or [(failure.model.name, "")]
+def _by_task(results: Iterable[Result]) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = {}
+    for r in results:
+        found.setdefault(r.task_name, []).append(r)
+    return found
 
 
 def _entry(cells: Sequence[Result], scoring: _Scoring) -> Entry:

@@ -10,9 +10,7 @@ import time
 import traceback as tracebacks
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from findna_bench.code import file_settings
 from findna_bench.errors import (
     BenchError,
     ModelError,
@@ -25,9 +23,10 @@ from findna_bench.errors import (
 )
 from findna_bench.interrupt import uninterrupted
 from findna_bench.matrix.events import Note, Report, ResultWritten, Settled, UnitReporter, UnitStarted
+from findna_bench.matrix.finished_units import found_by_request, successes, weights_are_known
 from findna_bench.matrix.models import LiveModel
-from findna_bench.matrix.request import Cell, Unit, same_code, weights_of
-from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished, valid_results
+from findna_bench.matrix.request import Cell, Unit
+from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished
 from findna_bench.models.spec import ModelSpec
 from findna_bench.plugin_code import plugin_fault
 from findna_bench.registry import Registry, get_registry
@@ -37,46 +36,13 @@ from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore, ScoredRows
 from findna_bench.threads import compute_threads
 
-__all__ = ["GroupRunner", "cells_left", "finished_cells", "successes"]
+__all__ = ["GroupRunner", "cells_left"]
 
 _POLL_S = 1.0
 
 _ONE_THREAD = threading.RLock()
 """Held while a process computes: torch's random numbers and the number of CPU threads belong to the whole process, so that of models
 computed in two threads each would change the other's numbers."""
-
-
-def successes(store: ResultStore, unit: Unit, protocol: str) -> list[Result]:
-    """Finished results for a unit's requests; damaged files are left out (they are written anew)."""
-    wanted = {cell.request_id for cell in unit.cells}
-    folder = store.folder(unit.model.display_name, unit.task.suite, unit.task.task, protocol)
-    found = _readable(sorted(folder.glob("*.json")))
-    return [result for result in found if result.request_id in wanted and result.status == "success"]
-
-
-def _readable(paths: Iterable[Path]) -> list[Result]:
-    found = []
-    for path in paths:
-        try:
-            found.append(read_result(path))
-        except OutputError:
-            continue
-    return found
-
-
-def finished_cells(store: ResultStore, request: RunRequest, units: Sequence[Unit], registry: Registry) -> int:
-    """How many cells of a request have a result already, by the code that there is now."""
-    if request.overwrite == "always":
-        return 0
-    found = ((unit, successes(store, unit, request.protocol)) for unit in units)
-    return sum(_covered(unit, [r for r in results if same_code(r, unit, registry)]) for unit, results in found)
-
-
-def _covered(unit: Unit, found: Sequence[Result]) -> int:
-    """How many cells of a unit have a result; one deterministic fit stands for all of them."""
-    if any(result.is_deterministic for result in found):
-        return len(unit.cells)
-    return len({result.request_id for result in found})
 
 
 def _in_eval_mode(spec: ModelSpec) -> contextlib.AbstractContextManager[None]:
@@ -122,8 +88,9 @@ class GroupRunner:
             if unit.skip is not None:
                 found.append(self._settled(unit, self._write_skipped(unit, unit.skip)))
                 continue
-            results = self._found_by_request(unit)
-            if results is not None and self._weights_are_known(unit.model):
+            lying = successes(self.store, unit, self.request.protocol)
+            results = found_by_request(self.request, self.registry, unit, lying)
+            if results is not None and weights_are_known(self.request, unit.model):
                 found.append(self._settled(unit, results))
         return found
 
@@ -199,7 +166,8 @@ class GroupRunner:
             old = written == self._old_failures.get(cell.request_id)
             if written is None or (old and self.request.overwrite == "failed"):
                 continue
-            for result in _readable([self.store.error_path(cell.request_id)]):
+            with contextlib.suppress(OutputError):
+                result = read_result(self.store.error_path(cell.request_id))
                 if result.status in ("error", "oom"):
                     found[cell.seed] = result
         return found
@@ -207,15 +175,13 @@ class GroupRunner:
     def _settled(self, unit: Unit, results: Sequence[Result], started: float | None = None) -> Settled:
         order = {cell.seed: number for number, cell in enumerate(unit.cells)}
         results = sorted(results, key=lambda result: order.get(result.seed or 0, 0))
-        return Settled(unit.key, unit.label, tuple(map(self._name, results)), started, time.time())
-
-    def _name(self, result: Result) -> str:
-        return self.store.name_of(self.store.path_of(result))
+        names = (self.store.name_of(self.store.path_of(result)) for result in results)
+        return Settled(unit.key, unit.label, tuple(names), started, time.time())
 
     def _complete(self, unit: Unit, model: LiveModel, results: list[Result]) -> bool:
         """Find or compute all cells; ``results`` grows with every one that is on disk. Returns whether any was computed."""
-        found = self._found_by_request(unit)
-        if found is not None and self._weights_are_known(unit.model):
+        found = found_by_request(self.request, self.registry, unit, successes(self.store, unit, self.request.protocol))
+        if found is not None and weights_are_known(self.request, unit.model):
             results += found
             return False
         self.report(UnitStarted(unit.key, unit.label))
@@ -245,35 +211,6 @@ class GroupRunner:
                 raise _ClaimLostError
             self._write_one(unit, outcome.result, outcome.predictions)
         outcome.discard()
-
-    def _found_by_request(self, unit: Unit) -> list[Result] | None:
-        """All results of a unit by what was asked for: same name, data and preset; None where some are missing, or where a folder
-        or file may hold other weights than it did.
-        """
-        local = (
-            unit.model.location is not None
-            or weights_of(self.request, unit.model) is not None
-            or bool(file_settings(unit.model.card.config))
-        )
-        if self.request.overwrite == "always" or local:
-            return None
-        lying = successes(self.store, unit, self.request.protocol)
-        found = {r.request_id: r for r in valid_results(self.request, self.registry, unit, lying)}
-        wanted = [cell.request_id for cell in unit.cells]
-        first = found.get(wanted[0])
-        if first is not None and first.is_deterministic:
-            wanted = wanted[:1]
-        return [found[request_id] for request_id in wanted] if all(key in found for key in wanted) else None
-
-    def _weights_are_known(self, model: ModelSpec) -> bool:
-        """Whether the name stands for the same weights as ever: a repository without a commit may have changed. Offline it
-        cannot be asked, and what was computed from it stands.
-        """
-        if model.variant or all(source.pinned for source in model.card.weights):
-            return True
-        from findna_bench.models.weights import is_offline
-
-        return is_offline(self.request.offline)
 
     def _divide(self, facts: UnitFacts) -> tuple[list[Result], list[CellKeys]]:
         """Cells whose file exists and reads well, and those to compute."""

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.matrix.events import Report, Settled
-from findna_bench.matrix.group_runner import GroupRunner, cells_left, successes
+from findna_bench.matrix.finished_units import successes
+from findna_bench.matrix.group_runner import GroupRunner, cells_left
 from findna_bench.matrix.request import Unit, expand, names_of
 from findna_bench.matrix.unit import unfinished
 from findna_bench.registry import Registry, get_registry

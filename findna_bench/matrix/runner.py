@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
-from findna_bench.matrix.group_runner import finished_cells
+from findna_bench.matrix.finished_units import FinishedUnits
 from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs, not_elsewhere
 from findna_bench.matrix.report import RunReporter, Silent
 from findna_bench.matrix.request import Unit, expand
@@ -44,11 +45,17 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
     store.sweep()
     for note in (*_shadowed(request, registry), *_without_effect(request, units)):
         reporter.note(note)
-    reporter.started(
-        len(units), sum(len(unit.cells) for unit in units), finished_cells(store, request, units, registry)
-    )
-    results: dict[str, list[Result]] = {}
-    answers = _settled(executor, request.executor, make_jobs(request, units), event_teller(reporter))
+    jobs = make_jobs(request, units)
+    elsewhere = {key for job in jobs if job.python is not None for key in job.units}  # by another environment's code
+    here = [unit for unit in units if unit.key not in elsewhere]
+    finished = FinishedUnits(store, request, here, registry)
+    reporter.started(len(units), sum(len(unit.cells) for unit in units), finished.cells)
+    results = finished.results
+    for unit in units:
+        if unit.key in results:
+            reporter.unit_finished(unit.label, results[unit.key], 0.0)
+    left = (replace(job, units=tuple(key for key in job.units if key not in results)) for job in jobs)
+    answers = _settled(executor, request.executor, [job for job in left if job.units], event_teller(reporter))
     with contextlib.closing(answers):  # an interruption here is one of the executor, which stops what it has started
         for settled in answers:
             results[settled.unit] = [read_result(store.root / name) for name in settled.results]
@@ -62,6 +69,8 @@ def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report)
     Raises:
         ModelError: the executor yields what it was not given, or one unit twice.
     """
+    if not jobs:
+        return
     open_units = {key: job for job in jobs for key in job.units}
     with plugin_code(f"executor {name!r}", called=executor):
         answers = iter(executor(jobs, report))

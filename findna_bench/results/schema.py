@@ -255,8 +255,7 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
     content: a result as JSON; keys that a reader fills in count as well, so this is what stands in the file.
     """
-    plain = json.loads(json.dumps({key: value for key, value in content.items() if key != "digest"}))
-    return stable_hash(plain)
+    return stable_hash({key: value for key, value in content.items() if key != "digest"})
 
 
 def sealed(result: Result, predictions_digest: str | None) -> Result:

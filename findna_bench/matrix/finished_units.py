@@ -1,0 +1,114 @@
+"""Which units of a run are finished, by what lies in the results folder: nothing is loaded for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from findna_bench.code import file_settings
+from findna_bench.errors import OutputError
+from findna_bench.matrix.request import Unit, same_code, weights_of
+from findna_bench.matrix.unit import valid_results
+from findna_bench.models.spec import ModelSpec
+from findna_bench.registry import Registry
+from findna_bench.requests.run_request import RunRequest
+from findna_bench.results.result_index import Indexed
+from findna_bench.results.schema import Result, read_result
+from findna_bench.results.store import ResultStore
+
+__all__ = ["FinishedUnits", "found_by_request", "successes", "weights_are_known"]
+
+
+def successes(store: ResultStore, unit: Unit, protocol: str) -> list[Result]:
+    """Finished results for a unit's requests; damaged files are left out (they are written anew)."""
+    wanted = {cell.request_id for cell in unit.cells}
+    folder = store.folder(unit.model.display_name, unit.task.suite, unit.task.task, protocol)
+    found = _readable(sorted(folder.glob("*.json")))
+    return [result for result in found if result.request_id in wanted and result.status == "success"]
+
+
+def _readable(paths: Iterable[Path]) -> list[Result]:
+    found = []
+    for path in paths:
+        try:
+            found.append(read_result(path))
+        except OutputError:
+            continue
+    return found
+
+
+def found_by_request(
+    request: RunRequest, registry: Registry, unit: Unit, lying: Sequence[Result]
+) -> list[Result] | None:
+    """All results of a unit by what was asked for: same name, data and preset; None where some are missing, or where a folder
+    or file may hold other weights than it did.
+
+    lying: its :func:`successes`.
+    """
+    local = (
+        unit.model.location is not None
+        or weights_of(request, unit.model) is not None
+        or bool(file_settings(unit.model.card.config))
+    )
+    if request.overwrite == "always" or local:
+        return None
+    found = {r.request_id: r for r in valid_results(request, registry, unit, lying)}
+    wanted = [cell.request_id for cell in unit.cells]
+    first = found.get(wanted[0])
+    if first is not None and first.is_deterministic:
+        wanted = wanted[:1]
+    return [found[request_id] for request_id in wanted] if all(key in found for key in wanted) else None
+
+
+def weights_are_known(request: RunRequest, model: ModelSpec) -> bool:
+    """Whether the name stands for the same weights as ever: a repository without a commit may have changed. Offline it
+    cannot be asked, and what was computed from it stands.
+    """
+    if model.variant or all(source.pinned for source in model.card.weights):
+        return True
+    from findna_bench.models.weights import is_offline
+
+    return is_offline(request.offline)
+
+
+class FinishedUnits:
+    """What of a request lies in its results folder, looked up once for all of its units.
+
+    Attributes:
+        cells: how many of the request's cells have a result, by the code that there is now.
+        results: unit -> its results, of the units that need nothing more.
+    """
+
+    def __init__(self, store: ResultStore, request: RunRequest, units: Sequence[Unit], registry: Registry) -> None:
+        self.cells = 0
+        self.results: dict[str, list[Result]] = {}
+        if request.overwrite == "always":
+            return
+        index = store.index(lambda problem: None)  # what is no result is computed
+        wanted = {cell.request_id for unit in units for cell in unit.cells}
+        by_request: dict[str, list[Indexed]] = {}
+        for entry in index.entries:
+            if entry.request_id in wanted:
+                by_request.setdefault(entry.request_id, []).append(entry)
+        for unit in units:
+            entries = [entry for cell in unit.cells for entry in by_request.get(cell.request_id, ())]
+            if not entries:
+                continue
+            folder = store.folder(unit.model.display_name, unit.task.suite, unit.task.task, request.protocol)
+            inside = f"{store.name_of(folder)}/"
+            mine = sorted((e for e in entries if e.path.startswith(inside)), key=lambda entry: entry.path)
+            lying = [result for result in index.results(mine) if result.status == "success"]
+            self.cells += _covered(unit, [r for r in lying if same_code(r, unit, registry)])
+            if unit.skip is None and lying and weights_are_known(request, unit.model):
+                # What is wrong with its data or code, the unit meets again when it is run, and records.
+                with contextlib.suppress(Exception, SystemExit):
+                    if (found := found_by_request(request, registry, unit, lying)) is not None:
+                        self.results[unit.key] = found
+
+
+def _covered(unit: Unit, found: Sequence[Result]) -> int:
+    """How many cells of a unit have a result; one deterministic fit stands for all of them."""
+    if any(result.is_deterministic for result in found):
+        return len(unit.cells)
+    return len({result.request_id for result in found})
