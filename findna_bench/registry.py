@@ -120,6 +120,7 @@ class Registry:
     def __init__(self) -> None:
         self.plugins: list[Plugin] = []
         self._entries: dict[str, list[Entry]] = {kind: [] for kind in CARD_TYPES}
+        self._names: dict[str, tuple[list[Entry], int, dict[str, list[Entry]]]] = {}
         self._manager = pluggy.PluginManager("findna_bench")
         self._manager.add_hookspecs(hookspecs)
 
@@ -264,12 +265,23 @@ class Registry:
             distribution, wanted = name.split(":", 1)
         found = [
             entry
-            for entry in self._entries[kind]
-            if normalise(wanted) in map(normalise, _names(entry.card))
-            and (distribution is None or normalise(entry.distribution) == normalise(distribution))
+            for entry in self._called(kind).get(normalise(wanted), ())
+            if distribution is None or normalise(entry.distribution) == normalise(distribution)
         ]
         exact = [entry for entry in found if normalise(full_name(entry.card)) == normalise(wanted)]
         return exact or found
+
+    def _called(self, kind: str) -> dict[str, list[Entry]]:
+        """Entries of a kind by normalised name: names are looked up for every cell of a matrix."""
+        entries = self._entries[kind]
+        listed, length, found = self._names.get(kind, (None, 0, {}))
+        if listed is not entries or length != len(entries):
+            found = {}
+            for entry in entries:
+                for name in dict.fromkeys(map(normalise, _names(entry.card))):
+                    found.setdefault(name, []).append(entry)
+            self._names[kind] = entries, len(entries), found
+        return found
 
     def _unknown(self, kind: str, name: str) -> str:
         known = list(dict.fromkeys(label for label, _ in self.labels(kind)))

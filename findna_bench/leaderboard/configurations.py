@@ -93,10 +93,12 @@ def settings_in_words(group: Sequence[Result]) -> dict[str, str]:
         }
     weights = r.model.weights
     settings = {name: str(value) for name, value in r.protocol.settings.items() if name not in _OF_THE_RUN}
+    # Results of one folder share what they have in common, so that few of these are different objects.
+    others = {id(other.protocol): other.protocol for other in group if other.status == "success"}.values()
     same = {
         name: value
         for name, value in settings.items()
-        if all(str(other.protocol.settings.get(name)) == value for other in group if other.status == "success")
+        if all(str(other.settings.get(name)) == value for other in others)
     }
     facts = {
         "preset": str(r.preset),

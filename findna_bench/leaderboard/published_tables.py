@@ -4,7 +4,7 @@ finds none, and otherwise apart, with the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -47,7 +47,9 @@ class Published:
 def published_tables(tables: Sequence[SuiteTable], papers: Iterable[Paper]) -> Published | None:
     """All score figures on the tasks that have a column in the tables of one suite; None where no paper prints any."""
     tasks = list(dict.fromkeys(column.name for table in tables for column in table.columns))
-    ours = [_ours(table, row) for table in tables for row in table.rows]
+    papers = list(papers)
+    printed = {f.task for paper in papers for found in figure_groups(paper, tasks).values() for f in found}
+    ours = [_ours(table, row, printed) for table in tables for row in table.rows]
     comparable: list[tuple[str, Figure]] = []
     others: list[tuple[str, Figure]] = []
     groups: dict[bool, list[Group]] = {True: [], False: []}
@@ -102,8 +104,9 @@ class _Ours:
         return tuple(dict.fromkeys(why for r in self.records[figure.task] for why in differences(r, figure)))
 
 
-def _ours(table: SuiteTable, row: Row) -> _Ours:
-    entries = {task: entry for task, entry in row.entries.items() if entry.value is not None}
+def _ours(table: SuiteTable, row: Row, tasks: Collection[str]) -> _Ours:
+    """A row on those tasks on which papers print something."""
+    entries = {task: entry for task, entry in row.entries.items() if entry.value is not None and task in tasks}
     metrics = {column.name: column.metric for column in table.columns}
     records = {task: [_as_shown(r, metrics[task]) for r in entry.results] for task, entry in entries.items()}
     return _Ours(table.name, row_label(row), entries, records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -95,8 +96,12 @@ def _by_suite(results: Sequence[Result], registry: Registry) -> dict[_Group, lis
     """
     lists = {card.name: {*card.tasks, *card.extra_tasks} for card in registry.cards("suites")}
     groups: dict[_Group, list[Result]] = {}
+    listed: dict[str, list[str]] = {}
+    for suite, tasks in lists.items():
+        for task in tasks:
+            listed.setdefault(task, []).append(suite)
     for r in results:
-        listed_by = [suite for suite, tasks in lists.items() if r.task_name in tasks and suite != r.task.suite]
+        listed_by = (suite for suite in listed.get(r.task_name, ()) if suite != r.task.suite)
         for suite in (r.task.suite, *listed_by):
             key = (suite, r.protocol.name, r.task.split or "official", _rows_used(r))
             groups.setdefault(key, []).append(r)
@@ -174,7 +179,8 @@ def _column(
 
 
 def _known_shortcuts(name: str, registry: Registry) -> tuple[str, ...]:
-    return next((card.known_shortcuts for card in registry.cards("tasks") if card.full_name == name), ())
+    cards = (entry.card for entry in registry.named("tasks", name))
+    return next((card.known_shortcuts for card in cards if card.full_name == name), ())
 
 
 def _rows(
@@ -197,13 +203,14 @@ def _rows(
             # It has no configuration, only what was asked for: the rows that agree with that, else one of its own.
             for key in wanted.get((r.model.name, requested_settings(r))) or [(r.model.name, "")]:
                 groups.setdefault(key, []).append(r)
+    counted = [name for name in suite_tasks if not _known_shortcuts(name, registry)]
     rows = []
     for (model, config), group in groups.items():
         good = [r for r in group if r.status == "success"]
         of_tasks = _by_task(group)
         entries = {c.name: _entry(of_tasks[c.name], scoring) for c in columns if c.name in of_tasks}
         sample = (good or group)[0]
-        mean, why_not = _mean(entries, columns, [name for name in suite_tasks if not _known_shortcuts(name, registry)])
+        mean, why_not = _mean(entries, columns, counted)
         rows.append(
             Row(
                 model=model,
@@ -372,7 +379,10 @@ def _validation_score(r: Result, metric: str) -> float | None:
 
 def _spread(values: Sequence[float]) -> float | None:
     """Standard deviation over fits (ddof 1); None for one fit, and where all came to the same value (nothing was measured)."""
-    return statistics.stdev(values) if len(set(values)) > 1 else None
+    if len(set(values)) < 2:
+        return None
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _mean(
