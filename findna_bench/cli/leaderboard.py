@@ -21,7 +21,7 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     from findna_bench.leaderboard.audits import read_audits
     from findna_bench.leaderboard.columns import render_csv
     from findna_bench.leaderboard.costs import read_costs
-    from findna_bench.leaderboard.html import render_html
+    from findna_bench.leaderboard.html import html_files
     from findna_bench.leaderboard.markdown import render_markdown
     from findna_bench.leaderboard.published import load_published
     from findna_bench.leaderboard.screen import render_screen
@@ -37,7 +37,7 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
         output.print_json([result.to_dict() for result in shown_results])
         return 0
     board = build(
-        index.results() if request.html else index.summaries(metric=request.metric),
+        index.summaries(metric=request.metric),
         include_limited=request.include_limited,
         predictions=store.predictions,
         metric=request.metric,
@@ -57,12 +57,14 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     if request.check:
         return max(_differs(path, page) for path, page in pages.items())
     if request.html:
-        pages[request.html / "index.html"] = render_html(board, command=request.command, **shown)
+        made = html_files(board, command=request.command, whole=index.whole, **shown)
+        pages |= {request.html / name: content for name, content in made.items()}
     if request.csv:
         pages[request.csv] = render_csv(board)
     for path, page in pages.items():
         write_atomic(path, page)
-        output.remark(f"wrote {path}")
+        if path.suffix != ".js":  # which belong to the page
+            output.remark(f"wrote {path}")
     return 0
 
 

@@ -1,9 +1,15 @@
-"""One self-contained page: no request leaves it, and no string of a result is ever read as markup."""
+"""One self-contained page: no request leaves it, and no string of a result is ever read as markup.
+
+What a cell shows when it is pressed, its results as JSON, lies in a compressed block per row: in the page itself, or for large boards in
+``cells/`` beside it, from where the page takes what is asked for, opened from a disk or from a server.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
@@ -15,7 +21,7 @@ from findna_bench.leaderboard.overview import OVERVIEW_LEGEND, overview
 from findna_bench.leaderboard.published import Paper
 from findna_bench.leaderboard.published_tables import published_tables
 from findna_bench.leaderboard.remarks import fit_warnings
-from findna_bench.leaderboard.score_tables import Entry, Leaderboard, SuiteTable
+from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable
 from findna_bench.leaderboard.suite_facts import (
     control_note,
     gain_grids,
@@ -26,13 +32,22 @@ from findna_bench.leaderboard.suite_facts import (
 )
 from findna_bench.leaderboard.wording import LEGEND, row_label, short
 from findna_bench.results.flags import flags_of, warnings_of
+from findna_bench.results.schema import Result
 from findna_bench.statistics.metric_cards import metric_scale
 from findna_bench.terminal import printable
 
-__all__ = ["render_html"]
+__all__ = ["MOST_IN_ONE_FILE", "html_files", "render_html"]
+
+MOST_IN_ONE_FILE = 2_000
+"""Results up to which a page is one file."""
+_LEFT_OUT: Mapping[str, Any] = {
+    "status": "success", "reason": "", "value": None, "n": 1, "validation": None, "varies": [], "flags": [], "warnings": [], "place": None,
+    "heat": None,
+}  # fmt: skip
+"""Of an entry: what the page puts in where nothing stands."""
 
 
-def render_html(
+def html_files(
     board: Leaderboard,
     *,
     title: str = "Leaderboard",
@@ -40,11 +55,23 @@ def render_html(
     papers: Sequence[Paper] = (),
     audits: Mapping[str, Sequence[Verdict]] | None = None,
     costs: Costs | None = None,
-) -> str:
-    """The page as text, from what :func:`~findna_bench.leaderboard.markdown.render_markdown` takes. The same results give the
-    same bytes.
+    whole: Callable[[Result], Result] | None = None,
+    most_in_one: int = MOST_IN_ONE_FILE,
+) -> dict[str, str]:
+    """The page, and of a board of many results what it shows when a cell is pressed. The same results give the same bytes.
+
+    Args:
+        board, title, command, papers, audits, costs: what :func:`~findna_bench.leaderboard.markdown.render_markdown` takes.
+        whole: gives the whole of a result, of which the board may hold a part (:meth:`~findna_bench.results.result_index.ResultIndex.whole`);
+            None where it holds all.
+        most_in_one: results up to which there is one file.
+
+    Returns:
+        File name -> content: ``index.html``, and ``cells/N.js`` where there are more.
     """
-    whole = overview(board, costs)
+    overall = overview(board, costs)
+    rows = [(table, row) for table in board.tables for row in table.rows]
+    together = sum(len(row.results) for _, row in rows) <= most_in_one
     data = {
         "title": title,
         "legend": LEGEND.replace("**", "").replace("<u>", "").replace("</u>", ""),
@@ -52,17 +79,47 @@ def render_html(
         "command": command,
         "commands": list(board.commands),
         "environments": list(board.environments),
-        "overview": asdict(whole) if whole else None,
+        "overview": asdict(overall) if overall else None,
         "overview_legend": OVERVIEW_LEGEND,
         "costs": costs.about if costs else None,
         "tables": [_table(table, audits or {}, costs) for table in board.tables],
         "published": [asdict(p) for tables in board.suites if (p := published_tables(tables, papers))],
     }
-    text = json.dumps(_shown(data), ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    # Inside a script element only "<" (and "&" in old parsers) could end it early.
-    text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    blocks = (_block(row.entries, whole) for _, row in rows)
+    details = list(blocks) if together else None
+    files_beside = (
+        {} if together else {f"cells/{i}.js": f'arrived({i}, "{block}");\n' for i, block in enumerate(blocks)}
+    )
+    text = _json(_shown(data) | {"details": details, "entry": _LEFT_OUT})
     template = files("findna_bench.leaderboard").joinpath("page.html").read_text(encoding="utf-8")
-    return template.replace("@@DATA@@", text)
+    page = template.replace("@@SCRIPTS@@", "" if together else " 'self'").replace("@@DATA@@", text)
+    return {"index.html": page, **files_beside}
+
+
+def render_html(board: Leaderboard, **options: Any) -> str:
+    """The page as one file, however many results there are; options as of :func:`html_files`."""
+    return html_files(board, **options, most_in_one=sum(len(row.results) for t in board.tables for row in t.rows))[
+        "index.html"
+    ]
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand in a script element."""
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # Inside a script element only "<" (and "&" in old parsers) could end it early.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _block(entries: Mapping[str, Entry], whole: Callable[[Result], Result] | None) -> str:
+    """The results of a row by task, compressed: JSON, zlib, base64."""
+    found = {
+        name: [(result if whole is None else whole(result)).to_dict() for result in entry.results]
+        for name, entry in entries.items()
+    }
+    text = json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    if "\\" in text or printable(text) != text:  # an escape, or a character that is not to be shown
+        text = json.dumps(_shown(found), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(zlib.compress(text.encode(errors="backslashreplace"), 6)).decode()
 
 
 def _shown(value: Any) -> Any:
@@ -96,7 +153,7 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
                 "licence": row.licence,
                 "mean_why_not": row.mean_why_not,
                 "cost": asdict(cost) if costs and (cost := costs.of(row.model)) else None,
-                "cells": [{"text": column.text(row), "value": column.value(row)} for column in columns],
+                "cells": [_cell(column, row) for column in columns],
                 "entries": {
                     column.name: _entry(entry, marks.get((index, number)), _range(table, column))
                     for number, column in enumerate(columns)
@@ -106,6 +163,12 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
             for index, row in enumerate(table.rows)
         ],
     }
+
+
+def _cell(column: Column, row: Row) -> list[Any]:
+    """What it shows and, where that is not it, what it is sorted by; of a task that is the value of its entry."""
+    text, value = column.text(row), column.value(row)
+    return [text] if column.task is not None or value == text else [text, value]
 
 
 def _column(column: Column, audits: Mapping[str, Sequence[Verdict]]) -> dict[str, Any]:
@@ -131,7 +194,7 @@ def _range(table: SuiteTable, column: Column) -> tuple[float, float] | None:
 
 def _entry(entry: Entry, place: int | None, extremes: tuple[float, float] | None) -> dict[str, Any]:
     heat = (entry.value - extremes[0]) / (extremes[1] - extremes[0]) if extremes and entry.value is not None else None
-    return {
+    values = {
         "status": entry.status,
         "reason": entry.reason,
         "value": entry.value,
@@ -141,6 +204,6 @@ def _entry(entry: Entry, place: int | None, extremes: tuple[float, float] | None
         "flags": list(flags_of(entry.results)),
         "warnings": list(warnings_of(entry.results).values()),
         "place": place,
-        "heat": heat,
-        "results": [result.to_dict() for result in entry.results],
+        "heat": None if heat is None else round(heat, 3),
     }
+    return {name: value for name, value in values.items() if value != _LEFT_OUT[name]}

@@ -249,6 +249,7 @@ class ResultIndex:
     def __init__(self, root: Path, left_out: Callable[[str], None] = warn, *, fewest: int = _FEWEST) -> None:
         self._root, self._left_out = root, left_out
         self._problems: dict[str, str] = {}
+        self._by_request: dict[str, list[Indexed]] | None = None
         files = result_files(root)
         snapshot = _Snapshot.existing(root / INDEX)
         try:
@@ -280,6 +281,22 @@ class ResultIndex:
             return source.parts.summary(entry.summary, lambda: source.rest(entry.number, entry.path), metric)
 
         return self._all(summary, entries)
+
+    def whole(self, summary: Result) -> Result:
+        """The whole of a result that :meth:`summaries` gave, with the metrics that were added to it since."""
+        if self._by_request is None:
+            self._by_request = {}
+            for entry in self.entries:
+                self._by_request.setdefault(entry.request_id, []).append(entry)
+        for result in self.results(self._by_request.get(summary.request_id, ())):
+            if (result.identity, result.created, result.status) == (summary.identity, summary.created, summary.status):
+                added = {
+                    name: getattr(result.metrics, name) | getattr(summary.metrics, name)
+                    for name in ("all", "intervals")
+                }
+                changed = {"task": summary.task, "metrics": result.metrics.model_copy(update=added)}
+                return result.model_copy(update=changed)
+        return summary
 
     def _all(self, make: Callable[[_Snapshot, Indexed], Result], entries: Iterable[Indexed] | None) -> list[Result]:
         collecting = gc.isenabled()

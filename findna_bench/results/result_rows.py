@@ -28,6 +28,7 @@ _REST: Final = ("digest", "predictions_digest", "metrics", "validation", "timing
 _APART: Final = (*_SHARED, *_OWN, *_REST, "environment", "hashed", "request")
 _UNLIKE: Final = ("models", "tasks", "seeds")
 """Options of a request that differ from cell to cell."""
+_UNITS: Final = ("interval_unit", "n_groups", "groups_by")
 _TIMES: Final = ("load_s", "embed_s", "fit_s", "predict_s")
 _FIELDS: Final[dict[type[BaseModel], set[str]]] = {}
 
@@ -84,7 +85,7 @@ class Parts:
             *parts.values(),
             self._number(content["environment"]),
             self._number(facts),
-            self._number([main["name"], main["higher_is_better"], metrics["n_groups"], place, options]),
+            self._number([main["name"], main["higher_is_better"], [metrics[name] for name in _UNITS], place, options]),
             *(self._number(part) for part in (request, hashed["request"], hashed["config"])),
         ]
         scores = _score(metrics, validation, main["name"])
@@ -96,6 +97,7 @@ class Parts:
             validation.get("warnings") or [],
             [timing[name] for name in _TIMES],
             content["memory"]["peak_bytes"],
+            bool(metrics["groups"] or metrics["grouping"]),
             error,
         ]
         rest = {name: content[name] for name in _REST} | {"cell": hashed["cell"]}
@@ -137,7 +139,7 @@ class Parts:
     def summary(self, summary: str, rest: Callable[[], bytes], metric: str | None = None) -> Result:
         """The result of a row with what tables and plans read: scores in its main metric, and in ``metric`` where it has that.
 
-        Other metrics, groups and their names, digests and ``validation.selected`` are not there, nor what its ids are hashes of (but for
+        Other metrics of all rows, digests and ``validation.selected`` are not there, nor what its ids are hashes of (but for
         where its task lies), the models, tasks and seeds of its request, and the traceback of its error: it is not to be written or shown
         as a whole.
 
@@ -146,17 +148,16 @@ class Parts:
             rest: reads its rest, where it is needed.
             metric: beside the main one.
         """
-        own, numbers, (value, low, high, validated), warnings, times, peak_bytes, error = json.loads(summary)
-        name, higher_is_better, n_groups, place, options = self.plain(numbers[7])
+        own, numbers, (value, low, high, validated), warnings, times, peak_bytes, grouped, error = json.loads(summary)
+        name, higher_is_better, units, place, options = self.plain(numbers[7])
         scores: dict[str, float | None] = {}
         intervals = {name: None if low is None else (low, high)}
         checked = {} if validated is None else {name: validated}
-        if metric is not None:
-            whole = json.loads(zlib.decompress(rest()))
-            if metric in whole["metrics"]["all"]:
-                scores[metric], low, high, validated = _score(whole["metrics"], whole["validation"], metric)
-                intervals[metric] = None if low is None else (low, high)
-                checked |= {} if validated is None else {metric: validated}
+        whole = json.loads(zlib.decompress(rest())) if grouped or metric is not None else {}
+        if metric is not None and metric in whole["metrics"]["all"]:
+            scores[metric], low, high, validated = _score(whole["metrics"], whole["validation"], metric)
+            intervals[metric] = None if low is None else (low, high)
+            checked |= {} if validated is None else {metric: validated}
         main = _built(schema.MainMetric, {"name": name, "value": value, "higher_is_better": higher_is_better})
         fields = self._shared(numbers).copy()
         fields["identity"], fields["request_id"], fields["seed"], fields["created"] = own
@@ -166,7 +167,11 @@ class Parts:
                 "main": main,
                 "all": scores,
                 "intervals": intervals,
-                "n_groups": n_groups,
+                "interval_unit": units[0],
+                "n_groups": units[1],
+                "groups_by": units[2],
+                "groups": whole["metrics"]["groups"] if grouped else {},
+                "grouping": whole["metrics"]["grouping"] if grouped else {},
             },
         )
         fields["validation"] = {"metrics": checked, "warnings": warnings}

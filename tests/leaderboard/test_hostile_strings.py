@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import json
@@ -10,6 +11,7 @@ import pty
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -180,6 +182,9 @@ def test_a_hostile_text_in_any_field_of_a_result_is_shown_as_text(
     assert sum(tag == "script" for tag, _ in tags.found) == 2
     data = page.partition('id="data">')[2].partition("</script>")[0]
     assert not FORBIDDEN.search(json.dumps(json.loads(data), ensure_ascii=False))
+    for block in json.loads(data)["details"]:
+        shown = json.loads(zlib.decompress(base64.b64decode(block)))
+        assert not FORBIDDEN.search(json.dumps(shown, ensure_ascii=False))
 
 
 @pytest.mark.parametrize("text", ["plain", "Größe µ ± 日本語", "a\nb", "a\u00a0b"])

@@ -18,7 +18,7 @@ import pytest
 
 from findna_bench.leaderboard.audits import Verdict
 from findna_bench.leaderboard.costs import Cost, Costs
-from findna_bench.leaderboard.html import render_html
+from findna_bench.leaderboard.html import html_files, render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.published import Figure, Paper
 from findna_bench.leaderboard.table_building import leaderboard
@@ -153,6 +153,13 @@ def press(page: Any, *keys: str) -> None:
         page.switch_to.active_element.send_keys(key)
 
 
+def results_shown(page: Any) -> Any:
+    """The results of the cell that was pressed, once they are unpacked."""
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+    wait(page, 60).until(lambda _: page.find_element("id", "details-json").text != "…")
+    return json.loads(page.find_element("id", "details-json").text)
+
+
 def filter_by(page: Any, text: str) -> None:
     box = page.find_element("id", "filter")
     box.clear()
@@ -272,12 +279,60 @@ def test_a_cell_shows_its_details_and_json(page: Any) -> None:
     dialog = page.find_element("id", "details")
     assert dialog.is_displayed()
     assert "small on demo/species4" in dialog.text
+    shown = results_shown(page)
     assert "accuracy 0.7050" in dialog.text
     assert "leak. Rows are found again." in dialog.text
-    shown = json.loads(page.find_element("id", "details-json").text)
     assert [(r["model"]["name"], r["seed"]) for r in shown] == [("small", 0), ("small", 1)]
     page.find_element("id", "details-close").click()
     assert not dialog.is_displayed()
+
+
+def test_a_page_of_many_results_has_them_beside_it_and_says_where_they_are_missing(
+    browser: Any, results: list[Result], tmp_path: Path
+) -> None:
+    board = leaderboard(results, predictions=scored_rows)
+    made = html_files(board, most_in_one=3)
+    assert sorted(made) == ["cells/0.js", "cells/1.js", "cells/2.js", "cells/3.js", "cells/4.js", "index.html"]
+    assert len(html_files(board)) == 1
+    for name, content in made.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    browser.get_log("browser")
+    browser.get((tmp_path / "index.html").as_uri())
+    for model in ("large", HOSTILE):
+        filter_by(browser, model.lower())
+        browser.find_element("css selector", "#tables .scores tbody td button").click()
+        assert [(r["model"]["name"], r["seed"]) for r in results_shown(browser)] == [(model, 0), (model, 1)]
+        browser.find_element("id", "details-close").click()
+    assert browser.get_log("browser") == []
+    shutil.rmtree(tmp_path / "cells")
+    browser.get((tmp_path / "index.html").as_uri())
+    browser.find_element("css selector", "#tables .scores tbody td button").click()
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+    wait(browser, 60).until(lambda _: "cells/0.js" in browser.find_element("id", "details-json").text)
+    assert browser.execute_script("return window.owned") is None
+
+
+@pytest.mark.long
+def test_a_page_of_twenty_thousand_cells_is_small_and_usable(browser: Any, tmp_path: Path) -> None:
+    """Every cell has a number of its own. What the page takes is printed in time of its main thread, which other work does not lengthen."""
+    many = [
+        result(f"model-{m:03}", ((37 * m + 11 * t) % 1009) / 1009, task=f"task-{t:02}")
+        for m in range(200)
+        for t in range(100)
+    ]
+    made = html_files(leaderboard(many))
+    assert len(made["index.html"]) <= 5_000_000
+    for name, content in made.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    browser.get((tmp_path / "index.html").as_uri())
+    spent = {one["name"]: one["value"] for one in browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
+    print(f"page {len(made['index.html']) / 1e6:.2f} MB, main thread {spent['TaskDuration']:.2f} s")
+    filter_by(browser, "model-007")
+    browser.find_element("css selector", "#tables .scores tbody td button").click()
+    assert [r["model"]["name"] for r in results_shown(browser)] == ["model-007"]
 
 
 def test_everything_can_be_reached_and_used_by_keyboard(page: Any) -> None:

@@ -33,7 +33,8 @@ def content(number: int, value: float = 0.5, **fields: Any) -> dict[str, Any]:
         "task": {"suite": "demo", "name": task, "labels": ["a", "b"], "data_digest": "d", "counts": {"test": {"a": 6, "b": 4}}, "split": "official"},
         "seed": number // 3, "protocol": {"name": "probe", "settings": {"seed_varies": [], "c": 1e-05}},
         "metrics": {"main": {"name": "accuracy", "value": value}, "all": {"accuracy": value, "mcc": None},
-                    "intervals": {"accuracy": [value - 0.1, value + 0.1], "mcc": None}, "n_groups": 10},
+                    "intervals": {"accuracy": [value - 0.1, value + 0.1], "mcc": None}, "n_groups": 10,
+                    "groups": {"a": {"n": 3, "accuracy": value}} if number % 4 == 0 else {}},
         "validation": {"metrics": {"accuracy": value, "path": [1e22, -0.0, 10**30]}, "warnings": ["did not converge"] * (number % 2)},
         "timing": {"fit_s": 1.5}, "environment": {"device": "cpu", "versions": {"torch": "2"}}, "created": "2026-01-01T00:00:00+00:00",
         "hashed": {"request": {"task": {"path": None}}, "config": {"a": [1]}, "cell": {"seed": number}},
@@ -82,6 +83,11 @@ def same(root: Path, **options: Any) -> None:
         assert short.metrics.main == main
         assert short.metrics.intervals.get(main.name) == whole.metrics.intervals.get(main.name)
         assert ("mcc" in short.metrics.all) == ("mcc" in whole.metrics.all)
+        of_groups = ("interval_unit", "n_groups", "groups_by", "groups", "grouping")
+        assert [getattr(short.metrics, name) for name in of_groups] == [
+            getattr(whole.metrics, name) for name in of_groups
+        ]
+        assert (short.timing, short.memory) == (whole.timing, whole.memory)
         assert short.validation.get("warnings", []) == whole.validation.get("warnings", [])
 
 
