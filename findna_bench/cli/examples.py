@@ -49,6 +49,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "findna-bench results export -o results --to submission --format geneb",
     ),
     "results bundle": ("findna-bench results bundle -o results --to results.tar.gz",),
+    "results merge": ("findna-bench results merge theirs ours -o together",),
     "cache info": ("findna-bench cache info",),
     "cache clear": ("findna-bench cache clear",),
     "list": ("findna-bench list models", "findna-bench list tasks --json"),

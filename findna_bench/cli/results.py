@@ -1,4 +1,4 @@
-"""``findna-bench results export|bundle``: results for others."""
+"""``findna-bench results export|bundle|merge``: results for others, and of others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from findna_bench.cli.help_groups import GroupedCommand
 from findna_bench.errors import UsageError
 
 app = typer.Typer(
-    help="Give results to others: export them in other forms, or bundle them to be verified.",
+    help="Give results to others: export them in other forms, bundle them to be verified, merge folders.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -64,6 +64,30 @@ def bundle(
         raise UsageError(f"--to {archive}: a bundle is a .tar.gz; give it that suffix")
     root = ResultStore.existing(output_dir).root
     output.remark(f"packed {write_bundle(root, archive, output.complain)} files into {archive}")
+
+
+@app.command("merge", cls=GroupedCommand, epilog=epilog("results merge"))
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Results folders, which are only read.")],
+    output_dir: options.OutputDir = Path("results"),
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> int:
+    """Bring the results of several folders into one (-o), which may hold some already.
+
+    Cells that several folders hold with the same scores are taken once. Where scores contradict each other, the cell is named and copied from
+    none, and the exit code is 1.
+    """
+    from findna_bench.results.merging import merge as bring_together
+
+    done = bring_together(folders, output_dir, output.complain)
+    for line in done.conflicts:
+        output.complain(f"conflict: {line}")
+    output.remark(
+        f"{done.copied} results copied to {output_dir}, {done.present} there already or alike, {done.settled} failures settled by a "
+        f"number, {len(done.conflicts)} conflicts"
+    )
+    return int(bool(done.conflicts))
 
 
 def _target(verb: str, example: str, to: Path | None, old: Path | None) -> Path:
