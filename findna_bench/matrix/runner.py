@@ -9,6 +9,7 @@ from dataclasses import replace
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
 from findna_bench.matrix.finished_units import FinishedUnits
+from findna_bench.matrix.job_folders import job_folders
 from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs, not_elsewhere
 from findna_bench.matrix.report import RunReporter, Silent
 from findna_bench.matrix.request import Unit, expand
@@ -50,7 +51,8 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
     here = [unit for unit in units if unit.key not in elsewhere]
     finished = FinishedUnits(store, request, here, registry)
     reporter.started(len(units), sum(len(unit.cells) for unit in units), finished.cells)
-    results = finished.results
+    # Jobs that an earlier run sent somewhere are closed by the executor that finds them settled.
+    results = {} if job_folders(request.output_dir) else finished.results
     for unit in units:
         if unit.key in results:
             reporter.unit_finished(unit.label, results[unit.key], 0.0)
