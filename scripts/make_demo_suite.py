@@ -1,4 +1,4 @@
-"""Cut the embedded demo suite from real, public sequence: three small tasks with official train and test splits.
+"""Cut the embedded demo suite from real, public sequence: small tasks with official train and test splits, three of classes, one of values, one of variants.
 
     python scripts/make_demo_suite.py [--data FOLDER] [--output plugins/findna_plugins/demo_data]
 
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from findna_bench.data.table import SequenceTable
+from findna_bench.data.task_store import count_classes
 from findna_bench.files import sha256_file, write_json
 from findna_bench.sequences.fasta import Fasta
 from findna_bench.sequences.shuffling import dinucleotide_shuffle
@@ -77,6 +78,11 @@ HUMAN_REGIONS = {
     "human_vs_shuffled": {"train": Region(("20",), 1 * MB, 9 * MB), "test": Region(("20",), 31 * MB, 41 * MB)},
     "motif_order": {"train": Region(("20",), 9 * MB, 17 * MB), "test": Region(("20",), 41 * MB, 51 * MB)},
     "species4": {"train": Region(("20",), 17 * MB, 25 * MB), "test": Region(("20",), 51 * MB, 61 * MB)},
+    "motif_dose": {"train": Region(("20",), 25 * MB, 26 * MB), "test": Region(("20",), 61 * MB, 61 * MB + 900_000)},
+    "motif_variants": {
+        "train": Region(("20",), 100_000, 1 * MB),
+        "test": Region(("20",), 61 * MB + 900_000, 62 * MB + 800_000),
+    },
 }
 OTHER_REGIONS = {
     "drosophila": {"train": Region(("chr2R",), 1 * MB, 10 * MB), "test": Region(("chr2R",), 11 * MB, 20 * MB)},
@@ -94,13 +100,22 @@ LABELS = {
     "human_vs_shuffled": ("human", "shuffled"),
     "motif_order": ("cre_then_gata", "gata_then_cre"),
     "species4": ("drosophila", "ecoli", "human", "plasmodium"),
+    "motif_dose": ("dose",),
+    "motif_variants": ("neutral", "disrupting"),
 }
 WINDOWS = {
     "human_vs_shuffled": {"train": 350, "test": 200},
     "motif_order": {"train": 500, "test": 300},
     "species4": {"train": 200, "test": 150},
+    "motif_dose": {"train": 250, "test": 150},
+    "motif_variants": {"train": 180, "test": 120},
 }
-"""Windows of each source per split; the first two tasks make two rows of each."""
+"""Windows of each source per split; tasks of pairs make two rows of each."""
+DOSES = {"gata": 1.0, "cre": -0.5}
+"""What each site of a motif adds to the dose."""
+MOST_SITES = 3
+NOISE = 0.5
+"""Standard deviation of what nothing in the sequence tells."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +123,15 @@ class Row:
     """A row as it is written; coordinates are those of the window it was made from."""
 
     sequence: str
-    label: int
+    label: int | float
     id: str
     group: str
     contig: str
     start: int
     end: int
     strand: str = "+"
+    variant: tuple[int, str, str] | None = None
+    """(offset, ref, alt)."""
 
 
 class Cutter:
@@ -189,7 +206,60 @@ def species4(cutter: Cutter, split: str, generator: np.random.Generator) -> list
     return rows
 
 
-MAKERS = {"human_vs_shuffled": human_vs_shuffled, "motif_order": motif_order, "species4": species4}
+def motif_dose(cutter: Cutter, split: str, generator: np.random.Generator) -> list[Row]:
+    """120 bp windows with up to three sites of each motif; the dose is what these add, and noise."""
+    rows = []
+    region = HUMAN_REGIONS["motif_dose"][split]
+    for contig, start, end, sequence in cutter.windows(
+        "human", region, [120] * WINDOWS["motif_dose"][split], generator
+    ):
+        sites = [motif for motif in DOSES for _ in range(int(generator.integers(MOST_SITES + 1)))]
+        slots = generator.choice(len(sequence) // 10, size=len(sites), replace=False)
+        text, dose = sequence, float(generator.normal(0.0, NOISE))
+        for motif, slot in zip(sites, slots.tolist(), strict=True):
+            text = text[: slot * 10] + MOTIFS[motif] + text[slot * 10 + 10 :]
+            dose += DOSES[motif]
+        place = f"{contig}:{start}-{end}"
+        name = "".join(f":{motif}{sites.count(motif)}" for motif in DOSES)
+        rows.append(Row(text, round(dose, 4), f"{place}{name}", place, contig, start, end))
+    return rows
+
+
+def motif_variants(cutter: Cutter, split: str, generator: np.random.Generator) -> list[Row]:
+    """100 bp windows with one site of a motif; a substitution in it, and the same one between the same neighbours elsewhere."""
+    rows: list[Row] = []
+    wanted = WINDOWS["motif_variants"][split]
+    windows = cutter.windows("human", HUMAN_REGIONS["motif_variants"][split], [100] * 3 * wanted, generator)
+    for contig, start, end, sequence in windows:
+        motif = MOTIFS[("cre", "gata")[int(generator.integers(2))]]
+        at = int(generator.integers(1, len(sequence) - len(motif)))
+        text = sequence[:at] + motif + sequence[at + len(motif) :]
+        inside, alt = at + int(generator.integers(len(motif))), "ACGT"[int(generator.integers(4))]
+        around = text[inside - 1 : inside + 2]
+        outside = [
+            place
+            for place in range(1, len(text) - 1)
+            if text[place - 1 : place + 2] == around and not at - 2 <= place <= at + len(motif) + 1
+        ]
+        if alt == text[inside] or not outside:
+            continue
+        elsewhere = outside[int(generator.integers(len(outside)))]
+        group = f"{contig}:{start}-{end}"
+        for label, offset in enumerate((elsewhere, inside)):
+            name = f"{group}:{offset}{text[offset]}>{alt}"
+            rows.append(Row(text, label, name, group, contig, start, end, variant=(offset, text[offset], alt)))
+        if len(rows) == 2 * wanted:
+            return rows
+    raise SystemExit(f"motif_variants, {split}: {len(rows) // 2} windows of {wanted}; cut more")
+
+
+MAKERS = {
+    "human_vs_shuffled": human_vs_shuffled,
+    "motif_order": motif_order,
+    "species4": species4,
+    "motif_dose": motif_dose,
+    "motif_variants": motif_variants,
+}
 
 
 def make_suite(data: Path, cache: Path) -> dict[str, dict[str, SequenceTable]]:
@@ -204,15 +274,30 @@ def make_suite(data: Path, cache: Path) -> dict[str, dict[str, SequenceTable]]:
             rows = [rows[i] for i in generator.permutation(len(rows)).tolist()]
             tables[task][split] = SequenceTable(
                 sequences=[row.sequence for row in rows],
-                labels=np.array([row.label for row in rows], dtype=np.int64),
+                labels=_labels(rows),
                 ids=np.array([row.id for row in rows]),
                 group=np.array([row.group for row in rows]),
                 contig=np.array([row.contig for row in rows]),
                 start=np.array([row.start for row in rows], dtype=np.int64),
                 end=np.array([row.end for row in rows], dtype=np.int64),
                 strand=np.array([row.strand for row in rows]),
+                extra=_variants(rows),
             )
     return tables
+
+
+def _labels(rows: Sequence[Row]) -> np.ndarray:
+    if isinstance(rows[0].label, float):
+        return np.array([[row.label] for row in rows])
+    return np.array([row.label for row in rows], dtype=np.int64)
+
+
+def _variants(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    variants = [row.variant for row in rows if row.variant is not None]
+    if not variants:
+        return {}
+    offsets, references, alternatives = zip(*variants, strict=True)
+    return {"offset": np.array(offsets, dtype=np.int64), "ref": np.array(references), "alt": np.array(alternatives)}
 
 
 def rows_digest(table: SequenceTable) -> str:
@@ -220,13 +305,14 @@ def rows_digest(table: SequenceTable) -> str:
     digest = hashlib.sha256()
     columns = (
         table.ids,
-        table.labels,
+        table.labels if table.labels.ndim == 1 else table.labels[:, 0],
         table.sequences,
         table.group,
         table.contig,
         table.start,
         table.end,
         table.strand,
+        *(table.extra[name] for name in sorted(table.extra)),
     )
     for row in zip(*columns, strict=True):  # type: ignore[arg-type]
         digest.update(("\t".join(map(str, row)) + "\n").encode("ascii"))
@@ -238,15 +324,17 @@ def write_table(table: SequenceTable, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {"sequence": table.sequences, "label": table.labels, "id": table.ids, "group": table.group}
+    label = ("label", table.labels) if table.labels.ndim == 1 else ("label_0", table.labels[:, 0])
+    columns = {"sequence": table.sequences, label[0]: label[1], "id": table.ids, "group": table.group}
     columns |= {"contig": table.contig, "start": table.start, "end": table.end, "strand": table.strand}
+    columns |= {f"extra.{name}": values for name, values in table.extra.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(
         pa.table(columns),
         path,
         compression="zstd",
         compression_level=19,
-        use_dictionary=["contig", "strand", "label"],
+        use_dictionary=["contig", "strand", *(["label"] if "label" in columns else [])],
         write_statistics=False,
     )
 
@@ -258,7 +346,7 @@ def manifest_of(tables: dict[str, dict[str, SequenceTable]], data: Path, output:
         tasks[task] = {"labels": LABELS[task], "splits": {}}
         for split, table in splits.items():
             path = output / task / f"{split}.parquet"
-            counts = dict(zip(LABELS[task], table.class_counts(len(LABELS[task])).tolist(), strict=True))
+            counts = count_classes(LABELS[task], {split: table})[split]
             tasks[task]["splits"][split] = {
                 "rows": len(table),
                 "bases": sum(map(len, table.sequences)),

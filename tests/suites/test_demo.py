@@ -71,7 +71,10 @@ def test_files_are_those_of_the_manifest_and_of_the_cards(
         assert sha256_file(DATA / task / f"{split}.parquet") == facts["file_sha256"]
         assert script.rows_digest(table) == facts["rows_sha256"]
         assert facts["counts"] == card.counts[split]
-        assert facts["counts"] == {label: int((table.labels == i).sum()) for i, label in enumerate(card.labels)}
+        if card.target == "classes":
+            assert facts["counts"] == {label: int((table.labels == i).sum()) for i, label in enumerate(card.labels)}
+        else:
+            assert facts["counts"] == {"rows": len(table)}
         lengths = {len(sequence) for sequence in table.sequences}
         assert card.length == (min(lengths), max(lengths))
         assert len(set(table.ids)) == len(table)
@@ -134,6 +137,42 @@ def test_species_have_the_same_lengths(tables: dict[tuple[str, str], SequenceTab
         table = tables["species4", split]
         lengths = [sorted(len(table.sequences[i]) for i in np.flatnonzero(table.labels == label)) for label in range(4)]
         assert lengths[0] == lengths[1] == lengths[2] == lengths[3]
+
+
+def test_a_rule_that_counts_the_motifs_reaches_what_is_said_to_be_attainable(
+    tables: dict[tuple[str, str], SequenceTable], script: ModuleType
+) -> None:
+    for split in ("train", "test"):
+        table = tables["motif_dose", split]
+        told = np.array(
+            [
+                sum(weight * text.count(script.MOTIFS[name]) for name, weight in script.DOSES.items())
+                for text in table.sequences
+            ]
+        )
+        variances = [w**2 * ((script.MOST_SITES + 1) ** 2 - 1) / 12 for w in script.DOSES.values()]
+        attainable = np.sqrt(sum(variances) / (sum(variances) + script.NOISE**2))
+        assert round(float(attainable), 2) == 0.93
+        assert abs(np.corrcoef(told, table.labels[:, 0])[0, 1] - attainable) < 0.02
+
+
+def test_variants_in_the_motif_have_partners_that_only_the_motif_tells_apart(
+    tables: dict[tuple[str, str], SequenceTable], script: ModuleType
+) -> None:
+    for split in ("train", "test"):
+        table = tables["motif_variants", split]
+        offsets, refs, alts = (table.extra[name] for name in ("offset", "ref", "alt"))
+        pairs_of: dict[str, set[tuple[str, str]]] = {}
+        for row, text in enumerate(table.sequences):
+            offset = int(offsets[row])
+            assert text[offset] == refs[row] != alts[row]
+            inside = any(
+                text[max(0, offset - 9 + i) :].startswith(motif) for motif in script.MOTIFS.values() for i in range(10)
+            )
+            assert inside == bool(table.labels[row])
+            assert table.group is not None
+            pairs_of.setdefault(str(table.group[row]), set()).add((text[offset - 1 : offset + 2], str(alts[row])))
+        assert {len(kinds) for kinds in pairs_of.values()} == {1}
 
 
 @pytest.mark.shared

@@ -1,4 +1,6 @@
-"""The demo suite: three small tasks on real sequence, in the package (``demo_data``, cut by ``scripts/make_demo_suite.py``).
+"""The demo suite: small tasks on real sequence, in the package (``demo_data``, cut by ``scripts/make_demo_suite.py``).
+
+Three of classes, whose mean is the suite's score; beside it one of values and one of variants, whose labels follow from motifs planted in real sequence.
 
 Official train and test splits from different regions; no validation split, which the harness draws from train.
 """
@@ -19,6 +21,7 @@ def _balanced(labels: tuple[str, ...], train: int, test: int) -> dict[str, dict[
 
 _REAL_OR_SHUFFLED = ("human", "shuffled")
 _ORDERS = ("cre_then_gata", "gata_then_cre")
+_EFFECTS = ("neutral", "disrupting")
 _SPECIES = ("drosophila", "ecoli", "human", "plasmodium")
 
 TASKS = (
@@ -71,12 +74,54 @@ TASKS = (
         length=(100, 400),
         assembly="GRCh37",
     ),
+    TaskCard(
+        name="motif_dose",
+        suite="demo",
+        labels=("dose",),
+        target="values",
+        metric="pearson",
+        summary=(
+            "how much up to three sites of each of two motifs, planted in 120 bp windows of human chromosome 20, add up to: 1 for a GATA site, -0.5 for "
+            "a CRE site, and noise of standard deviation 0.5 that no sequence tells, so that 0.93 is the best that can be expected"
+        ),
+        split_policy=_SPLIT,
+        counts={"train": {"rows": 250}, "test": {"rows": 150}},
+        embedded="findna_plugins:demo_data/motif_dose",
+        strand="specific",
+        licence=_LICENCE,
+        length=(120, 120),
+        assembly="GRCh37",
+    ),
+    TaskCard(
+        name="motif_variants",
+        suite="demo",
+        labels=_EFFECTS,
+        inputs="variant",
+        effect="negative",
+        metric="auroc",
+        summary=(
+            "whether a substitution lies in a motif planted in a 100 bp window of human chromosome 20; each has a partner in the same window, the same "
+            "substitution between the same neighbours, outside the motif, so that substitution and context score exactly chance, and a rule that knows both "
+            "motifs scores 1"
+        ),
+        split_policy=_SPLIT,
+        counts=_balanced(_EFFECTS, 180, 120),
+        embedded="findna_plugins:demo_data/motif_variants",
+        strand="specific",
+        licence=_LICENCE,
+        length=(100, 100),
+        assembly="GRCh37",
+    ),
 )
 
 SUITES = (
     SuiteCard(
         name="demo",
-        tasks=tuple(task.full_name for task in TASKS),
-        summary="three small tasks on real sequence, embedded in the package: no download; for trying things out, not for ranking models",
+        tasks=tuple(task.full_name for task in TASKS[:3]),
+        extra_tasks=tuple(task.full_name for task in TASKS[3:]),
+        summary=(
+            "three small tasks on real sequence, and one of values and one of variants beside them, embedded in the package: no download; for trying things "
+            "out, not for ranking models"
+        ),
     ),
 )
