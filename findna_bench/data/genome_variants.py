@@ -4,7 +4,7 @@ The card's ``config`` is the recipe:
 
 * ``files``: endings of the table's path; ``format``: a file name that says of what format it is, where its own does not.
 * ``columns``: ``chrom``, ``pos``, ``ref``, ``alt``, ``label`` (or ``value``), and where there are any ``element`` (what scores are listed by), ``group`` (rows
-  that belong together) and ``split`` -> the names that they may have. Without ``ref`` the genome's base is the reference.
+  that belong together), ``tss_dist`` and ``split`` -> the names that they may have. Without ``ref`` the genome's base is the reference.
 * ``first``: number of the first base of a contig (1 unless it says 0). ``flank``: bases on either side of the site.
 * ``classes``: what stands in the label column, in lower case -> a label of the card; anything else is an error. ``splits``: the same of splits for the split
   column; without one all rows are test.

@@ -7,6 +7,7 @@
 ``genome-variants``  variants by their place in a genome (:mod:`findna_bench.data.genome_variants`)
 ``genome-regions``   labelled regions of a genome (:mod:`findna_bench.data.genome_regions`)
 ``genome-pairs``     pairs of a gene and a region (:mod:`findna_bench.data.genome_pairs`)
+``one-hot``          one-hot sequences in an HDF5 file (:mod:`findna_bench.data.one_hot_arrays`)
 =================  ==============================================================================================
 """
 
@@ -19,6 +20,7 @@ from findna_bench.data.fasta_values import read_fasta_values
 from findna_bench.data.genome_pairs import read_genome_pairs
 from findna_bench.data.genome_regions import read_genome_regions
 from findna_bench.data.genome_variants import read_genome_variants
+from findna_bench.data.one_hot_arrays import read_one_hot
 from findna_bench.data.published_files import PublishedFiles, PublishedRows
 from findna_bench.data.transcripts import build_transcripts, read_transcripts
 from findna_bench.data.variant_tables import read_variant_table
@@ -86,4 +88,5 @@ _RECIPES: Mapping[str, Callable[[TaskCard, PublishedFiles], PublishedRows | None
     "genome-variants": read_genome_variants,
     "genome-regions": read_genome_regions,
     "genome-pairs": read_genome_pairs,
+    "one-hot": read_one_hot,
 }
