@@ -18,6 +18,7 @@ from findna_plugins.suites import (
     mtcdna,
     nt_tasks,
     synthetic_pairs_suite,
+    synthetic_kinds_suite,
     synthetic_suite,
     traitgym,
 )
@@ -37,6 +38,7 @@ MODULES = (
     mtcdna,
     nt_tasks,
     synthetic_pairs_suite,
+    synthetic_kinds_suite,
     synthetic_suite,
     traitgym,
 )
