@@ -571,7 +571,7 @@ def plan(
 
     Example:
         >>> fb.plan(["findna-tiny", "kmer"], suite="demo", seeds=5).cells
-        30
+        50
     """
     from findna_bench.matrix.planning import plan as make_plan
 
