@@ -56,7 +56,8 @@ def _rows(card: TaskCard, group: Any, where: str, element: str | None) -> Sequen
     sequences = list(_decoded(group, "seqs", where))
     name = where.partition(", ")[2].replace("/", ".")
     ids = np.array([f"{name}-{row}" for row in range(len(sequences))])
-    together = None
+    together: np.ndarray | None = None
+    labels: np.ndarray
     if how == "pairs":
         controls = list(_decoded(group, "ctrls", where))
         _same_number(where, "ctrls", len(controls), len(sequences))

@@ -120,7 +120,8 @@ def _presence(config: Config, n: int, generator: np.random.Generator) -> Rows:
 
 def _ideal_presence(config: Config, table: SequenceTable) -> np.ndarray:
     there = _counted(config, table) > 0
-    return np.where(there, 1 - config["flipped"], config["flipped"])
+    found: np.ndarray = np.where(there, 1 - config["flipped"], config["flipped"])
+    return found
 
 
 def _best_presence(config: Config) -> float:

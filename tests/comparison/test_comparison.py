@@ -367,7 +367,11 @@ def test_computed_results_are_compared_on_the_command_line(
     found = json.loads(out)
     assert [model["label"] for model in found["models"]] == ["kmer", "majority", "trivial"]
     stored = ResultStore(computed).load()
-    for task in found["tasks"]:
+    compared = {task["task"]: task for task in found["tasks"]}
+    assert compared.pop("demo/motif_variants")["problem"] == "fewer than two models have scores"
+    assert len(compared.pop("demo/motif_dose")["scores"]) >= 2
+    assert len(compared) == 3
+    for task in compared.values():
         assert task["known_groups"]
         assert 2 < task["n_groups"] <= task["n_rows"] == 60
         for name, score in task["scores"].items():
