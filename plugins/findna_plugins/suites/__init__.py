@@ -17,8 +17,8 @@ from findna_plugins.suites import (
     mpra_saturation,
     mtcdna,
     nt_tasks,
-    synthetic_pairs_suite,
     synthetic_kinds_suite,
+    synthetic_pairs_suite,
     synthetic_suite,
     traitgym,
 )
