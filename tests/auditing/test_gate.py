@@ -105,7 +105,15 @@ def test_junit_and_sarif_hold_every_finding(audit: Callable[..., Any], tmp_path:
     found = {report["task"]: report["verdict"]["findings"] for report in json.loads(result.stdout)}
     faulty = next(findings for findings in found.values() if findings)
     root = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
-    assert (root.tag, root.get("tests"), root.get("skipped")) == ("testsuites", "10", "0")
+    assert (root.tag, root.get("tests")) == ("testsuites", "10")
+    assert set(root.attrib) <= {
+        "name",
+        "time",
+        "tests",
+        "failures",
+        "errors",
+    }  # what Jenkins' schema knows (junit-10.xsd)
+    assert [suite.get("skipped") for suite in root] == ["0", "0"]
     assert int(root.get("failures", "")) == len({f["kind"] for f in faulty} & {"leak", "shortcut"}) == 2
     for case in root.iter("testcase"):
         assert (case.find("failure") is not None) == (
