@@ -733,6 +733,7 @@ def audit(
     data_dir: str | PathLike[str] | None = None,
     offline: bool = False,
     drop_missing: bool = False,
+    target: str | None = None,
 ) -> AuditReport:
     """What a benchmark is worth: duplicates, leaks, shortcuts, verdict.
 
@@ -741,6 +742,7 @@ def audit(
         data_dir: data root; None for the user's.
         offline: never reach for the network.
         drop_missing: of a path: leave out rows without sequence or label, which are refused otherwise.
+        target: of a path: what its columns predict, where these say otherwise; None = what they say.
 
     Returns:
         The report, which is also kept under the data root, for ``describe``.
@@ -755,7 +757,7 @@ def audit(
     from findna_bench.auditing import audit_task
 
     root = None if data_dir is None else Path(data_dir)
-    return audit_task(_task_name(task), data_dir=root, offline=offline, drop_missing=drop_missing)
+    return audit_task(_task_name(task), data_dir=root, offline=offline, drop_missing=drop_missing, target=target)
 
 
 def __dir__() -> list[str]:

@@ -55,10 +55,12 @@ def audit_targets(
     data_dir: str | Path | None = None,
     offline: bool = False,
     drop_missing: bool = False,
+    target: str | None = None,
     registry: Registry | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Audited]:
     """Audit every task of the given suites, tasks and paths. drop_missing: of paths, leave out rows without sequence or label.
+    target: of paths, what their columns predict, where these say otherwise.
 
     A task of a suite that is not imported is skipped with a reason; one that was asked for by its own name is an error.
 
@@ -75,6 +77,8 @@ def audit_targets(
             out.append(Audited(task, None, f"not imported: findna-bench fetch {ref.suite}"))
             continue
         progress(f"auditing {task}")
-        report = audit_task(task, data_dir=root, offline=offline, drop_missing=drop_missing, progress=progress)
+        report = audit_task(
+            task, data_dir=root, offline=offline, drop_missing=drop_missing, target=target, progress=progress
+        )
         out.append(Audited(task, report))
     return out

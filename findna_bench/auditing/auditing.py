@@ -56,12 +56,14 @@ def audit_task(
     data_dir: str | Path | None = None,
     offline: bool = False,
     drop_missing: bool = False,
+    target: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> AuditReport:
     """Audit a task by name or path; where only coordinates are imported, by coordinates alone.
 
     Where the sequences are partial and all published coordinates are there, the report carries one on those as well. The
-    report is kept under the data root, for ``describe``. drop_missing: of a path, leave out rows without sequence or label. progress:
+    report is kept under the data root, for ``describe``. drop_missing: of a path, leave out rows without sequence or label. target: of a
+    path, what its columns predict, where these say otherwise. progress:
     called with what was read of a path.
 
     Raises:
@@ -70,7 +72,7 @@ def audit_task(
     from findna_bench.auditing.stored_reports import store_report
     from findna_bench.data.task import open_task
 
-    task = open_task(name, data_dir=data_dir, offline=offline, drop_missing=drop_missing)
+    task = open_task(name, data_dir=data_dir, offline=offline, drop_missing=drop_missing, target=target)
     for note in task.notes:
         progress(note)
     report = _audit(task)

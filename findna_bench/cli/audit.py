@@ -64,6 +64,7 @@ def audit(
         ),
     ] = None,
     data_dir: options.DataDir = None,
+    target: options.Target = None,
     drop_missing: options.DropMissing = False,
     offline: options.Offline = False,
     json: options.Json = False,
@@ -84,7 +85,12 @@ def audit(
     if not names:
         raise UsageError("nothing to audit: name a task, a suite or a path (see `findna-bench list tasks`)")
     audited = audit_targets(
-        names, data_dir=data_dir, offline=offline, drop_missing=drop_missing, progress=output.remark
+        names,
+        data_dir=data_dir,
+        offline=offline,
+        drop_missing=drop_missing,
+        target=target,
+        progress=output.remark,
     )
     reports = [entry.report for entry in audited if entry.report is not None]
     if pages is not None:

@@ -33,13 +33,14 @@ def describe(
         ),
     ],
     data_dir: options.DataDir = None,
+    target: options.Target = None,
     drop_missing: options.DropMissing = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Print what is known about one name; for a task also its data, the audit's verdict and what papers print on it."""
-    if (given := _model_given(name) or _task_given(name, data_dir, drop_missing)) is not None:
+    if (given := _model_given(name) or _task_given(name, data_dir, drop_missing, target)) is not None:
         described = [given]
     else:
         described = [*_generic_presets(name), *_columns(name)]
@@ -65,7 +66,7 @@ def _model_given(name: str) -> dict[str, Any] | None:
     return {key: value for key, value in facts.items() if not (drawn and key == "weights")}
 
 
-def _task_given(name: str, data_dir: Path | None, drop_missing: bool) -> dict[str, Any] | None:
+def _task_given(name: str, data_dir: Path | None, drop_missing: bool, target: str | None) -> dict[str, Any] | None:
     """A task given by the path of its rows."""
     if not name.startswith("~") and "/" not in name:
         return None
@@ -78,7 +79,7 @@ def _task_given(name: str, data_dir: Path | None, drop_missing: bool) -> dict[st
         return None
     if ref.path is None:
         return None
-    task = open_task(ref, data_dir=data_dir, drop_missing=drop_missing)
+    task = open_task(ref, data_dir=data_dir, drop_missing=drop_missing, target=target)
     facts = {"kind": "task", "distribution": "local", "file": str(ref.path), **_card_fields(task.card)}
     return facts | {
         "data": "read from the path",

@@ -52,7 +52,9 @@ def _rows_of(request: EmbedRequest) -> NamedSequences:
     from findna_bench import api
     from findna_bench.models.embedding_export import NamedSequences
 
-    task = api.load_task(str(request.task), data_dir=request.data_dir, drop_missing=request.drop_missing)
+    task = api.load_task(
+        str(request.task), data_dir=request.data_dir, drop_missing=request.drop_missing, target=request.target
+    )
     for note in task.notes:
         output.remark(note)
     table, splits = task.in_order()

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from findna_bench.cli import output
-from findna_bench.requests.shared import DROP_MISSING_HELP, RUNNING
+from findna_bench.requests.shared import DROP_MISSING_HELP, PROTOCOL, RUNNING, TARGET_HELP
 
 __all__ = [
     "DataDir",
@@ -19,6 +19,7 @@ __all__ = [
     "OutputDir",
     "Quiet",
     "Suites",
+    "Target",
     "Tasks",
     "Verbose",
     "env",
@@ -65,6 +66,10 @@ DataDir = Annotated[
 ]
 DropMissing = Annotated[
     bool, typer.Option("--drop-missing", help=DROP_MISSING_HELP, envvar=env("drop-missing"), rich_help_panel=RUNNING)
+]
+Target = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--target", help=TARGET_HELP, envvar=env("target"), rich_help_panel=PROTOCOL),
 ]
 Device = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", envvar=env("device"), rich_help_panel=RUNNING)

@@ -243,7 +243,13 @@ def _open_task(ref: TaskRef, request: ProfileRequest) -> Task | None:
     from findna_bench.data.task import open_task
 
     try:
-        return open_task(ref, data_dir=data_root(request.data_dir), offline=True, drop_missing=request.drop_missing)
+        return open_task(
+            ref,
+            data_dir=data_root(request.data_dir),
+            offline=True,
+            drop_missing=request.drop_missing,
+            target=request.target,
+        )
     except BenchError:
         if ref.path is not None:
             raise

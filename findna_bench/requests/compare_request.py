@@ -33,7 +33,10 @@ class CompareRequest:
     tasks: tuple[str, ...] = shared.tasks()
     suites: tuple[str, ...] = shared.suites()
     protocol: str | None = option(
-        Text(), "probe, finetune or knn, where there are results of several.", default=None, panel=shared.PROTOCOL
+        Text(),
+        "probe, finetune, knn, zero_shot or a plugin's, where there are results of several.",
+        default=None,
+        panel=shared.PROTOCOL,
     )
     split: str | None = option(
         Text(), "Which split, where there are results on several.", default=None, panel=shared.PROTOCOL

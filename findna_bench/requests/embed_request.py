@@ -49,6 +49,7 @@ class EmbedRequest:
     dtype: str = shared.dtype()
     batch_size: int | str = shared.batch_size()
     data_dir: Path | None = shared.data_dir()
+    target: str | None = shared.target()
     drop_missing: bool = shared.drop_missing()
     offline: bool = shared.offline()
 

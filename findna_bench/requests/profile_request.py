@@ -78,6 +78,7 @@ class ProfileRequest:
         Flag(), "Instead: one pretraining step of the first model under each objective.", default=False, panel=_MEASURED
     )
     data_dir: Path | None = shared.data_dir()
+    target: str | None = shared.target()
     drop_missing: bool = shared.drop_missing()
     output_dir: Path | None = option(
         PathName(),

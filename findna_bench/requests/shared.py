@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 PROTOCOL, RUNNING = "Protocol", "Running"
-TARGET_HELP = "What the columns of a user's own file predict (classes, values, labels or a plugin's target), where they say otherwise."
+TARGET_HELP = "What the columns of a user's own file predict (classes, values, labels, per_base or a plugin's target), where they say otherwise."
 DROP_MISSING_HELP = (
     "Of files given as a path: leave out rows without sequence or label (empty, NA, nan, null, None, ...), and count them; they are "
     "refused otherwise."

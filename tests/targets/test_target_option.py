@@ -9,6 +9,7 @@ import pytest
 from test_labels import planted, write
 
 import findna_bench as fb
+from findna_bench.cli import main
 from findna_bench.errors import DataError, UnknownNameError, UsageError
 from findna_bench.matrix.verification import verify
 
@@ -63,3 +64,26 @@ def test_the_option_is_in_identities_where_it_is_used_and_results_are_found_agai
     assert plain.request_id != values.request_id
     checked = verify(tmp_path / "r", rerun=2, places={"x.csv": path})
     assert (checked.findings, checked.rerun, checked.checks["data"].done) == ((), 2, 2)
+
+
+def test_every_verb_that_reads_a_file_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bench(*words: str, fails: bool = False) -> str:
+        monkeypatch.setattr("sys.argv", ["findna-bench", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        assert bool(ended.value.code) is fails, shown.err
+        return shown.out + shown.err
+
+    sequences, _ = planted(80)
+    path = str(write(tmp_path / "x.csv", "sequence,label", sequences, [row % 10 for row in range(80)]))
+    as_values = ("--target", "values")
+    for verb in (("describe", path), ("audit", path)):
+        assert bench(*verb) != bench(*verb, *as_values)
+        assert "valuse" in bench(*verb, "--target", "valuse", fails=True)
+    vectors = tmp_path / "v.npy"
+    bench("embed", "findna-tiny", "-t", path, *as_values, "-o", str(vectors))
+    assert len(np.load(vectors)) == 80
+    assert fb.audit(path, target="values").to_dict() != fb.audit(path).to_dict()
