@@ -20,7 +20,7 @@ from findna_bench.api import SequenceTable
 
 __all__ = ["CONTEXT", "KINDS", "TAIL", "best_attainable", "generate"]
 
-KINDS = ("exact", "mutated", "reverse-complement", "control")
+KINDS = ("exact", "mutated", "inverted", "control")
 CONTEXT, TAIL, HEAD = 12, 8, 16
 _LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)
 
@@ -76,7 +76,7 @@ def _first_copy(
 ) -> np.ndarray:
     if kind == "control":
         return generator.integers(4, size=len(second), dtype=np.uint8)
-    if kind == "reverse-complement":
+    if kind == "inverted":  # as in an inverted repeat
         return (3 - second)[::-1].astype(np.uint8)
     if kind == "exact":
         return second

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import findna_bench as fb
 from findna_bench.sequences.alphabet import reverse_complement
+from findna_bench.testing import check
 from findna_plugins.copy_recall import KINDS, generate
 from findna_plugins.suites.copy_recall_suite import TASKS
 
@@ -85,7 +86,7 @@ def run(model: object, tasks: list[str], out: Path) -> dict[str, fb.Result]:
 
 def test_what_looks_copies_up_recalls_them_at_every_distance(tmp_path: Path) -> None:
     found = run(Copier(), list(KINDS), tmp_path / "r")
-    for kind in ("exact", "reverse-complement"):
+    for kind in ("exact", "inverted"):
         groups = found[kind].metrics.groups
         assert list(groups) == [f"{distance} bases" for distance in (64, 128, 256, 512, 1024)]
         assert all(group["auroc"] == 1.0 and group["n"] == 80 for group in groups.values())
@@ -118,9 +119,13 @@ def test_rows_are_what_they_are_said_to_be(kind: str) -> None:
         first, second = whole[16 : 16 + segment], whole[16 + distance : 16 + distance + segment]
         same.append(np.mean([a == b for a, b in zip(first, second, strict=True)]))
         assert first[offset - 16 - distance] == copied or kind not in ("exact", "mutated")
-        if kind == "reverse-complement":
+        if kind == "inverted":
             assert reverse_complement(first) == second
-    expected = {"exact": 1.0, "mutated": 0.9, "reverse-complement": 0.25, "control": 0.25}[kind]
+    expected = {"exact": 1.0, "mutated": 0.9, "inverted": 0.25, "control": 0.25}[kind]
     assert np.mean(same) == pytest.approx(expected, abs=0.04)
     others = generate({**config, "kind": "control"})["test"]
     assert others.extra["alt"].tolist() == table.extra["alt"].tolist()
+
+
+def test_test_rows_alone_pass_check() -> None:
+    assert check("copy-recall/inverted").passed

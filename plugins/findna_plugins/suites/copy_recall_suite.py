@@ -34,7 +34,7 @@ def _task(name: str, kind: str, what: str, distances: Sequence[int], rows: int) 
 _KINDS = (
     ("exact", "an exact copy before it"),
     ("mutated", "a copy before it of which a tenth of the bases were changed"),
-    ("reverse-complement", "its reverse complement before it"),
+    ("inverted", "its reverse complement before it"),
 )
 TASKS = (
     *(_task(kind, kind, what, _NEAR, 80) for kind, what in _KINDS),
