@@ -88,7 +88,7 @@ class RunRequest:
     )
     shots: tuple[int, ...] = option(
         Numbers(1, "shots are rows per class, 1 or more"),
-        "Few-shot: train rows per class, e.g. 1,10,100.",
+        "Few-shot: train rows per class, e.g. 1,10,100; of values and states per base, rows in all; of several labels, rows per rarest label.",
         default=(),
         panel=_PROTOCOL,
     )
