@@ -850,5 +850,5 @@ def test_an_executor_that_cannot_be_imported_is_a_failed_check() -> None:
 
 
 def test_a_task_that_is_scored_without_training_needs_no_train_rows() -> None:
-    report = check("copy-recall/reverse-complement", "tasks")
+    report = check("copy-recall/inverted", "tasks")
     assert report.passed, report.text()
