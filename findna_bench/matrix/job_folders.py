@@ -191,8 +191,11 @@ class JobFolder:
 
     def covers(self, job: Job) -> bool:
         """Whether this computes that job, whatever way it does."""
-        same = self.job.python == job.python and _what(self.job) == _what(job)
-        return same and set(job.units) <= set(self.job.units)
+        return self.is_of(job) and set(job.units) <= set(self.job.units)
+
+    def is_of(self, job: Job) -> bool:
+        """Whether this asks for the same of some units as that job does of its units."""
+        return self.job.python == job.python and _what(self.job) == _what(job)
 
     def only(self, units: Sequence[str]) -> JobFolder:
         """The same folder for one who waits for some of its units."""
@@ -346,6 +349,9 @@ def open_jobs(jobs: Sequence[Job], executor: str, alive: Callable[[JobFolder], b
         finished = settle_finished(job)
         settled += finished
         done = {found.unit for found in finished}
+        for folder in lying:
+            if set(folder.job.units) <= done and folder.is_of(job):  # nobody waited for its end
+                folder.close()
         left = replace(job, units=tuple(unit for unit in job.units if unit not in done))
         if not left.units:
             continue

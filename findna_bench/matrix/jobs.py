@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +118,7 @@ def make_jobs(request: RunRequest, units: Sequence[Unit]) -> list[Job]:
         for name in found:
             unused.pop(name, None)
         own = replace(request, models=(spec.text,), weights=weights, environment={})
-        python = request.environment[found[0]] if found else None
+        python = os.path.abspath(os.path.expanduser(request.environment[found[0]])) if found else None
         jobs.append(Job(own, tuple(unit.key for unit in of_model), f"{spec.display_name}{network}", python))
     if unused:
         raise UsageError(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+import os
+import subprocess
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from findna_bench import __version__
 from findna_bench.errors import ModelError, UsageError
 from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
 from findna_bench.matrix.finished_units import FinishedUnits
@@ -40,6 +43,7 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
     if request.held and not card.in_process:
         raise UsageError(f"executor {card.name}: {not_elsewhere(request)}")
     executor: Executor = load_factory(card.factory, f"executor {request.executor!r}")
+    _check_interpreters(request.environment)
     cache_limit()  # a malformed limit is said before any work
     store = ResultStore(request.output_dir)
     store.check_writable()
@@ -63,6 +67,34 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
             results[settled.unit] = [read_result(store.root / name) for name in settled.results]
             reporter.unit_finished(settled.label, results[settled.unit], settled.seconds)
     return [result for unit in units for result in results[unit.key]]
+
+
+def _check_interpreters(environment: Mapping[str, str]) -> None:
+    """That every Python that was named is there, and has this harness in this version.
+
+    Raises:
+        UsageError: one is not, or has not.
+    """
+    for name, python in environment.items():
+        where = f"--environment {name}={python}"
+        try:
+            program = "import findna_bench, findna_bench.matrix.child; print(findna_bench.__version__)"
+            done = subprocess.run(
+                [os.path.expanduser(python), "-c", program],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UsageError(
+                f"{where}: {getattr(error, 'strerror', None) or 'it gives no answer'}; name a Python interpreter"
+            ) from error
+        found = done.stdout.strip()
+        if done.returncode or found != __version__:
+            has = f"has findna-bench {found}" if found and not done.returncode else "has no findna-bench"
+            raise UsageError(f"{where}: that Python {has}; install version {__version__} there")
 
 
 def _settled(executor: Executor, name: str, jobs: Sequence[Job], report: Report) -> Generator[Settled]:

@@ -96,10 +96,10 @@ def test_a_worker_that_is_killed_for_its_memory_is_made_up_for(run: Start, tmp_p
 
 
 def test_a_job_that_runs_out_of_time_goes_on_where_it_stopped(run: Start, tmp_path: Path) -> None:
-    driver = run("--slurm", "time=1", models="steady", sleep=35.0)
+    driver = run("--slurm", "time=2", "--seeds", 6, models="steady", sleep=14.0)  # told after 30 to 90 s
     _, said = driver.communicate(timeout=590)
     assert driver.returncode == 0, said
-    assert len(content(tmp_path / "r")) == 3
+    assert len(content(tmp_path / "r")) == 6
     attempts = sorted((tmp_path / "r" / ".jobs").glob("slurm-*/attempt-*.jsonl"))
     assert len(attempts) > 1
     assert '"stopped"' in attempts[0].read_text()

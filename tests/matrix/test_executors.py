@@ -197,3 +197,41 @@ def test_jobs_in_two_threads_of_a_process_are_computed_one_after_the_other(tmp_p
     assert first.started is not None
     assert second.started is not None
     assert first.ended <= second.started
+
+
+def another_python(folder: Path, *, harness: bool = True) -> Path:
+    """The interpreter of a virtual environment with what is installed here, and by its own account with another timm."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = (folder / "lib").glob("python*/site-packages")
+    if harness:
+        (packages / "here.pth").write_text("\n".join(path for path in sys.path if Path(path).is_dir() and path))
+        (packages / "timm-0.1.dist-info").mkdir()
+        (packages / "timm-0.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.1\n")
+    return folder / "bin" / "python"
+
+
+def test_a_model_may_have_a_python_of_its_own(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60)
+    environment = {"kmer": str(another_python(tmp_path / "venv"))}
+    usual, other = fb.run(["majority", "kmer"], [task], seeds=1, environment=environment, output_dir=tmp_path / "r")
+    assert (usual.status, other.status) == ("success", "success")
+    assert other.environment["versions"]["timm"] == "0.1"
+    assert usual.environment["versions"]["timm"] != "0.1"
+    (same,) = fb.run(["kmer"], [task], seeds=1, output_dir=tmp_path / "same")
+    assert (same.identity, same.metrics) == (other.identity, other.metrics)
+
+
+@pytest.mark.parametrize(
+    ("name", "harness", "words"),
+    [("kmer", False, "has no findna-bench"), ("nobody", True, "--environment nobody: no model of this run")],
+)
+def test_a_python_that_cannot_compute_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, harness: bool, words: str
+) -> None:
+    task = write_task(tmp_path / "t.csv", seed=0, rows=60)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    python = another_python(tmp_path / "venv", harness=harness)
+    with pytest.raises(fb.UsageError, match=words):
+        fb.run(["kmer"], [task], environment={name: str(python)}, output_dir=tmp_path / "r")
+    with pytest.raises(fb.UsageError, match="No such file"):
+        fb.run(["kmer"], [task], environment={"kmer": "nowhere/python"}, output_dir=tmp_path / "r")

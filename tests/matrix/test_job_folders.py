@@ -66,7 +66,9 @@ def test_what_is_settled_is_not_computed_by_the_next_process(jobs: list[fb.Job])
     assert list(folder.compute()) == []
     assert set(follow(folder, fb.Ended("late"), lambda lost: None)) == set(folder.job.units)
     assert fb.job_folders(folder.path.parents[1]) == [], "nobody waits for it any more"
+    fb.JobFolder.create(jobs[0], "mine")  # of a run that was killed, and whose job was computed all the same
     assert {one.unit for one in fb.open_jobs(jobs, "mine", lambda folder: None).settled} == set(folder.job.units)
+    assert fb.job_folders(folder.path.parents[1]) == []
 
 
 def test_a_job_that_is_at_work_already_is_waited_for(jobs: list[fb.Job]) -> None:
