@@ -361,7 +361,7 @@ def _manifest(
 
 def _lengths(table: SequenceTable) -> dict[str, int]:
     """Bases: shortest, most frequent and longest, and how many rows are not of the most frequent length."""
-    lengths = np.fromiter(map(len, table.sequences), dtype=np.int64, count=len(table))
+    lengths = np.array([len(sequence) for row in table.texts for sequence in row], dtype=np.int64)
     if table.start is not None and table.end is not None and not lengths.any():
         lengths = table.end - table.start
     values, counts = np.unique(lengths, return_counts=True)

@@ -5,6 +5,7 @@ It is fitted to a small made-up table of three classes, as ``run`` would, and as
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -48,8 +49,15 @@ class _Subject:
     def __init__(self, spec: ModelSpec, device: str) -> None:
         self.spec, self._device = spec, device
         rng = np.random.default_rng(7)
-        self.train, self.validation = _drawn(rng, 60), _drawn(rng, 24)
-        self.few = _table([*("ACGTACG"[:length] for length in range(1, 8)), "N" * 9])
+        drawn = _drawn(rng, 60), _drawn(rng, 24), _table([*("ACGTACG"[:length] for length in range(1, 8)), "N" * 9])
+        self.train, self.validation, self.few = (self._rows(table) for table in drawn)
+
+    def _rows(self, table: SequenceTable) -> SequenceTable:
+        """The rows as the model reads them: of one that reads pairs alone, each with another row's sequence and a distance."""
+        if "sequence" in self.spec.card.inputs or "pair" not in self.spec.card.inputs:
+            return table
+        distance = 100.0 * np.arange(len(table))
+        return replace(table, sequences_b=table.sequences[::-1], extra={"distance": distance})
 
     def make(self) -> Any:
         """An unfitted one, as ``run`` makes it."""
@@ -126,8 +134,8 @@ class _Subject:
         return f"another seed {words}; varies: {', '.join(varies) or 'nothing'}"
 
     def batch(self) -> str:
-        table = _table([*self.validation.sequences, *self.few.sequences])
-        lengths = list(map(len, table.sequences))
+        table = self._rows(_table([*self.validation.sequences, *self.few.sequences]))
+        lengths = table.lengths.tolist()
         check_consistent_rows(self.spec.display_name, lambda rows: self.answer(self.first, table.take(rows)), lengths)
         return "a row has the same answer alone, among others, and again"
 
@@ -155,7 +163,7 @@ class _Subject:
         return f"thread_invariant {bool(invariant)}, max_length {longest}"
 
     def probe(self) -> str:
-        features = self.answer(self.first, _table([*self.train.sequences, *self.validation.sequences]))
+        features = self.answer(self.first, self._rows(_table([*self.train.sequences, *self.validation.sequences])))
         labels = np.concatenate([self.train.labels, self.validation.labels])
         rows = np.arange(len(labels))
         split = SeedSplit(0, rows[: len(self.train)], rows[len(self.train) :])
