@@ -235,7 +235,9 @@ def test_labels_are_audited_one_by_one(tmp_path: Path) -> None:
     assert sum(split.rows for split in own.splits.values()) == 300
     assert sum(split.rows for split in report.outputs["rich"].splits.values()) == 270
     assert own.splits.keys() == plain.splits.keys()
-    assert report.verdict.level == report.outputs["rich"].verdict.level == "note"
+    assert report.outputs["rich"].verdict.level == "note"
+    assert own.flags == ("shortcut: site",)  # TATAAA stands at one place
+    assert report.verdict.level == own.verdict.level == "shortcut"
     assert report.verdict.sentences[0].startswith("rich: note. ")
     assert report.verdict.sentences[-1] == "none: not audited, its rows are all alike."
     assert report.to_dict()["outputs"]["rich"]["verdict"]["level"] == "note"
