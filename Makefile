@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # One test process per core, each with one thread.
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: demo test test-all lint types check docs clean
+.PHONY: demo test test-all mutants lint types check docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/findna-bench run --models findna-tiny,findna-tiny@random,hyenadna@random,kmer,trivial,majority --suite demo \
@@ -20,6 +20,11 @@ test: $(VENV)/.installed-test
 
 test-all: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Small changes to the code, each against the tests of its room; hours. Goes on where it was stopped.
+mutants: $(VENV)/.installed-mutants
+	$(BIN)/python scripts/mutants.py --count 150 --equivalent benchmarks/results/mutants-equivalent.json \
+	  -o benchmarks/results/mutants.md $(MUTANTS_ARGS)
 
 check: lint types
 
@@ -57,6 +62,10 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
 $(VENV)/.installed-docs: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[docs]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-mutants: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[test,lora,mutants]'
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build dist site demo-results .pytest_cache .mypy_cache .ruff_cache

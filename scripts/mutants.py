@@ -1,0 +1,312 @@
+"""Do the tests notice? A seeded sample of small changes to the code, each run against the tests of its own room.
+
+    python scripts/mutants.py --count 150 -o benchmarks/results/mutants.md
+
+One operator or one constant of one line is changed (`+` to `-`, `<` to `<=`, `and` to `or`, `True` to `False`, 3 to 4, a condition
+negated) in a copy of the checkout, and the tests of the room that the line is in are run until one fails. A change after which all pass
+is unnoticed; a test that fails must pass without the change. Places are drawn evenly from all places that can be changed, so that long
+files count for more.
+
+Each verdict is appended to a log beside the page (``.jsonl``), and a second call goes on from there: hundreds of test runs take hours.
+Reasons why an unnoticed change is no fault (equivalent code) are kept in ``--equivalent FILE``, a JSON object from a change's id to the
+reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+
+from findna_bench.results.environment import environment
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("findna_bench", "plugins/findna_plugins", "baselines/findna_baselines")
+OPERATORS = (
+    *(
+        f"ReplaceBinaryOperator_{pair}"
+        for pair in ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_Add", "Pow_Mul")
+    ),
+    *(
+        f"ReplaceComparisonOperator_{pair}"
+        for pair in ("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Lt_Gt", "Gt_Lt")
+    ),
+    *("ReplaceUnaryOperator_Delete_USub", "ReplaceUnaryOperator_Delete_Not", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
+    *(
+        "ReplaceTrueWithFalse",
+        "ReplaceFalseWithTrue",
+        "NumberReplacer",
+        "AddNot",
+        "ReplaceBreakWithContinue",
+        "ReplaceContinueWithBreak",
+    ),
+)
+# Files that lie in no room of their own, and rooms whose tests are kept elsewhere.
+TESTS_OF = {
+    "findna_bench/api.py": ("tests/matrix/test_objects.py", "tests/docs/test_examples.py"),
+    "findna_bench/cards.py": ("tests/testing", "tests/plugins"),
+    "findna_bench/download.py": ("tests/data/test_fault_server.py", "tests/models/test_hub.py"),
+    "findna_bench/errors.py": ("tests/test_errors.py", "tests/cli"),
+    "findna_bench/files.py": ("tests/results", "tests/models"),
+    "findna_bench/grid.py": ("tests/cli", "tests/leaderboard"),
+    "findna_bench/hookspecs.py": ("tests/plugins",),
+    "findna_bench/interrupt.py": ("tests/cli", "tests/matrix/test_faults.py"),
+    "findna_bench/plugin_code.py": ("tests/plugins", "tests/testing"),
+    "findna_bench/private_paths.py": ("tests/test_private_paths.py",),
+    "findna_bench/registry.py": ("tests/plugins",),
+    "findna_bench/terminal.py": ("tests/cli", "tests/leaderboard/test_hostile_strings.py"),
+    "findna_bench/threads.py": ("tests/matrix/test_threads.py",),
+    "findna_bench/unpacking.py": ("tests/test_unpacking.py",),
+    "findna_bench/__init__.py": ("tests/plugins",),
+    "plugins/findna_plugins/suites": ("tests/suites", "tests/data"),
+    "plugins/findna_plugins": ("tests/findna", "tests/suites"),
+    "baselines/findna_baselines/controls": ("tests/controls",),
+    "baselines/findna_baselines": ("tests/baselines",),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One place and what is done to it."""
+
+    module: str
+    line: int
+    column: int
+    operator: str
+    occurrence: int
+
+    @property
+    def id(self) -> str:
+        """Names the change as long as the file stays as it is."""
+        return f"{self.module}:{self.line}:{self.column}:{self.operator}:{self.occurrence}"
+
+    def applied(self, source: str) -> str:
+        """The module's text with the change in it."""
+        changed = mutate_code(source, get_operator(f"core/{self.operator}")(), self.occurrence)
+        if changed is None:
+            raise ValueError(f"{self.id}: no such place")
+        return changed
+
+
+def changes_of(module: str, source: str) -> Iterator[Change]:
+    """All changes that can be made to a module."""
+    nodes = list(ast_nodes(get_ast(source)))
+    for name in OPERATORS:
+        operator = get_operator(f"core/{name}")()
+        occurrence = 0
+        for node in nodes:
+            for (line, column), _ in operator.mutation_positions(node):
+                yield Change(module, line, column, name, occurrence)
+                occurrence += 1
+
+
+def drawn(count: int, seed: int) -> list[Change]:
+    """A sample of changes, one for a place, in the order drawn: a longer sample begins with a shorter one."""
+    places: dict[tuple[str, int, int], list[Change]] = defaultdict(list)
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            module = path.relative_to(ROOT).as_posix()
+            for change in changes_of(module, path.read_text(encoding="utf-8")):
+                places[change.module, change.line, change.column].append(change)
+    chance = random.Random(seed)
+    order = sorted(places)
+    chance.shuffle(order)
+    return [chance.choice(places[place]) for place in order[:count]]
+
+
+def tests_of(module: str) -> list[str]:
+    """The tests of a module's room: the files that name the module first, as they are the likeliest to notice."""
+    parts = Path(module).parts
+    near = next(
+        (TESTS_OF["/".join(parts[:n])] for n in range(len(parts), 0, -1) if "/".join(parts[:n]) in TESTS_OF), None
+    )
+    folders = near or (f"tests/{parts[1]}",)
+    files = [
+        f
+        for folder in folders
+        for f in ([ROOT / folder] if folder.endswith(".py") else sorted((ROOT / folder).rglob("test_*.py")))
+    ]
+    if not files:
+        raise SystemExit(f"mutants: no tests are known for {module}: name them in TESTS_OF of {Path(__file__).name}")
+    stem = Path(module).stem
+    files.sort(key=lambda file: stem not in file.read_text(encoding="utf-8"))
+    return [file.relative_to(ROOT).as_posix() for file in files]
+
+
+class Copy:
+    """A copy of the checkout in which one change at a time is tried."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder, self.seconds = folder, seconds
+        self.unchanged: dict[str, bool] = {}
+        names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+        for name in filter(None, names.split("\0")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+
+    def run(self, tests: list[str]) -> tuple[str, str, float]:
+        """("passed" | "failed" | "time", the first test that failed, seconds)."""
+        paths = [str(self.folder / part) for part in (".", "plugins", "baselines")]
+        variables = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+            "XDG_CACHE_HOME": str(self.folder / ".cache"),
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-n",
+            "0",
+            "-m",
+            "not long",
+            "-p",
+            "no:cacheprovider",
+            *tests,
+        ]
+        began = time.monotonic()
+        with subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=self.seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                return "time", "", time.monotonic() - began
+        took = time.monotonic() - began
+        if process.returncode == 0:
+            return "passed", "", took
+        failed = re.search(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - |$)", output, re.MULTILINE)
+        if process.returncode == 5:
+            raise SystemExit(f"mutants: no test was found in {', '.join(tests)}: {output[-500:]}")
+        return "failed", failed[1] if failed else "", took
+
+    def passes_unchanged(self, test: str) -> bool:
+        """Whether a test passes on the code as it is (tried once)."""
+        if test not in self.unchanged:
+            self.unchanged[test] = self.run([test])[0] == "passed"
+        return self.unchanged[test]
+
+    def verdict(self, change: Change) -> dict[str, object]:
+        """Whether the tests of its room notice a change."""
+        path = self.folder / change.module
+        source = path.read_text(encoding="utf-8")
+        changed = change.applied(source)
+        lines = [
+            row
+            for row in difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0, lineterm="")
+            if row[:3] not in ("---", "+++", "@@ ")
+        ]
+        path.write_text(changed, encoding="utf-8")
+        try:
+            outcome, test, took = self.run(tests_of(change.module))
+        finally:
+            path.write_text(source, encoding="utf-8")
+        if test and not self.passes_unchanged(test):
+            raise SystemExit(f"mutants: {test} fails without a change, too: mend it first")
+        about = {"outcome": outcome, "test": test, "seconds": round(took, 1), "change": [row[:200] for row in lines]}
+        return {"id": change.id, **asdict(change), **about}
+
+
+def page(verdicts: list[dict[str, object]], equivalent: dict[str, str], asked: str) -> str:
+    """The verdicts as Markdown: the share unnoticed, rooms, and each change that went unnoticed."""
+    passed = [v for v in verdicts if v["outcome"] == "passed"]
+    unnoticed = [v for v in passed if v["id"] not in equivalent]
+    about = environment()
+    rows = [
+        "# Do the tests notice?",
+        "",
+        f"`{asked}` on {about['cpu']}, {about['cpu_count']} cores, Python {about['python']}, findna-bench {about['findna_bench']}.",
+        "",
+        f"Of {len(verdicts)} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, len(verdicts)):.0f} %) went unnoticed by the tests of "
+        f"their room; {len(passed) - len(unnoticed)} more change nothing that a user could see.",
+        "",
+        "| room | changes | unnoticed |",
+        "|---|---:|---:|",
+    ]
+    rooms = Counter(str(Path(str(v["module"])).parent) for v in verdicts)
+    missed = Counter(str(Path(str(v["module"])).parent) for v in unnoticed)
+    rows += [f"| `{room}` | {count} | {missed[room]} |" for room, count in sorted(rooms.items())]
+    for title, chosen in (("Unnoticed", unnoticed), ("Equivalent", [v for v in passed if v["id"] in equivalent])):
+        if chosen:
+            rows += ["", f"## {title}", ""]
+        for verdict in chosen:
+            reason = equivalent.get(str(verdict["id"]))
+            rows += [
+                f"* `{verdict['id']}`" + (f": {reason}" if reason else ""),
+                "",
+                "  ```diff",
+                *(f"  {row}" for row in verdict["change"]),
+                "  ```",
+            ]
+    return "\n".join(rows) + "\n"
+
+
+def main() -> None:
+    """Try the changes that the log does not hold yet, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=150, help="how many changes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="copies that work side by side")
+    parser.add_argument("--seconds", type=float, default=1800.0, help="a change that takes longer counts as noticed")
+    parser.add_argument("--equivalent", type=Path, help="JSON: id of a change -> why it is none")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the page (.md); its log is kept beside it")
+    options = parser.parse_args()
+    log = options.output.with_suffix(".jsonl")
+    known = {row["id"]: row for row in map(json.loads, log.read_text().splitlines())} if log.exists() else {}
+    wanted = drawn(options.count, options.seed)
+    left = [change for change in wanted if change.id not in known]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool, log.open("a") as stream:
+        copies: SimpleQueue[Copy] = SimpleQueue()
+        for number in range(options.workers):
+            copies.put(Copy(Path(folder) / str(number), options.seconds))
+
+        def try_one(change: Change) -> dict[str, object]:
+            copy = copies.get()
+            try:
+                return copy.verdict(change)
+            finally:
+                copies.put(copy)
+
+        for verdict in pool.map(try_one, left):
+            known[verdict["id"]] = verdict
+            stream.write(json.dumps(verdict) + "\n")
+            stream.flush()
+            print(f"{verdict['outcome']:7} {verdict['seconds']:7} s  {verdict['id']}", flush=True)
+    equivalent = json.loads(options.equivalent.read_text()) if options.equivalent else {}
+    command = f"python scripts/{Path(__file__).name} --count {options.count} --seed {options.seed}"
+    text = page([known[change.id] for change in wanted], equivalent, command)
+    options.output.write_text(text, encoding="utf-8")
+    print(text.splitlines()[4])
+
+
+if __name__ == "__main__":
+    main()
