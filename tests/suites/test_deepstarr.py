@@ -9,6 +9,7 @@ import numpy as np
 
 import findna_bench as fb
 from findna_bench.data.importing import import_suite
+from findna_bench.registry import get_registry
 
 
 def layout(folder: Path, sizes: dict[str, int]) -> dict[str, np.ndarray]:
@@ -56,3 +57,11 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     beside.unlink()
     (failed,) = import_suite("deepstarr", tmp_path / "files", tmp_path / "data").tasks
     assert "Sequences_activity_Test.txt is there 0 times" in failed.message
+
+
+def test_sources_that_a_program_downloads_are_files() -> None:
+    """A page for people would be downloaded as HTML."""
+    for card in get_registry().cards("tasks"):
+        for source in card.sources:
+            for url in source.url.split() if source.layout in ("files", "variants", "archive") else ():
+                assert "." in url.partition("?")[0].rpartition("/")[2], (card.full_name, url)

@@ -10,6 +10,12 @@ from __future__ import annotations
 from findna_bench.cards import DataSource, SuiteCard, TaskCard
 
 SUITE = "deepstarr"
+RECORD = "https://zenodo.org/records/5502060/files"
+FILES = [
+    f"{stem}{split}{end}"
+    for split in ("Train", "Val", "Test")
+    for stem, end in (("Sequences_", ".fa"), ("Sequences_activity_", ".txt"))
+]
 CITATION = """@article{dealmeida2022deepstarr,
   title={{DeepSTARR} predicts enhancer activity from {DNA} sequence and enables the de novo design of synthetic enhancers},
   author={de Almeida, Bernardo P. and Reiter, Franziska and Pagani, Michaela and Stark, Alexander},
@@ -28,7 +34,7 @@ TASKS = (
         metric="pearson",
         summary="log2 enhancer activity of 249 bp with a developmental and a housekeeping promoter, mean over both",
         split_policy="official: the second half of 2R is test",
-        sources=(DataSource(url="https://zenodo.org/records/5502060", layout="files"),),
+        sources=(DataSource(url=" ".join(f"{RECORD}/{file}?download=1" for file in FILES), layout="files"),),
         config={
             "recipe": "fasta-values",
             "fasta": "Sequences_{split}.fa",
