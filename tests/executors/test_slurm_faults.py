@@ -117,9 +117,10 @@ def test_a_driver_that_was_killed_finds_its_jobs(run: Start, tmp_path: Path) -> 
 
 
 def test_two_drivers_on_one_folder_compute_nothing_twice(run: Start, tmp_path: Path) -> None:
-    drivers = [run(), run()]
-    for driver in drivers:
-        ends_well(driver, tmp_path / "r", {})
+    first, second = run(), run()
+    _, said = first.communicate(timeout=500)
+    assert first.returncode == 0, said
+    ends_well(second, tmp_path / "r", {})
     assert set(Counter(fits(tmp_path / "fits.log")).values()) == {2}
 
 
