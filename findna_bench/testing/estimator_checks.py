@@ -1,6 +1,7 @@
 """Does a model of kind ``features`` or ``classifier`` keep its contract (:mod:`findna_bench.models.estimators`)?
 
-It is fitted to a small made-up table of three classes, as ``run`` would, and asked for rows of all sorts.
+It is fitted to a small made-up table, as ``run`` would, and asked for rows of all sorts: three classes, or where the model's card does not
+name classes the first target that it names (numbers, labels, states per base), on sequences, or where it reads none on pairs or variants.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from findna_bench.models.consistency import check_consistent_rows
 from findna_bench.models.estimators import device_option, fit_estimator, fitted_settings, load_estimator
 from findna_bench.models.spec import ModelSpec
 from findna_bench.protocols.heads import SeedSplit, fit_probe
+from findna_bench.statistics.base_states import NO_STATE
 from findna_bench.testing.check_report import Checklist, Fault, Report
 
 __all__ = ["check_estimator"]
@@ -24,6 +26,8 @@ __all__ = ["check_estimator"]
 _BASES = np.array([[0.4, 0.1, 0.1, 0.4], [0.1, 0.4, 0.4, 0.1], [0.25, 0.25, 0.25, 0.25]])
 """Chances of A, C, G, T in the made-up classes."""
 _N_CLASSES = len(_BASES)
+_MADE_UP = ("classes", "values", "labels", "per_base")
+"""Targets for which there are made-up labels, first come first."""
 
 
 def check_estimator(spec: ModelSpec, device: str = "auto") -> Report:
@@ -50,14 +54,18 @@ class _Subject:
         self.spec, self._device = spec, device
         rng = np.random.default_rng(7)
         drawn = _drawn(rng, 60), _drawn(rng, 24), _table([*("ACGTACG"[:length] for length in range(1, 8)), "N" * 9])
+        self.classes = np.concatenate([drawn[0].labels, drawn[1].labels])
         self.train, self.validation, self.few = (self._rows(table) for table in drawn)
 
     def _rows(self, table: SequenceTable) -> SequenceTable:
-        """The rows as the model reads them: of one that reads pairs alone, each with another row's sequence and a distance."""
-        if "sequence" in self.spec.card.inputs or "pair" not in self.spec.card.inputs:
-            return table
-        distance = 100.0 * np.arange(len(table))
-        return replace(table, sequences_b=table.sequences[::-1], extra={"distance": distance})
+        """The rows as the model reads them, with labels as its target has them."""
+        return _labelled(_as_inputs(table, self.spec.card.inputs), self.target)
+
+    @cached_property
+    def target(self) -> str:
+        """What the made-up rows are labelled with."""
+        named = self.spec.card.targets
+        return "classes" if named is None else next((target for target in _MADE_UP if target in named), "classes")
 
     def make(self) -> Any:
         """An unfitted one, as ``run`` makes it."""
@@ -66,8 +74,13 @@ class _Subject:
     def fitted(self, seed: int) -> Any:
         """A fresh one, fitted."""
         estimator = self.make()
-        fit_estimator(estimator, self.spec.card.name, self.train, self.validation, seed, _N_CLASSES)
+        fit_estimator(estimator, self.spec.card.name, self.train, self.validation, seed, self.n_outputs)
         return estimator
+
+    @property
+    def n_outputs(self) -> int:
+        """What ``fit`` is told: classes, labels, states, or one number."""
+        return 1 if self.target == "values" else _N_CLASSES
 
     @cached_property
     def first(self) -> Any:
@@ -82,6 +95,10 @@ class _Subject:
         found = self.answer(estimator, table)
         return np.asarray(found.toarray() if hasattr(found, "toarray") else found, dtype=np.float64)
 
+    def counted(self, scores: np.ndarray, table: SequenceTable) -> np.ndarray:
+        """(m, C) scores: of all rows, or of states the bases that count."""
+        return scores[table.labels != NO_STATE] if self.target == "per_base" else scores
+
     # ------------------------------------------------------------------------------------------------- the checks
 
     def loads(self) -> str:
@@ -91,28 +108,37 @@ class _Subject:
     def fits(self) -> str:
         if hasattr(self.first, "align"):
             raise UnsupportedError("vectors are looked up for the rows of a task, so nothing is fitted")
-        return f"it is fitted to {len(self.train)} made-up rows of {_N_CLASSES} classes"
+        return f"it is fitted to {len(self.train)} made-up rows ({self.target}: {self.n_outputs})"
 
     def shape(self) -> str:
         found, other = (self.numbers(self.first, table) for table in (self.validation, self.few))
         method, n = "transform" if self.spec.kind == "features" else "predict_scores", len(self.validation)
-        if found.ndim != 2 or len(found) != n:
-            raise Fault(
-                f"{method} of {n} rows gives shape {found.shape}, not (n, {'D' if method == 'transform' else 'C'})"
-            )
-        if found.shape[1:] != other.shape[1:]:
-            raise Fault(f"{method} gives {found.shape[1]} columns for one table and {other.shape[1:]} for another")
+        if method == "predict_scores" and self.target == "per_base":
+            wanted, words = (*self.validation.labels.shape, _N_CLASSES), "(n, W, C)"
+        else:
+            wanted, words = (n, found.shape[-1]), "(n, D)" if method == "transform" else "(n, C)"
+        if found.shape != wanted:
+            raise Fault(f"{method} of {n} rows gives shape {found.shape}, not {words}")
+        if found.shape[-1] != other.shape[-1]:
+            raise Fault(f"{method} gives {found.shape[-1]} columns for one table and {other.shape[-1]} for another")
+        found = self.counted(found, self.validation)
         if not np.isfinite(found).all():
             raise Fault(f"{method} gives NaN or infinity")
         if method == "transform":
             return f"every row has {found.shape[1]} finite numbers"
-        if found.shape[1] != _N_CLASSES:
-            raise Fault(f"predict_scores gives {found.shape[1]} columns for {_N_CLASSES} classes")
-        if found.min() < 0 or not np.allclose(found.sum(axis=1), 1, atol=1e-3):
+        if found.shape[1] != self.n_outputs:
+            raise Fault(f"predict_scores gives {found.shape[1]} columns for {self.n_outputs} {self.target}")
+        if self.target == "values":
+            return "every row has a finite number"
+        if found.min() < 0 or found.max() > 1 + 1e-3:
+            raise Fault("predict_scores gives numbers that are no probabilities: between 0 and 1")
+        if self.target != "labels" and not np.allclose(
+            found.sum(axis=1), 1, atol=5e-3 if self.target == "per_base" else 1e-3
+        ):
             raise Fault(
                 "predict_scores gives numbers that are no probabilities: between 0 and 1, adding up to 1 in every row"
             )
-        return f"every row has {_N_CLASSES} class probabilities"
+        return f"every {'base' if self.target == 'per_base' else 'row'} has {_N_CLASSES} probabilities"
 
     def settings(self) -> str:
         settings = fitted_settings(self.first, self.spec.card.name)
@@ -141,8 +167,9 @@ class _Subject:
 
     def short(self) -> str:
         found = self.numbers(self.first, self.few)
-        if not np.isfinite(found).all():
-            row = int(np.argmin(np.isfinite(found).all(axis=1)))
+        rows = np.isfinite(found.reshape(len(found), -1)).all(axis=1)
+        if not rows.all():
+            row = int(np.argmin(rows))
             raise Fault(f"the sequence {self.few.sequences[row]} gives NaN or infinity")
         return "lengths 1 to 7 and a row of N give finite numbers"
 
@@ -164,11 +191,42 @@ class _Subject:
 
     def probe(self) -> str:
         features = self.answer(self.first, self._rows(_table([*self.train.sequences, *self.validation.sequences])))
-        labels = np.concatenate([self.train.labels, self.validation.labels])
-        rows = np.arange(len(labels))
+        rows = np.arange(len(self.classes))
         split = SeedSplit(0, rows[: len(self.train)], rows[len(self.train) :])
-        (head,) = fit_probe(features, labels, [split], _N_CLASSES)
+        (head,) = fit_probe(features, self.classes, [split], _N_CLASSES)
         return f"a probe reads them (accuracy {head.validation['accuracy']:.2f} on three classes told apart by their bases)"
+
+
+def _as_inputs(table: SequenceTable, inputs: tuple[str, ...]) -> SequenceTable:
+    """Rows of a kind that a model reads, sequences where it reads these."""
+    n = len(table)
+    if "sequence" in inputs:
+        return table
+    if "pair" in inputs:
+        return replace(table, sequences_b=table.sequences[::-1], extra={"distance": 100.0 * np.arange(n)})
+    if "variant" in inputs:
+        offsets = np.array([len(sequence) // 2 for sequence in table.sequences], dtype=np.int64)
+        ref = [sequence[offset] for sequence, offset in zip(table.sequences, offsets, strict=True)]
+        alt = ["CGTAA"["ACGTN".index(base)] for base in ref]
+        named = {"offset": offsets, "ref": np.array(ref), "alt": np.array(alt), "tss_distance": 100.0 * np.arange(n)}
+        return replace(table, contig=np.array([f"chr{row % 4 + 1}" for row in range(n)]), extra=named)
+    return table
+
+
+def _labelled(table: SequenceTable, target: str) -> SequenceTable:
+    """Rows of classes with labels of another target that say the same."""
+    classes = table.labels
+    if target == "values":
+        return replace(table, labels=classes.astype(np.float64)[:, None])
+    if target == "labels":
+        return replace(table, labels=np.eye(_N_CLASSES, dtype=np.int8)[classes])
+    if target == "per_base":
+        states = np.full((len(table), int(table.lengths.max(initial=1))), NO_STATE, dtype=np.uint8)
+        for row, (sequence, state) in enumerate(zip(table.sequences, classes, strict=True)):
+            known = np.frombuffer(sequence.encode(), dtype="S1") != b"N"
+            states[row, : len(sequence)] = np.where(known, state, NO_STATE)
+        return replace(table, labels=states)
+    return table
 
 
 def _drawn(rng: np.random.Generator, n: int) -> SequenceTable:

@@ -191,6 +191,48 @@ def test_a_classifiers_fault_is_found(cls: type) -> None:
     assert CLASSIFIERS[cls][1] in words
 
 
+class Constant(Shares):
+    """A classifier of any target that predicts what it is made for."""
+
+    number = 0.5
+
+    def fit(self, train: fb.SequenceTable, validation: fb.SequenceTable, seed: int, n_classes: int) -> None:
+        self.shares = np.full(n_classes, self.number)
+
+
+class TwoNumbers(Constant):
+    def predict_scores(self, table: fb.SequenceTable) -> Any:
+        return np.zeros((len(table), 2))
+
+
+class MoreThanOne(Constant):
+    number = 1.5
+
+
+@pytest.mark.parametrize(
+    ("target", "cls", "words"),
+    [
+        ("values", TwoNumbers, "2 columns for 1 values"),
+        ("labels", MoreThanOne, "no probabilities"),
+        ("per_base", Constant, "not (n, W, C)"),
+    ],
+    ids=["values", "labels", "per_base"],
+)
+def test_a_fault_on_rows_of_another_target_is_found(target: str, cls: type, words: str) -> None:
+    registry = registered("models", ModelCard(name="tried", kind="classifier", factory=here(cls), targets=(target,)))
+    assert words in the_fault(check("tried", registry=registry))[1]
+    if target != "per_base":
+        sound = registered("models", ModelCard(name="t", kind="classifier", factory=here(Constant), targets=(target,)))
+        assert check("t", registry=sound).passed
+
+
+@pytest.mark.parametrize("name", ["variant-substitution", "class-rate", "base-context", "base-position", "pair-length"])
+def test_controls_of_every_kind_of_row_keep_the_contract(name: str) -> None:
+    report = check(name, "models")
+    assert report.passed, report
+    assert {one.status for one in report.checks} == {"passed"}
+
+
 class Lengths:
     """Sound features."""
 
