@@ -564,7 +564,7 @@ class SuiteCard:
     """What the protocol follows."""
     protocol: str = "probe"
     preset: str = ""
-    """Of the protocol; empty = its default."""
+    """Of the protocol; empty = its default. Both are what the suite's authors use, for readers: ``run`` applies neither by itself."""
     citation: str = ""
     """Paper, or a link."""
     aliases: tuple[str, ...] = ()

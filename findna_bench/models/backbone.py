@@ -142,8 +142,8 @@ class Backbone(nn.Module):
     """Tokens per base of ordinary sequence, where only a vocabulary file tells exactly; lets costs be measured without it."""
 
     mask_token: int | None = None
-    """Id that hides a token from a masked language model; set where the sanity check of loaded weights shall mask. A causal
-    model, and one that reads one-hot rows, needs none."""
+    """Id that hides a token from a masked language model (5 where tokens are codes of bases); set where the sanity check of
+    loaded weights shall mask. A causal model, and one whose ``tokenize`` gives (B, T, 5) rows, needs none."""
     gradient_checkpointing: bool = False
     """Set to True to recompute blocks in the backward pass (less memory, more time); a backbone may ignore it."""
     embed_dim: int
@@ -234,7 +234,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def logits(self, batch: TokenBatch) -> Tensor:
-        """(B, T, V) masked- or next-token logits, for sanity checks and continued pretraining.
+        """(B, T, V) masked- or next-token logits, for sanity checks and continued pretraining; column i is the token with id i.
 
         Raises:
             UnsupportedError: this backbone has no pretraining head.

@@ -30,6 +30,7 @@ __all__ = [
     "LoadedModel",
     "backbone_class",
     "build_on_meta",
+    "built_again",
     "check_backbone",
     "count_parameters",
     "load_estimator",
@@ -517,12 +518,32 @@ def _body(backbone: Backbone) -> Iterator[tuple[str, nn.Parameter]]:
             yield name, parameter
 
 
+def built_again(model: LoadedModel) -> LoadedModel:
+    """The same weights in a network that is made as one from a checkpoint is: without memory, then given its numbers.
+
+    Raises:
+        ModelError: a parameter or buffer is without values then.
+    """
+    backbone = build_on_meta(type(model.backbone), model.config, model.files)
+    for prefix in model.backbone.head_prefixes:
+        path, _, attribute = prefix.rstrip(".").rpartition(".")
+        if isinstance(getattr(model.backbone.get_submodule(path), attribute, None), _NoHead):
+            setattr(backbone.get_submodule(path), attribute, _NoHead())
+    _fill(backbone, model.backbone.state_dict(), model.name, model.device)
+    backbone.reset_buffers()
+    again = replace(model, backbone=backbone)
+    _check_complete(again)
+    backbone.to(model.device).eval()
+    return again
+
+
 def _check_complete(model: LoadedModel) -> None:
     tensors: Iterable[tuple[str, Tensor]] = (*model.backbone.named_parameters(), *model.backbone.named_buffers())
     for name, tensor in tensors:
         if tensor.is_meta:
             raise ModelError(
-                f"{model.name}: {name} has no values after loading; {type(model.backbone).__name__}.reset_buffers leaves it out"
+                f"{model.name}: {name} has no values after loading; {type(model.backbone).__name__}.reset_buffers must assign a new tensor "
+                f"to it (self.{name} = ...), as a network is loaded without memory of its own, where a change in place is lost"
             )
 
 

@@ -216,8 +216,8 @@ def check_weights(model: LoadedModel) -> SanityVerdict:
     verdict = judge_weights(model)
     if verdict.refused:
         raise WeightsError(
-            f"{model.name}: {verdict.words}: these are not the weights of this model, they have learnt too little, or they were "
-            "pretrained on something that the card does not name; check where they come from, or use --no-sanity to run them "
-            "all the same"
+            f"{model.name}: {verdict.words}: these are not the weights of this model, they have learnt too little, they were "
+            "pretrained on something that the card does not name, or by an objective that does not train the head behind logits; check "
+            "where they come from, or use --no-sanity (or sanity=False on the card) to run them all the same"
         )
     return verdict

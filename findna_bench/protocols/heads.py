@@ -184,7 +184,13 @@ def what_varies(preset: Preset, splits: Sequence[SeedSplit]) -> tuple[str, ...]:
 def _check(
     features: Any, labels: np.ndarray, splits: Sequence[SeedSplit], n_classes: int, *, needs_validation: bool = True
 ) -> np.ndarray:
-    labels = np.asarray(labels, dtype=np.int64)
+    given = np.asarray(labels)
+    if given.ndim != 1 or given.dtype.kind not in "iub":
+        raise UsageError(
+            f"a probe of classes takes labels (n,) of whole numbers from 0 to C - 1, not {given.shape} of {given.dtype}; a model that is fitted "
+            "with one says targets=('classes',) on its card"
+        )
+    labels = given.astype(np.int64)
     if len(labels) and (labels.min() < 0 or labels.max() >= n_classes):
         raise ValueError(f"a label lies outside 0..{n_classes - 1}")
     check_features(features, len(labels), splits, needs_validation=needs_validation)

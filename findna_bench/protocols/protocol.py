@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from findna_bench.cards import PresetCard, ProtocolCard, TaskCard
 from findna_bench.errors import BenchError, ConfigError, ModelError, UnsupportedError, UsageError
@@ -363,7 +363,26 @@ def _build(protocol: Protocol, name: str, settings: dict[str, Any]) -> Preset:
         raise ConfigError(
             f"preset {name!r}: {method} has no setting {sorted(unknown)[0]!r}; it has {', '.join(sorted(known))}"
         )
+    _check_types(chosen, name, settings)
     return chosen(**settings)
+
+
+def _check_types(chosen: type[Preset], name: str, settings: Mapping[str, Any]) -> None:
+    """A preset's card may come from anybody: what would fail in the middle of a fit is refused here."""
+    from pydantic import TypeAdapter, ValidationError
+
+    for setting, kind in get_type_hints(chosen).items():
+        if setting not in settings:
+            continue
+        value = settings[setting]
+        try:
+            fits = isinstance(TypeAdapter(kind).validate_python(value), str) or not isinstance(value, str)
+        except ValidationError:
+            fits = False
+        if not fits:
+            raise ConfigError(
+                f"preset {name!r}: {setting} must be of type {getattr(kind, '__name__', kind)}, not {value!r}"
+            )
 
 
 def without_metric(protocol: str, metric: str, registry: Registry) -> str | None:

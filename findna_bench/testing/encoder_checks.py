@@ -30,12 +30,13 @@ from findna_bench.models.consistency import (
     in_words,
 )
 from findna_bench.models.embedding import embed
-from findna_bench.models.loading import LoadedModel, load_model
+from findna_bench.models.loading import LoadedModel, built_again, load_model
 from findna_bench.models.pooling import pool, short_rows
 from findna_bench.models.precision import compute_precision
 from findna_bench.plugin_code import fault_in_words
 from findna_bench.sequences.alphabet import BASES, one_hot
 from findna_bench.testing.check_report import Check, Report, Status
+from findna_bench.training.objective import reads_base_codes
 
 __all__ = ["CHECKS", "BackboneConformance", "check_encoder", "run_check"]
 
@@ -137,9 +138,7 @@ class _Subject:
     @cached_property
     def reads_codes(self) -> bool:
         """Whether its tokens are the bases themselves, by their codes, so that objectives on codes can train it."""
-        batch = self.tokenize(["ACGTN" * 2])
-        codes = torch.arange(len(BASES)).repeat(2)[None]
-        return batch.inputs.shape == codes.shape and torch.equal(batch.inputs.long().cpu(), codes)
+        return reads_base_codes(self.model.backbone)
 
     @property
     def pretraining_length(self) -> int:
@@ -207,6 +206,16 @@ def _loads(s: _Subject) -> Outcome:
     }
     origin = f"weights from {model.weights_source}" if model.trained else "random weights"
     return "passed", f"{model.n_parameters:,} parameters, {origin}, every key accounted for", details
+
+
+def _reload(s: _Subject) -> Outcome:
+    """Built without memory and given its own weights, as a checkpoint is loaded, it is the same network."""
+    again = built_again(s.model)
+    found = embed(again, s.sequences[:3], batch_size=1).vectors
+    otherwise = (
+        "loaded with its own weights it gives other embeddings: compute in reset_buffers what no checkpoint holds"
+    )
+    return _same(s.vectors[:3], found, "loaded with its own weights it gives the same embeddings", otherwise)
 
 
 def _deterministic(s: _Subject) -> Outcome:
@@ -587,6 +596,7 @@ def _refusals(s: _Subject) -> Outcome:
 
 CHECKS: dict[str, Callable[[_Subject], Outcome]] = {
     "loads": _loads,
+    "reload": _reload,
     "deterministic": _deterministic,
     "padding": _padding,
     "batch": _batch,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import UnsupportedError
+from findna_bench.errors import BenchError, UnsupportedError
 from findna_bench.models.consistency import check_consistent_rows
 from findna_bench.models.estimators import device_option, fit_estimator, fitted_settings, load_estimator
 from findna_bench.models.spec import ModelSpec
@@ -44,6 +44,7 @@ def check_estimator(spec: ModelSpec, device: str = "auto") -> Report:
         checklist.check("attributes", subject.attributes)
         if spec.kind == "features":
             checklist.check("probe", subject.probe)
+            checklist.check("targets", subject.targets)
     return checklist.report()
 
 
@@ -195,6 +196,31 @@ class _Subject:
         split = SeedSplit(0, rows[: len(self.train)], rows[len(self.train) :])
         (head,) = fit_probe(features, self.classes, [split], _N_CLASSES)
         return f"a probe reads them (accuracy {head.validation['accuracy']:.2f} on three classes told apart by their bases)"
+
+    def targets(self) -> str:
+        """Features that name no targets are run on tasks of every kind."""
+        named = self.spec.card.targets
+        others = [
+            target for target in ("values", "labels") if target != self.target and (named is None or target in named)
+        ]
+        for target in others:
+            train, validation = (
+                replace(table, labels=_labelled(replace(table, labels=classes), target).labels)
+                for table, classes in zip(
+                    (self.train, self.validation), np.split(self.classes, [len(self.train)]), strict=True
+                )
+            )
+            n_outputs = 1 if target == "values" else _N_CLASSES
+            try:
+                fit_estimator(self.make(), self.spec.card.name, train, validation, 0, n_outputs)
+            except BenchError as error:
+                said = (
+                    f"the card says targets={self.spec.card.targets}"
+                    if named
+                    else "the card names no targets, so it is run on all"
+                )
+                raise Fault(f"{said}, and on {target} it fails: {error}") from error
+        return f"fitted to {' and '.join(others)} as well" if others else f"the card names {self.target} alone"
 
 
 def _as_inputs(table: SequenceTable, inputs: tuple[str, ...]) -> SequenceTable:

@@ -13,6 +13,7 @@ import torch
 
 from findna_bench.cards import PresetCard
 from findna_bench.cards import Pretraining as ReadBefore
+from findna_bench.code import factory_digest
 from findna_bench.data.catalog import data_root
 from findna_bench.errors import DataError, ModelError, NotFiniteError, PluginError, UnknownNameError, UsageError
 from findna_bench.models.backbone import Backbone
@@ -25,7 +26,7 @@ from findna_bench.sequences.fasta import content_digest
 from findna_bench.sequences.genome import Genome, WindowManifest, read_bed
 from findna_bench.threads import compute_threads
 from findna_bench.training.corpus import Corpus, GenomeWindows, SequenceRows
-from findna_bench.training.objective import Objective, make_objective
+from findna_bench.training.objective import Objective, make_objective, refuse_base_codes
 from findna_bench.training.pretrain_settings import PretrainSettings
 from findna_bench.training.pretraining import Pretraining, PretrainReport, Reporter
 from findna_bench.training.ranks import Ranks, process_group
@@ -157,8 +158,10 @@ def pretrain(
         start.backbone.to(target)
         if request.compile:
             _compile(start.backbone)
+        objective = _objective(start.backbone, settings, registry)
+        refuse_base_codes(start.backbone, start.folder.backbone, settings.objective)
         training = Pretraining(
-            _objective(start.backbone, settings, registry).to(target),
+            objective.to(target),
             corpus,
             validation,
             settings,
@@ -169,6 +172,7 @@ def pretrain(
                 "model_name": _model_name(request.model, registry),
                 "preset": preset,
                 "pretraining": provenance,
+                "code": _code(start, settings, registry),
             },
             read=read,
             device=target,
@@ -186,6 +190,12 @@ def pretrain(
         if ranks.first:
             _write_manifests(request.output, corpus, validation)
         return training.run()
+
+
+def _code(start: _Start, settings: PretrainSettings, registry: Registry) -> dict[str, str | None]:
+    """Digests of the code that is trained and that trains it; None where it cannot be hashed."""
+    named = {"backbone": start.folder.backbone, "objective": settings.objective}
+    return {kind: factory_digest(registry.resolve(f"{kind}s", name).card.factory) for kind, name in named.items()}
 
 
 def _model_name(model: str, registry: Registry) -> str:
@@ -269,7 +279,12 @@ def _compile(backbone: Backbone) -> None:
 def _objective(backbone: Backbone, settings: PretrainSettings, registry: Registry) -> Objective:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
-        return make_objective(settings.objective, backbone, settings.objective_options, registry)
+        made = make_objective(settings.objective, backbone, settings.objective_options, registry)
+    if type(made).export is Objective.export:
+        raise PluginError(
+            f"objective {settings.objective!r}: {type(made).__name__} has no export, so nothing of a training could be saved"
+        )
+    return made
 
 
 # --------------------------------------------------------------------------------------------------------------- data

@@ -8,12 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from findna_bench.errors import PluginError
+from findna_bench.errors import PluginError, UsageError
 from findna_bench.models.backbone import Backbone
 from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import Registry, make_with_options
+from findna_bench.sequences.alphabet import BASES
 
-__all__ = ["Objective", "exported_networks", "make_objective", "take_step"]
+__all__ = ["Objective", "exported_networks", "make_objective", "reads_base_codes", "refuse_base_codes", "take_step"]
 
 
 class Objective(nn.Module):
@@ -102,6 +103,32 @@ def make_objective(name: str, backbone: nn.Module, options: Mapping[str, Any], r
     if not isinstance(made, Objective):
         raise PluginError(f"{what}: {card.factory} makes a {type(made).__name__}, no findna_bench.api.Objective")
     return made
+
+
+def reads_base_codes(backbone: Backbone) -> bool:
+    """Whether a network's tokens are the bases themselves, by their codes, so that objectives on codes can train it."""
+    batch = backbone.tokenize([BASES * 2])
+    codes = torch.arange(len(BASES)).repeat(2)[None]
+    return batch.inputs.shape == codes.shape and torch.equal(batch.inputs.long().cpu(), codes)
+
+
+def refuse_base_codes(backbone: Backbone, backbone_name: str, objective: str) -> None:
+    """Make a network whose tokens are its own refuse the codes of bases, which it would take for some of these.
+
+    ``inputs`` of dtype uint8, and (B, L, 5) rows, are what objectives give that know nothing of a network's tokens.
+    """
+    if reads_base_codes(backbone):
+        return
+
+    def refuse(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        inputs = (arguments[0] if arguments else named["batch"]).inputs
+        if inputs.dtype == torch.uint8 or inputs.dim() == 3:
+            raise UsageError(
+                f"backbone {backbone_name!r} cannot be trained by objective {objective!r}, which gives it the codes of bases (A 0, C 1, G 2, T 3, "
+                "N 4): its tokens are others; take an objective that makes its tokens"
+            )
+
+    backbone.register_forward_pre_hook(refuse, with_kwargs=True)
 
 
 def take_step(

@@ -62,7 +62,18 @@ class RunFolder:
         found = self.found()
         if found.get("identity") != self.identity:
             raise UsageError(f"{self.path} holds another pretraining ({_difference(found, self.record)}); {_ADVICE}")
-        return found.get("status") == "finished"
+        if found.get("status") != "finished":
+            return False
+        changed = [
+            kind
+            for kind, digest in self.record.get("code", {}).items()
+            if found.get("code", {}).get(kind, digest) != digest
+        ]
+        if changed:
+            raise UsageError(
+                f"{self.path} holds this pretraining, by code of the {' and '.join(changed)} that has changed since; {_ADVICE}"
+            )
+        return True
 
     def clear(self) -> None:
         """Remove what another run has left."""

@@ -71,6 +71,29 @@ class Sound(Backbone):
         return self.head(self.forward(batch).tokens)
 
 
+class ComputesInInit(Sound):
+    """A buffer that no checkpoint holds, with values from ``__init__``."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__(width)
+        self.register_buffer("ramp", torch.linspace(0, 1, width), persistent=False)
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        return super().embed(inputs) + self.ramp
+
+
+class FillsInPlace(ComputesInInit):
+    def reset_buffers(self) -> None:
+        self.ramp.copy_(torch.linspace(0, 1, self.embed_dim))
+
+
+class Assigns(ComputesInInit):
+    """Sound: the buffer is assigned anew."""
+
+    def reset_buffers(self) -> None:
+        self.ramp = torch.linspace(0, 1, self.embed_dim)
+
+
 class SeesPadding(Sound):
     def block(self, x: Tensor, layer: nn.Module, batch: TokenBatch) -> Tensor:
         return super().block(x, layer, batch) + x.mean(1, keepdim=True)
@@ -196,6 +219,8 @@ class SaysNoToRows(Sound):
 
 
 FAULTS = {
+    ComputesInInit: "reload",
+    FillsInPlace: "reload",
     SeesPadding: "padding",
     SeesBatch: "batch",
     Noisy: "deterministic",
@@ -251,6 +276,13 @@ def test_each_fault_is_found(cls: type[Backbone]) -> None:
     check = check_model(load(cls), only=[FAULTS[cls]]).checks[0]
     assert check.status == "failed", check.words
     assert check.words
+
+
+def test_a_buffer_is_assigned_in_reset_buffers() -> None:
+    (sound,) = check_model(load(Assigns), only=["reload"]).checks
+    assert sound.status == "passed", sound.words
+    (lost,) = check_model(load(FillsInPlace), only=["reload"]).checks
+    assert "reset_buffers must assign a new tensor to it (self.ramp = ...)" in lost.words
 
 
 def test_every_check_that_can_fail_is_shown_to() -> None:

@@ -61,6 +61,7 @@ def findna_bench_models() -> list[ModelCard]:
             factory="acme_dna.gapped_pairs:GappedPairs",
             config={"gaps": (0, 1, 2, 5)},
             summary="frequencies of pairs of bases at a distance that validation chooses",
+            targets=("classes",),
             control=True,
         ),
         ModelCard(
