@@ -76,6 +76,8 @@ def test_wrong_names_are_told() -> None:
     registry = registry_with(
         PresetCard(name="p", protocol="probe", settings={"strenghts": (1.0,)}),
         PresetCard(name="q", protocol="probe", settings={"method": "magic"}),
+        PresetCard(name="fast", protocol="probe", settings={"method": "adamw", "lr": "fast"}),
+        PresetCard(name="quoted", protocol="finetune", settings={"epochs": "3"}),
         PresetCard(name="both", protocol="knn", settings={"k": 3}),
         PresetCard(name="both", protocol="probe"),
     )
@@ -83,6 +85,10 @@ def test_wrong_names_are_told() -> None:
         resolve_preset("probe", "p", None, registry)
     with pytest.raises(ConfigError, match="method must be one of logistic, adamw"):
         resolve_preset("probe", "q", None, registry)
+    with pytest.raises(ConfigError, match=r"preset 'fast': lr must be of type .*not 'fast'"):
+        resolve_preset("probe", "fast", None, registry)
+    with pytest.raises(ConfigError, match="preset 'quoted': epochs must be of type int, not '3'"):
+        resolve_preset("finetune", "quoted", None, registry)
     with pytest.raises(ConfigError, match="is for probe, not for --protocol finetune"):
         resolve_preset("finetune", "p", None, registry)
     with pytest.raises(UnknownNameError, match="unknown preset 'x'"):

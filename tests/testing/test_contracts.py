@@ -245,6 +245,22 @@ class Lengths:
         return np.array([[len(sequence), sequence.count("A")] for sequence in table.sequences], dtype=np.float32)
 
 
+class ClassesAlone(Lengths):
+    def fit(self, train: fb.SequenceTable, validation: fb.SequenceTable, seed: int, n_classes: int) -> None:
+        fb.fit_probe(
+            self.transform(train), train.labels, [fb.SeedSplit(0, np.arange(40), np.arange(40, 60))], n_classes
+        )
+
+
+def test_features_that_choose_by_classes_say_so() -> None:
+    card = ModelCard(name="tried", kind="features", factory=here(ClassesAlone))
+    name, words = the_fault(check("tried", registry=registered("models", card)))
+    assert name == "targets"
+    assert "the card names no targets, so it is run on all, and on values it fails" in words
+    assert "a probe of classes takes labels (n,) of whole numbers" in words
+    assert check("tried", registry=registered("models", replace(card, targets=("classes",)))).passed
+
+
 class WidthOfTheTable(Lengths):
     def transform(self, table: fb.SequenceTable) -> Any:
         return np.ones((len(table), max(map(len, table.sequences))), dtype=np.float32)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -244,6 +245,12 @@ def test_a_folder_holds_one_run(genome: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="threads was 1, now 2"):
         start(genome, tmp_path / "m", changes={"steps": 2}, threads=2)
     first = weights(tmp_path / "m")
+    record = tmp_path / "m" / "training.json"
+    kept = record.read_text()
+    assert set(json.loads(kept)["code"]) == {"backbone", "objective"}
+    record.write_text(json.dumps({**json.loads(kept), "code": {"backbone": "of another day"}}))
+    with pytest.raises(UsageError, match="by code of the backbone that has changed since; choose another --output"):
+        start(genome, tmp_path / "m", changes={"steps": 2})
     start(genome, tmp_path / "m", changes={"steps": 2, "lr": 0.02}, overwrite=True)
     assert not same(first, weights(tmp_path / "m"))
 
@@ -469,3 +476,18 @@ def test_windows_that_have_no_place_are_told_why(tmp_path: Path) -> None:
     assert "the longest of them has 500" in sentence(window_length=501, regions=tmp_path / "part.bed")
     (tmp_path / "all.bed").write_text("1\t0\t3000\n")
     assert "exclude less" in sentence(window_length=600, validation_windows=0, exclude=tmp_path / "all.bed")
+
+
+def test_a_backbone_with_tokens_of_its_own_is_not_trained_on_codes_of_bases(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take them for tokens of its own, and learn nonsense without a word."""
+
+    def shifted(self: ChordMixer, sequences: list[str]) -> fb.TokenBatch:
+        batch = usual(self, sequences)
+        return replace(batch, inputs=batch.inputs + 1)
+
+    usual = ChordMixer.tokenize
+    monkeypatch.setattr(ChordMixer, "tokenize", shifted)
+    with pytest.raises(UsageError, match="backbone 'chordmixer' cannot be trained by objective 'self_distillation'"):
+        start(genome, tmp_path / "m", changes={"steps": 2})
