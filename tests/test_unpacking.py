@@ -40,7 +40,10 @@ def bomb(compress: Callable[[bytes], bytes], head: bytes = HEAD, row: bytes = b"
 def test_tables_that_unpack_to_too_much(tmp_path: Path, compress: Callable[[bytes], bytes], suffix: str) -> None:
     path = tmp_path / f"x.{suffix}.gz"
     row = b"A" * 999 + b",0\n" if suffix != "jsonl" else b'{"sequence": "' + b"A" * 999 + b'", "label": 0}\n'
-    path.write_bytes(bomb(compress, HEAD if suffix != "jsonl" else b"", row))
+    head = HEAD if suffix != "jsonl" else b""
+    if suffix == "tsv":
+        head, row = head.replace(b",", b"\t"), row.replace(b",", b"\t")
+    path.write_bytes(bomb(compress, head, row))
     with pytest.raises(DataError, match=r"would unpack to .* or more from .*FINDNA_BENCH_MAX_UNPACKED"):
         fb.load_task(path)
 

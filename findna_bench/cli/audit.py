@@ -131,7 +131,10 @@ def _write_anew(audited: list[Audited], folder: Path, data_dir: Path | None, off
     task = open_task(audited[0].task, data_dir=data_dir, offline=offline, drop_missing=drop_missing)
     cure = cure_tables({split: task.load(split) for split in task.splits}, task.card)
     write_cure(cure, folder)
-    output.remark(f"{folder}: {cure.sentence}")
+    if cure.clean:
+        output.remark(f"{folder}: {cure.sentence}")
+    else:
+        output.complain(f"{folder}: {cure.sentence}")
     return 0 if cure.clean else 1
 
 

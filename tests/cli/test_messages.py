@@ -76,7 +76,7 @@ def test_unknown_names_are_refused_before_work_and_near_ones_offered(bench, tmp_
     one_line(bench("run", "-m", "majority", "-t", "demo/species4", "--seeds", "x", "-o", out), 2, "--seeds")
     one_line(bench("run", "-m", "majority", "-o", out), 2, "no task")
     one_line(bench("run", "-m", "majority", "-t", "species4", "--device", "gpu", "-o", out), 2, "--device", "cuda:N")
-    one_line(bench("check", "hyenadnaa"), 2, "did you mean hyenadna")
+    one_line(bench("check", "hyenadnaa"), 2, "did you mean model hyenadna", "backbone hyenadna")
     one_line(bench("describe", "findn"), 2, "findna")
     assert not out.exists()
 

@@ -188,7 +188,7 @@ def test_every_field_is_covered_by_the_digest_and_all_but_a_few_by_something_els
     one = read_result(path)
     known = unit.metrics_of(ResultStore(results).predictions(one), one.metrics.main, None, one.task.labels)
 
-    def computed_once(rows: Any, main: Any, groups_by: str | None, labels: Any, target: Any, names: Any) -> Any:
+    def computed_once(rows: Any, main: Any, groups_by: str | None, *_: Any, **__: Any) -> Any:
         # the predictions stay what they are
         value = known.all.get(main.name)
         return known.model_copy(update={"main": main.model_copy(update={"value": value}), "groups_by": groups_by})
