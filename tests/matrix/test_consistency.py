@@ -129,10 +129,9 @@ def test_so_is_a_control(
         "findna-tiny@random",
         "hyenadna@random",
         "caduceus-ph-1k-d118@random",
-        "caduceus-ps-1k-d118@random",
         *(
             pytest.param(f"{n}@random", marks=pytest.mark.long)
-            for n in ("findna", "findna-t", "nt-v2-50m", "dnabert-3")
+            for n in ("caduceus-ps-1k-d118", "findna", "findna-t", "nt-v2-50m", "dnabert-3")
         ),
     ],
 )

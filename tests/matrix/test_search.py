@@ -102,6 +102,7 @@ def kill_after_trials(job: Job, n: int, checkpoints: Path, log: Path) -> None:
     assert finished_trials(checkpoints) == n
 
 
+@pytest.mark.long
 def test_a_killed_search_goes_on_with_the_trial_it_was_at(
     server: Server, tmp_path: Path, task: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

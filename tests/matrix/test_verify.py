@@ -305,6 +305,7 @@ def test_fresh_results_hold(models: list[str], options: dict[str, Any], tmp_path
     assert {check.done for check in found.checks.values()} == {len(done)}
 
 
+@pytest.mark.long
 def test_fine_tuning_and_a_search_hold(server: Server, tmp_path: Path, log: Path) -> None:
     import_motif_task(tmp_path / "data", tmp_path, seed=0)
     words = ["-t", IMPORTED, "-m", "hungry@random,majority", "--seeds", 2, "--data-dir", "data", "-o", "r"]

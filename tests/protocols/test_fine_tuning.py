@@ -101,7 +101,7 @@ def same(a: FineTuned, b: FineTuned) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("n", [48, pytest.param(256, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n", [24, pytest.param(256, marks=pytest.mark.long)])
 def test_a_random_network_learns_rows_by_heart(n: int) -> None:
     train = noise(n, 0, 30)
     preset = FineTuning(lr=1e-3, batch_size=32, min_steps=5 * n // 2, weight_decay=0.0, monitor="accuracy")

@@ -139,7 +139,9 @@ class Harmonic(Metric):
         return float(sk.f1_score(truth, outputs.argmax(1), sample_weight=weights))
 
 
-@pytest.mark.parametrize(("n", "related"), [(300, 1), (900, 3), (6000, 1), (9000, 2)])
+@pytest.mark.parametrize(
+    ("n", "related"), [(300, 1), (900, 3), (6000, 1), pytest.param(9000, 2, marks=pytest.mark.long)]
+)
 def test_a_metric_that_knows_no_derivatives_has_the_interval_of_one_that_does(n: int, related: int) -> None:
     rng = np.random.default_rng(1)
     groups = np.arange(n) // related
