@@ -68,10 +68,13 @@ __all__ = [
     "Spread",
     "Verdict",
     "family_sizes",
+    "histograms",
     "outdated",
     "per_class",
     "spread",
 ]
+
+_HISTOGRAM_BINS = 40
 
 SCHEMA = "audit-3"
 """Raised when equal rows would get another verdict; reports of every schema are read."""
@@ -132,6 +135,29 @@ def spread(values: np.ndarray) -> Spread | None:
         return None
     low, q05, q25, median, q75, q95, high = (float(v) for v in np.quantile(values, [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]))
     return Spread(float(values.mean()), low, q05, q25, median, q75, q95, high)
+
+
+def histograms(
+    measures: Mapping[str, Mapping[str, np.ndarray]], labels: Mapping[str, np.ndarray], names: Sequence[str]
+) -> dict[str, Any]:
+    """Counts of a report's ``histograms``.
+
+    Args:
+        measures: measure -> split -> value of each row (n,).
+        labels: split -> (n,).
+        names: of classes.
+    """
+    found: dict[str, Any] = {}
+    for measure, values in measures.items():
+        together = np.concatenate(list(values.values()))
+        low, high = float(together.min()), float(together.max())
+        edges = np.linspace(low, high if high > low else low + 1, _HISTOGRAM_BINS + 1)
+        found[measure] = {"edges": edges.tolist()}
+        for split, column in values.items():
+            found[measure][split] = {
+                name: np.histogram(column[labels[split] == i], bins=edges)[0].tolist() for i, name in enumerate(names)
+            }
+    return found
 
 
 @dataclass(frozen=True)

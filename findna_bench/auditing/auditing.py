@@ -18,6 +18,7 @@ from findna_bench.auditing.audit_report import (
     SimilarityBin,
     SplitSummary,
     family_sizes,
+    histograms,
     per_class,
     spread,
 )
@@ -47,7 +48,6 @@ __all__ = ["audit_rows", "audit_tables", "audit_task"]
 _PROBE_ROWS = 4000
 """Train rows looked up in the rest of train to choose the fallback of the neighbour rules."""
 _BINS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-_HISTOGRAM_BINS = 40
 
 
 def audit_task(
@@ -562,15 +562,4 @@ def _histograms(evidence: _Evidence, names: Sequence[str]) -> dict[str, Any]:
     columns: dict[str, dict[str, np.ndarray]] = {"length": {s: r.lengths for s, r in evidence.splits.items()}}
     if evidence.made_of:
         columns["gc"] = {s: made_of.gc for s, made_of in evidence.made_of.items()}
-    out: dict[str, Any] = {}
-    for measure, values in columns.items():
-        together = np.concatenate(list(values.values()))
-        low, high = float(together.min()), float(together.max())
-        edges = np.linspace(low, high if high > low else low + 1, _HISTOGRAM_BINS + 1)
-        out[measure] = {"edges": edges.tolist()}
-        for split, column in values.items():
-            labels = evidence.splits[split].labels
-            out[measure][split] = {
-                name: np.histogram(column[labels == i], bins=edges)[0].tolist() for i, name in enumerate(names)
-            }
-    return out
+    return histograms(columns, {split: rows.labels for split, rows in evidence.splits.items()}, names)

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from findna_bench.auditing import shortcuts
-from findna_bench.auditing.audit_report import AuditReport, ClassSummary, CrossSplit, SplitSummary, per_class, spread
+from findna_bench.auditing.audit_report import (
+    AuditReport,
+    ClassSummary,
+    CrossSplit,
+    SplitSummary,
+    histograms,
+    per_class,
+    spread,
+)
 from findna_bench.auditing.verdict import THRESHOLDS, asymmetries, judge_pairs
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
@@ -23,8 +31,6 @@ from findna_bench.relatedness.similarity import SequenceIndex
 from findna_bench.sequences.alphabet import reverse_complement
 
 __all__ = ["audit_pairs"]
-
-_BINS = 40
 
 
 def audit_pairs(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "") -> AuditReport:
@@ -214,19 +220,8 @@ def _shared_side(train: SequenceTable, test: SequenceTable, strands: Mapping[str
 
 
 def _histograms(tables: Mapping[str, SequenceTable], names: Sequence[str]) -> dict[str, Any]:
-    measures: dict[str, dict[str, np.ndarray]] = {
+    columns: dict[str, dict[str, np.ndarray]] = {
         "length": {name: table.lengths for name, table in tables.items()},
         "gc": {name: composition(_joined(table)).gc for name, table in tables.items()},
     }
-    out: dict[str, Any] = {}
-    for measure, values in measures.items():
-        together = np.concatenate(list(values.values()))
-        low, high = float(together.min()), float(together.max())
-        edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-        out[measure] = {"edges": edges.tolist()}
-        for split, column in values.items():
-            labels = tables[split].labels
-            out[measure][split] = {
-                name: np.histogram(column[labels == i], bins=edges)[0].tolist() for i, name in enumerate(names)
-            }
-    return out
+    return histograms(columns, {name: table.labels for name, table in tables.items()}, names)

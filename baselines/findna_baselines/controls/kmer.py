@@ -12,22 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from findna_baselines.controls.choices import sample_of, validation_loss
 from findna_bench.api import (
-    LogisticProbe,
-    SeedSplit,
     SequenceTable,
     combine_sides,
     encode_bases,
-    fit_labels,
-    fit_probe,
-    fit_ridge,
 )
 
 __all__ = ["KmerFeatures", "Spectrum", "canonical_index", "kmer_indices"]
 
 _BLOCK_CELLS = 8_000_000
-_CHOICE = LogisticProbe(strengths=(1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4), always=4, tolerance=1e-3, max_iterations=60)
-"""The probe by which spectra are compared: coarse, since only the order of validation losses matters."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,7 @@ class KmerFeatures:
 
     def fit(self, train: SequenceTable, validation: SequenceTable, seed: int, n_classes: int) -> KmerFeatures:
         """Choose what to count."""
-        train, validation = self._sample(train), self._sample(validation)
+        train, validation = (sample_of(table, self._max_choice_rows) for table in (train, validation))
         self._trials = []
         losses: dict[Spectrum, float] = {}
         for k in self._sizes:
@@ -153,21 +147,8 @@ class KmerFeatures:
         """What was chosen, and the validation loss of everything tried."""
         return {**self._chosen.as_settings(), "max_choice_rows": self._max_choice_rows, "trials": self._trials}
 
-    def _sample(self, table: SequenceTable) -> SequenceTable:
-        if len(table) <= self._max_choice_rows:
-            return table
-        return table.take(np.sort(np.random.default_rng(0).permutation(len(table))[: self._max_choice_rows]))
-
     def _loss(self, spectrum: Spectrum, train: SequenceTable, validation: SequenceTable, n_classes: int) -> float:
         both = SequenceTable.concatenate([train, validation])
-        features, labels = self._features(spectrum, both), both.labels
-        rows = np.arange(len(labels))
-        split = SeedSplit(0, rows[: len(train)], rows[len(train) :])
-        if labels.dtype.kind == "f":
-            (head,) = fit_ridge(features, labels, [split], _CHOICE)
-        elif labels.ndim > 1:
-            (head,) = fit_labels(features, labels, [split], _CHOICE)
-        else:
-            (head,) = fit_probe(features, labels, [split], n_classes, _CHOICE)
-        self._trials.append({**spectrum.as_settings(), "loss": head.validation["loss"]})
-        return float(head.validation["loss"])
+        loss = validation_loss(self._features(spectrum, both), both.labels, len(train), n_classes)
+        self._trials.append({**spectrum.as_settings(), "loss": loss})
+        return loss

@@ -11,13 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from findna_baselines.controls.choices import sample_of, validation_loss
 from findna_bench.api import (
-    LogisticProbe,
-    SeedSplit,
     SequenceTable,
-    fit_labels,
-    fit_probe,
-    fit_ridge,
     position_features,
 )
 
@@ -25,8 +21,6 @@ __all__ = ["PositionFeatures"]
 
 _LONGEST = 1000
 """Rows of one length that are longer are read by their ends alone."""
-_CHOICE = LogisticProbe(strengths=(1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4), always=4, tolerance=1e-3, max_iterations=60)
-"""The probe by which layouts are compared: coarse, since only the order of validation losses matters."""
 
 
 class PositionFeatures:
@@ -52,7 +46,7 @@ class PositionFeatures:
         """Choose which places to read."""
         lengths = {len(sequence) for sequence in train.sequences}
         (only,) = lengths if len(lengths) == 1 else (None,)
-        train, validation = self._sample(train), self._sample(validation)
+        train, validation = (sample_of(table, self._max_choice_rows) for table in (train, validation))
         layouts: list[tuple[int, int | None]] = [(ends, None) for ends in self._sizes]
         if only is not None and only <= _LONGEST:
             layouts.append((self._sizes[0], only))
@@ -71,27 +65,15 @@ class PositionFeatures:
         """What was chosen, and the validation loss of everything tried."""
         return {**_words(self._ends, self._whole), "max_choice_rows": self._max_choice_rows, "trials": self._trials}
 
-    def _sample(self, table: SequenceTable) -> SequenceTable:
-        if len(table) <= self._max_choice_rows:
-            return table
-        return table.take(np.sort(np.random.default_rng(0).permutation(len(table))[: self._max_choice_rows]))
-
     def _loss(
         self, layout: tuple[int, int | None], train: SequenceTable, validation: SequenceTable, n_classes: int
     ) -> float:
         ends, whole = layout
         features = position_features(train.sequences + validation.sequences, ends, whole=whole)
         labels = np.concatenate([train.labels, validation.labels])
-        rows = np.arange(len(labels))
-        split = SeedSplit(0, rows[: len(train)], rows[len(train) :])
-        if labels.dtype.kind == "f":
-            (head,) = fit_ridge(features, labels, [split], _CHOICE)
-        elif labels.ndim > 1:
-            (head,) = fit_labels(features, labels, [split], _CHOICE)
-        else:
-            (head,) = fit_probe(features, labels, [split], n_classes, _CHOICE)
-        self._trials.append({**_words(ends, whole), "loss": head.validation["loss"]})
-        return float(head.validation["loss"])
+        loss = validation_loss(features, labels, len(train), n_classes)
+        self._trials.append({**_words(ends, whole), "loss": loss})
+        return loss
 
 
 def _words(ends: int, whole: int | None) -> dict[str, Any]:
