@@ -12,6 +12,9 @@ from typing import Any
 
 from findna_bench.auditing.audit_plots import plot_report
 from findna_bench.auditing.audit_report import AuditReport, outdated
+from findna_bench.auditing.examples import Example
+from findna_bench.auditing.rules import KINDS, RULES
+from findna_bench.auditing.verdict import LENGTH_CONTROLS, NEIGHBOUR_CONTROLS
 from findna_bench.files import path_segment, write_atomic
 from findna_bench.grid import Grid, code, escape, markdown_table
 from findna_bench.relatedness.composition import LEAST_LENGTH
@@ -53,9 +56,7 @@ _COUNTERPARTS = (
 )
 _SHOWN = 6
 """Places from each end in the tables of a page; reports hold more."""
-_LENGTHS = ("length-lookup", "length-linear", "length-trees")
 _OF_OUTPUTS = ("length-trees", "composition-trees", "kmer", "nn-overlap")
-_NEIGHBOURS = ("overlap-any", "overlap-half", "similar", "nn-overlap", "nn-relation", "same-composition")
 
 
 def write_pages(reports: Sequence[AuditReport], folder: Path) -> list[Path]:
@@ -178,8 +179,8 @@ def _index_row(report: Mapping[str, Any]) -> list[str]:
         escape(report["status"] or "-"),
         " / ".join("-" if n is None else f"{n:,}" for n in rows),
         _best(controls, ("majority",)),
-        _best(controls, _LENGTHS),
-        _best(controls, _NEIGHBOURS),
+        _best(controls, LENGTH_CONTROLS),
+        _best(controls, NEIGHBOUR_CONTROLS),
         _best(controls, ("composition-trees",)),
         _best(controls, ("kmer",)),
         _found_again(report),
@@ -224,6 +225,8 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
     ]
     if plot:
         lines += [f"![class distributions, rows found again, controls]({plot})", ""]
+    if looked_at := verdict.get("looked_at"):
+        lines += [f"Looked at: {escape('; '.join(looked_at))}.", ""]
     for grid in report_grids(report):
         lines += [f"## {escape(grid.title)}", "", *grid.to_markdown(words=len(grid.header)), ""]
     lines += _definitions(report)
@@ -233,10 +236,40 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
 def report_grids(report: Mapping[str, Any]) -> list[Grid]:
     """The tables of a report (``AuditReport.to_dict``), as pages and screen show them."""
     if report.get("outputs"):
-        return [_outputs(report)]
+        return [grid for grid in (_outputs(report), _findings(report)) if grid.rows]
     crossed = [_cross(pair, cross, report["labels"]) for pair, cross in report["across"].items()]
-    grids = [_classes(report), *crossed, _controls(report), *_positions(report), _bins(report)]
+    grids = [_findings(report), _classes(report), *crossed, _controls(report), *_positions(report), _bins(report)]
     return [grid for grid in grids if grid.rows]
+
+
+def _findings(report: Mapping[str, Any]) -> Grid:
+    """A line for each rule that fired; reports made before numbers were kept have none."""
+    rows = []
+    for finding in report["verdict"].get("findings", ()):
+        if finding.get("number") is None:
+            continue
+        rule = RULES.get(finding["rule_id"])
+        interval = "-" if finding["interval"] is None else ", ".join(_percent(bound) for bound in finding["interval"])
+        examples = "\n".join(example_words(example) for example in finding["examples"]) or "-"
+        number = rule.number if rule else "-"
+        rows.append(
+            (
+                finding["rule_id"],
+                number,
+                _percent(finding["number"]),
+                interval,
+                f"{100 * finding['threshold']:g}",
+                examples,
+            )
+        )
+    header = ("rule", "number", "x 100", "95 % interval", "from", "example rows")
+    return Grid(header, tuple(rows), "Findings")
+
+
+def example_words(example: Mapping[str, Any]) -> str:
+    """An example row (:class:`~findna_bench.auditing.examples.Example`) in one line."""
+    counterpart = example["counterpart"]
+    return Example(**{**example, "counterpart": None if counterpart is None else Example(**counterpart)}).words
 
 
 def _outputs(report: Mapping[str, Any]) -> Grid:
@@ -374,7 +407,7 @@ def _bins(report: Mapping[str, Any]) -> Grid:
 def _definitions(report: Mapping[str, Any]) -> list[str]:
     if "pairs" in report["settings"]:
         return _of_pairs(report)
-    t, similar = report["thresholds"], report["settings"]["similar"]
+    similar = report["settings"]["similar"]
     return [
         "## Definitions",
         "",
@@ -388,20 +421,25 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         "  without such a neighbour in train mostly have. nn-relation: the class that train rows with a neighbour of that label mostly have.",
         "* same-composition: the same for a train row with exactly the same dinucleotide counts, which is what a shuffle that keeps",
         f"  dinucleotides leaves (rows of {LEAST_LENGTH} bases and more).",
-        *_places(t),
-        f"* shortcut: a control's accuracy is {100 * t['gain']:.0f} points and {t['errors']:.0f} standard errors above the majority class. leak: in some class",
-        f"  {100 * t['leak']:.0f} % of test rows overlap train by half or more (partial-overlap: by less) or, where coordinates are not known, are copies of a",
-        f"  train row, or have the dinucleotide counts of one, or a segment of its design; or {100 * t['duplicates']:.0f} % are identical to one.",
-        f"  asymmetric: these shares differ by {100 * t['asymmetry']:.0f} points between classes. conflicting-labels: {100 * t['conflicting']:.1f} % of test rows are in train",
-        f"  under another label. note: repeats: {100 * t['leak']:.0f} % of a class are repeats of train rows. note: composition: composition or k-mers",
-        f"  gain {100 * t['composition']:.0f} points over the majority class, which may be biology.",
+        *_places(report),
+        *_rules(),
         "",
     ]
 
 
+def _rules() -> list[str]:
+    """The table of rules, a line for each kind."""
+    lines = []
+    for kind in KINDS.values():
+        rules = [rule for rule in RULES.values() if rule.kind is kind]
+        each = "; ".join(f"{code(rule.rule_id)} from {rule.condition}" for rule in rules)
+        lines.append(f"* {kind.name}: {kind.about} {each}.")
+    return lines
+
+
 def _of_pairs(report: Mapping[str, Any]) -> list[str]:
     """What the words of a report on pairs mean."""
-    t, pairs = report["thresholds"], report["settings"]["pairs"]
+    pairs = report["settings"]["pairs"]
     order = "in this order" if pairs["ordered"] else "in either order"
     return [
         "## Definitions",
@@ -410,22 +448,20 @@ def _of_pairs(report: Mapping[str, Any]) -> list[str]:
         "* a side in common: either side is a side of an earlier pair, on either strand; sides of N alone are none. A copy: whole, shifted, cut or extended.",
         "* length-trees: boosted trees on bases, N and N at the ends of both sides; distance-trees: on distance and strand; composition-trees: on GC, N and dinucleotides of both",
         "  sides; side-a, side-b: a linear model on 5-mers of one side; shared-side: the class that train pairs with the same sides mostly have.",
-        f"* shortcut: {100 * t['gain']:.0f} points and {t['errors']:g} standard errors above the majority class; leak: {100 * t['leak']:.0f} % of a class's test pairs share a side, "
-        f"or {100 * t['duplicates']:.0f} % are identical.",
+        *_rules(),
+        "",
     ]
 
 
-def _places(thresholds: Mapping[str, Any]) -> list[str]:
-    """thresholds: of a report; those made before places were looked at have none for sites."""
-    if "site" not in thresholds:
+def _places(report: Mapping[str, Any]) -> list[str]:
+    """Nothing in reports made before places were looked at."""
+    if "positions" not in report:
         return []
     return [
         "* position: logistic regression on the base at every place (rows of several lengths: near the start, the end and the centre);",
         "  position-rotated: the same of rows that are each turned round by a random number of bases. ends, middle: of the first and last",
-        "  bases, and of as many from the middle. site: the word of 1, 2 or 4 letters at one place that tells a class of train best; it is a",
-        f"  shortcut where {100 * thresholds['site']:.0f} points more test rows of a class than of the others have it, beyond what the word does at other",
-        "  places. ends is one where it gains over middle, position gives a note where it gains over position-rotated. case: trees on which",
-        "  letters of the file are lower case.",
+        "  bases, and of as many from the middle. site: the word of 1, 2 or 4 letters at one place that tells a class of train best.",
+        "  case: trees on which letters of the file are lower case.",
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from findna_bench.auditing.rules import RULES
 from findna_bench.files import atomic_path
 from findna_bench.terminal import in_picture
 
@@ -104,7 +105,7 @@ def _controls(axis: Any, report: Mapping[str, Any]) -> None:
     axis.barh(
         [in_picture(name) for name in names],
         values,
-        color=["#999999" if v <= base + 5 else "#D55E00" for v in values],
+        color=["#999999" if v < base + 100 * RULES["shortcut/length"].threshold else "#D55E00" for v in values],
         height=0.7,
     )
     axis.axvline(base, color="black", linewidth=1, linestyle=":")

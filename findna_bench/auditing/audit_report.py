@@ -2,8 +2,8 @@
 
 JSON keys (``AuditReport.to_dict``), every count per class:
 
-* ``schema`` "audit-3" ("audit-1" told no copies from repeats: its verdicts call repeats a leak; "audit-2" looked at no fixed places
-  and no letter case); ``task``, ``labels``, ``metric``, ``status``; ``route`` "sequences", "sequences and coordinates" or
+* ``schema`` "audit-4" ("audit-1" told no copies from repeats: its verdicts call repeats a leak; "audit-2" looked at no fixed places
+  and no letter case; "audit-3" has the same verdicts without numbers, intervals and examples, and ``thresholds`` for ``rules``); ``task``, ``labels``, ``metric``, ``status``; ``route`` "sequences", "sequences and coordinates" or
   "coordinates".
 * ``splits.<split>``: ``rows``; ``classes.<class>``: ``rows``, ``fraction`` of the split, ``length`` and ``gc``
   (mean, min, q05, q25, median, q75, q95, max), ``n_mean`` (mean share of N), ``rows_with_n``, ``lower_mean`` (mean share of letters that
@@ -33,9 +33,11 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   (matched bases over row length, low < x <= high; the first bin is 0), ``rows`` and ``recall`` per class, ``total``,
   ``accuracy``.
 * ``verdict``: ``level`` ("clean", "note", "shortcut", "leak", "shortcut and leak", "not audited"; "clean by coordinates" and
-  "note by coordinates" where sequences were not looked at), ``flags``, ``sentences``, ``text``, ``findings`` (``rule_id``, ``kind``,
-  ``text``, one per flag);
-  ``known_shortcuts`` and ``derived_from`` of the card; ``thresholds``; ``settings``.
+  "note by coordinates" where sequences were not looked at), ``flags``, ``sentences``, ``text``, ``looked_at`` (what the verdict rests
+  on), ``findings``: ``rule_id``, ``kind``, ``text``, and what :mod:`findna_bench.auditing.rules` compares: ``number``, its 95 %
+  ``interval`` (null where it has none), ``threshold``, ``version`` of the rule; ``examples``, up to five rows: ``id``, ``split``, ``label``,
+  ``length``, ``sequence`` (its first bases), ``at`` (coordinates), ``counterpart`` (the same of the row it was found again as, or null);
+  ``known_shortcuts`` and ``derived_from`` of the card; ``rules``: ``rule_id`` -> version of every rule that there was; ``settings``.
 * ``published_coordinates``: where the sequences are a part of what was published and all its coordinates are known, the report on
   those; else null.
 * ``outputs``: only where rows have several numbers or labels: name -> the report of that one as two classes (below and above the
@@ -51,10 +53,11 @@ from typing import Any
 
 import numpy as np
 
+from findna_bench.auditing.examples import Example
+from findna_bench.auditing.rules import RULES, Rule, find_rule, rule_versions
 from findna_bench.auditing.shortcuts import Control
 
 __all__ = [
-    "FINDINGS",
     "SCHEMA",
     "Asymmetry",
     "AuditReport",
@@ -76,8 +79,8 @@ __all__ = [
 
 _HISTOGRAM_BINS = 40
 
-SCHEMA = "audit-3"
-"""Raised when equal rows would get another verdict; reports of every schema are read."""
+SCHEMA = "audit-4"
+"""Raised when keys change; reports of every schema are read. Whether a verdict is old is said by the versions of its rules."""
 
 
 @dataclass(frozen=True)
@@ -241,36 +244,82 @@ class SimilarityBin:
     recall: dict[str, float | None]
 
 
-FINDINGS = ("leak", "shortcut", "conflicting-labels", "asymmetric", "note")
-"""Kinds of findings, the worst first."""
-
-
 @dataclass(frozen=True)
 class Finding:
-    """One rule that fired: its flag ("leak: duplicates"), and what it saw, in a sentence with its numbers."""
+    """One rule that fired.
+
+    Attributes:
+        flag: of the rule, "leak: duplicates"; one of :data:`findna_bench.auditing.rules.RULES`.
+        text: what was seen, in a sentence with its numbers.
+        number: what the rule compares with its threshold, a fraction.
+        interval: 95 %, of the number; None where it has none.
+        examples: rows behind it.
+    """
 
     flag: str
     text: str
+    number: float | None = None
+    interval: tuple[float, float] | None = None
+    examples: tuple[Example, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises KeyError where there is no such rule."""
+        find_rule(self.flag)
+
+    @property
+    def rule(self) -> Rule:
+        return find_rule(self.flag)
 
     @property
     def kind(self) -> str:
-        """One of :data:`FINDINGS`."""
-        return self.flag.partition(":")[0]
+        """One of :data:`findna_bench.auditing.rules.KINDS`."""
+        return self.rule.kind.name
 
     @property
     def rule_id(self) -> str:
         """The flag as one word, "leak/duplicates"."""
-        return self.flag.replace(": ", "/")
+        return self.rule.rule_id
+
+    @property
+    def measured(self) -> str:
+        """The number with its interval; "" where it is not known."""
+        if self.number is None:
+            return ""
+        interval = (
+            "" if self.interval is None else " [{:.1f}, {:.1f}]".format(*(100 * bound for bound in self.interval))
+        )
+        return f"{100 * self.number:.1f} {self.rule.unit}{interval}"
+
+    @property
+    def quoted(self) -> str:
+        """The sentence with the rule, its number and its threshold."""
+        if not self.measured:
+            return f"{self.text} ({self.rule_id})"
+        return f"{self.text.removesuffix('.')} ({self.rule_id}: {self.measured}; from {self.rule.condition})."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, see the module."""
+        return {
+            "rule_id": self.rule_id,
+            "kind": self.kind,
+            "text": self.text,
+            "number": self.number,
+            "interval": self.interval,
+            "threshold": self.rule.threshold,
+            "version": self.rule.version,
+            "examples": [asdict(example) for example in self.examples],
+        }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The audit in words: level, machine-readable flags, one sentence per finding."""
+    """The audit in words: level, machine-readable flags, one sentence per finding, and what it looked at."""
 
     level: str
     flags: tuple[str, ...]
     sentences: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    looked_at: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -294,7 +343,7 @@ class AuditReport:
     verdict: Verdict
     known_shortcuts: tuple[str, ...] = ()
     derived_from: str = ""
-    thresholds: dict[str, float] = field(default_factory=dict)
+    rules: Mapping[str, int] = field(default_factory=rule_versions)
     settings: dict[str, Any] = field(default_factory=dict)
     histograms: dict[str, Any] = field(default_factory=dict)
     positions: dict[str, Any] = field(default_factory=dict)
@@ -312,10 +361,9 @@ class AuditReport:
         content = {"schema": SCHEMA, **asdict(replace(self, published_coordinates=None, outputs={}))}
         del content["outputs"]
         content["verdict"]["text"] = self.verdict.text
-        content["verdict"]["findings"] = [
-            {"rule_id": finding.rule_id, "kind": finding.kind, "text": finding.text}
-            for finding in self.verdict.findings
-        ]
+        content["verdict"]["findings"] = [finding.to_dict() for finding in self.verdict.findings]
+        for control in content["controls"].values():
+            del control["right"]
         for name, entry in self.asymmetry.items():
             content["asymmetry"][name]["difference"] = entry.difference
         plain: dict[str, Any] = _plain(content)
@@ -328,8 +376,13 @@ class AuditReport:
 
 def outdated(report: Mapping[str, Any]) -> str:
     """Why the verdict of a stored report (``AuditReport.to_dict``) is not what an audit says today, or "". Verdicts on coordinates
-    alone are the same in every schema."""
-    if report.get("schema") == SCHEMA or report.get("route") == "coordinates":
+    alone are the same in every schema up to "audit-3"."""
+    if "rules" in report:
+        changed = [
+            name for name, version in report["rules"].items() if name in RULES and RULES[name].version != version
+        ]
+        return f"made by an older rule {', '.join(changed)}; audit again" if changed else ""
+    if report.get("schema") == "audit-3" or report.get("route") == "coordinates":
         return ""
     if report.get("schema") == "audit-2":
         return "made before fixed places and letter case were looked at; audit again"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,10 @@ from findna_bench.auditing.audit_report import (
     per_class,
     spread,
 )
+from findna_bench.auditing.examples import Behind, ExampleRows
 from findna_bench.auditing.output_audits import audit_outputs
 from findna_bench.auditing.pair_audits import audit_pairs
-from findna_bench.auditing.verdict import THRESHOLDS, Thresholds, asymmetries, judge
+from findna_bench.auditing.verdict import Measured, asymmetries, judge
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
@@ -124,20 +125,18 @@ def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status:
             return audit_rows(rows, two, status=status)
         if not measured:
             measured["all rows"] = _gather(_checked(rows, card))
-        return _report(measured["all rows"].with_classes(classes), two, status, THRESHOLDS)
+        return _report(measured["all rows"].with_classes(classes), two, status)
 
     return audit_outputs(tables, card, audit)
 
 
-def audit_rows(
-    splits: Mapping[str, Rows], card: TaskCard, *, status: str = "", thresholds: Thresholds = THRESHOLDS
-) -> AuditReport:
+def audit_rows(splits: Mapping[str, Rows], card: TaskCard, *, status: str = "") -> AuditReport:
     """Audit rows known by sequence, by coordinates, or by both.
 
     Raises:
         DataError: no split, or an empty one.
     """
-    return _report(_gather(_checked(splits, card)), card, status, thresholds)
+    return _report(_gather(_checked(splits, card)), card, status)
 
 
 def _checked(splits: Mapping[str, Rows], card: TaskCard) -> dict[str, Rows]:
@@ -147,15 +146,25 @@ def _checked(splits: Mapping[str, Rows], card: TaskCard) -> dict[str, Rows]:
     return splits
 
 
-def _report(evidence: _Evidence, card: TaskCard, status: str, thresholds: Thresholds) -> AuditReport:
+def _report(evidence: _Evidence, card: TaskCard, status: str) -> AuditReport:
     splits = evidence.splits
-    across = {f"{a}->{b}": _across(evidence, a, b, card.labels) for a, b in _split_pairs(splits)}
+    found = {(a, b): _across(evidence, a, b) for a, b in _split_pairs(splits)}
+    across = {f"{a}->{b}": _counted(evidence, a, b, masks, card.labels) for (a, b), masks in found.items()}
     summaries = {name: _summary(evidence, name, card.labels) for name in splits}
     controls, bins = _controls(evidence, card.labels)
     places, by_place = _positional(evidence, card.labels, controls.get("majority"))
     controls |= by_place
     cross = across.get("train->test")
-    asymmetry = asymmetries(cross)
+    behind = _behind(evidence, found.get(("train", "test"), {}), places)
+    measured = Measured(
+        splits=summaries,
+        cross=cross,
+        controls=controls,
+        site=places.site,
+        diverged=evidence.diverged,
+        rows=ExampleRows(splits, card.labels, behind),
+        looked_at=_looked_at(evidence, status),
+    )
     return AuditReport(
         task=card.full_name,
         labels=tuple(card.labels),
@@ -164,17 +173,119 @@ def _report(evidence: _Evidence, card: TaskCard, status: str, thresholds: Thresh
         route=evidence.route,
         splits=summaries,
         across=across,
-        asymmetry=asymmetry,
+        asymmetry=asymmetries(cross),
         controls=controls,
         similarity_bins=bins,
-        verdict=judge(summaries, cross, asymmetry, controls, places.site, evidence.diverged, thresholds),
+        verdict=judge(measured),
         positions=places.to_dict(card.labels),
         known_shortcuts=tuple(card.known_shortcuts),
         derived_from=card.derived_from,
-        thresholds=asdict(thresholds),
         settings=_settings(evidence),
         histograms=_histograms(evidence, card.labels),
     )
+
+
+def _looked_at(evidence: _Evidence, status: str) -> tuple[str, ...]:
+    """What the numbers of a report rest on, in words."""
+    splits = evidence.splits
+    words = [f"{len(rows):,} rows of {name}" for name, rows in splits.items()]
+    if status not in ("", "coordinates"):
+        words[-1] += f" (data: {status})"
+    if evidence.identity:
+        words.append(f"sequences of {_joined(evidence.identity)}, on either strand")
+    else:
+        words.append("no sequences")
+    located = {name: int(rows.located.sum()) for name, rows in splits.items()}
+    if any(located.values()):
+        known = (f"{n:,} of {len(splits[name]):,} rows of {name}" for name, n in located.items())
+        words.append(f"coordinates of {_joined(known)}")
+    else:
+        words.append("no coordinates")
+    if evidence.identity:
+        marked = [name for name, rows in splits.items() if rows.lower is not None]
+        words.append(
+            f"letter case of {_joined(marked)}"
+            if marked
+            else "no letter case: all letters are upper case, or it is not known"
+        )
+    if evidence.diverged is not None:
+        words.append(
+            f"copies at low identity of {len(evidence.diverged.rows):,} rows of test that have no closer relative"
+        )
+    return tuple(words)
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def _behind(evidence: _Evidence, masks: Mapping[str, np.ndarray], places: positional.Positions) -> dict[str, Behind]:
+    """The rows behind the numbers of train -> test and of the splits themselves, each with what it was found again as."""
+    behind: dict[str, Behind] = {}
+    if masks:
+        counterparts = _counterparts(evidence, "train", "test")
+        if "exact" in masks:
+            masks = {**masks, "identical": masks["exact"] | masks["reverse_complement"]}
+        behind = {name: Behind("test", mask, counterparts.get(name)) for name, mask in masks.items()}
+    for split, identity in evidence.identity.items():
+        number = identity.either
+        behind[f"within_{split}"] = Behind(split, np.bincount(number)[number] > 1, _other_of_same(number), split)
+    test = evidence.splits.get("test")
+    if places.site is not None and test is not None and test.sequences is not None:
+        site = places.site[0]
+        with_word = site.found(positional.PlacedRows(test.sequences, test.labels))
+        mine = with_word & (test.labels == site.label)
+        behind["site"] = Behind("test", mine if mine.any() else with_word)
+    return behind
+
+
+def _other_of_same(number: np.ndarray) -> np.ndarray:
+    """(n,) the next row of the same number, the first one for the last; -1 where there is no other."""
+    order = np.argsort(number, kind="stable")
+    ordered = number[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    size = np.diff(np.append(first, len(ordered)))
+    following = np.append(order[1:], -1)
+    following[first + size - 1] = np.where(size > 1, order[first], -1)
+    other = np.full(len(number), -1, dtype=np.int64)
+    other[order] = following
+    return other
+
+
+def _counterparts(evidence: _Evidence, earlier: str, later: str) -> dict[str, np.ndarray]:
+    """Measure -> (n,) the row of the earlier split that each row of the later one was found again as, -1 = none."""
+    first, second = evidence.splits[earlier], evidence.splits[later]
+    found: dict[str, np.ndarray] = {}
+    if (earlier, later) in evidence.hits:
+        hits = evidence.hits[earlier, later]
+        known, own = evidence.identity[earlier].either, evidence.identity[later].either
+        twin = _twin(known, first.located, own)
+        found = dict.fromkeys(("exact", "reverse_complement", "identical", "identical_elsewhere"), twin)
+        near = np.where(twin >= 0, twin, hits.target)
+        found |= dict.fromkeys(("similar", "near", "near_elsewhere", "repeats"), near)
+        found["copies"] = np.where(twin >= 0, twin, hits.copy)
+        found["same_composition"] = evidence.shuffled(earlier, later)
+        found["conflicting"] = _twin_of_other_label(known, first.labels, own, second.labels)
+        if (earlier, later) == ("train", "test") and evidence.diverged is not None:
+            found["diverged_copies"] = _diverged_target(evidence.diverged, len(second))
+    if (earlier, later) in evidence.overlaps:
+        overlaps = evidence.overlaps[earlier, later]
+        found |= dict.fromkeys(("overlap_any", "overlap_half", "overlap_conflicting"), overlaps.target)
+    return found
+
+
+def _twin_of_other_label(
+    earlier: np.ndarray, earlier_labels: np.ndarray, later: np.ndarray, later_labels: np.ndarray
+) -> np.ndarray:
+    """(n,) for each later row an earlier one of the same number and another label, -1 = none."""
+    found = np.full(len(later), -1, dtype=np.int64)
+    for label in np.unique(later_labels):
+        rows = np.flatnonzero(later_labels == label)
+        others = np.flatnonzero(earlier_labels != label)
+        if len(others):
+            twin = _twin(earlier[others], np.zeros(len(others), dtype=bool), later[rows])
+            found[rows] = np.where(twin >= 0, others[twin], -1)
+    return found
 
 
 def _split_pairs(splits: Mapping[str, Rows]) -> list[tuple[str, str]]:
@@ -291,7 +402,8 @@ def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSumm
     )
 
 
-def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str]) -> CrossSplit:
+def _across(evidence: _Evidence, earlier: str, later: str) -> dict[str, np.ndarray]:
+    """Measure -> (n,) bool, rows of the later split that are found again in the earlier one."""
     first, second = evidence.splits[earlier], evidence.splits[later]
     counts: dict[str, np.ndarray] = {}
     touched = np.zeros(len(second), dtype=bool)
@@ -338,13 +450,26 @@ def _across(evidence: _Evidence, earlier: str, later: str, names: Sequence[str])
         touched |= some
     if counts:
         counts["untouched"] = ~touched
-    return CrossSplit(earlier, later, **{key: per_class(mask, second.labels, names) for key, mask in counts.items()})
+    return counts
+
+
+def _counted(
+    evidence: _Evidence, earlier: str, later: str, masks: Mapping[str, np.ndarray], names: Sequence[str]
+) -> CrossSplit:
+    labels = evidence.splits[later].labels
+    return CrossSplit(earlier, later, **{key: per_class(mask, labels, names) for key, mask in masks.items()})
+
+
+def _diverged_target(diverged: DivergedCopies, n: int) -> np.ndarray:
+    """(n,) the train row that each test row is a copy of at low identity, -1 = none."""
+    target = np.full(n, -1, dtype=np.int64)
+    target[diverged.rows] = diverged.target
+    return target
 
 
 def _diverged_rows(diverged: DivergedCopies, train: Rows, test: Rows) -> np.ndarray:
     """(n,) bool: test rows that are copies at low identity, not of a train row that is known to be another locus."""
-    target = np.full(len(test), -1, dtype=np.int64)
-    target[diverged.rows] = diverged.target
+    target = _diverged_target(diverged, len(test))
     found: np.ndarray = (target >= 0) & ~known_apart(test, train, target)
     return found
 

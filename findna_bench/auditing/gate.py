@@ -11,21 +11,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 from findna_bench import __version__
-from findna_bench.auditing.audit_report import FINDINGS, AuditReport, Finding
+from findna_bench.auditing.audit_report import AuditReport, Finding
 from findna_bench.auditing.audit_targets import Audited
+from findna_bench.auditing.rules import KINDS, RULES
 from findna_bench.errors import UsageError
 
 __all__ = ["Failure", "failures", "junit", "parse_kinds", "sarif"]
 
-_LEVELS = {"leak": "error", "shortcut": "error", "conflicting-labels": "warning", "asymmetric": "warning"}
-"""SARIF level of a kind of finding; all others are notes."""
-_WORDS = {
-    "leak": "Test rows stand in train, as they are or nearly.",
-    "shortcut": "A rule that knows no biology predicts the labels of test.",
-    "conflicting-labels": "Test rows stand in train under another label.",
-    "asymmetric": "What is found again in train falls on one class more than on another.",
-    "note": "Repeats or composition that a score has to be read beside.",
-}
 _NOT_IN_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
@@ -39,30 +31,37 @@ class Failure:
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """Kinds of findings ("leak,shortcut"), each once.
+    """Kinds of findings or single rules ("leak,shortcut/length"), each once.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: there is no such kind and no such rule.
     """
     kinds = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    unknown = [kind for kind in kinds if kind not in FINDINGS]
+    unknown = [kind for kind in kinds if kind not in KINDS and kind not in RULES]
     if unknown or not kinds:
+        of_kind = [rule_id for rule_id in RULES if unknown and rule_id.startswith(f"{unknown[0].partition('/')[0]}/")]
+        rules = f"; rules: {', '.join(of_kind)}" if of_kind else ""
         raise UsageError(
-            f"--fail-on {text}: {unknown[0] if unknown else 'nothing'!r} is no kind of finding; there are {', '.join(FINDINGS)}"
+            f"--fail-on {text}: {unknown[0] if unknown else 'nothing'!r} is no kind of finding and no rule; there are {', '.join(KINDS)}{rules}"
         )
     return kinds
 
 
+def _fails(finding: Finding, kinds: Sequence[str]) -> bool:
+    """Whether a finding is of the kinds or the rules named."""
+    return finding.kind in kinds or finding.rule_id in kinds
+
+
 def failures(audited: Sequence[Audited], kinds: Sequence[str]) -> list[Failure]:
-    """Findings of these kinds, over all tasks, and tasks that were not audited: a gate that did not look has not passed anything."""
+    """Findings of these kinds or rules, over all tasks, and tasks that were not audited: a gate that did not look has not passed anything."""
     found = []
     for entry in audited:
         if (reason := _not_audited(entry)) is not None:
             found.append(Failure(_name(entry), "not-audited", reason))
         found += [
-            Failure(report.task, finding.rule_id, finding.text)
+            Failure(report.task, finding.rule_id, finding.quoted)
             for report, finding in _findings(entry)
-            if finding.kind in kinds
+            if _fails(finding, kinds)
         ]
     return found
 
@@ -94,19 +93,20 @@ def junit(audited: Sequence[Audited], kinds: Sequence[str]) -> str:
         findings = [finding for _, finding in _findings(entry)]
         suite = ElementTree.SubElement(root, "testsuite", name=_plain(_name(entry)))
         counts = dict.fromkeys(totals, 0)
-        for kind in FINDINGS:
+        for kind in KINDS:
+            gated = any(word.partition("/")[0] == kind for word in kinds)
             counts["tests"] += 1
             case = ElementTree.SubElement(suite, "testcase", classname=_plain(_name(entry)), name=kind)
             mine = [finding for finding in findings if finding.kind == kind]
-            words = _plain("\n".join(f"{finding.rule_id}: {finding.text}" for finding in mine))
-            if reason is not None and kind in kinds:
+            words = _plain("\n".join(_words(finding) for finding in mine))
+            if reason is not None and gated:
                 ElementTree.SubElement(case, "failure", type="not-audited", message=_plain(reason))
                 counts["failures"] += 1
             elif reason is not None:
                 ElementTree.SubElement(case, "skipped", message=_plain(reason))
                 counts["skipped"] += 1
-            elif mine and kind in kinds:
-                first = ", ".join(finding.rule_id for finding in mine)
+            elif any(_fails(finding, kinds) for finding in mine):
+                first = ", ".join(finding.rule_id for finding in mine if _fails(finding, kinds))
                 ElementTree.SubElement(case, "failure", type=kind, message=first).text = words
                 counts["failures"] += 1
             elif mine:
@@ -122,6 +122,11 @@ def junit(audited: Sequence[Audited], kinds: Sequence[str]) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
+def _words(finding: Finding) -> str:
+    """A finding with its example rows, one a line."""
+    return "\n".join([finding.quoted, *(f"  {example.words}" for example in finding.examples)])
+
+
 def _plain(text: str) -> str:
     """Text without characters that XML has no way to write."""
     return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
@@ -129,18 +134,18 @@ def _plain(text: str) -> str:
 
 def sarif(audited: Sequence[Audited]) -> str:
     """SARIF 2.1.0: a result per finding. The place of one on a user's file is its path below the working folder; others are named."""
-    found = [(entry, report, finding) for entry in audited for report, finding in _findings(entry)]
-    rules = {finding.rule_id: finding for _, _, finding in found}
-    order = {rule_id: number for number, rule_id in enumerate(rules)}
+    order = {rule_id: number for number, rule_id in enumerate(RULES)}
     results = [
         {
             "ruleId": finding.rule_id,
             "ruleIndex": order[finding.rule_id],
-            "level": _LEVELS.get(finding.kind, "note"),
-            "message": {"text": f"{report.task} ({report.route}): {finding.text}"},
+            "level": finding.rule.kind.severity,
+            "message": {"text": f"{report.task} ({report.route}): {finding.quoted}"},
             "locations": [_place(entry.task, report.task)],
+            "properties": {key: finding.to_dict()[key] for key in ("number", "interval", "threshold", "examples")},
         }
-        for entry, report, finding in found
+        for entry in audited
+        for report, finding in _findings(entry)
     ]
     notifications = [
         {"level": "error", "message": {"text": f"{_name(entry)}: {reason}"}}
@@ -153,10 +158,15 @@ def sarif(audited: Sequence[Audited]) -> str:
         "rules": [
             {
                 "id": rule_id,
-                "shortDescription": {"text": _WORDS[finding.kind]},
-                "defaultConfiguration": {"level": _LEVELS.get(finding.kind, "note")},
+                "shortDescription": {"text": rule.title},
+                "fullDescription": {
+                    "text": f"{rule.kind.about} {rule.number[:1].upper()}{rule.number[1:]}: from {rule.condition}."
+                },
+                "help": {"text": rule.reason},
+                "defaultConfiguration": {"level": rule.kind.severity},
+                "properties": {"threshold": rule.threshold, "version": rule.version},
             }
-            for rule_id, finding in rules.items()
+            for rule_id, rule in RULES.items()
         ],
     }
     run: dict[str, Any] = {

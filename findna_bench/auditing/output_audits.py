@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from findna_bench.auditing.audit_report import AuditReport, Finding, Verdict
+from findna_bench.auditing.audit_report import AuditReport, Verdict
 from findna_bench.auditing.verdict import level_of
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
@@ -62,7 +62,7 @@ def audit_outputs(
     if len(card.labels) == 1:
         return worst
     findings = [
-        Finding(finding.flag, f"{name}: {finding.text}")
+        replace(finding, text=f"{name}: {finding.text}")
         for name, report in reports.items()
         for finding in report.verdict.findings
     ]
@@ -73,7 +73,7 @@ def audit_outputs(
         worst,
         labels=tuple(card.labels),
         metric=card.metric,
-        verdict=Verdict(level_of(findings), flags, tuple(sentences), tuple(findings)),
+        verdict=Verdict(level_of(findings), flags, tuple(sentences), tuple(findings), worst.verdict.looked_at),
         outputs=reports,
     )
 

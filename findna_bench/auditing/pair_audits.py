@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from findna_bench.auditing.audit_report import (
     per_class,
     spread,
 )
-from findna_bench.auditing.verdict import THRESHOLDS, asymmetries, judge_pairs
+from findna_bench.auditing.examples import Behind, ExampleRows
+from findna_bench.auditing.verdict import Measured, asymmetries, judge_pairs
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
@@ -27,10 +27,14 @@ from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.models.combinations import SYMMETRIC
 from findna_bench.relatedness.composition import composition
 from findna_bench.relatedness.duplicates import Identity, twins_across, twins_within
+from findna_bench.relatedness.rows import Rows
 from findna_bench.relatedness.similarity import SequenceIndex
 from findna_bench.sequences.alphabet import reverse_complement
 
 __all__ = ["audit_pairs"]
+
+_HEAD = 18
+"""Bases of a side that an example shows."""
 
 
 def audit_pairs(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "") -> AuditReport:
@@ -53,9 +57,12 @@ def audit_pairs(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: 
     strands = _canonical(tables)
     identity = _identities(tables, strands, symmetric=card.combination in SYMMETRIC)
     summaries = {name: _summary(table, identity[name], names) for name, table in tables.items()}
+    found = {
+        (a, b): _across((a, tables[a]), (b, tables[b]), identity, strands) for a, b in itertools.combinations(tables, 2)
+    }
     across = {
-        f"{a}->{b}": _across((a, tables[a]), (b, tables[b]), identity, strands, names)
-        for a, b in itertools.combinations(tables, 2)
+        f"{a}->{b}": CrossSplit(a, b, **{key: per_class(mask, tables[b].labels, names) for key, mask in masks.items()})
+        for (a, b), masks in found.items()
     }
     cross = across.get("train->test")
     controls = _controls(tables["train"], tables["test"], strands, names) if cross is not None else {}
@@ -70,9 +77,19 @@ def audit_pairs(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: 
         asymmetry=asymmetries(cross),
         controls=controls,
         similarity_bins=(),
-        verdict=judge_pairs(summaries, cross, controls),
+        verdict=judge_pairs(
+            Measured(
+                splits=summaries,
+                cross=cross,
+                controls=controls,
+                rows=_example_rows(tables, names, found.get(("train", "test"), {})),
+                looked_at=(
+                    *(f"{len(table):,} pairs of {name}" for name, table in tables.items()),
+                    "sequences of both sides, on either strand",
+                ),
+            )
+        ),
         known_shortcuts=tuple(card.known_shortcuts),
-        thresholds=asdict(THRESHOLDS),
         settings={"pairs": {"combination": card.combination, "ordered": card.combination not in SYMMETRIC}},
         histograms=_histograms(tables, names),
     )
@@ -132,15 +149,15 @@ def _across(
     later: tuple[str, SequenceTable],
     identity: Mapping[str, Identity],
     strands: Mapping[str, str],
-    names: Sequence[str],
-) -> CrossSplit:
+) -> dict[str, np.ndarray]:
+    """Measure -> (n,) bool, pairs of the later split that are found again in the earlier one."""
     (first_name, first), (second_name, second) = earlier, later
     twins = twins_across(identity[second_name], second.labels, identity[first_name], first.labels)
     known = {strands[side] for row in first.texts for side in row if side.strip("N")}
     copied = _copies(known, {strands[side] for row in second.texts for side in row if side.strip("N")} - known)
     shared = np.array([any(strands[side] in known for side in row) for row in second.texts], dtype=bool)
     related = shared | np.array([any(strands[side] in copied for side in row) for row in second.texts], dtype=bool)
-    counts = {
+    return {
         "exact": twins.exact,
         "reverse_complement": twins.reverse_complement,
         "conflicting": twins.conflicting,
@@ -148,9 +165,24 @@ def _across(
         "related_side": related,
         "untouched": ~(related | twins.exact | twins.reverse_complement),
     }
-    return CrossSplit(
-        first_name, second_name, **{key: per_class(mask, second.labels, names) for key, mask in counts.items()}
-    )
+
+
+def _example_rows(
+    tables: Mapping[str, SequenceTable], names: Sequence[str], masks: Mapping[str, np.ndarray]
+) -> ExampleRows:
+    """Pairs as examples show them: the beginnings of both sides."""
+    splits = {
+        name: Rows(
+            labels=table.labels,
+            ids=table.ids,
+            lengths=np.array([sum(map(len, row)) for row in table.texts], dtype=np.int64),
+            sequences=[" | ".join(side[:_HEAD] for side in row) for row in table.texts],
+        )
+        for name, table in tables.items()
+    }
+    if "exact" in masks:
+        masks = {**masks, "identical": masks["exact"] | masks["reverse_complement"]}
+    return ExampleRows(splits, names, {name: Behind("test", mask) for name, mask in masks.items()})
 
 
 def _copies(known: set[str], others: set[str]) -> set[str]:

@@ -35,7 +35,8 @@ _ROWS_FOR_THREADS = 20_000
 @dataclass(frozen=True)
 class Control:
     """A control's score on test. accuracy, balanced_accuracy, f1_macro: fractions; mcc in [-1, 1] (R_K for several classes);
-    recall: per class name, None where the class has no test row; details: what was fitted."""
+    recall: per class name, None where the class has no test row; details: what was fitted; right: (n,) bool, test rows that it predicts
+    right, of which reports hold nothing."""
 
     accuracy: float
     balanced_accuracy: float
@@ -43,6 +44,7 @@ class Control:
     mcc: float
     recall: dict[str, float | None]
     details: dict[str, object] = field(default_factory=dict)
+    right: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 def control(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str], **details: object) -> Control:
@@ -65,6 +67,7 @@ def control(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str], **d
         mcc=float(covariance / spread) if spread > 0 else 0.0,
         recall={name: float(right[i] / truth[i]) if truth[i] else None for i, name in enumerate(names)},
         details=dict(details),
+        right=predicted == labels,
     )
 
 

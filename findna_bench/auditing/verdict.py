@@ -1,20 +1,24 @@
-"""From numbers to words: fixed thresholds, the same for every task."""
+"""From numbers to words, by the rules of :mod:`findna_bench.auditing.rules`, the same for every task."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, Finding, PerClass, SplitSummary, Verdict
+from findna_bench.auditing.examples import Behind, ExampleRows
 from findna_bench.auditing.positional import Site, SiteCounts
+from findna_bench.auditing.rules import RULES, Rule
 from findna_bench.auditing.shortcuts import Control
 from findna_bench.relatedness.diverged_copies import IDENTITY, DivergedCopies
+from findna_bench.statistics.proportions import difference_interval, paired_interval, share_interval
 
 __all__ = [
     "LENGTH_CONTROLS",
     "NEIGHBOUR_CONTROLS",
-    "THRESHOLDS",
-    "Thresholds",
+    "Measured",
     "asymmetries",
     "judge",
     "judge_pairs",
@@ -23,36 +27,56 @@ __all__ = [
 
 LENGTH_CONTROLS = ("length-lookup", "length-linear", "length-trees")
 NEIGHBOUR_CONTROLS = ("overlap-any", "overlap-half", "similar", "nn-overlap", "nn-relation", "same-composition")
+_MEASURES = ("exact", "reverse_complement", "near", "similar", "copies", "repeats", "overlap_any", "overlap_half")
+_BEHIND_SHORTCUTS = {
+    "shortcut/overlap": ("overlap_half", "overlap_any"),
+    "shortcut/similarity": ("similar", "overlap_any"),
+    "shortcut/same-composition": ("same_composition",),
+    "shortcut/shared-side": ("shared_side",),
+}
+"""Rows that a rule copies the label to, which say more than any row that it gets right."""
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """Where a finding becomes a flag. All are fractions.
+class Measured:
+    """All that a verdict reads.
 
-    gain: a control's accuracy above the majority class (and more than ``errors`` standard errors above it) that makes it a
-    shortcut. leak: share of a class's test rows with a counterpart in train by half their coordinates or as copies; as repeats it is
-    worth a note.
-    duplicates: the same for identical rows, on either strand. asymmetry: difference between classes of such shares.
-    conflicting: share of all test rows whose identical train row has another label.
-    composition: gain of trees on length, GC, N and dinucleotides, or of the k-mer model, worth a note.
-    site: difference between classes in the share of test rows with a word at one place, beyond that at other places (and more than
-    ``errors`` standard errors), that makes it a shortcut: with two classes of one size half of it is gained.
-    within: share of a class's rows of one split that stand there more than once, on either strand, worth a note.
+    Attributes:
+        splits: what each split holds.
+        cross: train -> test, None where one of them is absent.
+        controls: fitted on train, scored on test.
+        site: the best one of train, counted in test.
+        diverged: copies at low identity, with their background rate.
+        rows: the rows behind the numbers, for examples.
+        looked_at: what the numbers rest on, in words.
     """
 
-    gain: float = 0.05
-    errors: float = 3.0
-    leak: float = 0.05
-    duplicates: float = 0.01
-    asymmetry: float = 0.05
-    conflicting: float = 0.005
-    composition: float = 0.10
-    site: float = 0.10
-    within: float = 0.05
+    splits: Mapping[str, SplitSummary]
+    cross: CrossSplit | None
+    controls: Mapping[str, Control] = field(default_factory=dict)
+    site: tuple[Site, SiteCounts] | None = None
+    diverged: DivergedCopies | None = None
+    rows: ExampleRows = field(default_factory=ExampleRows)
+    looked_at: tuple[str, ...] = ()
 
+    @property
+    def test_rows(self) -> int:
+        return self.splits["test"].rows
 
-THRESHOLDS = Thresholds()
-_MEASURES = ("exact", "reverse_complement", "near", "similar", "copies", "repeats", "overlap_any", "overlap_half")
+    @property
+    def across(self) -> CrossSplit:
+        """Train -> test, where both are there."""
+        assert self.cross is not None
+        return self.cross
+
+    @property
+    def by_sequences(self) -> bool:
+        """Whether sequences were looked at; else coordinates alone."""
+        return self.cross is not None and self.cross.exact is not None
+
+    def rows_of(self, name: str, split: str = "test") -> int:
+        """Rows of a class."""
+        return self.splits[split].classes[name].rows
 
 
 def asymmetries(cross: CrossSplit | None) -> dict[str, Asymmetry]:
@@ -67,331 +91,342 @@ def asymmetries(cross: CrossSplit | None) -> dict[str, Asymmetry]:
     return found
 
 
-def judge(
-    splits: Mapping[str, SplitSummary],
-    cross: CrossSplit | None,
-    asymmetry: Mapping[str, Asymmetry],
-    controls: Mapping[str, Control],
-    site: tuple[Site, SiteCounts] | None = None,
-    diverged: DivergedCopies | None = None,
-    thresholds: Thresholds = THRESHOLDS,
-) -> Verdict:
-    """The verdict on a task.
+Check = Callable[[Measured], Iterator[Finding]]
 
-    Args:
-        splits: what each split holds.
-        cross: train -> test, None where one of them is absent.
-        asymmetry: of ``cross``.
-        controls: fitted on train, scored on test.
-        site: the best one of train, counted in test.
-        diverged: copies at low identity, with their background rate.
-        thresholds: where a finding becomes a flag.
-    """
-    if cross is None:
-        present = ", ".join(splits) or "nothing"
-        return Verdict(
-            "not audited", (), (f"Only {present} is present: leaks from train and shortcuts cannot be measured.",)
-        )
-    findings: list[Finding] = []
-    _length(controls, splits["test"].rows, thresholds, findings)
-    _positions(controls, site, splits, thresholds, findings)
-    _neighbours(controls, splits["test"].rows, thresholds, findings)
-    _leaks(cross, thresholds, findings)
-    _diverged(cross, diverged, thresholds, findings)
-    _within(splits, thresholds, findings)
-    _asymmetric(asymmetry, thresholds, findings)
-    _conflicts(cross, splits["test"].rows, thresholds, findings)
-    _composition(controls, splits["test"].rows, thresholds, findings)
+
+def judge(measured: Measured) -> Verdict:
+    """The verdict on a task whose rows are sequences or coordinates."""
+    checks = (
+        _length,
+        _positions,
+        _neighbours,
+        _leaks,
+        _repeats,
+        _diverged,
+        _within,
+        _asymmetric,
+        _conflicts,
+        _composition,
+    )
+    by = "length, by fixed places or by letter case" if measured.by_sequences else "length"
+    return _verdict(measured, checks, by)
+
+
+def judge_pairs(measured: Measured) -> Verdict:
+    """The verdict on a task whose rows are pairs."""
+    checks = (_of_pairs, _duplicates, _sides, _conflicts, _one_side)
+    return _verdict(measured, checks, "distance, length or a shared side")
+
+
+def _verdict(measured: Measured, checks: Sequence[Check], shortcuts: str) -> Verdict:
+    if measured.cross is None:
+        present = ", ".join(measured.splits) or "nothing"
+        sentence = f"Only {present} is present: leaks from train and shortcuts cannot be measured."
+        return Verdict("not audited", (), (sentence,), looked_at=measured.looked_at)
+    findings = tuple(finding for check in checks for finding in check(measured))
     level = level_of(findings)
-    sentences = [finding.text for finding in findings]
+    sentences = [finding.quoted for finding in findings]
     if level in ("clean", "note"):
-        looked_at = "length" if cross.similar is None else "length, by fixed places or by letter case"
         sentences.insert(
-            0, f"No shortcut by {looked_at}, and no more of test is found again in train than the thresholds allow."
+            0, f"No shortcut by {shortcuts}, and no more of test is found again in train than the thresholds allow."
         )
-    if cross.similar is None:
+    if not measured.by_sequences:
         sentences.append("By coordinates alone: sequences were not looked at.")
         level = f"{level} by coordinates" if level in ("clean", "note") else level
     flags = tuple(dict.fromkeys(finding.flag for finding in findings))
-    return Verdict(level, flags, tuple(sentences), tuple(findings))
-
-
-def judge_pairs(
-    splits: Mapping[str, SplitSummary],
-    cross: CrossSplit | None,
-    controls: Mapping[str, Control],
-    thresholds: Thresholds = THRESHOLDS,
-) -> Verdict:
-    """The verdict on a task whose rows are pairs. cross: train -> test, None where one of them is absent."""
-    if cross is None:
-        return judge(splits, None, {}, controls, thresholds=thresholds)
-    findings: list[Finding] = []
-    n, base = splits["test"].rows, controls["majority"]
-    for name, flag, words in _OF_PAIRS:
-        if name in controls and _gain(controls[name], base, n, thresholds):
-            scores = f"{_percent(controls[name].accuracy)} of test ({name}; majority class {_percent(base.accuracy)})"
-            findings.append(Finding(flag, f"{words} {scores}."))
-    if cross.exact is not None and cross.reverse_complement is not None:
-        shares = _added((cross.exact, cross.reverse_complement))
-        if max(shares.values(), default=0.0) >= thresholds.duplicates:
-            findings.append(
-                Finding("leak: duplicates", f"Test pairs that are in train, on whichever strand: {_listed(shares)}.")
-            )
-    together = "; --split grouped keeps such pairs together"
-    if cross.shared_side is not None and _highest(cross.shared_side) >= thresholds.leak:
-        findings.append(
-            Finding(
-                "leak: shared-side",
-                f"Test pairs that share a side with a train pair: {_shares(cross.shared_side)}{together}.",
-            )
-        )
-    elif cross.related_side is not None and _highest(cross.related_side) >= thresholds.leak:
-        findings.append(
-            Finding(
-                "leak: related-side",
-                f"Test pairs with a copy of a side of a train pair: {_shares(cross.related_side)}{together}.",
-            )
-        )
-    _conflicts(cross, n, thresholds, findings)
-    best = _best(controls, ("side-a", "side-b", "composition-trees"))
-    if best and controls[best].accuracy - base.accuracy >= thresholds.composition:
-        words = "composition of both sides" if best == "composition-trees" else f"{best.replace('-', ' ')} alone"
-        findings.append(
-            Finding(
-                "note: one-side",
-                f"Without asking whether the sides fit, {words} predicts {_percent(controls[best].accuracy)} of test (majority class "
-                f"{_percent(base.accuracy)}).",
-            )
-        )
-    level, sentences = level_of(findings), [finding.text for finding in findings]
-    if level in ("clean", "note"):
-        sentences.insert(
-            0,
-            "No shortcut by distance, length or a shared side, and no more of test is found again in train than the thresholds allow.",
-        )
-    return Verdict(level, tuple(finding.flag for finding in findings), tuple(sentences), tuple(findings))
-
-
-_OF_PAIRS = (
-    ("distance-trees", "shortcut: distance", "Distance and strand alone predict"),
-    ("length-trees", "shortcut: length", "Lengths, N and padding of the sides alone predict"),
-    ("shared-side", "shortcut: shared-side", "The labels of train pairs with the same side predict"),
-)
-"""Controls of pairs, the flag that each raises, and what it reads."""
+    return Verdict(level, flags, tuple(sentences), findings, measured.looked_at)
 
 
 def level_of(findings: Sequence[Finding]) -> str:
-    """What a report is called by its findings."""
+    """What a report is called by its findings, where sequences were looked at."""
     kinds = {finding.kind for finding in findings}
     levels = [kind for kind in ("shortcut", "leak") if kind in kinds]
     return " and ".join(levels) or ("note" if kinds else "clean")
 
 
-def _gain(control: Control, base: Control, n: int, thresholds: Thresholds) -> bool:
-    difference = control.accuracy - base.accuracy
-    error = (max(base.accuracy * (1 - base.accuracy), 1e-9) / max(n, 1)) ** 0.5
-    return difference >= thresholds.gain and difference >= thresholds.errors * error
+# -------------------------------------------------------------------------------------------------------- shortcuts
 
 
-def _best(controls: Mapping[str, Control], names: tuple[str, ...]) -> str | None:
+@dataclass(frozen=True)
+class _Gain:
+    """A gain in accuracy and its interval."""
+
+    number: float
+    interval: tuple[float, float] | None
+    error: float
+
+    def passes(self, rule: Rule) -> bool:
+        return self.number >= rule.threshold and self.number >= rule.errors * self.error
+
+
+def _gain(measured: Measured, name: str, base: str = "majority") -> _Gain:
+    """Of one control over another."""
+    first, second = measured.controls[name], measured.controls[base]
+    error = (max(second.accuracy * (1 - second.accuracy), 1e-9) / max(measured.test_rows, 1)) ** 0.5
+    known = first.right is not None and second.right is not None
+    interval = paired_interval(np.asarray(first.right), np.asarray(second.right)) if known else None
+    return _Gain(first.accuracy - second.accuracy, interval, error)
+
+
+def _least_gain(measured: Measured, name: str, base: str, rule: Rule) -> _Gain | None:
+    """The smaller gain of a control, over another one and over the majority class; None where either is too small."""
+    gains = [_gain(measured, name, other) for other in (base, "majority")]
+    return min(gains, key=lambda gain: gain.number) if all(gain.passes(rule) for gain in gains) else None
+
+
+def _best(controls: Mapping[str, Control], names: Sequence[str]) -> str | None:
     present = [name for name in names if name in controls]
     return max(present, key=lambda name: controls[name].accuracy) if present else None
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+def _by_control(measured: Measured, rule_id: str, text: str, control: str, gain: _Gain) -> Finding:
+    """A finding whose examples are rows that the control gets right, and the majority class does not."""
+    rows = measured.rows
+    examples = rows.of(*_BEHIND_SHORTCUTS.get(rule_id, ()))
+    right, base = measured.controls[control].right, measured.controls["majority"].right
+    if not examples and right is not None and base is not None:
+        examples = rows.drawn(Behind("test", right & ~base if (right & ~base).any() else right))
+    return Finding(RULES[rule_id].flag, text, gain.number, gain.interval, examples)
 
 
-def _length(controls: Mapping[str, Control], n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
-    best = _best(controls, LENGTH_CONTROLS)
-    if best and _gain(controls[best], controls["majority"], n, thresholds):
-        scores = ", ".join(
-            f"{name} {_percent(controls[name].accuracy)}" for name in LENGTH_CONTROLS if name in controls
+def _length(m: Measured) -> Iterator[Finding]:
+    best = _best(m.controls, LENGTH_CONTROLS)
+    if best and (gain := _gain(m, best)).passes(RULES["shortcut/length"]):
+        scores = ", ".join(f"{name} {_accuracy(m, name)}" for name in LENGTH_CONTROLS if name in m.controls)
+        text = f"Length alone predicts test: {scores}, where the majority class gets {_accuracy(m, 'majority')}."
+        yield _by_control(m, "shortcut/length", text, best, gain)
+
+
+def _positions(m: Measured) -> Iterator[Finding]:
+    """Places and letter case; a linear model on all places says nothing more where one of these does."""
+    found = [*_case(m), *_ends(m), *_site(m)]
+    yield from found
+    rule = RULES["note/position"]
+    if (
+        not found
+        and "position-rotated" in m.controls
+        and (gain := _least_gain(m, "position", "position-rotated", rule))
+    ):
+        text = (
+            f"A linear model of the bases by place predicts {_accuracy(m, 'position')} of test, of rotated rows "
+            f"{_accuracy(m, 'position-rotated')}: rows of a class have something at fixed places."
         )
-        findings.append(
-            Finding(
-                "shortcut: length",
-                f"Length alone predicts test: {scores}, where the majority class gets {_percent(controls['majority'].accuracy)}.",
-            )
+        yield _by_control(m, rule.rule_id, text, "position", gain)
+
+
+def _case(m: Measured) -> Iterator[Finding]:
+    if "case" in m.controls and (gain := _gain(m, "case")).passes(RULES["shortcut/case"]):
+        shares = {name: entry.lower_mean or 0.0 for name, entry in m.splits["test"].classes.items() if entry.rows}
+        text = (
+            f"Upper and lower case alone predict {_accuracy(m, 'case')} of test (majority class {_accuracy(m, 'majority')}); mean share of "
+            f"lower case: {_listed(shares)}. Models here read upper case; others may not."
         )
+        yield _by_control(m, "shortcut/case", text, "case", gain)
 
 
-def _positions(
-    controls: Mapping[str, Control],
-    site: tuple[Site, SiteCounts] | None,
-    splits: Mapping[str, SplitSummary],
-    thresholds: Thresholds,
-    findings: list[Finding],
-) -> None:
-    """Places and letter case. A linear model on all places that beats the same model on rotated rows is a note: the class may be
-    centred on something, a start of transcription or a summit."""
-    n = splits["test"].rows
-    before = len(findings)
-    if "case" in controls and _gain(controls["case"], controls["majority"], n, thresholds):
-        shares = {name: entry.lower_mean or 0.0 for name, entry in splits["test"].classes.items() if entry.rows}
-        findings.append(
-            Finding(
-                "shortcut: case",
-                f"Upper and lower case alone predict {_percent(controls['case'].accuracy)} of test (majority class "
-                f"{_percent(controls['majority'].accuracy)}); mean share of lower case: {_listed(shares)}. Models here read upper case; others may not.",
-            )
+def _ends(m: Measured) -> Iterator[Finding]:
+    rule = RULES["shortcut/ends"]
+    if "ends" in m.controls and (gain := _least_gain(m, "ends", "middle", rule)):
+        text = (
+            f"The first and last bases of rows ({m.controls['ends'].details['bases']} in all) predict {_accuracy(m, 'ends')} of test, as many "
+            f"from the middle {_accuracy(m, 'middle')} (majority class {_accuracy(m, 'majority')})."
         )
-    if "ends" in controls and _beats(controls, "ends", "middle", n, thresholds):
-        findings.append(
-            Finding(
-                "shortcut: ends",
-                f"The first and last bases of rows ({controls['ends'].details['bases']} in all) predict {_percent(controls['ends'].accuracy)} of test, as many from the "
-                f"middle {_percent(controls['middle'].accuracy)} (majority class {_percent(controls['majority'].accuracy)}).",
-            )
-        )
-    if site is not None and _is_site(site[1], thresholds):
-        word, counts = site
-        names = list(splits["test"].classes)
-        low, high = counts.excess - 1.96 * counts.error, counts.excess + 1.96 * counts.error
-        findings.append(
-            Finding(
-                "shortcut: site",
-                f"{word.longer} at {word.where} is in {_percent(counts.share)} of {names[word.label]} and {_percent(counts.others_share)} of the other rows of test: "
-                f"a difference of {100 * counts.excess:.1f} points [{100 * low:.1f}, {100 * high:.1f}] beyond that at other places.",
-            )
-        )
-    seen = len(findings) > before
-    if not seen and "position-rotated" in controls and _beats(controls, "position", "position-rotated", n, thresholds):
-        findings.append(
-            Finding(
-                "note: position",
-                f"A linear model of the bases by place predicts {_percent(controls['position'].accuracy)} of test, of rotated rows "
-                f"{_percent(controls['position-rotated'].accuracy)}: rows of a class have something at fixed places.",
-            )
-        )
+        yield _by_control(m, rule.rule_id, text, "ends", gain)
 
 
-def _beats(controls: Mapping[str, Control], name: str, base: str, n: int, thresholds: Thresholds) -> bool:
-    """Whether a control is a gain over another one, and over the majority class."""
-    return all(_gain(controls[name], controls[other], n, thresholds) for other in (base, "majority"))
+def _site(m: Measured) -> Iterator[Finding]:
+    rule = RULES["shortcut/site"]
+    if m.site is None or abs(m.site[1].excess) < max(rule.threshold, rule.errors * m.site[1].error):
+        return
+    word, counts = m.site
+    low, high = counts.excess - 1.96 * counts.error, counts.excess + 1.96 * counts.error
+    label = list(m.splits["test"].classes)[word.label]
+    text = (
+        f"{word.longer} at {word.where} is in {_percent(counts.share)} of {label} and {_percent(counts.others_share)} of the other rows of "
+        f"test: a difference of {100 * counts.excess:.1f} points beyond that at other places."
+    )
+    yield Finding(rule.flag, text, counts.excess, (low, high), m.rows.of("site"))
 
 
-def _is_site(counts: SiteCounts, thresholds: Thresholds) -> bool:
-    return abs(counts.excess) >= max(thresholds.site, thresholds.errors * counts.error)
-
-
-def _neighbours(controls: Mapping[str, Control], n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
-    best = _best(controls, NEIGHBOUR_CONTROLS)
-    if not best or not _gain(controls[best], controls["majority"], n, thresholds):
+def _neighbours(m: Measured) -> Iterator[Finding]:
+    best = _best(m.controls, NEIGHBOUR_CONTROLS)
+    if not best:
         return
     kind = {"similar": "similarity", "nn-relation": "similarity", "same-composition": "same-composition"}.get(
         best, "overlap"
     )
-    rule = controls[best]
-    otherwise = rule.details.get("fallback")
+    rule, gain = RULES[f"shortcut/{kind}"], _gain(m, best)
+    if not gain.passes(rule):
+        return
+    otherwise = m.controls[best].details.get("fallback")
     what = {
         "nn-relation": "The label of the nearest train row, read as train rows' neighbours teach it,",
         "same-composition": "The label of a train row with the same dinucleotide counts, read as train rows teach it,",
         "similar": f'"Label of the most similar train row, else {otherwise}"',
     }.get(best, f'"Label of the overlapping train row, else {otherwise}"')
-    findings.append(
-        Finding(
-            f"shortcut: {kind}",
-            f"{what} predicts {_percent(rule.accuracy)} of test ({best}; majority class {_percent(controls['majority'].accuracy)}).",
+    text = f"{what} predicts {_accuracy(m, best)} of test ({best}; majority class {_accuracy(m, 'majority')})."
+    yield _by_control(m, rule.rule_id, text, best, gain)
+
+
+_PAIR_SHORTCUTS = (
+    ("distance-trees", "shortcut/distance", "Distance and strand alone predict"),
+    ("length-trees", "shortcut/length", "Lengths, N and padding of the sides alone predict"),
+    ("shared-side", "shortcut/shared-side", "The labels of train pairs with the same side predict"),
+)
+"""Controls of pairs, the rule of each, and what it reads."""
+
+
+def _of_pairs(m: Measured) -> Iterator[Finding]:
+    for name, rule_id, words in _PAIR_SHORTCUTS:
+        if name in m.controls and (gain := _gain(m, name)).passes(RULES[rule_id]):
+            text = f"{words} {_accuracy(m, name)} of test ({name}; majority class {_accuracy(m, 'majority')})."
+            yield _by_control(m, rule_id, text, name, gain)
+
+
+def _one_side(m: Measured) -> Iterator[Finding]:
+    best = _best(m.controls, ("side-a", "side-b", "composition-trees"))
+    if best and (gain := _gain(m, best)).passes(RULES["note/one-side"]):
+        words = "composition of both sides" if best == "composition-trees" else f"{best.replace('-', ' ')} alone"
+        text = (
+            f"Without asking whether the sides fit, {words} predicts {_accuracy(m, best)} of test (majority class "
+            f"{_accuracy(m, 'majority')})."
         )
+        yield _by_control(m, "note/one-side", text, best, gain)
+
+
+def _composition(m: Measured) -> Iterator[Finding]:
+    """Composition may be biology: it is reported, and does not make a task worthless. Where length tells, it tells that."""
+    best = _best(m.controls, ("composition-trees", "kmer"))
+    if not best or any(True for _ in _length(m)):
+        return
+    if (gain := _gain(m, best)).passes(RULES["note/composition"]):
+        scores = ", ".join(
+            f"{name} {_accuracy(m, name)}" for name in ("composition-trees", "kmer") if name in m.controls
+        )
+        text = f"Composition alone goes far: {scores} (majority class {_accuracy(m, 'majority')}); a model's score is to be read above that."
+        yield _by_control(m, "note/composition", text, best, gain)
+
+
+# ------------------------------------------------------------------------------------------------------------ leaks
+
+
+def _shared(
+    m: Measured, rule_id: str, rows: Mapping[str, int], text: str, numbers: Sequence[str], split: str = "test"
+) -> Iterator[Finding]:
+    """A finding where the share of a class's rows is high enough. rows: of each class; text: with "{}" where the shares of all classes go."""
+    shares = {name: n / max(m.rows_of(name, split), 1) for name, n in rows.items()}
+    worst = max(shares, key=lambda name: shares[name], default=None)
+    if worst is None or shares[worst] < RULES[rule_id].threshold:
+        return
+    interval = share_interval(rows[worst], m.rows_of(worst, split))
+    yield Finding(
+        RULES[rule_id].flag, text.replace("{}", _listed(shares), 1), shares[worst], interval, m.rows.of(*numbers)
     )
 
 
-def _leaks(cross: CrossSplit, thresholds: Thresholds, findings: list[Finding]) -> None:
-    if cross.overlap_half is not None and _highest(cross.overlap_half) >= thresholds.leak:
-        findings.append(
-            Finding(
-                "leak: overlap", f"Test rows that overlap a train row by half or more: {_shares(cross.overlap_half)}."
-            )
-        )
-    elif cross.overlap_any is not None and _highest(cross.overlap_any) >= thresholds.leak:
-        findings.append(
-            Finding(
-                "leak: partial-overlap",
-                f"Test rows that share bases with a train row, less than half: {_shares(cross.overlap_any)}.",
-            )
-        )
-    if cross.exact is not None and cross.reverse_complement is not None:
-        shares = _added((cross.exact, cross.reverse_complement), cross.identical_elsewhere)
-        if max(shares.values(), default=0.0) >= thresholds.duplicates:
-            findings.append(
-                Finding("leak: duplicates", f"Test rows identical to a train row on either strand: {_listed(shares)}.")
-            )
-    if cross.same_composition is not None and _highest(cross.same_composition) >= thresholds.leak:
+def _counted(*parts: PerClass, without: PerClass | None = None) -> dict[str, int]:
+    """Rows of each class in any of the disjoint parts, less those of ``without``."""
+    return {
+        name: sum(part.per_class[name].rows for part in parts) - (without.per_class[name].rows if without else 0)
+        for name in parts[0].per_class
+    }
+
+
+def _leaks(m: Measured) -> Iterator[Finding]:
+    cross = m.across
+    halves = []
+    if cross.overlap_half is not None:
+        text = "Test rows that overlap a train row by half or more: {}."
+        halves = list(_shared(m, "leak/overlap", _counted(cross.overlap_half), text, ["overlap_half"]))
+        yield from halves
+    if cross.overlap_any is not None and not halves:
+        text = "Test rows that share bases with a train row, less than half: {}."
+        yield from _shared(m, "leak/partial-overlap", _counted(cross.overlap_any), text, ["overlap_any"])
+    yield from _duplicates(m)
+    if cross.same_composition is not None:
         other = cross.same_composition_conflicting
-        share = other.total / cross.same_composition.total if other else 0.0
-        findings.append(
-            Finding(
-                "leak: same-composition",
-                "Test rows with exactly the dinucleotide counts of another sequence in train, as a shuffle leaves them: "
-                f"{_shares(cross.same_composition)}; {_percent(share)} of these have the other label.",
-            )
+        share = other.total / max(cross.same_composition.total, 1) if other else 0.0
+        text = (
+            "Test rows with exactly the dinucleotide counts of another sequence in train, as a shuffle leaves them: {}; "
+            f"{_percent(share)} of these have the other label."
         )
-    if cross.same_design is not None and _highest(cross.same_design) >= thresholds.leak:
-        findings.append(
-            Finding(
-                "leak: design",
-                "The sequences are a designed library: test rows that share a segment (constant ones left out) with a train row: "
-                f"{_shares(cross.same_design)}; --split grouped keeps such rows together.",
-            )
+        numbers = ["same_composition"]
+        yield from _shared(m, "leak/same-composition", _counted(cross.same_composition), text, numbers)
+    if cross.same_design is not None:
+        text = (
+            "The sequences are a designed library: test rows that share a segment (constant ones left out) with a train row: {}; "
+            "--split grouped keeps such rows together."
         )
+        yield from _shared(m, "leak/design", _counted(cross.same_design), text, ["same_design"])
     # Where all coordinates are known they have spoken: a copy that overlaps is counted above, any other is another locus.
-    if cross.near_elsewhere is None and cross.copies is not None and _highest(cross.copies) >= thresholds.leak:
-        findings.append(
-            Finding(
-                "leak: similarity",
-                f"Test rows that are copies of a train row (whole, shifted, cut or extended, either strand): {_shares(cross.copies)}.",
-            )
-        )
-    _repeats(cross, thresholds, findings)
+    if cross.near_elsewhere is None and cross.copies is not None:
+        text = "Test rows that are copies of a train row (whole, shifted, cut or extended, either strand): {}."
+        yield from _shared(m, "leak/similarity", _counted(cross.copies), text, ["copies"])
 
 
-def _diverged(
-    cross: CrossSplit, diverged: DivergedCopies | None, thresholds: Thresholds, findings: list[Finding]
-) -> None:
-    """Copies at low identity. Where all coordinates are known they have spoken."""
-    counts = cross.diverged_copies
-    if counts is None or diverged is None or cross.near_elsewhere is not None:
+def _duplicates(m: Measured) -> Iterator[Finding]:
+    cross = m.across
+    if cross.exact is None or cross.reverse_complement is None:
         return
-    if _highest(counts) - diverged.background >= thresholds.leak:
-        findings.append(
-            Finding(
-                "leak: diverged-copies",
-                f"Test rows that are a train row from end to end at {_percent(IDENTITY)} identity or more (either strand), and no closer to any: {_shares(counts)}; "
-                f"of rows read backwards {_percent(diverged.background)} are. --split grouped does not join these.",
-            )
-        )
+    rows = _counted(cross.exact, cross.reverse_complement, without=cross.identical_elsewhere)
+    text = "Test rows identical to a train row on either strand: {}."
+    if "shared-side" in m.controls:
+        text = "Test pairs that are in train, on whichever strand: {}."
+    yield from _shared(m, "leak/duplicates", rows, text, ["identical"])
 
 
-def _within(splits: Mapping[str, SplitSummary], thresholds: Thresholds, findings: list[Finding]) -> None:
+def _sides(m: Measured) -> Iterator[Finding]:
+    cross, together = m.across, "; --split grouped keeps such pairs together."
+    found = []
+    if cross.shared_side is not None:
+        text = "Test pairs that share a side with a train pair: {}" + together
+        found = list(_shared(m, "leak/shared-side", _counted(cross.shared_side), text, ["shared_side"]))
+        yield from found
+    if cross.related_side is not None and not found:
+        text = "Test pairs with a copy of a side of a train pair: {}" + together
+        yield from _shared(m, "leak/related-side", _counted(cross.related_side), text, ["related_side"])
+
+
+def _diverged(m: Measured) -> Iterator[Finding]:
+    """Copies at low identity. Where all coordinates are known they have spoken."""
+    counts, rule = m.across.diverged_copies, RULES["leak/diverged-copies"]
+    if counts is None or m.diverged is None or m.across.near_elsewhere is not None:
+        return
+    worst = max(counts.per_class, key=counts.fraction, default=None)
+    if worst is None or counts.fraction(worst) - m.diverged.background < rule.threshold:
+        return
+    low, high = (
+        bound - m.diverged.background for bound in share_interval(counts.per_class[worst].rows, m.rows_of(worst))
+    )
+    text = (
+        f"Test rows that are a train row from end to end at {_percent(IDENTITY)} identity or more (either strand), and no closer to any: "
+        f"{_shares(counts)}; of rows read backwards {_percent(m.diverged.background)} are. --split grouped does not join these."
+    )
+    number = counts.fraction(worst) - m.diverged.background
+    yield Finding(rule.flag, text, number, (low, high), m.rows.of("diverged_copies"))
+
+
+def _within(m: Measured) -> Iterator[Finding]:
     """Rows that stand in their own split more than once: they count twice in a fit or a score."""
-    for split, summary in splits.items():
+    for split, summary in m.splits.items():
         if summary.exact is None or summary.reverse_complement is None:
             continue
-        shares = _added((summary.exact, summary.reverse_complement))
-        if max(shares.values(), default=0.0) >= thresholds.within:
-            sizes = ", ".join(f"{n:,} in {size} rows" for size, n in summary.families.items() if size != "1" and n)
-            findings.append(
-                Finding(
-                    "note: duplicates",
-                    f"Rows of {split} that stand there more than once, on either strand: {_listed(shares)} (sequences: {sizes}).",
-                )
-            )
+        sizes = ", ".join(f"{n:,} in {size} rows" for size, n in summary.families.items() if size != "1" and n)
+        text = f"Rows of {split} that stand there more than once, on either strand: {{}} (sequences: {sizes})."
+        rows = _counted(summary.exact, summary.reverse_complement)
+        yield from _shared(m, "note/duplicates", rows, text, [f"within_{split}"], split)
 
 
-def _repeats(cross: CrossSplit, thresholds: Thresholds, findings: list[Finding]) -> None:
+def _repeats(m: Measured) -> Iterator[Finding]:
     """Repeats are biology, and a model may use them: they are reported, and make no task worthless."""
-    known = [counts for counts in (cross.near_elsewhere, cross.identical_elsewhere) if counts is not None]
+    cross = m.across
     if cross.near_elsewhere is not None:
-        shares, where = _added(known), "similar to a train row at another locus (repeats, gene families)"
+        parts = [counts for counts in (cross.near_elsewhere, cross.identical_elsewhere) if counts is not None]
+        where = "similar to a train row at another locus (repeats, gene families)"
     elif cross.repeats is not None:
-        shares = _added([cross.repeats])
+        parts = [cross.repeats]
         where = "similar to train rows as repeats are (in part, to many of them, or at another locus)"
     else:
-        return
-    if max(shares.values(), default=0.0) < thresholds.leak and (
-        cross.identical_elsewhere is None or _highest(cross.identical_elsewhere) < thresholds.duplicates
-    ):
         return
     as_copies = ""
     if cross.copies_elsewhere is not None and cross.copies_elsewhere.total:
@@ -399,19 +434,56 @@ def _repeats(cross: CrossSplit, thresholds: Thresholds, findings: list[Finding])
             "; by sequence alone these would be copies, as segmental duplications are and one locus in two assemblies: "
             + _shares(cross.copies_elsewhere)
         )
-    findings.append(Finding("note: repeats", f"Test rows {where}: {_listed(shares)}{as_copies}."))
+    numbers = ["near_elsewhere", "repeats", "identical_elsewhere"]
+    found = list(_shared(m, "note/repeats", _counted(*parts), f"Test rows {where}: {{}}{as_copies}.", numbers))
+    yield from found
+    if not found and cross.identical_elsewhere is not None:
+        text = f"Test rows identical to a train row at another locus: {{}}{as_copies}."
+        rows = _counted(cross.identical_elsewhere)
+        yield from _shared(m, "note/identical-elsewhere", rows, text, ["identical_elsewhere"])
 
 
-def _added(parts: Sequence[PerClass], without: PerClass | None = None) -> dict[str, float]:
-    """Fractions of each class in any of the disjoint parts, less those of ``without``."""
-    return {
-        name: sum(part.fraction(name) for part in parts) - (without.fraction(name) if without else 0.0)
-        for name in parts[0].per_class
+def _asymmetric(m: Measured) -> Iterator[Finding]:
+    cross = m.across
+    measures = {
+        name: counts for name in ("overlap_half", "overlap_any") if (counts := getattr(cross, name)) is not None
     }
+    if not measures and cross.similar is not None:
+        measures = {"similar": cross.similar}
+    known = asymmetries(cross)
+    worst = max(measures, key=lambda name: known[name].difference, default=None)
+    if worst is None:
+        return
+    entry, rule = known[worst], RULES[f"asymmetric/{worst.replace('_', '-')}"]
+    if entry.difference < rule.threshold:
+        return
+    classes = (entry.highest_class, entry.lowest_class)
+    counted = [(measures[worst].per_class[name].rows, m.rows_of(name)) for name in classes]
+    text = (
+        f"The classes are hit unequally ({worst.replace('_', ' ')}): {_percent(entry.highest)} of {entry.highest_class}, "
+        f"{_percent(entry.lowest)} of {entry.lowest_class}."
+    )
+    interval = difference_interval(counted[0], counted[1])
+    yield Finding(rule.flag, text, entry.difference, interval, m.rows.of(worst))
 
 
-def _highest(counts: PerClass) -> float:
-    return max((entry.fraction for entry in counts.per_class.values()), default=0.0)
+def _conflicts(m: Measured) -> Iterator[Finding]:
+    counts, n, rule = m.across.conflicting, m.test_rows, RULES["conflicting-labels"]
+    if counts is None or not counts.total or counts.total < rule.threshold * max(n, 1):
+        return
+    text = f"{counts.total} test rows ({_percent(counts.total / n)}) are in train under another label."
+    yield Finding(rule.flag, text, counts.total / n, share_interval(counts.total, n), m.rows.of("conflicting"))
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _accuracy(m: Measured, name: str) -> str:
+    return _percent(m.controls[name].accuracy)
 
 
 def _shares(counts: PerClass) -> str:
@@ -420,49 +492,3 @@ def _shares(counts: PerClass) -> str:
 
 def _listed(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{_percent(share)} of {name}" for name, share in shares.items())
-
-
-def _asymmetric(asymmetry: Mapping[str, Asymmetry], thresholds: Thresholds, findings: list[Finding]) -> None:
-    found = [name for name in ("overlap_half", "overlap_any") if name in asymmetry] or [
-        n for n in ("similar",) if n in asymmetry
-    ]
-    worst = max(found, key=lambda name: asymmetry[name].difference, default=None)
-    if worst is not None and asymmetry[worst].difference >= thresholds.asymmetry:
-        entry = asymmetry[worst]
-        findings.append(
-            Finding(
-                f"asymmetric: {worst.replace('_', '-')}",
-                f"The classes are hit unequally ({worst.replace('_', ' ')}): {_percent(entry.highest)} of {entry.highest_class}, "
-                f"{_percent(entry.lowest)} of {entry.lowest_class}.",
-            )
-        )
-
-
-def _conflicts(cross: CrossSplit, n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
-    if cross.conflicting is None:
-        return
-    if cross.conflicting.total >= thresholds.conflicting * max(n, 1) and cross.conflicting.total:
-        findings.append(
-            Finding(
-                "conflicting-labels",
-                f"{cross.conflicting.total} test rows ({_percent(cross.conflicting.total / n)}) are in train under another label.",
-            )
-        )
-
-
-def _composition(controls: Mapping[str, Control], n: int, thresholds: Thresholds, findings: list[Finding]) -> None:
-    """Composition may be biology: it is reported, and does not make a task worthless."""
-    if any(finding.flag == "shortcut: length" for finding in findings):
-        return
-    best = _best(controls, ("composition-trees", "kmer"))
-    if best and controls[best].accuracy - controls["majority"].accuracy >= thresholds.composition:
-        scores = ", ".join(
-            f"{name} {_percent(controls[name].accuracy)}" for name in ("composition-trees", "kmer") if name in controls
-        )
-        findings.append(
-            Finding(
-                "note: composition",
-                f"Composition alone goes far: {scores} (majority class {_percent(controls['majority'].accuracy)}); "
-                "a model's score is to be read above that.",
-            )
-        )

@@ -38,7 +38,7 @@ def audit(
             "--fail-on",
             rich_help_panel=_FINDINGS,
             metavar="KINDS",
-            help="Exit with 1 where there is a finding of these kinds, or a task could not be audited: leak, shortcut, conflicting-labels, asymmetric, note.",
+            help="Exit with 1 where there is a finding of these kinds (leak, shortcut, conflicting-labels, asymmetric, note) or rules (leak/duplicates), or a task could not be audited.",
         ),
     ] = None,
     junit: Annotated[
