@@ -23,6 +23,7 @@ from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 
 from findna_bench import api, hookspecs
+from findna_bench.auditing.rules import KINDS, RULES
 from findna_bench.cli import app
 from findna_bench.registry import CARD_TYPES, get_registry
 from findna_bench.results import schema
@@ -266,6 +267,20 @@ def encoder_checks() -> str:
     return table(["check", "what it holds"], rows)
 
 
+def audit_rules() -> str:
+    """Every rule of an audit, from the table that verdicts and gates read."""
+    parts = []
+    for kind in KINDS.values():
+        rules = [rule for rule in RULES.values() if rule.kind is kind]
+        rows = [
+            [f"`{r.rule_id}`", plain(r.title), plain(r.number), r.condition, plain(r.reason), str(r.version)]
+            for r in rules
+        ]
+        header = ["rule", "what is so where it fires", "number", "from", "why there", "version"]
+        parts += [f"## {kind.name}", f"{plain(kind.about)} SARIF level: `{kind.severity}`.", table(header, rows)]
+    return "\n\n".join(parts)
+
+
 def source(path: str, name: str) -> str:
     """A file of the example plugin, or one thing in it, as a block of code."""
     text = (EXAMPLE / path).read_text(encoding="utf-8")
@@ -296,6 +311,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "registered": registered,
     "further-names": further_names,
     "encoder-checks": encoder_checks,
+    "audit-rules": audit_rules,
 }
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from findna_bench.auditing.audit_plots import plot_report
 from findna_bench.auditing.audit_report import AuditReport, outdated
-from findna_bench.auditing.examples import Example
 from findna_bench.auditing.rules import KINDS, RULES
 from findna_bench.auditing.verdict import LENGTH_CONTROLS, NEIGHBOUR_CONTROLS
 from findna_bench.files import path_segment, write_atomic
@@ -236,40 +235,37 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
 def report_grids(report: Mapping[str, Any]) -> list[Grid]:
     """The tables of a report (``AuditReport.to_dict``), as pages and screen show them."""
     if report.get("outputs"):
-        return [grid for grid in (_outputs(report), _findings(report)) if grid.rows]
+        return [grid for grid in (_outputs(report), *_findings(report)) if grid.rows]
     crossed = [_cross(pair, cross, report["labels"]) for pair, cross in report["across"].items()]
-    grids = [_findings(report), _classes(report), *crossed, _controls(report), *_positions(report), _bins(report)]
+    grids = [*_findings(report), _classes(report), *crossed, _controls(report), *_positions(report), _bins(report)]
     return [grid for grid in grids if grid.rows]
 
 
-def _findings(report: Mapping[str, Any]) -> Grid:
-    """A line for each rule that fired; reports made before numbers were kept have none."""
-    rows = []
-    for finding in report["verdict"].get("findings", ()):
-        if finding.get("number") is None:
-            continue
-        rule = RULES.get(finding["rule_id"])
+def _findings(report: Mapping[str, Any]) -> list[Grid]:
+    """A line for each rule that fired, and for each example row; reports made before numbers were kept have none."""
+    found = [finding for finding in report["verdict"].get("findings", ()) if finding.get("number") is not None]
+    rows, examples = [], []
+    for finding in found:
+        rule_id = finding["rule_id"]
         interval = "-" if finding["interval"] is None else ", ".join(_percent(bound) for bound in finding["interval"])
-        examples = "\n".join(example_words(example) for example in finding["examples"]) or "-"
-        number = rule.number if rule else "-"
-        rows.append(
-            (
-                finding["rule_id"],
-                number,
-                _percent(finding["number"]),
-                interval,
-                f"{100 * finding['threshold']:g}",
-                examples,
-            )
-        )
-    header = ("rule", "number", "x 100", "95 % interval", "from", "example rows")
-    return Grid(header, tuple(rows), "Findings")
+        number = RULES[rule_id].number if rule_id in RULES else "-"
+        rows.append((rule_id, number, _percent(finding["number"]), interval, f"{100 * finding['threshold']:g}"))
+        examples += [(rule_id, *_example(example)) for example in finding["examples"]]
+    return [
+        Grid(("rule", "number", "x 100", "95 % interval", "from"), tuple(rows), "Findings"),
+        Grid(("rule", "row", "class", "bases", "begins", "found again as"), tuple(examples), "Example rows"),
+    ]
 
 
-def example_words(example: Mapping[str, Any]) -> str:
-    """An example row (:class:`~findna_bench.auditing.examples.Example`) in one line."""
+def _example(example: Mapping[str, Any]) -> tuple[str, ...]:
+    """Cells of an example row (:class:`~findna_bench.auditing.examples.Example`)."""
     counterpart = example["counterpart"]
-    return Example(**{**example, "counterpart": None if counterpart is None else Example(**counterpart)}).words
+    again = "-" if counterpart is None else f"{_row(counterpart)} ({counterpart['label']})"
+    return _row(example), example["label"], f"{example['length']:,}", example["sequence"] or "-", again
+
+
+def _row(example: Mapping[str, Any]) -> str:
+    return " ".join(part for part in (example["split"], example["id"], example["at"]) if part)
 
 
 def _outputs(report: Mapping[str, Any]) -> Grid:

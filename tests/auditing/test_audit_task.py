@@ -75,7 +75,7 @@ def test_a_path_is_audited_like_a_task(tmp_path: Path, run: Callable[..., Any]) 
         lines += [f"{s},{label},{split}" for s, label in zip(table.sequences, table.labels, strict=True)]
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
     report = run(str(tmp_path / "mine.csv"))
-    assert report["schema"] == "audit-3"
+    assert report["schema"] == "audit-4"
     assert report["task"] == "adhoc/mine"
     assert report["splits"]["test"]["rows"] == 120
 

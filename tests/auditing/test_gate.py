@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from findna_bench.auditing import audit_tables
 from findna_bench.auditing.audit_targets import Audited
 from findna_bench.auditing.gate import failures, junit, parse_kinds, sarif
+from findna_bench.auditing.rules import RULES
 from findna_bench.cards import TaskCard
 from findna_bench.cli import app, output
 from findna_bench.data.table import SequenceTable
@@ -69,7 +70,13 @@ def test_the_exit_code_says_whether_there_is_a_finding_of_the_kinds_named(
     assert audit("./mine.csv").return_value == 0
 
 
-@pytest.mark.parametrize("kinds", ["leaks", "", "leak,,shortcuts", "clean"])
+def test_a_single_rule_is_a_gate(audit: Callable[..., Any], tmp_path: Path) -> None:
+    write(tmp_path / "mine.csv", copies=40)
+    assert audit("./mine.csv", "--fail-on", "leak/duplicates").return_value == 1
+    assert audit("./mine.csv", "--fail-on", "leak/overlap,shortcut").return_value == 0
+
+
+@pytest.mark.parametrize("kinds", ["leaks", "leak/duplicate", "", "leak,,shortcuts", "clean"])
 def test_a_kind_that_does_not_exist_is_no_gate_that_passes(
     kinds: str, audit: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -121,6 +128,7 @@ def test_junit_and_sarif_hold_every_finding(audit: Callable[..., Any], tmp_path:
         )
     (run,) = json.loads((tmp_path / "out" / "found.sarif").read_text())["runs"]
     assert [entry["ruleId"] for entry in run["results"]] == [finding["rule_id"] for finding in faulty]
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == list(RULES)
     for entry in run["results"]:
         assert run["tool"]["driver"]["rules"][entry["ruleIndex"]]["id"] == entry["ruleId"]
         (place,) = entry["locations"]
