@@ -243,8 +243,9 @@ def test_labels_are_audited_one_by_one(tmp_path: Path) -> None:
     assert report.to_dict()["outputs"]["rich"]["verdict"]["level"] == "note"
     from findna_bench.auditing.audit_pages import report_grids, write_pages
 
-    (grid,) = report_grids(report.to_dict())
+    grid, findings, _ = report_grids(report.to_dict())
     assert [row[0] for row in grid.rows] == ["rich", "tata"]
+    assert "shortcut/site" in {row[0] for row in findings.rows}
     written = [file.name for file in write_pages([report], tmp_path / "pages")]
     assert "x.md" in written
     assert "x.png" not in written
