@@ -1,5 +1,8 @@
 """Banded Smith-Waterman for many pairs at once.
 
+Each pair is first compared along its diagonal without gaps. Most pairs that share a seed by chance go no further, and neither do pairs
+that agree there all the way; the others are aligned with gaps within a band.
+
 Score: match +1, mismatch -2, gap -3 per base (the first two are megablast's): an alignment goes on while more than about
 two thirds of its bases agree. Score, matches and columns of a path are packed into one integer, so that the best path
 carries its identity with it and no traceback is needed.
@@ -21,6 +24,11 @@ BAND = 16
 _SCORE, _MATCHES = 40, 20  # bits below the score and below the matches: paths of up to 2**20 columns
 _ONE = np.int64(1) << _SCORE
 _CELLS_AT_ONCE = 1 << 17
+_WORTH_GAPS = 16
+"""Least ungapped score of a pair that is aligned with gaps: a seed that two rows share by chance scores its own length and hardly more,
+the least similar pair (32 columns, nine of ten matching) 22."""
+_NEARLY_ALL = 2
+"""Pairs with at most so many mismatches along the whole diagonal gain nothing from gaps."""
 _PAD_TARGET, _N_QUERY = np.uint8(5), np.uint8(6)
 
 
@@ -60,14 +68,45 @@ def align(
     query, target: (codes, offsets) of all rows. reverse: (p,) bool, align to the target's reverse complement.
     diagonal: (p,) position in the (reverse-complemented) target minus position in the query.
     """
-    best = np.zeros(len(query_row), dtype=np.int64)
     span = _spans(query, query_row, target, target_row, diagonal)
-    for pairs, half in _batches(span):
-        best[pairs] = _align_batch(
+    score, matches, columns = np.zeros((3, len(query_row)), dtype=np.int64)
+    for pairs, _ in _batches(span, banded=False):
+        score[pairs], matches[pairs], columns[pairs] = _along_diagonal(
+            query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], span[pairs]
+        )
+    gapped = np.flatnonzero((score >= _WORTH_GAPS) & (matches < span - _NEARLY_ALL))
+    mask = (np.int64(1) << _MATCHES) - 1
+    for part, half in _batches(span[gapped]):
+        pairs = gapped[part]
+        best = _align_batch(
             query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], half
         )
-    mask = (np.int64(1) << _MATCHES) - 1
-    return Alignments(best >> _SCORE, (best >> _MATCHES) & mask, best & mask)
+        score[pairs], matches[pairs], columns[pairs] = best >> _SCORE, (best >> _MATCHES) & mask, best & mask
+    return Alignments(score, matches, columns)
+
+
+def _along_diagonal(
+    query: tuple[np.ndarray, np.ndarray],
+    query_row: np.ndarray,
+    target: tuple[np.ndarray, np.ndarray],
+    target_row: np.ndarray,
+    reverse: np.ndarray,
+    diagonal: np.ndarray,
+    span: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score, matches and columns of the best segment without gaps of each pair, (p,) int64."""
+    steps, start = int(span.max()), np.maximum(0, -diagonal)
+    bases = _gather(query, query_row, start, steps, np.zeros(len(span), dtype=bool), _N_QUERY)
+    beside = _gather(target, target_row, start + diagonal, steps, reverse, _PAD_TARGET)
+    gained = np.zeros((steps + 1, len(span)), dtype=np.int32)
+    np.cumsum(np.where((bases == beside) & (bases < 4), MATCH, MISMATCH), axis=0, out=gained[1:], dtype=np.int32)
+    lowest = np.minimum.accumulate(gained, axis=0)
+    last = (gained - lowest).argmax(axis=0)
+    pair = np.arange(len(span))
+    score = (gained - lowest)[last, pair].astype(np.int64)
+    first = (gained == lowest[last, pair]).argmax(axis=0)  # the longest of several
+    columns = np.where(score > 0, last - first, 0).astype(np.int64)
+    return score, (score - MISMATCH * columns) // (MATCH - MISMATCH), columns
 
 
 def _half_band(length: int) -> int:
@@ -87,13 +126,14 @@ def _spans(
     return overlap
 
 
-def _batches(span: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Pairs of about one length, few enough that a band of all of them stays in the cache, and their half band."""
+def _batches(span: np.ndarray, *, banded: bool = True) -> Iterator[tuple[np.ndarray, int]]:
+    """Pairs of about one length, few enough that a band of all of them (or, not banded, all of their bases) stays in the cache, and
+    their half band."""
     order = np.argsort(span, kind="stable")
     first = 0
     while first < len(order):
         half = _half_band(int(span[order[first]]))
-        size = max(16, _CELLS_AT_ONCE // (2 * half + 1))
+        size = max(16, _CELLS_AT_ONCE // (2 * half + 1 if banded else int(span[order[first]])))
         last = first + int(
             np.searchsorted(span[order[first : first + size]], 1.25 * span[order[first]] + 32, side="right")
         )
