@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,29 @@ def test_junit_and_sarif_hold_every_finding(audit: Callable[..., Any], tmp_path:
         (place,) = entry["locations"]
         assert place["physicalLocation"]["artifactLocation"]["uri"] == "data/two%20words.csv"
     assert {entry["level"] for entry in run["results"] if entry["ruleId"].startswith("leak")} == {"error"}
+
+
+def test_reports_are_valid_by_the_schemas_of_those_who_read_them(audit: Callable[..., Any], tmp_path: Path) -> None:
+    """The schemas are not ours to copy: a folder with ``sarif-2.1.0.json`` (OASIS; in the npm package @microsoft/sarif-multitool-linux) and
+    ``junit-10.xsd`` (Jenkins; in pytest's repository, testing/example_scripts) is named by FINDNA_BENCH_SCHEMAS."""
+    jsonschema, etree = pytest.importorskip("jsonschema"), pytest.importorskip("lxml.etree")
+    folder = os.environ.get("FINDNA_BENCH_SCHEMAS")
+    if not folder:
+        pytest.skip("FINDNA_BENCH_SCHEMAS names no folder with sarif-2.1.0.json and junit-10.xsd")
+    write(tmp_path / "faulty.csv", copies=40, longer=20)
+    write(tmp_path / "clean.csv")
+    content = json.loads(Path(folder, "sarif-2.1.0.json").read_text())
+    validator = jsonschema.validators.validator_for(content)(content)
+    schema = etree.XMLSchema(etree.parse(str(Path(folder, "junit-10.xsd"))))
+    for files in (["./faulty.csv", "./clean.csv"], ["./clean.csv"]):
+        audit(*files, "--junit", "junit.xml", "--sarif", "found.sarif", "--fail-on", "leak")
+        assert [error.message for error in validator.iter_errors(json.loads((tmp_path / "found.sarif").read_text()))] == []
+        assert schema.validate(etree.parse(str(tmp_path / "junit.xml"))), schema.error_log
+    missing = Audited("x/y", None, "not imported: findna-bench fetch x")
+    assert [error.message for error in validator.iter_errors(json.loads(sarif([missing])))] == []
+    assert schema.validate(etree.fromstring(junit([missing], ["leak"]).encode())), schema.error_log
+    assert list(validator.iter_errors({"version": "2.1.0"}))
+    assert not schema.validate(etree.fromstring(b"<testsuites><case/></testsuites>"))
 
 
 def test_what_xml_cannot_hold_and_where_files_lie_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
