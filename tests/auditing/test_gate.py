@@ -22,6 +22,8 @@ from findna_bench.cli import app, output
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UsageError
 
+SCHEMAS = os.environ.get("FINDNA_BENCH_SCHEMAS")
+
 
 def rows(n: int, generator: np.random.Generator, length: int = 80) -> list[str]:
     return ["".join(generator.choice(list("ACGT"), length)) for _ in range(n)]
@@ -141,8 +143,7 @@ def test_reports_are_valid_by_the_schemas_of_those_who_read_them(audit: Callable
     """The schemas are not ours to copy: a folder with ``sarif-2.1.0.json`` (OASIS; in the npm package @microsoft/sarif-multitool-linux) and
     ``junit-10.xsd`` (Jenkins; in pytest's repository, testing/example_scripts) is named by FINDNA_BENCH_SCHEMAS."""
     jsonschema, etree = pytest.importorskip("jsonschema"), pytest.importorskip("lxml.etree")
-    folder = os.environ.get("FINDNA_BENCH_SCHEMAS")
-    if not folder:
+    if not (folder := SCHEMAS):
         pytest.skip("FINDNA_BENCH_SCHEMAS names no folder with sarif-2.1.0.json and junit-10.xsd")
     write(tmp_path / "faulty.csv", copies=40, longer=20)
     write(tmp_path / "clean.csv")
