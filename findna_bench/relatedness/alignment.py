@@ -78,9 +78,7 @@ def align(
     mask = (np.int64(1) << _MATCHES) - 1
     for part, half in _batches(span[gapped]):
         pairs = gapped[part]
-        best = _align_batch(
-            query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], half
-        )
+        best = _align_batch(query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], half)
         score[pairs], matches[pairs], columns[pairs] = best >> _SCORE, (best >> _MATCHES) & mask, best & mask
     return Alignments(score, matches, columns)
 

@@ -152,7 +152,9 @@ def test_reports_are_valid_by_the_schemas_of_those_who_read_them(audit: Callable
     schema = etree.XMLSchema(etree.parse(str(Path(folder, "junit-10.xsd"))))
     for files in (["./faulty.csv", "./clean.csv"], ["./clean.csv"]):
         audit(*files, "--junit", "junit.xml", "--sarif", "found.sarif", "--fail-on", "leak")
-        assert [error.message for error in validator.iter_errors(json.loads((tmp_path / "found.sarif").read_text()))] == []
+        assert [
+            error.message for error in validator.iter_errors(json.loads((tmp_path / "found.sarif").read_text()))
+        ] == []
         assert schema.validate(etree.parse(str(tmp_path / "junit.xml"))), schema.error_log
     missing = Audited("x/y", None, "not imported: findna-bench fetch x")
     assert [error.message for error in validator.iter_errors(json.loads(sarif([missing])))] == []

@@ -85,6 +85,20 @@ def test_a_family_is_no_copy(planting: ModuleType) -> None:
 
 def test_a_linter_that_is_absent_is_said_to_be(planting: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    found, absent = planting.linters(argparse.Namespace(seqleak=None, gb_qc=None, splits=False))
-    assert found == []
+    asked = argparse.Namespace(linters=list(planting.LINTERS), seqleak=None, gb_qc=None)
+    found, absent = planting.linters(asked)
+    assert [linter.name for linter in found] == ["findna-bench"]
     assert absent == ["seqleak is not installed here", "gb-qc is not installed here"]
+
+
+def test_another_linter_finds_what_it_did_not_complain_of_before(planting: ModuleType) -> None:
+    def said(level: int, share: float) -> object:
+        return planting.Complaint(level, share)
+
+    case, nothing = planting.Case("worm", "exact copies", 0.2, 0), planting.Case("worm", "", 0, 0)
+    before = {"near": said(1, 0.02), "homology": said(2, 0.3), "length": said(0, 0.0), "case": said(0, 0.0)}
+    after = {"near": said(1, 0.03), "homology": said(2, 0.5), "length": said(1, 0.2), "case": said(0, 0.09)}
+    assert planting.found_by({(nothing, "seqleak"): before, (case, "seqleak"): after}, case, "seqleak") == {
+        "homology",
+        "length",
+    }
