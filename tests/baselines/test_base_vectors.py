@@ -25,6 +25,7 @@ from test_likelihoods import (
     sixmers,
     transformer,
 )
+from test_transformers_encoder import SIZES
 from tokenizers import Tokenizer
 
 from findna_bench.api import Backbone
@@ -56,7 +57,9 @@ def of_overlapping(text: str, folder: Path) -> list[tuple[int, int]]:
 
 
 def of_byte_pairs(text: str, folder: Path) -> list[tuple[int, int]]:
-    encoding = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(SIZES["max_position_embeddings"])
+    encoding = tokenizer.encode(text)
     return [
         (0, 0) if special else (start, stop)
         for (start, stop), special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
