@@ -54,7 +54,9 @@ def conclusions(
         task = one.task
         if one.predictions:
             try:
-                found[task.task] = one, analyse(one.predictions, task.metric)
+                found[task.task] = one, (statistics := analyse(one.predictions, task.metric))
+                no_score = dict.fromkeys(statistics.undefined, f"{task.metric} is undefined for what it predicts")
+                task = replace(task, missing={**task.missing, **no_score})
             except (ValueError, UsageError) as error:
                 task = replace(task, problem=str(error))
         tasks.append(task)

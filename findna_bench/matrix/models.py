@@ -14,7 +14,7 @@ from findna_bench.code import file_settings
 from findna_bench.matrix.identity import ModelFacts
 from findna_bench.matrix.report import Reporter, Silent
 from findna_bench.matrix.request import network_of, weights_of
-from findna_bench.models.combinations import combine_sides, read_in_order
+from findna_bench.models.combinations import OF_VARIANTS, combine_sides, read_in_order
 from findna_bench.models.paired_features import PairedFeatures
 from findna_bench.models.representations import Representation, candidate_layers, candidate_poolings
 from findna_bench.models.spec import MEMORY, ModelSpec, model_code
@@ -286,6 +286,7 @@ class LiveModel:
         """Fit all seeds of a pool on train and validation rows. checkpoint_of: seed -> file for a fit that takes long."""
         request = self._request
         self._combination = (request.combination or task.combination) if pool.table.sequences_b is not None else None
+        of_windows = (request.combination or OF_VARIANTS) if "offset" in pool.table.extra else None
         self._pool, self._of_bases = pool.table, pool.target.of_bases
         if self.kind == "classifier" and self._protocol.reads_train:
             return fitting.fit_classifier(pool, self, request.strand)
@@ -301,7 +302,7 @@ class LiveModel:
             batch_size=request.batch_size,
             checkpoint_of=checkpoint_of,
             progress=self._reporter.progress,
-            combination=self._combination,
+            combination=self._combination or of_windows,
         )
         return self._protocol.fit(self, pool, preset, options)
 
@@ -366,22 +367,19 @@ class LiveModel:
         )
 
     def _vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
-        """Of sequences; of variants those of the window with the reference, and beside them what the variant changes in them; of pairs both
-        sides' combined."""
+        """Of sequences; of variants those of both windows combined, of pairs those of both sides."""
         if self._of_bases:
             return self._base_vectors(representation, table, direction)
         if table.sequences_b is not None:
             return self._pair_vectors(representation, table, direction)
         if "offset" not in table.extra:
             return self._embedded(representation, table, table.sequences, direction)
-        import numpy as np
-
         from findna_bench.protocols.variant_scores import variant_pairs
 
         pairs = variant_pairs(table, self._load().max_length)
         reference = self._embedded(representation, table, [window for window, _, _ in pairs], direction)
         variant = self._embedded(representation, table, [window for _, window, _ in pairs], direction)
-        return np.concatenate([reference, variant - reference], axis=1)
+        return combine_sides(self._request.combination or OF_VARIANTS, reference, variant)
 
     def _pair_vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
         """Of both sides, each different sequence read once."""

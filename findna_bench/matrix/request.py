@@ -317,9 +317,12 @@ def _reads(model: ModelCard, inputs: str) -> bool:
 
 def no_combination(request: RunRequest, task: TaskCard) -> str | None:
     """Why ``--combination`` has no meaning for a task, where it was given; None where it has, or was not."""
-    if request.combination is None or task.inputs == "pair":
+    if request.combination is None or task.inputs != "sequence":
         return None
-    return f"--combination {request.combination} is of pairs, and rows of {task.full_name} are {_ROWS[task.inputs]}; leave it out"
+    return (
+        f"--combination {request.combination} is of pairs and variants, and rows of {task.full_name} are {_ROWS[task.inputs]}; "
+        "leave it out"
+    )
 
 
 _ROWS = {"sequence": "sequences", "variant": "variants", "pair": "pairs"}

@@ -201,7 +201,8 @@ def valid_results(
 def _settings(request: RunRequest, preset: Preset, task: TaskCard) -> dict[str, Any]:
     """Settings of a fit that are known before it."""
     searched = {} if request.search is None else {"search": request.search}
-    combined = {} if task.inputs != "pair" else {"combination": request.combination or task.combination}
+    combination = request.combination or (task.combination if task.inputs == "pair" else None)
+    combined = {} if combination is None else {"combination": combination}
     return preset_settings(preset) | searched | combined
 
 

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SYMMETRIC", "combine_sides", "combined_width", "read_in_order"]
+__all__ = ["OF_VARIANTS", "SYMMETRIC", "combine_sides", "combined_width", "read_in_order"]
 
 SYMMETRIC = frozenset(("absdiff_product",))
 """Combinations to which the order of the sides means nothing."""
+OF_VARIANTS = "change"
+"""What becomes of a variant's windows where nothing else is said."""
 
 
 def combine_sides(name: str, a: Any, b: Any) -> Any:

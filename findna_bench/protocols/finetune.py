@@ -25,7 +25,7 @@ class FineTune(Protocol):
     """Encoder and head trained together, one seed after the other; a killed fit goes on from its last checkpoint.
 
     Of variants the encoder reads the windows with the reference and with the alternative, cut around the site where it takes fewer bases, and the
-    head ``[ref, alt - ref]`` of their vectors, as a probe does.
+    head what they are combined to, ``[ref, alt - ref]`` unless another combination is named, as a probe does.
 
     Features that do not learn have nothing to fine-tune: they are probed, so that the strongest control stands beside fine-tuned
     scores, too.
@@ -82,7 +82,7 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
         strand=options.strand,
         window=options.window,
         pooling=options.pooling,
-        combination="change" if of_variants else options.combination,
+        combination=options.combination,
         batch_size=options.batch_size,
         checkpoint=options.checkpoint_of(split.seed),
         reload=model.reload,

@@ -21,7 +21,7 @@ class NearestNeighbours(HeadProtocol):
     """Votes of the k nearest training rows, or the mean of their numbers or labels; nothing is chosen on validation."""
 
     targets = ("classes", "values", "labels")
-    inputs = ("sequence", "pair")
+    inputs = ("sequence", "pair", "variant")
     settings = (KNearest,)
     presets = KNN_PRESETS
 

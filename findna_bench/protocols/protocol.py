@@ -115,7 +115,7 @@ class FitOptions:
     metric: the task's main one. task: its card. selection: ``validation``, ``last`` or ``test``. search: settings to try for each seed, None = the
     preset's alone. strand, window, pooling, batch_size: of the request. candidates: layers and poolings of an encoder
     to choose among, empty where there is no choice. checkpoint_of: seed -> file for a fit that takes long. progress: called with
-    (done, of all, what). combination: of pairs, how the vectors of both sides become one; None where rows are no pairs.
+    (done, of all, what). combination: of pairs and variants, how the vectors of both sides, or windows, become one; None where rows are sequences.
     """
 
     metric: str

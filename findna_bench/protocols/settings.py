@@ -235,7 +235,7 @@ class FineTuning(Preset):
     def refuses(self, target: Target) -> str | None:
         if self.head == "conv" and not target.of_bases:
             return _NOT_OF_BASES.format(target.name)
-        return None
+        return target.refuses_loss(self.loss)
 
     def without_choice(self) -> FineTuning:
         """With no rate to choose: its own (or the model's centre) alone, trained once."""

@@ -68,6 +68,10 @@ class ZeroShot(Protocol):
         for flag, given in (("--shots", request.shots), ("--selection", request.selection != "validation")):
             if given:
                 raise UsageError(f"{flag}: --protocol zero_shot trains nothing and chooses nothing; leave it out")
+        if request.combination is not None:
+            raise UsageError(
+                f"--combination {request.combination}: --protocol zero_shot compares both windows of a variant and combines no vectors; leave it out"
+            )
         if request.strand not in ("forward", "rc-mean"):
             raise UsageError(
                 f"--strand {request.strand}: --protocol zero_shot knows forward, and rc-mean for the mean over both strands"

@@ -131,7 +131,8 @@ class RunRequest:
     combination: str | None = option(
         Text(COMBINATIONS),
         "Of pairs: how the vectors a and b of both sides become one (default: the card's; of files absdiff_product, [|a - b|, a * b], to which the "
-        "order means nothing); concat, difference or concat_absdiff_product.",
+        "order means nothing); concat, difference or concat_absdiff_product. Of variants that are probed, fine-tuned or compared with their nearest: "
+        "a with the reference, b with the alternative (default: [a, b - a]).",
         default=None,
         panel=_PROTOCOL,
         in_ids="given",

@@ -159,12 +159,14 @@ class TaskStatistics:
     """All models on one task.
 
     estimates: by model. differences: of every pair, in the order given. drawn: by model (1 + B,): the value, then B values as other
-    rows and seeds might have given them, with the correlations that the same rows give; what :func:`rank_intervals` takes.
+    rows and seeds might have given them, with the correlations that the same rows give; what :func:`rank_intervals` takes. undefined: models
+    whose predictions have no such score (of a constant there is no correlation), which are in none of them.
     """
 
     estimates: Mapping[str, Estimate]
     differences: Mapping[tuple[str, str], Difference]
     drawn: Mapping[str, np.ndarray]
+    undefined: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------------------ one task
@@ -177,7 +179,7 @@ def estimate(predictions: Predictions, metric: str, *, level: float = 0.95) -> E
     Raises:
         ValueError: the metric is undefined on these rows, or there is one group only.
     """
-    scored = _Scored.of({"": predictions}, metric)
+    scored = _Scored.of({"": predictions}, metric).need(1)
     return _estimate(scored, scored.fits[""], level)
 
 
@@ -204,22 +206,25 @@ def compare_all(
     models: Mapping[str, Predictions], metric: str, *, level: float = 0.95
 ) -> dict[tuple[str, str], Difference]:
     """Every pair of models, in the order given. ``p_value`` is not corrected; see :func:`holm`."""
-    return _differences(models, _Scored.of(models, metric), level)
+    return _differences(models, _Scored.of(models, metric).need(len(models)), level)
 
 
 def analyse(
     models: Mapping[str, Predictions], metric: str, *, level: float = 0.95, n_draws: int = 10_000, seed: int = 0
 ) -> TaskStatistics:
-    """Estimates, differences and drawn values of all models of one task. n_draws, seed: for the ranks' intervals alone.
+    """Estimates, differences and drawn values of all models of one task whose predictions have the score. n_draws, seed: for the ranks'
+    intervals alone.
 
     Raises:
-        ValueError: as :func:`compare_all`.
+        ValueError: as :func:`compare_all`, but that two models with a score are enough.
     """
-    scored = _Scored.of(models, metric)
+    scored = _Scored.of(models, metric).need(min(2, len(models)))
+    defined = {name: models[name] for name in scored.fits}
     return TaskStatistics(
-        {name: _estimate(scored, scored.fits[name], level) for name in models},
-        _differences(models, scored, level),
+        {name: _estimate(scored, fits, level) for name, fits in scored.fits.items()},
+        _differences(defined, scored, level),
         _drawn(scored.design, scored.fits, n_draws, seed),
+        tuple(name for name in models if name not in defined),
     )
 
 
@@ -346,11 +351,22 @@ def _combine(rows: RowVariance, seeds: Sequence[_SeedVariance]) -> _Spread:
 
 @dataclass(frozen=True)
 class _Scored:
-    """Values and slopes of every seed of every model on one set of rows."""
+    """Values and slopes of every seed of every model on one set of rows. fits: of the models all of whose seeds have a value; the others
+    are ``undefined``.
+    """
 
+    name: str
     metric: Metric
     design: Design
     fits: Mapping[str, _Fits]
+    undefined: tuple[str, ...]
+
+    def need(self, n_models: int) -> _Scored:
+        """Itself, where so many models have a value."""
+        if len(self.fits) >= n_models:
+            return self
+        whose = f" for {' and '.join(self.undefined)}" if self.fits and all(self.undefined) else ""
+        raise ValueError(f"{self.name} is undefined on these rows{whose}")
 
     @classmethod
     def of(cls, models: Mapping[str, Predictions], name: str) -> _Scored:
@@ -371,7 +387,7 @@ class _Scored:
             metric, design = one.metric, Design(one.truth, design.groups[one.rows], 2)
         if design.n_groups < 2:
             raise ValueError("one group of related rows says nothing about others")
-        found = {}
+        found, undefined = {}, []
         for model, predictions in models.items():
             values, slopes = [], []
             for of_seed in predictions.scores:
@@ -381,10 +397,13 @@ class _Scored:
                     truth, scores = one.truth, one.outputs
                 values.append(evaluate(metric, Sample(truth, scores), slopes=False).value)
                 if np.isnan(values[-1]):
-                    raise ValueError(f"{name} is undefined on these rows")
+                    break
                 slopes.append(design.slopes(metric, design.with_added_data(scores, truth)))
-            found[model] = _Fits.of(values, slopes, predictions.draws)
-        return cls(metric, design, found)
+            if np.isnan(values[-1]):
+                undefined.append(model)
+            else:
+                found[model] = _Fits.of(values, slopes, predictions.draws)
+        return cls(name, metric, design, found, tuple(undefined))
 
     def too_few(self, rows: np.ndarray) -> bool:
         return self.design.too_few(self.metric, rows)

@@ -129,10 +129,16 @@ class Target(ABC):
         Raises:
             ConfigError: there is no such loss.
         """
-        if loss is not None and loss not in self.losses:
-            known = f"there are {', '.join(self.losses)}" if self.losses else "there is one loss only"
-            raise ConfigError(f"loss {loss!r} is not for {self.name}: {known}; use another preset")
+        if why := self.refuses_loss(loss):
+            raise ConfigError(why)
         return self
+
+    def refuses_loss(self, loss: str | None) -> str | None:
+        """Why it cannot be trained by a loss, in a sentence; None where it can."""
+        if loss is None or loss in self.losses:
+            return None
+        known = f"there are {', '.join(self.losses)}" if self.losses else "there is one loss only"
+        return f"loss {loss!r} is not for {self.name}: {known}; use another preset"
 
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         """Of a batch, summed over what :meth:`scored` counts. logits: (n, K) float32. Needed where :attr:`can_be_trained`."""

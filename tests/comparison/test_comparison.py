@@ -369,8 +369,10 @@ def test_computed_results_are_compared_on_the_command_line(
     stored = ResultStore(computed).load()
     compared = {task["task"]: task for task in found["tasks"]}
     assert compared.pop("demo/motif_variants")["problem"] == "fewer than two models have scores"
-    assert compared.pop("demo/motif_dose")["problem"] == "pearson is undefined on these rows"  # of a constant
-    assert len(compared) == 3
+    dose = compared["demo/motif_dose"]  # of a constant there is no correlation; the others are compared all the same
+    assert dose["missing"] == {"majority": "pearson is undefined for what it predicts"}
+    assert sorted(dose["scores"]) == ["kmer", "trivial"]
+    assert len(compared) == 4
     for task in compared.values():
         assert task["known_groups"]
         assert 2 < task["n_groups"] <= task["n_rows"] == 60
@@ -381,6 +383,9 @@ def test_computed_results_are_compared_on_the_command_line(
     code, out, _ = bench("kmer", "majority", "-o", computed, "-t", "species4")
     assert code == 0
     assert "species4\t+" in out
+    code, _, err = bench("kmer", "majority", "-o", computed, "-t", "motif_dose")
+    assert code == 1
+    assert "demo/motif_dose: pearson is undefined on these rows for majority" in err
     pages = []
     for name in ("x", "y"):
         assert bench("kmer", "majority", "-o", computed, "--markdown", tmp_path / name / "page.md")[0] == 0

@@ -194,4 +194,6 @@ def test_combinations_are_of_pairs(tmp_path: Path) -> None:
         fb.run("majority", "demo/species4", combination="sum", output_dir=tmp_path)
     (found,) = fb.run("majority", "demo/species4", combination="concat", seeds=1, output_dir=tmp_path)
     assert found.status == "skipped"
-    assert "--combination concat is of pairs, and rows of demo/species4 are sequences" in found.error.message
+    assert (
+        "--combination concat is of pairs and variants, and rows of demo/species4 are sequences" in found.error.message
+    )
