@@ -34,7 +34,7 @@ from findna_bench.statistics.paired_tests import (
 __all__ = ["ALPHA", "conclusions"]
 
 ALPHA = 0.05
-TOO_FEW = "too few rows of the rarer class"
+TOO_FEW = "too few rows of the rarer class, or all alike"
 
 
 def conclusions(

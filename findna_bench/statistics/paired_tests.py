@@ -32,7 +32,7 @@ from scipy import special, stats
 from findna_bench.statistics.classification import check_scores
 from findna_bench.statistics.fold_mean import FoldMean, Folds
 from findna_bench.statistics.metric import Metric, Sample, evaluate, make_metric
-from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, score_interval
+from findna_bench.statistics.score_intervals import Design, RowVariance, Slopes, says_nothing, score_interval
 
 __all__ = [
     "Difference",
@@ -189,7 +189,7 @@ def _estimate(scored: _Scored, fits: _Fits, level: float) -> Estimate:
     low, high = score_interval(scored.metric, value, fits.mean.value, spread.views, level)
     n_seeds, n_groups = len(fits.observed), scored.design.n_groups
     seed_sd = float(fits.observed.std(ddof=1)) if n_seeds > 1 else None
-    few = scored.too_few(fits.mean.rows)
+    few = scored.too_few(fits.mean.rows) or says_nothing(scored.metric, value, spread.se**2)
     return Estimate(value, None if few else low, None if few else high, spread.se, n_seeds, n_groups, seed_sd)
 
 
@@ -256,7 +256,8 @@ def _difference(
     if first.target is not None and first.target.name != "classes":
         pairs = ()  # McNemar's test is of right and wrong rows
     views = tuple(mcnemar(first.labels, one.argmax(axis=1), other.argmax(axis=1)) for one, other in pairs)
-    if scored.too_few(np.where(a.mean.rows != 0, a.mean.rows, b.mean.rows)):
+    few = scored.too_few(np.where(a.mean.rows != 0, a.mean.rows, b.mean.rows))
+    if few or (value != 0 and says_nothing(scored.metric, value, spread.se**2)):
         return Difference(value, None, None, spread.se, None, None, views)
     detectable = spread.reach(0.025) + spread.reach(0.2)
     return Difference(value, value - half, value + half, spread.se, 2 * spread.tail(abs(value)), detectable, views)

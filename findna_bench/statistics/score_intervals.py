@@ -36,6 +36,7 @@ __all__ = [
     "Slopes",
     "confidence_intervals",
     "interval_of",
+    "says_nothing",
     "score_interval",
 ]
 
@@ -93,9 +94,14 @@ def interval_of(
     if design.too_few(metric, slopes.rows):
         return None
     variance = design.variance(metric, slopes.rows, slopes.of_added)
-    if not metric.prior_rows and variance.variance <= _NOTHING * max(value**2, 1.0):
-        return None  # rows that are all alike say nothing of how others would differ
+    if says_nothing(metric, value, variance.variance):
+        return None
     return score_interval(metric, value, slopes.value, (variance,), level)
+
+
+def says_nothing(metric: Metric, value: float, variance: float) -> bool:
+    """Whether rows are all alike, which says nothing of how others would differ; added data speak of that, where a metric has any."""
+    return not metric.prior_rows and variance <= _NOTHING * max(value**2, 1.0)
 
 
 def score_interval(

@@ -11,10 +11,12 @@ import torch
 
 import findna_bench as fb
 from findna_bench.data.table import SequenceTable
-from findna_bench.models.loading import LoadedModel
+from findna_bench.matrix.verification import verify
+from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.protocols.encoder_head import Reading
 from findna_bench.protocols.fine_tuning import FineTuneOptions, LabelledRows, fine_tune
 from findna_bench.protocols.fine_tuning_run import FineTuningRun
+from findna_bench.protocols.finetune import FineTune
 from findna_bench.protocols.settings import FineTuning
 from findna_bench.sequences.alphabet import reverse_complement
 from findna_bench.statistics.base_states import NO_STATE
@@ -186,3 +188,75 @@ def test_a_killed_run_goes_on_bit_by_bit(model: LoadedModel, tmp_path: Path) -> 
     run.train()
     run.save()
     np.testing.assert_array_equal(fine_tune(model, rows, preset, 0, options).predict_scores(table), whole)
+
+
+SIZES = {"channels": 24, "track_size": 6, "hidden": 32, "layers": 1, "blocks_per_layer": 2}
+OPTIONS: dict[str, dict[str, object]] = {
+    "search": {"search": 2},
+    "folds": {"split": "grouped:*/3"},
+    "shots": {"shots": (20,)},
+    "shots-and-all-validation": {"shots": (20,), "shot_validation": "full"},
+    "one-shot": {"shots": (1,)},
+    "seeds": {"seeds": 2},
+    "rc-mean": {"strand": "rc-mean"},
+    "rc-augment": {"strand": "rc-augment"},
+    "rc-logit-mean": {"strand": "rc-logit-mean"},
+    "window": {"window": "window:8"},
+    "last": {"selection": "last"},
+    "on-test": {"selection": "test"},
+    "limit": {"limit": 60},
+}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [pytest.param(name, marks=[] if name in ("search", "folds", "shots") else pytest.mark.long) for name in OPTIONS],
+)
+@HEADS
+def test_every_option_of_a_run_goes_with_states(
+    option: str, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file is run, planned, finished, verified and computed again under each of them."""
+    name = "conv" if head == "conv" else "default"
+    short = replace(FineTune.presets[name], rates=(0.3, 1.0), trial_steps=3, epochs=1, min_steps=6)
+    monkeypatch.setitem(FineTune.presets, name, short)  # type: ignore[index]
+    sequences = drawn(120, 30, 40)
+    rows = ["".join("uR"[state] for state in states_of(sequence)) for sequence in sequences]
+    path = tmp_path / "x.csv"
+    path.write_text("sequence,states\n" + "".join(f"{s},{r}\n" for s, r in zip(sequences, rows, strict=True)))
+    network = load_model("findna@random", config=SIZES, device="cpu").backbone
+    given = {
+        "seeds": 1,
+        "protocol": "finetune",
+        "preset": name,
+        "output_dir": tmp_path / "r",
+        "device": "cpu",
+        "sanity": False,
+    } | OPTIONS[option]
+    found = fb.run([network, "base-context"], [path], **given)  # type: ignore[arg-type]
+    for result in found:
+        assert result.status in ("success", "skipped"), result.error
+    tuned = [result for result in found if result.model.kind == "encoder"]
+    assert len(tuned) == given["seeds"]
+    for result in tuned:
+        assert result.status == "success", result.error
+        assert np.isfinite(result.metrics.all["base_accuracy"])
+        if option == "search":
+            assert len(result.protocol.settings["trials"]) == 2
+    assert fb.plan([network, "base-context"], [path], **given).cells == len(found)  # type: ignore[arg-type]
+    again = fb.run([network, "base-context"], [path], **given)  # type: ignore[arg-type]
+    kept = [result for result in found if result.status == "success"]
+    assert [result.digest for result in again if result.status == "success"] == [result.digest for result in kept]
+    assert not verify(tmp_path / "r").findings
+
+
+def test_a_loss_of_numbers_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("sequence,states\n" + "".join(f"{s},{'uR' * 20}\n" for s in drawn(40, 40, 41)))
+    (result,) = fb.run(["findna-tiny@random"], [path], protocol="finetune", preset="huber", output_dir=tmp_path / "r")
+    assert result.status == "skipped"
+    assert result.error is not None
+    assert (
+        result.error.message
+        == "--preset huber: loss 'huber' is not for per_base: there is one loss only; use another preset"
+    )

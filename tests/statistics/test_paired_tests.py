@@ -28,6 +28,8 @@ from findna_bench.statistics.paired_tests import (
     signed_rank,
     smallest_detectable,
 )
+from findna_bench.targets.per_base import PerBase
+from findna_bench.targets.values import Values
 
 
 def from_right(right: np.ndarray, groups: np.ndarray | None = None) -> Predictions:
@@ -296,3 +298,38 @@ def test_all_pairs_are_compared_on_the_same_rows() -> None:
     assert len(found["a", "b"].mcnemar) == 5
     uneven = Predictions(models["a"].labels, models["a"].scores[:1], None, (0,))
     assert compare(uneven, models["b"], "accuracy").p_value < 1e-4
+
+
+def test_rows_that_are_all_alike_are_no_evidence_where_no_data_are_added() -> None:
+    """Every base right against every base wrong: without a spread there is no test, only equal predictions are surely equal."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=(30, 12)).astype(np.uint8)
+    right = np.stack([truth == 0, truth == 1], axis=2).astype(np.float16)
+    constant = np.zeros_like(right)
+    constant[..., 0] = 1
+    models = {
+        name: Predictions(truth, (outputs,), classes=("a", "b"), target=PerBase())
+        for name, outputs in (("right", right), ("constant", constant), ("again", right))
+    }
+    found = analyse(models, "base_mcc")
+    one = found.differences["right", "constant"]
+    assert (one.value, one.low, one.p_value, one.detectable) == (1.0, None, None, None)
+    assert found.estimates["right"].low is None
+    assert found.differences["right", "again"].p_value == 1.0
+
+
+def test_a_model_whose_score_is_undefined_keeps_no_other_from_being_compared() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(40, 1))
+    outputs = {"good": truth + rng.normal(size=(40, 1)), "bad": rng.normal(size=(40, 1)), "constant": np.zeros((40, 1))}
+    models = {name: Predictions(truth, (own,), target=Values()) for name, own in outputs.items()}
+    found = analyse(models, "pearson")
+    assert found.undefined == ("constant",)
+    assert list(found.estimates) == list(found.drawn) == ["good", "bad"]
+    assert list(found.differences) == [("good", "bad")]
+    with pytest.raises(ValueError, match="pearson is undefined on these rows for constant"):
+        compare_all(models, "pearson")
+    with pytest.raises(ValueError, match="pearson is undefined on these rows for constant"):
+        analyse({name: models[name] for name in ("good", "constant")}, "pearson")
+    with pytest.raises(ValueError, match=r"^pearson is undefined on these rows$"):
+        analyse(dict.fromkeys("ab", models["constant"]), "pearson")
