@@ -13,6 +13,7 @@ import pytest
 MATRIX = Path(__file__).parents[1] / "matrix"
 sys.path.append(str(MATRIX))
 
+from local_ray import LocalRay  # noqa: E402
 from local_slurm import LocalSlurm, missing  # noqa: E402
 
 
@@ -36,5 +37,14 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSlurm]:
     if reason := missing():
         pytest.skip(reason)
     running = LocalSlurm(tmp_path_factory.mktemp("slurm"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[LocalRay]:
+    """A Ray cluster of two nodes of one processor each."""
+    pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    running = LocalRay()
     yield running
     running.stop()

@@ -113,7 +113,7 @@ class LocalSlurm:
         steps = [f"slurmstepd: [{job}." for job in self.ask("squeue", "-h", "-w", name, "-o", "%A").split()]
         self.kill_daemon(name)
         for pid in [p for p in _processes() if _command(p).startswith(tuple(steps))] if steps else []:
-            for child in _descendants(pid):
+            for child in descendants(pid):
                 _kill(child)
             _kill(pid)
 
@@ -167,9 +167,9 @@ def _parent(pid: int) -> int:
         return 0
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     children = [one for one in _processes() if _parent(one) == pid]
-    return [found for child in children for found in (child, *_descendants(child))]
+    return [found for child in children for found in (child, *descendants(child))]
 
 
 def _kill(pid: int) -> None:
