@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from full_disks import with_full_disk
+
 NODES = ("n1", "n2")
 _PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol", "sinfo")
 
@@ -102,6 +104,11 @@ class LocalSlurm:
 
     def start_node(self, name: str) -> None:
         self._daemon("slurmd", "-N", name)
+
+    def start_node_with_full_disk(self, name: str, folder: Path, scratch: Path) -> None:
+        """The daemon and its steps see ``folder`` on a disk that is full."""
+        command = with_full_disk(folder, scratch, [_program("slurmd"), "-N", name])
+        subprocess.run(command, check=True, env={**os.environ, **self.environment}, timeout=60)
 
     def kill_daemon(self, name: str) -> None:
         """The daemon of a node is gone, the steps that it started live on."""

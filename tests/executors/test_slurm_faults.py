@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from drivers import content, failures, fits, start
+from drivers import Terminal, content, failures, fits, process_of, start, steps_trained, tuning
+from full_disks import no_full_disks
 from local_slurm import NODES, LocalSlurm, wait_until
 from motif_tasks import write_task
 
@@ -89,8 +89,7 @@ def test_a_worker_that_is_killed_for_its_memory_is_made_up_for(run: Start, tmp_p
     driver = run(models="steady,steady-too")
     wait_until(lambda: finished(tmp_path / "r"), 200)
     (folder, *_) = [one for one in fb.job_folders(tmp_path / "r") if one.begun()]
-    (path,) = folder.path.glob("attempt-*.jsonl")
-    os.kill(json.loads(path.read_text().splitlines()[0])["pid"], signal.SIGKILL)
+    os.kill(process_of(folder), signal.SIGKILL)
     said = ends_well(driver, tmp_path / "r", finished(tmp_path / "r"))
     assert "it is computed again" in said
 
@@ -135,3 +134,79 @@ def test_without_a_terminal_ctrl_c_leaves_jobs_running_and_says_how_to_cancel(
     assert "scancel" in said
     assert slurm.ask("squeue", "-h", "-t", "R")
     ends_well(run(), tmp_path / "r", finished(tmp_path / "r"))
+
+
+def test_a_fine_tuning_whose_node_is_lost_goes_on_from_its_checkpoint_elsewhere(
+    slurm: LocalSlurm, unruly_path: str, run: Start, tmp_path: Path
+) -> None:
+    log = tmp_path / "fits.log"
+    environment = {**slurm.environment, "PYTHONPATH": unruly_path, "UNRULY_LOG": str(log)}
+    words = tuning(tmp_path / "t.csv")
+    alone = start(*words, "-o", tmp_path / "serial", cwd=tmp_path, environment=environment)
+    assert alone.communicate(timeout=300) is not None
+    assert alone.returncode == 0
+    whole = steps_trained(log)
+    log.unlink()
+    driver = start(
+        *words, "--executor", "slurm", "-o", tmp_path / "r", cwd=tmp_path, environment={**environment, "UNRULY_SLEEP": "5"}
+    )  # fmt: skip
+    try:
+        wait_until(lambda: list((tmp_path / "r" / ".checkpoints").glob("*.pt")), 300)
+        slurm.kill_node(node_of(slurm))
+        at_the_kill = steps_trained(log)
+        _, said = driver.communicate(timeout=580)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, said
+    assert 5 <= at_the_kill < whole
+    assert whole <= steps_trained(log) <= whole + 2, "what the checkpoint held was not trained again"
+    assert content(tmp_path / "r") == content(tmp_path / "serial")
+
+
+def test_a_node_whose_disk_is_full_costs_no_cell(run: Start, slurm: LocalSlurm, tmp_path: Path) -> None:
+    if reason := no_full_disks():
+        pytest.skip(reason)
+    for name in ("r", "scratch"):
+        (tmp_path / name).mkdir()
+    slurm.kill_daemon("n1")
+    slurm.start_node_with_full_disk("n1", tmp_path / "r", tmp_path / "scratch")
+    try:
+        wait_until(lambda: slurm.ask("sinfo", "-h", "-N", "-t", "idle").count("\n") == len(NODES), 60)
+        said = ends_well(run(), tmp_path / "r", {})
+        assert "it is computed again" in said
+        assert set(Counter(fits(tmp_path / "fits.log")).values()) == {2}, "each by two models, once"
+    finally:
+        slurm.kill_node("n1")
+        slurm.start_node("n1")
+
+
+@pytest.mark.parametrize("answer", ["n", "y"])
+def test_on_a_terminal_ctrl_c_asks_before_it_cancels(
+    slurm: LocalSlurm, unruly_path: str, run: Start, tmp_path: Path, answer: str
+) -> None:
+    environment = {
+        **slurm.environment, "PYTHONPATH": unruly_path, "UNRULY_LOG": str(tmp_path / "fits.log"), "UNRULY_SLEEP": "8",
+    }  # fmt: skip
+    words = ["run", "-m", "steady", "-t", tmp_path / "t.csv", "--seeds", 3, "--executor", "slurm", "-o", tmp_path / "r"]
+    terminal = Terminal(*words, cwd=tmp_path, environment=environment)
+    try:
+        wait_until(lambda: any(folder.begun() for folder in fb.job_folders(tmp_path / "r")), 200)
+        terminal.press("\x03")
+        terminal.read_until("that are not done? [y/N]", 60)
+        assert slurm.ask("squeue", "-h", "-t", "R"), "nothing is cancelled before the answer"
+        terminal.press(f"{answer}\n")
+        assert terminal.end(60) == 130, terminal.shown
+    finally:
+        terminal.process.kill()
+    if answer == "y":
+        assert "cancelled:" in terminal.shown
+        wait_until(lambda: not slurm.ask("squeue", "-h"), 60)
+        return
+    assert "scancel" in terminal.shown
+    assert slurm.ask("squeue", "-h", "-t", "R")
+    again = start(*words, cwd=tmp_path, environment=environment)
+    _, said = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert "is there already" in said
+    assert len(content(tmp_path / "r")) == 3
+    assert set(Counter(fits(tmp_path / "fits.log")).values()) == {1}

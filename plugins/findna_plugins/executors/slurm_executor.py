@@ -2,7 +2,8 @@
 
 Tasks write what they settle into the results folder (:class:`findna_bench.api.JobFolder`); ``squeue`` says which of them may still
 do so. Accounting (``sacct``) is not asked, as many sites keep none. A task that is preempted or runs out of time stops its training
-step, writes a checkpoint and puts itself back into the queue; one whose node is lost is put back by Slurm, or submitted again.
+step, writes a checkpoint and puts itself back into the queue; one whose node is lost is put back by Slurm, or submitted again; one
+that failed (a full disk, say) is submitted again to other nodes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def slurm(jobs: Sequence[fb.Job], report: fb.Report) -> Iterator[fb.Settled]:
     Raises:
         UsageError: submitit or Slurm is not there, or refuses the options.
     """
-    queue, array = _Queue(), _Arrays(jobs[0].request, report)
+    queue = _Queue()
+    array = _Arrays(jobs[0].request, report, queue)
     opened = fb.open_jobs(jobs, "slurm", queue.waits_or_runs)
     yield from opened.settled
     followed = [*opened.waiting, *opened.new]
@@ -69,7 +71,7 @@ def slurm(jobs: Sequence[fb.Job], report: fb.Report) -> Iterator[fb.Settled]:
 class _Arrays:
     """Submits jobs of one request."""
 
-    def __init__(self, request: Any, report: fb.Report) -> None:
+    def __init__(self, request: Any, report: fb.Report, queue: _Queue) -> None:
         try:
             import submitit
         except ImportError as error:
@@ -80,15 +82,28 @@ class _Arrays:
             raise fb.UsageError(
                 "executor slurm: sbatch and srun are not on PATH; start the command where jobs are submitted"
             )
-        self._executor, self._request, self._report = submitit.SlurmExecutor, request, report
+        self._executor, self._request, self._report, self._queue = submitit.SlurmExecutor, request, report, queue
         self._options = _sbatch_options(request)
 
     def submit(self, folders: Sequence[fb.JobFolder]) -> None:
-        """Send jobs as one array.
+        """Send jobs as one array, not to nodes where a task has failed if there are others.
 
         Raises:
             UsageError: sbatch refuses it.
         """
+        avoided = self._queue.failed_on(folders)
+        given = [value for value in [self._options.get("exclude")] if value]
+        tried = [{"exclude": ",".join([*given, *sorted(avoided)])}] if avoided else []
+        for options in [*tried, {}]:
+            refused = self._submit(folders, {**self._options, **options})
+            if refused is None:
+                return
+        for one in folders:
+            one.close()
+        raise fb.UsageError(f"executor slurm: sbatch refuses the jobs: {refused}")
+
+    def _submit(self, folders: Sequence[fb.JobFolder], options: Mapping[str, Any]) -> str | None:
+        """What sbatch says where it refuses."""
         name = f"findna-{secrets.token_hex(4)}"
         folder = folders[0].path.parent / f"slurm-array-{name}"
         for number, one in enumerate(folders):
@@ -100,14 +115,12 @@ class _Arrays:
             job_name=name,
             signal_delay_s=_warning_s(self._options.get("time")),
             array_parallelism=workers if workers > 1 else _MOST_AT_ONCE,
-            additional_parameters=self._options,
+            additional_parameters=options,
         )
         try:
             submitted = array.map_array(compute, [str(one.path) for one in folders])
         except (subprocess.CalledProcessError, RuntimeError) as error:
-            for one in folders:
-                one.close()
-            raise fb.UsageError(f"executor slurm: sbatch refuses the jobs: {_last_line(error)}") from error
+            return _last_line(error)
         for number, (one, job) in enumerate(zip(folders, submitted, strict=True)):
             one.submitted(name=name, task=number, id=job.job_id, log=str(job.paths.stderr))
         ids = sorted({str(job.job_id).partition("_")[0] for job in submitted})
@@ -116,6 +129,7 @@ class _Arrays:
                 f"Slurm job {', '.join(ids)}: {len(folders)} model{'s' * (len(folders) > 1)}; logs are in {folders[0].path.parent}"
             )
         )
+        return None
 
 
 def _sbatch_options(request: Any) -> dict[str, Any]:
@@ -170,6 +184,8 @@ class _Queue:
     def __init__(self) -> None:
         self._looked = -_LOOK_EVERY_S
         self._states: dict[tuple[str, int], str] = {}
+        self._nodes: dict[tuple[str, int], str] = {}
+        self._failed: dict[Path, set[str]] = {}
         self._since: dict[tuple[str, int, str], float] = {}
 
     def state(self, folder: fb.JobFolder) -> str:
@@ -197,22 +213,28 @@ class _Queue:
             return fb.Ended(f"{name} was cancelled", "fail")
         if state == "OUT_OF_MEMORY":
             return fb.Ended(f"{words} (give it more by --slurm mem=...)", "fail-unit")
-        # A task that failed before it began anything would do so again.
-        return fb.Ended(shown, "fail" if state == "FAILED" and not (folder.begun() or folder.settled()) else "again")
+        if state == "FAILED" and self._nodes.get(key):
+            self._failed.setdefault(folder.path, set()).add(self._nodes[key])
+        return fb.Ended(shown)
+
+    def failed_on(self, folders: Sequence[fb.JobFolder]) -> set[str]:
+        """Nodes on which tasks of these jobs have failed: a disk is full there, or something is not installed."""
+        return {node for folder in folders for node in self._failed.get(folder.path, ())}
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < _LOOK_EVERY_S:
             return
         self._looked = time.monotonic()
-        command = ["squeue", "--noheader", "--array", "--all", "--me", "--states=all", "--format=%i|%j|%T"]
+        command = ["squeue", "--noheader", "--array", "--all", "--me", "--states=all", "--format=%i|%j|%T|%N"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         except (OSError, subprocess.SubprocessError):
             return
-        self._states = {}
+        self._states, self._nodes = {}, {}
         for line in done.stdout.splitlines():
-            job, name, state = line.strip().split("|")
-            self._states[name, int(job.partition("_")[2] or 0)] = state
+            job, name, state, node = line.strip().split("|")
+            key = name, int(job.partition("_")[2] or 0)
+            self._states[key], self._nodes[key] = state, node
 
 
 def _key(folder: fb.JobFolder) -> tuple[str, int]:
