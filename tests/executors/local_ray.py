@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-from local_slurm import descendants
+from full_disks import with_full_disk
+from local_slurm import descendants, wait_until
 
 
 class LocalRay:
@@ -18,15 +22,33 @@ class LocalRay:
 
         head = {"num_cpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        self._nodes = [self._add() for _ in range(nodes)]
+        self._nodes: list[Any] = []
+        self._by_hand: list[subprocess.Popen[bytes]] = []
+        for _ in range(nodes):
+            self.add_node()
 
     @property
     def address(self) -> str:
         """For ``--ray-address``."""
         return str(self._cluster.address)
 
-    def _add(self) -> Any:
-        return self._cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+    def add_node(self) -> None:
+        """One more, of one processor."""
+        self._nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=80_000_000))
+
+    def add_node_with_full_disk(self, folder: Path, scratch: Path) -> None:
+        """A node whose tasks see ``folder`` on a disk that is full."""
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={self.address}", "--num-cpus=1"]
+        command += ["--object-store-memory=80000000", "--block"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        known = len(self._alive())
+        self._by_hand.append(
+            subprocess.Popen(with_full_disk(folder, scratch, command), start_new_session=True, **quiet)
+        )
+        wait_until(lambda: len(self._alive()) > known, 60)
+
+    def _alive(self) -> set[str]:
+        return set(self._cluster.global_state._live_node_ids())
 
     def kill_node_of(self, pid: int) -> None:
         """The node on which a process runs loses its power: daemon, workers and all that they started."""
@@ -55,8 +77,10 @@ class LocalRay:
         self._nodes.remove(node)
         with contextlib.suppress(Exception):
             self._cluster.remove_node(node, allow_graceful=False)
-        self._nodes.append(self._add())
+        self.add_node()
 
     def stop(self) -> None:
+        for process in self._by_hand:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         self._cluster.shutdown()
-

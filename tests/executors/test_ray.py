@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from drivers import content, failures, fits, start
+from drivers import content, failures, fits, process_of, start
 from local_slurm import wait_until
 from motif_tasks import write_task
 
@@ -46,10 +46,3 @@ def test_a_lost_worker_is_made_up_for_and_an_error_of_a_model_is_not_tried_again
     assert len(failures(results)) == 6
     assert len(set(fits(log))) == 3 + 2, "three fits, and where the two others misbehaved"
     assert len([line for line in fits(log) if line.startswith("pid")]) == 2
-
-
-def process_of(folder: fb.JobFolder) -> int:
-    import json
-
-    (path,) = folder.path.glob("attempt-*.jsonl")
-    return int(json.loads(path.read_text().splitlines()[0])["pid"])

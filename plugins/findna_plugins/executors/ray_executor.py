@@ -1,7 +1,8 @@
 """The executor ``ray``: each model a task of a Ray cluster, a running one or one that is started on this machine.
 
 Tasks write what they settle into the results folder (:class:`findna_bench.api.JobFolder`). Ray itself tries nothing again: a task whose
-worker is lost is sent again by :func:`findna_bench.api.follow_jobs`, a few times at most, and an error of a model is a result.
+worker is lost is sent again by :func:`findna_bench.api.follow_jobs`, a few times at most, and one that failed (a full disk, say) to
+another node. An error of a model is a result.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class _Tasks:
     def __init__(self, ray: Any, request: Any) -> None:
         self._ray, self._request = ray, request
         self._running: dict[Path, Any] = {}
+        self._failed: dict[Path, set[str]] = {}
         self._connected_here = not ray.is_initialized()
         if self._connected_here:
             self._connect(request.ray_address)
@@ -91,6 +93,7 @@ class _Tasks:
         for folder in folders:
             needs = fb.needs_of(folder.job)
             wants_gpu = needs.network and self._request.device != "cpu" and self._gpus > 0
+            name = f"findna-{folder.job.model}"
             task = self._ray.remote(
                 num_cpus=needs.threads,
                 num_gpus=1 if wants_gpu else 0,
@@ -98,10 +101,22 @@ class _Tasks:
                 max_retries=0,
                 max_calls=1,  # a process of its own
             )(_compute)
-            self._running[folder.path] = task.options(name=f"findna-{folder.job.model}").remote(
-                str(folder.path), os.getcwd()
-            )
-            folder.submitted(id=self._running[folder.path].task_id().hex(), name=f"findna-{folder.job.model}")
+            options = {"name": name, **self._elsewhere(folder, {"CPU": needs.threads, "GPU": int(wants_gpu)})}
+            self._running[folder.path] = task.options(**options).remote(str(folder.path), os.getcwd())
+            folder.submitted(id=self._running[folder.path].task_id().hex(), name=name)
+
+    def _elsewhere(self, folder: fb.JobFolder, needs: Mapping[str, float]) -> dict[str, Any]:
+        """Options that send a job to a node where it has not failed, if one has what it needs."""
+        if (avoided := self._failed.get(folder.path)) is None:
+            return {}
+        for node in self._ray.nodes():
+            fits = all(node["Resources"].get(name, 0.0) >= number for name, number in needs.items())
+            if node["Alive"] and node["NodeID"] not in avoided and fits:
+                strategies = self._ray.util.scheduling_strategies
+                return {
+                    "scheduling_strategy": strategies.NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=True)
+                }
+        return {}
 
     def ended(self, folder: fb.JobFolder) -> fb.Ended | None:
         """How a task ended; None while it runs or waits."""
@@ -110,7 +125,10 @@ class _Tasks:
         if not ready:
             return None
         try:
-            self._ray.get(ready[0])
+            if (failure := self._ray.get(ready[0])) is not None:
+                node, text = failure
+                self._failed.setdefault(folder.path, set()).add(node)
+                return fb.Ended(f"its task failed: {text[:300]}")
         except errors.OutOfMemoryError:
             return fb.Ended("Ray ended the process computing it, as its node ran out of memory", "fail-unit")
         except (errors.RuntimeEnvSetupError, errors.TaskUnschedulableError) as error:
@@ -133,10 +151,16 @@ class _Tasks:
             self._ray.shutdown()
 
 
-def _compute(path: str, cwd: str) -> None:
-    """What a task does, on its node."""
-    os.chdir(cwd)
-    folder = fb.JobFolder.open(Path(path))
-    if folder is not None:
-        for _ in folder.compute(ray=os.getpid()):
-            pass
+def _compute(path: str, cwd: str) -> tuple[str, str] | None:
+    """What a task does, on its node: where it cannot compute the job, the node's id and the reason come back."""
+    import ray as module
+
+    try:
+        os.chdir(cwd)
+        folder = fb.JobFolder.open(Path(path))
+        if folder is not None:
+            for _ in folder.compute(ray=os.getpid()):
+                pass
+    except (fb.BenchError, OSError) as error:
+        return module.get_runtime_context().get_node_id(), " ".join(str(error).split())
+    return None
