@@ -43,12 +43,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "verify": (
         "findna-bench verify -o results",
         "findna-bench verify results.tar.gz --rerun 3 --map my.csv=data/my.csv",
+        "findna-bench verify results.tar.gz --key lab.pub",
     ),
     "results export": (
         "findna-bench results export -o results --to table.csv",
         "findna-bench results export -o results --to submission --format geneb",
     ),
-    "results bundle": ("findna-bench results bundle -o results --to results.tar.gz",),
+    "results bundle": (
+        "findna-bench results bundle -o results --to results.tar.gz",
+        "findna-bench results bundle -o results --to results.tar.gz --sign lab.key",
+    ),
+    "results keygen": ("findna-bench results keygen lab",),
     "results merge": ("findna-bench results merge theirs ours -o together",),
     "cache info": ("findna-bench cache info",),
     "cache clear": ("findna-bench cache clear",),

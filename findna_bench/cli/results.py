@@ -1,7 +1,9 @@
-"""``findna-bench results export|bundle|merge``: results for others, and of others."""
+"""``findna-bench results export|bundle|keygen|merge``: results for others, and of others."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -13,11 +15,18 @@ from findna_bench.cli.help_groups import GroupedCommand
 from findna_bench.errors import UsageError
 
 app = typer.Typer(
-    help="Give results to others: export them in other forms, bundle them to be verified, merge folders.",
+    help="Give results to others: export them in other forms, bundle and sign them to be verified, merge folders.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
+PASSPHRASE = "FINDNA_BENCH_PASSPHRASE"
+"""Environment variable: the passphrase of a secret key, where nobody can type it."""
+
+_Sign = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--sign", metavar="KEY", help="Sign with this secret key (`results keygen`), into ARCHIVE.minisig."),
+]
 _Old = Annotated[Optional[Path], typer.Argument(hidden=True)]  # noqa: UP045 - typer reads this form on every Python it supports
 
 
@@ -51,6 +60,7 @@ def export(
 def bundle(
     old: _Old = None,
     to: Annotated[Optional[Path], typer.Option("--to", help="The .tar.gz to write.")] = None,  # noqa: UP045
+    sign: _Sign = None,
     output_dir: options.OutputDir = Path("results"),
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -64,6 +74,52 @@ def bundle(
         raise UsageError(f"--to {archive}: a bundle is a .tar.gz; give it that suffix")
     root = ResultStore.existing(output_dir).root
     output.remark(f"packed {write_bundle(root, archive, output.complain)} files into {archive}")
+    if sign is not None:
+        output.remark(f"signed: {_signed(archive, sign)}")
+
+
+@app.command("keygen", cls=GroupedCommand, epilog=epilog("results keygen"))
+def keygen(
+    name: Annotated[Path, typer.Argument(help="Writes NAME.key, the secret key, and NAME.pub, the public one.")],
+    no_passphrase: Annotated[
+        bool, typer.Option("--no-passphrase", help="Leave the secret key unencrypted, for machines that sign alone.")
+    ] = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Make a pair of keys to sign bundles with, in the format of minisign."""
+    from findna_bench.results.signing import make_keys
+
+    secret, public = (name.with_name(f"{name.name}.{suffix}") for suffix in ("key", "pub"))
+    passphrase = None if no_passphrase else _new_passphrase()
+    key = make_keys(secret, public, passphrase)
+    output.remark(f"key {key}: {secret} signs and stays yours, {public} is for those who check")
+
+
+def _signed(archive: Path, secret: Path) -> Path:
+    from findna_bench.results.signing import sign
+
+    return sign(archive, secret, lambda: _passphrase(f"Passphrase of {secret.name}"), output.complain)
+
+
+def _passphrase(question: str, *, twice: bool = False) -> str:
+    """From the environment, or as it is typed.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    if (given := os.environ.get(PASSPHRASE)) is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} is needed; set {PASSPHRASE}, or start the command on a terminal")
+    return str(typer.prompt(question, hide_input=True, confirmation_prompt=twice, err=True))
+
+
+def _new_passphrase() -> str:
+    passphrase = _passphrase("Passphrase of the new key", twice=True)
+    if not passphrase:
+        raise UsageError("an empty passphrase protects nothing; give one, or say --no-passphrase")
+    return passphrase
 
 
 @app.command("merge", cls=GroupedCommand, epilog=epilog("results merge"))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from findna_bench.matrix.verification import Verification
 
 _LIMITS = (
-    "someone who made everything anew, consistently, is found only by --rerun, which computes cells again, or by a signature, which "
-    "results do not carry"
+    "someone who made everything anew, consistently, is found only by --rerun, which computes cells again, or by a bundle's signature, "
+    "which --key checks"
 )
 
 
@@ -38,6 +38,12 @@ def verify(
             help="Where a file or folder that results name lies now; its digest is checked.",
         ),
     ] = None,
+    key: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--key", metavar="KEY", help="Public key (a .pub file, or the line in it) that the bundle is to be signed with."
+        ),
+    ] = None,
     data_dir: options.DataDir = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -46,12 +52,12 @@ def verify(
     """Check digests, ids, flags, metrics and intervals of results against themselves, their predictions, and data that are here.
 
     Exit 1 if something does not hold, or if there is no result. What was changed in one place shows; someone who made everything
-    anew, consistently, is found only by --rerun, which computes cells again, or by a signature, which results do not carry.
+    anew, consistently, is found only by --rerun, which computes cells again, or by the signature of a bundle (--key), which is checked before anything is unpacked.
     """
     from findna_bench.matrix.verification import verify as check
 
     mapped = {name: Path(path) for name, path in Pairs("--map my.csv=PATH").read(places or (), "--map").items()}
-    found = check(results or output_dir, rerun=rerun, tolerance=tolerance, places=mapped, data_dir=data_dir)
+    found = check(results or output_dir, rerun=rerun, tolerance=tolerance, places=mapped, data_dir=data_dir, key=key)
     if json:
         output.print_json(asdict(found))
     else:

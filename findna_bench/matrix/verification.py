@@ -2,7 +2,7 @@
 
 What is changed in one place shows: a result carries a digest of its own fields, its ids are hashes of what it says, its metrics and
 intervals follow from its predictions, and those name the rows of a data set. Someone who makes all of it anew, consistently, is
-found only by computing a cell again (``rerun``), or by a signature, which results do not carry.
+found only by computing a cell again (``rerun``), or by the signature of a bundle (``key``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from findna_bench.matrix.unit import metrics_of
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.bundle import read_bundle
 from findna_bench.results.schema import ADDED_KEYS, Metrics, Result, digest_of, parse_result, read_content
+from findna_bench.results.signing import check_signature, signature_of
 from findna_bench.results.store import ResultStore, ScoredRows, read_predictions
 from findna_bench.statistics.classification import compute_metrics
 from findna_bench.targets.target import find_target
+from findna_bench.terminal import printable
 
 __all__ = ["CHECKS", "Check", "Finding", "Verification", "verify"]
 
@@ -80,6 +82,7 @@ def verify(
     tolerance: float = 1e-3,
     places: Mapping[str, Path] | None = None,
     data_dir: Path | None = None,
+    key: str | None = None,
 ) -> Verification:
     """Check a results folder or a bundle.
 
@@ -89,18 +92,33 @@ def verify(
         tolerance: how far a main metric that is computed again may lie off.
         places: where the files and folders of users lie that results name, by that name.
         data_dir: data root.
+        key: a public key (its file, or the line in it) that a bundle is to be signed with; nothing is unpacked otherwise.
 
     Raises:
-        UsageError: there is nothing at ``results`` or at a place, or no result names its file. OutputError: a bundle is damaged.
+        UsageError: there is nothing at ``results`` or at a place, or no result names its file; ``key`` is none, or is given for a folder.
+        OutputError: a bundle is damaged, or not signed with the key.
     """
     again = Rerun(places or {}, data_dir, tolerance)
     if results.is_file():
+        signed = _signature(results, key)
         with tempfile.TemporaryDirectory() as folder:
             read_bundle(results, Path(folder))
-            return _verify(Path(folder), rerun, again)
+            found = _verify(Path(folder), rerun, again)
+        return replace(found, notes=(*signed, *found.notes))
+    if key is not None:
+        raise UsageError(f"--key checks the signature of a bundle, and {results} is none; give the .tar.gz")
     if not results.is_dir():
         raise UsageError(f"{results}: no results folder and no bundle is there")
     return _verify(results, rerun, again)
+
+
+def _signature(archive: Path, key: str | None) -> tuple[str, ...]:
+    """What there is to say of a bundle's signature."""
+    if key is not None:
+        signed = check_signature(archive, key)
+        return (f"signed with key {signed.key}: {printable(signed.comment.replace(chr(9), ', '))}",)
+    beside = signature_of(archive)
+    return (f"{beside.name} lies beside it and was not checked; --key does",) if beside.exists() else ()
 
 
 def _verify(root: Path, rerun: int, again: Rerun) -> Verification:
