@@ -1,21 +1,24 @@
-"""``findna-bench results export|bundle|keygen|merge``: results for others, and of others."""
+"""``findna-bench results export|bundle|keygen|merge|push|pull``: results for others, and of others."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from findna_bench.cli import options, output
 from findna_bench.cli.examples import epilog
 from findna_bench.cli.help_groups import GroupedCommand
-from findna_bench.errors import UsageError
+from findna_bench.errors import OfflineError, UsageError
+
+if TYPE_CHECKING:
+    from findna_bench.results.merging import Merged
 
 app = typer.Typer(
-    help="Give results to others: export them in other forms, bundle and sign them to be verified, merge folders.",
+    help="Give results to others: export them in other forms, bundle and sign them to be verified, merge folders, push and pull.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,6 +30,7 @@ _Sign = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--sign", metavar="KEY", help="Sign with this secret key (`results keygen`), into ARCHIVE.minisig."),
 ]
+_Repository = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A dataset repository on the hub.")]
 _Old = Annotated[Optional[Path], typer.Argument(hidden=True)]  # noqa: UP045 - typer reads this form on every Python it supports
 
 
@@ -96,6 +100,79 @@ def keygen(
     output.remark(f"key {key}: {secret} signs and stays yours, {public} is for those who check")
 
 
+@app.command("push", cls=GroupedCommand, epilog=epilog("results push"))
+def push(
+    repository: _Repository,
+    name: Annotated[
+        str, typer.Option("--name", help="Name of the bundle there; one of that name is replaced.")
+    ] = "results",
+    sign: _Sign = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private, where it is made now.")
+    ] = False,
+    pull_request: Annotated[
+        bool, typer.Option("--pull-request", help="Propose the commit, in a repository of others.")
+    ] = False,
+    output_dir: options.OutputDir = Path("results"),
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Put results into a dataset repository on the Hugging Face hub, as one bundle (bundles/NAME.tar.gz)."""
+    from findna_bench.results.hub_repository import push as send
+    from findna_bench.results.store import ResultStore
+
+    _online(offline)
+    done = send(
+        ResultStore.existing(output_dir).root,
+        repository,
+        name,
+        sign=None if sign is None else lambda archive: _signed(archive, sign),
+        private=private,
+        pull_request=pull_request,
+        left_out=output.complain,
+    )
+    output.remark(f"pushed {done.files} files: {done.address}")
+
+
+@app.command("pull", cls=GroupedCommand, epilog=epilog("results pull"))
+def pull(
+    repository: _Repository,
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--name", help="The bundle to take; repeatable. All, where none is named."),
+    ] = None,
+    revision: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--revision", help="Branch, tag or commit of the repository (default: the newest)."),
+    ] = None,
+    key: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--key", metavar="KEY", help="Public key that every bundle is to be signed with."),
+    ] = None,
+    output_dir: options.OutputDir = Path("results"),
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> int:
+    """Bring the results of a dataset repository on the Hugging Face hub into a folder (-o), which may hold some already.
+
+    Digests, names, sizes and the schema are checked before anything is taken; `verify` checks the rest. Cells whose scores contradict
+    each other are named and not taken, and the exit code is 1.
+    """
+    from findna_bench.results.hub_repository import pull as fetch
+
+    _online(offline)
+    done = fetch(repository, output_dir, names=names or (), revision=revision, key=key, left_out=output.complain)
+    output.remark(f"{', '.join(done.names)} of {repository} at {done.revision[:12]}")
+    return _tell(done.merged, output_dir)
+
+
+def _online(offline: bool) -> None:
+    if offline:
+        raise OfflineError("the hub is on the network, which --offline forbids; leave it out")
+
+
 def _signed(archive: Path, secret: Path) -> Path:
     from findna_bench.results.signing import sign
 
@@ -137,6 +214,11 @@ def merge(
     from findna_bench.results.merging import merge as bring_together
 
     done = bring_together(folders, output_dir, output.complain)
+    return _tell(done, output_dir)
+
+
+def _tell(done: Merged, output_dir: Path) -> int:
+    """What came of a merge; 1 where scores contradict each other."""
     for line in done.conflicts:
         output.complain(f"conflict: {line}")
     output.remark(

@@ -41,7 +41,9 @@ def verify(
     key: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            "--key", metavar="KEY", help="Public key (a .pub file, or the line in it) that the bundle is to be signed with."
+            "--key",
+            metavar="KEY",
+            help="Public key (a .pub file, or the line in it) that the bundle is to be signed with.",
         ),
     ] = None,
     data_dir: options.DataDir = None,

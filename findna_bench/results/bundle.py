@@ -19,10 +19,11 @@ from findna_bench.files import atomic_path
 from findna_bench.results.store import ResultStore
 from findna_bench.unpacking import open_tar
 
-__all__ = ["MANIFEST", "read_bundle", "write_bundle"]
+__all__ = ["LARGEST", "MANIFEST", "read_bundle", "write_bundle"]
 
 MANIFEST = "bundle.json"
-_LARGEST = 2 << 30
+LARGEST = 2 << 30
+"""Bytes that a bundle may unpack to."""
 _MOST_FILES = 1_000_000
 _MOST_NAMED = 20
 
@@ -140,8 +141,8 @@ def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
             raise OutputError(f"{archive}: refused, because {member.name!r} is no plain file inside the bundle")
         if member.name in names:
             raise OutputError(f"{archive}: refused, because {member.name} is in it twice")
-        if total > _LARGEST or len(names) > _MOST_FILES:
-            raise OutputError(f"{archive}: refused, because it unpacks to more than {_LARGEST:,} bytes")
+        if total > LARGEST or len(names) > _MOST_FILES:
+            raise OutputError(f"{archive}: refused, because it unpacks to more than {LARGEST:,} bytes")
         names.add(member.name)
         yield member
 
