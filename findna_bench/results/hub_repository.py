@@ -7,6 +7,7 @@ where a key is given, every name, size and digest, and that each result is one; 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import tempfile
@@ -79,7 +80,7 @@ def push(
         packed = write_bundle(results, archive, left_out)
         files = [archive, *([] if sign is None else [sign(archive)])]
         with _answers(repository) as hub:
-            api = hub.HfApi()
+            api = _api(hub)
             if not pull_request:
                 api.create_repo(repository, repo_type="dataset", private=private or None, exist_ok=True)
             there = _bundle_files(api, hub, repository, None)
@@ -150,18 +151,16 @@ def _download(
 ) -> tuple[list[Path], str]:
     """Bundles, all of one commit, and that commit."""
     with _answers(repository) as hub:
-        api = hub.HfApi()
+        api = _api(hub)
         commit = str(api.dataset_info(repository, revision=revision).sha)
         files = _bundle_files(api, hub, repository, commit)
         found = dict[str, int]()
         for path, size in sorted(files.items()):
             name = path.removeprefix(f"{_FOLDER}/").removesuffix(_SUFFIX)
-            if not path.endswith(_SUFFIX) or (names and name not in names):
+            if not path.endswith(_SUFFIX):
                 continue
             if not _NAME.fullmatch(name):
                 left_out(f"{repository}: {path!r} is left out; that is no name of a bundle")
-            elif size > LARGEST:
-                raise OutputError(f"{repository}: {path} has {size:,} bytes, and {LARGEST:,} are the most of a bundle")
             else:
                 found[name] = size
         if absent := [name for name in names if name not in found]:
@@ -171,16 +170,23 @@ def _download(
                 f"{repository} has {len(found) or 'no'} bundles in {_FOLDER}/; name those to take by --name"
             )
         archives = []
-        for number, name in enumerate(found):
+        for number, name in enumerate(name for name in found if not names or name in names):
+            if found[name] > LARGEST:
+                raise OutputError(f"{repository}: {name} has {found[name]:,} bytes, a bundle at most {LARGEST:,}")
             wanted = [f"{_FOLDER}/{name}{_SUFFIX}"]
             wanted += [beside for beside in [f"{wanted[0]}.minisig"] if signed and beside in files]
             target = folder / f"downloaded-{number}"
             paths = [
-                hub.hf_hub_download(repository, path, repo_type="dataset", revision=commit, local_dir=target)
+                api.hf_hub_download(repository, path, repo_type="dataset", revision=commit, local_dir=target)
                 for path in wanted
             ]
             archives.append(Path(paths[0]))
     return archives, commit
+
+
+def _api(hub: Any) -> Any:
+    """The hub that the environment names now (the library reads it once, when it is imported)."""
+    return hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
 
 
 def _bundle_files(api: Any, hub: Any, repository: str, revision: str | None) -> dict[str, int]:
@@ -212,7 +218,7 @@ def _answers(repository: str) -> Iterator[Any]:
     """The hub's library; inside, what goes wrong between it and the hub becomes one sentence."""
     import huggingface_hub as hub
     from huggingface_hub import errors
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not sys.stderr.isatty():
         disable_progress_bars()
