@@ -14,7 +14,7 @@ from findna_bench import api
 
 PLUGINS = "plugins/"
 NOT_RUN = {
-    "network": 6,
+    "network": 7,
     "a GPU": 1,
     "minutes": 2,
     "a cluster": 2,
