@@ -27,21 +27,31 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def run(unruly_path: str, tmp_path: Path) -> Iterator[Start]:
     """Starts a run of two slow models on a task with three seeds, on a cluster."""
     task = write_task(tmp_path / "t.csv", seed=0, rows=60)
-    environment = {"PYTHONPATH": unruly_path, "UNRULY_LOG": str(tmp_path / "fits.log")}
     drivers = []
 
     def begin(
         cluster: LocalRay, *words: object, models: str = "steady,steady-too", sleep: float = 4.0
     ) -> subprocess.Popen[str]:
         line = ["run", "-m", models, "-t", task, "--seeds", 3, "--executor", "ray", "--ray-address", cluster.address]
-        more = {**environment, "UNRULY_SLEEP": str(sleep)}
-        drivers.append(start(*line, "-o", tmp_path / "r", *words, cwd=tmp_path, environment=more))
+        environment = everywhere(tmp_path, unruly_path, sleep)
+        drivers.append(start(*line, "-o", tmp_path / "r", *words, cwd=tmp_path, environment=environment))
         return drivers[-1]
 
     yield begin
     for driver in drivers:
         driver.kill()
         driver.wait()
+
+
+def everywhere(folder: Path, unruly_path: str, sleep: float) -> dict[str, str]:
+    """An environment whose models write to ``fits.log`` and are slow wherever modules are found by its ``PYTHONPATH``: a cluster that
+    runs already has no variables of a driver.
+    """
+    site = folder / "site"
+    site.mkdir(exist_ok=True)
+    values = {"UNRULY_LOG": str(folder / "fits.log"), "UNRULY_SLEEP": str(sleep)}
+    (site / "sitecustomize.py").write_text(f"import os\nos.environ.update({values!r})\n")
+    return {"PYTHONPATH": os.pathsep.join([str(site), unruly_path])}
 
 
 def finished(folder: Path) -> dict[Path, int]:
@@ -132,7 +142,7 @@ def test_a_fine_tuning_whose_node_is_lost_goes_on_from_its_checkpoint_elsewhere(
     unruly_path: str, ray_cluster: LocalRay, tmp_path: Path
 ) -> None:
     log, results = tmp_path / "fits.log", tmp_path / "r"
-    environment = {"PYTHONPATH": unruly_path, "UNRULY_LOG": str(log)}
+    environment = everywhere(tmp_path, unruly_path, 0.0)
     words = tuning(write_task(tmp_path / "t.csv", seed=0, rows=60))
     alone = start(*words, "-o", tmp_path / "serial", cwd=tmp_path, environment=environment)
     _, said = alone.communicate(timeout=300)
@@ -140,7 +150,7 @@ def test_a_fine_tuning_whose_node_is_lost_goes_on_from_its_checkpoint_elsewhere(
     whole = steps_trained(log)
     log.unlink()
     line = [*words, "--executor", "ray", "--ray-address", ray_cluster.address, "-o", results]
-    driver = start(*line, cwd=tmp_path, environment={**environment, "UNRULY_SLEEP": "5"})
+    driver = start(*line, cwd=tmp_path, environment=everywhere(tmp_path, unruly_path, 5.0))
     try:
         wait_until(lambda: list((results / ".checkpoints").glob("*.pt")), 300)
         ray_cluster.kill_node_of(process_of(fb.job_folders(results)[0]))

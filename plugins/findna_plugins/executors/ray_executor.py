@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ _OBJECT_STORE_BYTES = 100_000_000
 """Of a cluster that is started here: nothing but a path travels through it."""
 _SHARE_OF_A_NODE = 0.9
 _STOP_S = 20.0
+_PASSED_ON = re.compile(r"FINDNA_BENCH_\w+|HF_(HOME|HUB_CACHE|HUB_OFFLINE|ENDPOINT)|XDG_(CACHE|DATA)_HOME")
+"""Variables that say where things are, which a cluster that was started elsewhere does not have."""
+_SECRET = re.compile(r"\w*(TOKEN|PASSPHRASE|PASSWORD|SECRET)\w*")
+"""What whoever sees the cluster must not read."""
 
 
 def ray(jobs: Sequence[fb.Job], report: fb.Report) -> Iterator[fb.Settled]:
@@ -72,13 +77,18 @@ class _Tasks:
     def _connect(self, address: str | None) -> None:
         # Workers find what this process finds, wherever they were started.
         path = os.pathsep.join(dict.fromkeys(entry for entry in sys.path if entry and Path(entry).exists()))
+        passed = {
+            name: value
+            for name, value in os.environ.items()
+            if _PASSED_ON.fullmatch(name) and not _SECRET.fullmatch(name)
+        }
         here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
         if self._request.workers > 1:
             here["num_cpus"] = self._request.workers * self._request.threads
         try:
             self._ray.init(
                 address=address or "local",
-                runtime_env={"env_vars": {"PYTHONPATH": path}},
+                runtime_env={"env_vars": {**passed, "PYTHONPATH": path}},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 **({} if address else here),
