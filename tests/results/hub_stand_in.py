@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if (begun := self._begin()) is None:
-            return
+            return None
         match begun[0]:
             case ["api", "datasets", owner, name, *rest]:
                 repository = f"{owner}/{name}"
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if (begun := self._begin()) is None:
-            return
+            return None
         path, query = begun
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._answer(401, {"error": "Invalid username or password."})

@@ -42,9 +42,7 @@ def hub() -> Iterator[HubStandIn]:
 
 
 @pytest.fixture
-def run(
-    hub: HubStandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Run:
+def run(hub: HubStandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """``findna-bench results WORDS`` with the stand-in as the hub; exit code and what was said."""
     constants = "huggingface_hub.constants"
     monkeypatch.chdir(tmp_path)
@@ -153,7 +151,12 @@ def test_what_is_unsafe_damaged_or_no_result_is_refused_and_nothing_is_taken(
         assert code != 0, what
         assert words in said, (what, said)
         assert not (tmp_path / "theirs").exists(), "not from the good one either"
-    hub.repositories[REPOSITORY] = {BUNDLE: whole, "bundles/..%2f.tar.gz": b"", "bundles/a b.tar.gz": b"", "README.md": b""}
+    hub.repositories[REPOSITORY] = {
+        BUNDLE: whole,
+        "bundles/..%2f.tar.gz": b"",
+        "bundles/a b.tar.gz": b"",
+        "README.md": b"",
+    }
     code, said = run("pull", REPOSITORY, "-o", "theirs")
     assert code == 0, said
     assert said.count("is left out; that is no name of a bundle") == 2
@@ -184,9 +187,7 @@ def test_a_hub_that_says_no_or_nothing_is_one_sentence(run: Run, hub: HubStandIn
     assert "503" in said
 
 
-def test_contradicting_scores_are_named_and_not_taken(
-    run: Run, hub: HubStandIn, results: Path, tmp_path: Path
-) -> None:
+def test_contradicting_scores_are_named_and_not_taken(run: Run, hub: HubStandIn, results: Path, tmp_path: Path) -> None:
     hub.repositories[REPOSITORY] = {BUNDLE: packed(content(results))}
     assert run("pull", REPOSITORY, "-o", "theirs")[0] == 0
     path = next((tmp_path / "theirs").glob("majority/*/*/*/*.json"))
