@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "leaderboard": (
         "findna-bench leaderboard -o results",
         "findna-bench leaderboard -o results --markdown page.md --html site",
+        "findna-bench leaderboard --submissions submissions --site site",
     ),
     "compare": (
         "findna-bench compare findna-tiny kmer -o results",

@@ -1,4 +1,4 @@
-"""``findna-bench leaderboard``: results -> a table on screen, a markdown page, an HTML page, a CSV file."""
+"""``findna-bench leaderboard``: results -> a table on screen, a markdown page, an HTML page, a CSV file, a site."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from findna_bench.cli.requested import requested
 from findna_bench.requests.leaderboard_request import LeaderboardRequest
 
 if TYPE_CHECKING:
+    from findna_bench.leaderboard.score_tables import Leaderboard
+    from findna_bench.leaderboard.submissions import Submissions
     from findna_bench.results.schema import Result
     from findna_bench.results.store import ResultStore
 
@@ -17,6 +19,23 @@ if TYPE_CHECKING:
 @requested(LeaderboardRequest)
 def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     """Make tables from results; the same results give the same bytes."""
+    import tempfile
+
+    from findna_bench.results.store import ResultStore
+
+    if request.submissions is None:
+        return _made(request, json, ResultStore.existing(request.output_dir), None)
+    from findna_bench.leaderboard.submissions import read_submissions
+
+    with tempfile.TemporaryDirectory() as scratch:
+        found = read_submissions(request.submissions, Path(scratch), output.complain)
+        for problem in found.problems:
+            output.complain(problem)
+        return max(_made(request, json, found.store, found), int(bool(found.problems)))
+
+
+def _made(request: LeaderboardRequest, json: bool, store: ResultStore, found: Submissions | None) -> int:
+    """found: the submissions whose results the store holds; None = it is a results folder."""
     from findna_bench.files import write_atomic
     from findna_bench.leaderboard.audits import read_audits
     from findna_bench.leaderboard.columns import render_csv
@@ -27,11 +46,9 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     from findna_bench.leaderboard.screen import render_screen
     from findna_bench.leaderboard.table_building import leaderboard as build
     from findna_bench.registry import get_registry
-    from findna_bench.results.store import ResultStore
 
-    store = ResultStore.existing(request.output_dir)
     index = store.index(output.complain)
-    pages_wanted = request.markdown or request.html or request.csv
+    pages_wanted = request.markdown or request.html or request.csv or request.site
     if json and not pages_wanted:
         shown_results = _shown_by(list(index.results()), request.metric, store)
         output.print_json([result.to_dict() for result in shown_results])
@@ -65,7 +82,31 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
         write_atomic(path, page)
         if path.suffix != ".js":  # which belong to the page
             output.remark(f"wrote {path}")
+    if request.site:
+        _write_site(request, board, store, found, {**shown, "whole": index.whole})
     return 0
+
+
+def _write_site(
+    request: LeaderboardRequest,
+    board: Leaderboard,
+    store: ResultStore,
+    found: Submissions | None,
+    shown: dict[str, Any],
+) -> None:
+    from findna_bench.leaderboard.history import history
+    from findna_bench.leaderboard.site import Site, site_files, write_site
+    from findna_bench.leaderboard.submissions import one_submission
+
+    assert request.site is not None
+    submissions = found.submissions if found else (one_submission(request.output_dir, store),)
+    steps = history(
+        submissions, include_limited=request.include_limited, metric=request.metric, predictions=store.predictions
+    )
+    problems = found.problems if found else ()
+    files = site_files(Site(board=board, steps=steps, problems=problems, command=request.site_command, **shown))
+    write_site(request.site, files)
+    output.remark(f"wrote {len(files)} files into {request.site}")
 
 
 def _shown_by(results: list[Result], metric: str | None, store: ResultStore) -> list[Result]:

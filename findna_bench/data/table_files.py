@@ -313,7 +313,7 @@ def _read_parquet(stream: io.BufferedReader, origin: str) -> RawTable:
         check_held(origin, file.metadata.num_rows * (len(names) * _CELL + _ROW))
         lists: list[list[Any]] = [[] for _ in names]
         held = 0
-        for batch in file.iter_batches(batch_size=_BATCH):
+        for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):  # whose threads outlive the interpreter
             held += sum(map(_unrolled, batch.columns))
             check_held(origin, held)
             for values, column in zip(lists, batch.columns, strict=True):

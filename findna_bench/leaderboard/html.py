@@ -57,6 +57,7 @@ def html_files(
     costs: Costs | None = None,
     whole: Callable[[Result], Result] | None = None,
     most_in_one: int = MOST_IN_ONE_FILE,
+    links: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
     """The page, and of a board of many results what it shows when a cell is pressed. The same results give the same bytes.
 
@@ -65,6 +66,7 @@ def html_files(
         whole: gives the whole of a result, of which the board may hold a part (:meth:`~findna_bench.results.result_index.ResultIndex.whole`);
             None where it holds all.
         most_in_one: results up to which there is one file.
+        links: (text, address) of other pages, shown above the title.
 
     Returns:
         File name -> content: ``index.html``, and ``cells/N.js`` where there are more.
@@ -74,6 +76,7 @@ def html_files(
     together = sum(len(row.results) for _, row in rows) <= most_in_one
     data = {
         "title": title,
+        "links": [list(link) for link in links],
         "legend": LEGEND.replace("**", "").replace("<u>", "").replace("</u>", ""),
         "notes": list(board.notes),
         "command": command,

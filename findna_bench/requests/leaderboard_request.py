@@ -28,9 +28,22 @@ class LeaderboardRequest:
     """
 
     output_dir: Path = shared.results_dir()
+    submissions: Path | None = option(
+        PathName(),
+        "Instead of one results folder: all bundles (NAME.tar.gz) and results folders that lie in this folder.",
+        default=None,
+        environment=False,
+    )
     markdown: Path | None = option(PathName(), "Write this markdown page.", default=None, panel=_PAGES)
     html: Path | None = option(
         PathName(), "Write one self-contained page, index.html, into this folder.", default=None, panel=_PAGES
+    )
+    site: Path | None = option(
+        PathName(),
+        "Write a site into this folder: a page per suite, model and task, and what each submission changed.",
+        default=None,
+        environment=False,
+        panel=_PAGES,
     )
     csv: Path | None = option(
         PathName(), "Write the rows of all tables into this file; scores are fractions.", default=None, panel=_PAGES
@@ -66,10 +79,17 @@ class LeaderboardRequest:
             raise UsageError("--check compares a page with the results; say which page with --markdown FILE")
         if self.csv is not None and self.csv.suffix.lower() != ".csv":
             raise UsageError(f"--csv {self.csv}: it writes a .csv file; give it that suffix")
-        if (self.audits or self.costs) and not (self.markdown or self.html):
-            raise UsageError("--audits and --costs are shown on pages; write one with --markdown FILE or --html FOLDER")
+        if (self.audits or self.costs) and not (self.markdown or self.html or self.site):
+            raise UsageError(
+                "--audits and --costs are shown on pages; write one with --markdown FILE, --html FOLDER or --site FOLDER"
+            )
 
     @property
     def command(self) -> str:
         """The command that makes the Markdown page, the same whichever way its options were given."""
-        return to_words(replace(self, html=None, csv=None, check=False), "leaderboard")
+        return to_words(replace(self, html=None, csv=None, site=None, check=False), "leaderboard")
+
+    @property
+    def site_command(self) -> str:
+        """The command that makes the site."""
+        return to_words(replace(self, markdown=None, html=None, csv=None, check=False), "leaderboard")

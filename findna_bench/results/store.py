@@ -239,7 +239,8 @@ def read_predictions(path: Path, labels: Sequence[str], target: str = "classes")
 
     try:
         with path.open("rb") as stream:
-            table = pq.read_table(stream)
+            # In this thread alone: Arrow's threads may let go of a Python file when the interpreter has ended, which aborts the process.
+            table = pq.ParquetFile(stream, pre_buffer=False).read(use_threads=False)
     except FileNotFoundError:
         raise OutputError(
             f"its predictions are missing ({path.name}); run the cell again with --overwrite always"

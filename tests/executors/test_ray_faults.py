@@ -58,8 +58,9 @@ def finished(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.glob("steady*/*/*/*/*.json")}
 
 
-def ends_well(driver: subprocess.Popen[str], folder: Path, before: dict[Path, int]) -> str:
-    """All six cells are there, computed once each, and what was finished before was left alone."""
+def ends_well(driver: subprocess.Popen[str], folder: Path, before: dict[Path, int], *, lost: int = 0) -> str:
+    """All six cells are there, and what was finished before was left alone; fits were begun once each, but for ``lost`` that may have been
+    under work when something died."""
     _, said = driver.communicate(timeout=400)
     assert driver.returncode == 0, said
     after = finished(folder)
@@ -67,7 +68,9 @@ def ends_well(driver: subprocess.Popen[str], folder: Path, before: dict[Path, in
     assert before.items() <= after.items()
     assert not failures(folder)
     assert not fb.job_folders(folder)
-    assert set(Counter(fits(folder.parent / "fits.log")).values()) == {2}, "each by two models, once"
+    counts = Counter(fits(folder.parent / "fits.log"))
+    assert len(counts) == 3
+    assert 6 <= counts.total() <= 6 + lost, counts
     return said
 
 
@@ -88,7 +91,7 @@ def test_what_is_lost_is_made_up_for(what: str, run: Start, ray_cluster: LocalRa
         ray_cluster.kill_daemon_of(pid)
     else:
         os.kill(pid, signal.SIGKILL)
-    assert "it is computed again" in ends_well(driver, tmp_path / "r", before)
+    assert "it is computed again" in ends_well(driver, tmp_path / "r", before, lost=1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -100,7 +103,7 @@ def test_a_driver_that_was_ended_goes_on_when_it_is_started_again(
     first.send_signal(number)
     first.communicate(timeout=100)
     assert first.returncode == (130 if number == signal.SIGINT else -number)
-    ends_well(run(ray_cluster), tmp_path / "r", finished(tmp_path / "r"))
+    ends_well(run(ray_cluster), tmp_path / "r", finished(tmp_path / "r"), lost=2)
 
 
 def test_two_drivers_on_one_folder_compute_nothing_twice(run: Start, ray_cluster: LocalRay, tmp_path: Path) -> None:
