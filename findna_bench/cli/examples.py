@@ -55,7 +55,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "findna-bench results bundle -o results --to results.tar.gz --sign lab.key",
     ),
     "results keygen": ("findna-bench results keygen lab",),
-    "results push": ("findna-bench results push my-lab/dna-results -o results --name probes --sign lab.key",),
+    "results push": ("findna-bench results push my-lab/dna-results --name probes --sign lab.key",),
     "results pull": ("findna-bench results pull my-lab/dna-results -o theirs --key lab.pub",),
     "results merge": ("findna-bench results merge theirs ours -o together",),
     "cache info": ("findna-bench cache info",),
