@@ -47,6 +47,9 @@ LENGTH = 200
 _BASES = 3_000_000
 """Bases of a genome that are read, from its first tenth on."""
 
+SEVERAL = "several at once"
+"""The fault that is planted to be cured: copies of all kinds, under another label too, duplicates, and ends that tell the class."""
+
 Rows = list[tuple[str, int]]
 
 
@@ -181,6 +184,24 @@ def _shuffles(rows: Set, strength: float, generator: np.random.Generator) -> Set
     return Set(order[: len(rows.train)], order[len(rows.train) :])
 
 
+def _several(rows: Set, strength: float, generator: np.random.Generator) -> Set:
+    """A fifth of the strength of each kind of copy, and ends and N in one class as often as the strength says."""
+    for fault in (
+        "exact copies",
+        "reverse complements",
+        "5 % substituted",
+        "15 % substituted",
+        "shifted by 40",
+        "other label in train",
+    ):
+        rows = FAULTS[fault][0](rows, strength / 5, generator)
+        n = round(strength / 5 * len(rows.test))
+        rows = Set(rows.train, rows.test[n:] + rows.test[:n])  # those that follow replace other rows
+    for fault in ("duplicates within a class of train", "start TG, end CA in one class"):
+        rows = FAULTS[fault][0](rows, strength, generator)
+    return rows
+
+
 FAULTS: dict[str, tuple[Plant, tuple[float, float, float]]] = {
     "dinucleotide at base 101 in one class": (_positives(lambda s: _put(s, "GT", 100)), (0.4, 0.7, 1.0)),
     "6-mer at one place in one class": (_positives(lambda s: _put(s, "GATTAC", 60)), (0.3, 0.5, 0.7)),
@@ -200,6 +221,7 @@ FAULTS: dict[str, tuple[Plant, tuple[float, float, float]]] = {
     "one class longer": (_longer, (0.1, 0.2, 0.4)),
     "even and odd lengths": (_parity, (0.5, 0.8, 1.0)),
     "dinucleotide shuffles": (_shuffles, (0.2, 0.5, 1.0)),
+    SEVERAL: (_several, (0.2, 0.4, 0.6)),
 }
 """Name -> what plants it, and its three strengths: a share of rows; of ``one class longer`` by how much."""
 
@@ -216,7 +238,7 @@ EXPECTED: dict[str, set[str]] = {
     "duplicates within a class of train": {"note: duplicates"},
     "one class longer": {"shortcut: length"},
     "even and odd lengths": {"shortcut: length"},
-    "dinucleotide shuffles": {"leak: same-composition", "shortcut: same-composition"},
+    "dinucleotide shuffles": {"leak: same-composition", "shortcut: same-composition", "note: shuffles"},
 }
 """Findings that say what the fault is; any of the findings of copies for faults that are not listed."""
 EXPLAINED: dict[str, set[str]] = {}
@@ -522,29 +544,44 @@ def cure(options: argparse.Namespace, others: Sequence[Linter]) -> list[list[str
     from findna_bench.auditing.cure import cure_tables, write_cure
     from findna_bench.data.task import open_task
 
-    rows = []
+    rows, others = [], [linter for linter in others if linter.name != OURS]
     for background in options.backgrounds:
         bases = genome(options.data, background)
-        for fault in options.faults:
-            case = Case(background, fault, FAULTS[fault][1][options.strengths[-1] - 1], options.seed)
-            with tempfile.TemporaryDirectory() as root:
-                folders = [Path(root) / name for name in ("planted", "anew", "nothing")]
-                for folder in folders:
-                    folder.mkdir()
-                write(case.make(bases, options.rows), folders[0])
-                task = open_task(str(folders[0]), data_dir=Path(root) / "root")
-                made = cure_tables({split: task.load(split) for split in task.splits}, task.card)
-                write_cure(made, folders[1])
-                write(Case(background, "", 0, options.seed).make(bases, options.rows), folders[2])
-                row = [background, fault, f"{made.after.verdict.level} ({', '.join(made.after.flags) or '-'})"]
+        with tempfile.TemporaryDirectory() as root:
+            folders = {fault: Path(root) / str(number) for number, fault in enumerate(["", *options.faults])}
+            folders[""].mkdir()
+            write(Case(background, "", 0, options.seed).make(bases, options.rows), folders[""])
+            made = {}
+            for fault in options.faults:
+                planted = folders[fault] / "planted"
+                planted.mkdir(parents=True)
+                strength = FAULTS[fault][1][options.strengths[-1] - 1]
+                write(Case(background, fault, strength, options.seed).make(bases, options.rows), planted)
+                task = open_task(str(planted), data_dir=Path(root) / "root")
+                made[fault] = cure_tables({split: task.load(split) for split in task.splits}, task.card)
+                write_cure(made[fault], folders[fault])
+                print(f"{background}, {fault}: {made[fault].sentence}", file=sys.stderr, flush=True)
+            said = {}
+            for linter in others:
+                looked = ["", *(fault for fault in options.faults if fault in ALIGNED or linter.name != "gb-qc-splits")]
+                found = linter.complaints([folders[fault] for fault in looked], True)
+                said[linter.name] = dict(zip(looked, found, strict=True))
+            for fault, each in made.items():
+                row = [background, fault, f"{each.after.verdict.level} ({', '.join(each.after.flags) or '-'})"]
                 for linter in others:
-                    if linter.name != OURS:
-                        after, before = linter.complaints(folders[1:], True)
-                        worse = {name for name, complaint in after.items() if complaint.beyond(before.get(name))}
-                        row.append(", ".join(sorted(worse)) or "-")
-            print(row, file=sys.stderr, flush=True)
-            rows.append(row)
+                    row.append(_worse(said[linter.name], fault))
+                rows.append(row)
     return rows
+
+
+def _worse(said: dict[str, Complaints], fault: str) -> str:
+    """What a linter complains of in a split written anew; in brackets what it complains of just so in rows with nothing planted."""
+    if fault not in said:
+        return "-"
+    before = said[""]
+    bad = {name: complaint for name, complaint in said[fault].items() if complaint.level}
+    words = [name if complaint.beyond(before.get(name)) else f"({name})" for name, complaint in sorted(bad.items())]
+    return ", ".join(words) or "passes"
 
 
 def _listed(text: str) -> list[str]:
@@ -558,7 +595,7 @@ def main() -> int:
         "--rows", type=int, default=800, help="of both splits; gb-qc compares places from 250 train rows of a class on"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--faults", type=_listed, default=list(FAULTS))
+    parser.add_argument("--faults", type=_listed, default=[fault for fault in FAULTS if fault != SEVERAL])
     parser.add_argument("--strengths", type=lambda text: [int(n) for n in text.split(",")], default=[1, 2, 3])
     parser.add_argument("--backgrounds", type=_listed, default=["human", "worm", "yeast"])
     parser.add_argument("--linters", type=_listed, default=list(LINTERS))
@@ -582,6 +619,7 @@ def main() -> int:
         *(f"{line[0].upper()}{line[1:]}." for line in absent),
     ]
     if options.cure:
+        words.append("In brackets: what a linter complains of in rows of the genome with nothing planted, too.")
         header = ["background", "fault", OURS, *(linter.name for linter in others if linter.name != OURS)]
         table = markdown_table(header, cure(options, others), words=len(header))
         text = "\n".join(["# Planted faults, split anew", "", *words, "", *table, ""])

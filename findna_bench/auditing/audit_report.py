@@ -8,7 +8,7 @@ JSON keys (``AuditReport.to_dict``), every count per class:
 * ``splits.<split>``: ``rows``; ``classes.<class>``: ``rows``, ``fraction`` of the split, ``length`` and ``gc``
   (mean, min, q05, q25, median, q75, q95, max), ``n_mean`` (mean share of N), ``rows_with_n``, ``lower_mean`` (mean share of letters that
   the file has in lower case; null where none is, or it is not known); and of rows with a twin within
-  the split ``exact``, ``reverse_complement``, ``conflicting``; ``families``: sequences (either strand) by how many rows have them.
+  the split ``exact``, ``reverse_complement``, ``conflicting``, ``shuffles`` (another sequence with the same dinucleotide counts and another label); ``families``: sequences (either strand) by how many rows have them.
 * ``across.<earlier>-><later>``: rows of the later split that have a counterpart in the earlier one: ``exact`` (same text),
   ``reverse_complement`` (of it, and not exact), ``near`` (similar, and neither of the two), ``near_reverse`` (those of ``near``
   on the other strand), ``near_elsewhere`` (those that overlap no row of the earlier split: relatives at other loci, by repeats and
@@ -185,6 +185,7 @@ class SplitSummary:
     exact: PerClass | None = None
     reverse_complement: PerClass | None = None
     conflicting: PerClass | None = None
+    shuffles: PerClass | None = None
     families: dict[str, int] = field(default_factory=dict)
 
 

@@ -230,6 +230,8 @@ def _behind(evidence: _Evidence, masks: Mapping[str, np.ndarray], places: positi
     for split, identity in evidence.identity.items():
         number = identity.either
         behind[f"within_{split}"] = Behind(split, np.bincount(number)[number] > 1, _other_of_same(number), split)
+        source = evidence.made_of_others(split)
+        behind[f"shuffles_{split}"] = Behind(split, source >= 0, source, split)
     test = evidence.splits.get("test")
     if places.site is not None and test is not None and test.sequences is not None:
         site = places.site[0]
@@ -264,7 +266,7 @@ def _counterparts(evidence: _Evidence, earlier: str, later: str) -> dict[str, np
         near = np.where(twin >= 0, twin, hits.target)
         found |= dict.fromkeys(("similar", "near", "near_elsewhere", "repeats"), near)
         found["copies"] = np.where(twin >= 0, twin, hits.copy)
-        found["same_composition"] = evidence.shuffled(earlier, later)
+        found["same_composition"] = evidence.shuffled[earlier, later]
         found["conflicting"] = _twin_of_other_label(known, first.labels, own, second.labels)
         if (earlier, later) == ("train", "test") and evidence.diverged is not None:
             found["diverged_copies"] = _diverged_target(evidence.diverged, len(second))
@@ -295,12 +297,15 @@ def _split_pairs(splits: Mapping[str, Rows]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """All that was measured on the rows, before it is counted."""
+    """All that was measured on the rows, before it is counted.
+
+    shuffled: (earlier, later) split -> (n,) for each row of the later one a row of the earlier one with its dinucleotide counts, -1 = none.
+    """
 
     splits: dict[str, Rows]
     identity: dict[str, Identity]
     made_of: dict[str, Composition]
-    keys: dict[str, list[bytes]]
+    shuffled: dict[tuple[str, str], np.ndarray]
     indexes: dict[str, SequenceIndex]
     hits: dict[tuple[str, str], Hits]
     overlaps: dict[tuple[str, str], Overlaps]
@@ -318,10 +323,10 @@ class _Evidence:
         """The same rows with other labels (n,) in each split."""
         return replace(self, splits={name: replace(rows, labels=classes[name]) for name, rows in self.splits.items()})
 
-    def shuffled(self, earlier: str, later: str) -> np.ndarray:
-        """(n,) for each row of the later split a row of the earlier one with its dinucleotide counts, -1 = none."""
-        own, other = self.identity[later].either, self.identity[earlier].either
-        return same_composition(self.keys[later], own, self.keys[earlier], other)
+    def made_of_others(self, split: str) -> np.ndarray:
+        """(n,) for each row another one of its split with its dinucleotide counts and another label, -1 = none."""
+        source, labels = self.shuffled[split, split], self.splits[split].labels
+        return np.where((source >= 0) & (labels[np.maximum(source, 0)] != labels), source, -1)
 
     @property
     def route(self) -> str:
@@ -334,7 +339,6 @@ class _Evidence:
 def _gather(splits: dict[str, Rows]) -> _Evidence:
     identity = identities(splits)
     made_of = {name: composition(rows.sequences) for name, rows in splits.items() if rows.sequences is not None}
-    keys = {name: dinucleotide_keys(rows.sequences) for name, rows in splits.items() if rows.sequences is not None}
     indexes: dict[str, SequenceIndex] = {}
     hits: dict[tuple[str, str], Hits] = {}
     overlaps: dict[tuple[str, str], Overlaps] = {}
@@ -347,7 +351,17 @@ def _gather(splits: dict[str, Rows]) -> _Evidence:
         if first.located.any() and second.located.any():
             overlaps[earlier, later] = largest_overlaps(second, first)
     low = _diverged(splits, identity, hits)
-    return _Evidence(dict(splits), identity, made_of, keys, indexes, hits, overlaps, low, *_library(splits))
+    shuffled = _shuffled(splits, identity)
+    return _Evidence(dict(splits), identity, made_of, shuffled, indexes, hits, overlaps, low, *_library(splits))
+
+
+def _shuffled(splits: Mapping[str, Rows], identity: Mapping[str, Identity]) -> dict[tuple[str, str], np.ndarray]:
+    """Rows with the dinucleotide counts of a row of an earlier split, or of another row of their own."""
+    keys = {name: dinucleotide_keys(rows.sequences) for name, rows in splits.items() if rows.sequences is not None}
+    return {
+        (earlier, later): same_composition(keys[later], identity[later].either, keys[earlier], identity[earlier].either)
+        for earlier, later in itertools.combinations_with_replacement(keys, 2)
+    }
 
 
 def _diverged(
@@ -398,6 +412,7 @@ def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSumm
         exact=per_class(twins.exact, rows.labels, names),
         reverse_complement=per_class(twins.reverse_complement, rows.labels, names),
         conflicting=per_class(twins.conflicting, rows.labels, names),
+        shuffles=per_class(evidence.made_of_others(split) >= 0, rows.labels, names),
         families=family_sizes(evidence.identity[split].either),
     )
 
@@ -414,7 +429,7 @@ def _across(evidence: _Evidence, earlier: str, later: str) -> dict[str, np.ndarr
         near = hits.similar & ~identical
         elsewhere = _known_elsewhere(evidence, earlier, later, identical)
         copied = identical | (hits.copy >= 0)
-        shuffled = evidence.shuffled(earlier, later)
+        shuffled = evidence.shuffled[earlier, later]
         counts = {
             "exact": twins.exact,
             "reverse_complement": twins.reverse_complement,
@@ -610,16 +625,16 @@ def _neighbour_controls(evidence: _Evidence, names: Sequence[str]) -> dict[str, 
             neighbours["nn-overlap"], train.labels, probe, probes["nn-overlap"], len(names)
         )
         out["nn-relation"] = (labels, {})
-    if "train" in evidence.keys and "test" in evidence.keys:
+    if ("train", "test") in evidence.shuffled:
         out["same-composition"] = _same_composition_control(evidence, len(names))
     return out
 
 
 def _same_composition_control(evidence: _Evidence, n_classes: int) -> tuple[np.ndarray, dict[str, object]]:
     """What the label of a row with the same dinucleotide counts says, as train rows among themselves teach it."""
-    train, neighbour = evidence.splits["train"], evidence.shuffled("train", "test")
+    train, neighbour = evidence.splits["train"], evidence.shuffled["train", "test"]
     labels = shortcuts.neighbour_relation(
-        neighbour, train.labels, np.arange(len(train)), evidence.shuffled("train", "train"), n_classes
+        neighbour, train.labels, np.arange(len(train)), evidence.shuffled["train", "train"], n_classes
     )
     return labels, {"test_rows_with_neighbour": int((neighbour >= 0).sum())}
 

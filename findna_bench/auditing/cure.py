@@ -2,7 +2,8 @@
 
 What is done, in this order, and again while the audit of what came out still finds something that more of it can cure:
 
-1. rows whose sequence (on either strand) has several labels are left out, and of equal rows of one label all but the first;
+1. rows whose sequence (on either strand) has several labels are left out, and of equal rows of one label all but the first; again once
+   rows are cut, for what differed in its ends alone is equal then;
 2. where length gives the class away, all rows are cut to the same number of bases around their middle, and shorter ones left out; where the
    ends do, so many bases are cut from both ends of every row of every class;
 3. all rows are dealt to the splits anew in the proportions they had, relatives on one side, copies at low identity among them.
@@ -106,8 +107,9 @@ def cure_tables(tables: Mapping[str, SequenceTable], card: TaskCard) -> Cure:
         if best is not None and _shortest(kept, crop) <= 4 * trim:
             break  # more would be cut than is left
         cut, short = _cut(kept, crop, trim)
+        cut, equal = _filtered(cut) if crop or trim else (cut, {})
         new = _dealt(cut, card)
-        moves = {**left_out, **short, **_moves(new)}
+        moves = {**left_out, **short, **equal, **_moves(new)}
         best = Cure(new, moves, trim, crop, before, audit_tables(new, card))
         if "shortcut: ends" not in best.after.flags and (trim or "shortcut: ends" not in before.flags):
             break

@@ -299,6 +299,13 @@ _TABLE = (
         0.05,
         "Such rows count twice in a fit or a score; what leaks is what they have across splits.",
     ),
+    Rule(
+        "note/shuffles",
+        "Rows have exactly the dinucleotide counts of another sequence with another label in their own split: one is made of the other.",
+        "share of a class's rows of one split, in the class where it is highest",
+        0.05,
+        "Windows of a genome have such a counterpart by chance in less than one of 1000; a task made so is about telling shuffles from sequence.",
+    ),
 )
 
 RULES = {rule.rule_id: rule for rule in _TABLE}

@@ -104,6 +104,7 @@ def judge(measured: Measured) -> Verdict:
         _repeats,
         _diverged,
         _within,
+        _shuffles,
         _asymmetric,
         _conflicts,
         _composition,
@@ -415,6 +416,14 @@ def _within(m: Measured) -> Iterator[Finding]:
         text = f"Rows of {split} that stand there more than once, on either strand: {{}} (sequences: {sizes})."
         rows = _counted(summary.exact, summary.reverse_complement)
         yield from _shared(m, "note/duplicates", rows, text, [f"within_{split}"], split)
+
+
+def _shuffles(m: Measured) -> Iterator[Finding]:
+    """Rows made of rows of another class of their own split: across splits they are a leak or a shortcut."""
+    for split, summary in m.splits.items():
+        if summary.shuffles is not None:
+            text = f"Rows of {split} with exactly the dinucleotide counts of another sequence there that has another label: {{}}."
+            yield from _shared(m, "note/shuffles", _counted(summary.shuffles), text, [f"shuffles_{split}"], split)
 
 
 def _repeats(m: Measured) -> Iterator[Finding]:

@@ -108,6 +108,27 @@ def test_a_length_that_gives_the_class_away_is_cut() -> None:
     assert sum(len(table) for table in cure.tables.values()) == sum(bool(to) for to, _ in cure.moves.values())
 
 
+def test_rows_that_are_equal_once_they_are_cut_stand_there_once() -> None:
+    generator = np.random.default_rng(2)
+    inside = ["".join(generator.choice(list("ACGT"), 100)) for _ in range(300)]
+    rows = [("TG" + s + "CA", 1) if i % 2 else ("AC" + s + "GT", 0) for i, s in enumerate(inside)]
+    rows += [("TG" + s + "CC", 1) for s in inside[1:41:2]]  # the same row, and one base of it another
+    rows += [("TG" + s + "CA", 1) for s in inside[:20:2]]  # the other class, inside of which nothing differs
+    order = generator.permutation(len(rows))
+    tables = {
+        split: SequenceTable([rows[i][0] for i in part], np.array([rows[i][1] for i in part]), part)
+        for split, part in (("train", order[:220]), ("test", order[220:]))
+    }
+    cure = cure_tables(tables, CARD)
+    assert cure.trim == 6
+    written = [s for table in cure.tables.values() for s in table.sequences]
+    assert len(set(written)) == len(written) == 300 - 10
+    assert len(cure.moves) == len(rows)
+    why = [reason for to, reason in cure.moves.values() if not to]
+    assert sum("several labels" in reason for reason in why) == 20
+    assert sum("the same sequence" in reason for reason in why) == 20
+
+
 def test_only_classes_with_train_and_test_are_written_anew() -> None:
     values = SequenceTable(["ACGT"] * 4, np.zeros((4, 1)), np.arange(4))
     with pytest.raises(UnsupportedError, match="--split grouped"):

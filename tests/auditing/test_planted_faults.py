@@ -59,6 +59,19 @@ def test_a_planted_fault_is_found(planting: ModuleType, fault: str, tmp_path: Pa
     assert all(finding.text.split()[0] in shown for finding in report.verdict.findings)
 
 
+def test_shuffles_that_stand_in_one_split_are_told(planting: ModuleType, tmp_path: Path) -> None:
+    """Dealt so that a row and its shuffle are on one side: no leak, and yet the task is about telling shuffles from sequence."""
+    generator = np.random.default_rng(0)
+    rows = planting.windows(bases(), 120, generator)
+    pairs = [[(row, 1), (planting.dinucleotide_shuffle(row, generator), 0)] for row in rows]
+    planting.write(
+        planting.Set(*([row for pair in part for row in pair] for part in (pairs[:80], pairs[80:]))), tmp_path
+    )
+    flags = planting.ours(tmp_path).flags
+    assert "note: shuffles" in flags
+    assert not any("same-composition" in flag for flag in flags)
+
+
 def test_nothing_planted_accuses_nobody(planting: ModuleType) -> None:
     assert [planting.accused(bases(), 190, seed) for seed in (1, 2)] == [[], []]
 
