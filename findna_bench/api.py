@@ -734,6 +734,9 @@ def audit(
     offline: bool = False,
     drop_missing: bool = False,
     target: str | None = None,
+    against: Sequence[str | PathLike[str]] = (),
+    genome: str | PathLike[str] | None = None,
+    published_best: float | None = None,
 ) -> AuditReport:
     """What a benchmark is worth: duplicates, leaks, shortcuts, verdict.
 
@@ -743,6 +746,9 @@ def audit(
         offline: never reach for the network.
         drop_missing: of a path: leave out rows without sequence or label, which are refused otherwise.
         target: of a path: what its columns predict, where these say otherwise; None = what they say.
+        against: other tasks, suites or paths whose rows are looked for in this one.
+        genome: FASTA file in which rows are looked for.
+        published_best: a published score in percent, to be compared with what rules reach; None = the best that is known.
 
     Returns:
         The report, which is also kept under the data root, for ``describe``.
@@ -755,9 +761,24 @@ def audit(
         'note'
     """
     from findna_bench.auditing import audit_task
+    from findna_bench.leaderboard.audit_references import audit_references
 
     root = None if data_dir is None else Path(data_dir)
-    return audit_task(_task_name(task), data_dir=root, offline=offline, drop_missing=drop_missing, target=target)
+    references = audit_references(
+        against=[_task_name(name) for name in against],
+        genome=None if genome is None else Path(genome),
+        published_best=published_best,
+        data_dir=root,
+        offline=offline,
+    )
+    return audit_task(
+        _task_name(task),
+        data_dir=root,
+        offline=offline,
+        drop_missing=drop_missing,
+        target=target,
+        references=references,
+    )
 
 
 def __dir__() -> list[str]:

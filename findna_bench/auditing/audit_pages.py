@@ -12,6 +12,7 @@ from typing import Any
 
 from findna_bench.auditing.audit_plots import plot_report
 from findna_bench.auditing.audit_report import AuditReport, outdated
+from findna_bench.auditing.reference_tables import reference_grids
 from findna_bench.auditing.rules import KINDS, RULES
 from findna_bench.auditing.verdict import LENGTH_CONTROLS, NEIGHBOUR_CONTROLS
 from findna_bench.files import path_segment, write_atomic
@@ -235,9 +236,17 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
 def report_grids(report: Mapping[str, Any]) -> list[Grid]:
     """The tables of a report (``AuditReport.to_dict``), as pages and screen show them."""
     if report.get("outputs"):
-        return [grid for grid in (_outputs(report), *_findings(report)) if grid.rows]
+        return [grid for grid in (_outputs(report), *_findings(report), *reference_grids(report)) if grid.rows]
     crossed = [_cross(pair, cross, report["labels"]) for pair, cross in report["across"].items()]
-    grids = [*_findings(report), _classes(report), *crossed, _controls(report), *_positions(report), _bins(report)]
+    grids = [
+        *_findings(report),
+        _classes(report),
+        *crossed,
+        _controls(report),
+        *_positions(report),
+        _bins(report),
+        *reference_grids(report),
+    ]
     return [grid for grid in grids if grid.rows]
 
 

@@ -38,6 +38,7 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   ``interval`` (null where it has none), ``threshold``, ``version`` of the rule; ``examples``, up to five rows: ``id``, ``split``, ``label``,
   ``length``, ``sequence`` (its first bases), ``at`` (coordinates), ``counterpart`` (the same of the row it was found again as, or null);
   ``known_shortcuts`` and ``derived_from`` of the card; ``rules``: ``rule_id`` -> version of every rule that there was; ``settings``.
+* ``references``: ``against``, ``genome``, ``published_best``, where there was such a thing, see :mod:`findna_bench.auditing.references`.
 * ``published_coordinates``: where the sequences are a part of what was published and all its coordinates are known, the report on
   those; else null.
 * ``outputs``: only where rows have several numbers or labels: name -> the report of that one as two classes (below and above the
@@ -348,6 +349,8 @@ class AuditReport:
     settings: dict[str, Any] = field(default_factory=dict)
     histograms: dict[str, Any] = field(default_factory=dict)
     positions: dict[str, Any] = field(default_factory=dict)
+    references: Mapping[str, Any] = field(default_factory=dict)
+    """What came of comparisons with what lies outside, see :mod:`findna_bench.auditing.references`."""
     published_coordinates: AuditReport | None = None
     outputs: Mapping[str, AuditReport] = field(default_factory=dict)
     """Where rows have several numbers or labels: the report of each as two classes. What is above is that of the worst one then, but

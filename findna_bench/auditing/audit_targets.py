@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from findna_bench.auditing.audit_report import AuditReport
 from findna_bench.auditing.auditing import audit_task
+from findna_bench.auditing.references import OtherSplit, References
 from findna_bench.data.catalog import data_root, resolve_suite, resolve_task, suite_tasks, task_status
-from findna_bench.errors import UnknownNameError
+from findna_bench.data.task import open_task
+from findna_bench.errors import DataError, UnknownNameError
 from findna_bench.registry import Registry, get_registry
 
-__all__ = ["Audited", "audit_targets", "expand_targets"]
+__all__ = ["Audited", "audit_targets", "expand_targets", "other_benchmark"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,12 @@ def audit_targets(
     offline: bool = False,
     drop_missing: bool = False,
     target: str | None = None,
+    references: References | None = None,
     registry: Registry | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Audited]:
     """Audit every task of the given suites, tasks and paths. drop_missing: of paths, leave out rows without sequence or label.
-    target: of paths, what their columns predict, where these say otherwise.
+    target: of paths, what their columns predict, where these say otherwise. references: what each is compared with.
 
     A task of a suite that is not imported is skipped with a reason; one that was asked for by its own name is an error.
 
@@ -78,7 +82,54 @@ def audit_targets(
             continue
         progress(f"auditing {task}")
         report = audit_task(
-            task, data_dir=root, offline=offline, drop_missing=drop_missing, target=target, progress=progress
+            task,
+            data_dir=root,
+            offline=offline,
+            drop_missing=drop_missing,
+            target=target,
+            references=references,
+            progress=progress,
         )
         out.append(Audited(task, report))
     return out
+
+
+def other_benchmark(
+    names: Sequence[str],
+    *,
+    data_dir: str | Path | None = None,
+    offline: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Callable[[], Sequence[OtherSplit]]:
+    """The splits of tasks, suites and paths, read once when they are first asked for; as :class:`~findna_bench.auditing.references.References` takes them.
+
+    Tasks of a suite that are not imported, or known by coordinates alone, are left out, and ``progress`` is told.
+
+    Raises (when they are read):
+        UnknownNameError, UsageError: a name or path that does not exist. DataError: no sequence is left.
+    """
+
+    @cache
+    def read() -> Sequence[OtherSplit]:
+        found = []
+        for name in expand_targets(names):
+            task = open_task(name, data_dir=data_dir, offline=offline) if _has_sequences(name, data_dir) else None
+            if task is None or task.status == "coordinates":
+                progress(f"not compared with {name}: its sequences are not on this machine")
+                continue
+            drawn = task.card.split_policy.startswith("test drawn from train")  # by the harness, not by its authors
+            parts: dict[str, list[str]] = {}
+            for split in task.splits:
+                table = task.load(split)
+                parts.setdefault("all" if drawn else split, []).extend([*table.sequences, *(table.sequences_b or ())])
+            found += [OtherSplit(task.card.full_name, split, sequences) for split, sequences in parts.items()]
+        if names and not found:
+            raise DataError(f"--against {','.join(names)}: none of its sequences is on this machine; fetch it first")
+        return found
+
+    return read
+
+
+def _has_sequences(name: str, data_dir: str | Path | None) -> bool:
+    card = resolve_task(name).card
+    return card is None or task_status(card, data_root(data_dir)) != "missing"

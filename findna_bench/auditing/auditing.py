@@ -25,6 +25,7 @@ from findna_bench.auditing.audit_report import (
 from findna_bench.auditing.examples import Behind, ExampleRows
 from findna_bench.auditing.output_audits import audit_outputs
 from findna_bench.auditing.pair_audits import audit_pairs
+from findna_bench.auditing.references import References, with_references
 from findna_bench.auditing.verdict import Measured, asymmetries, judge
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
@@ -58,13 +59,14 @@ def audit_task(
     offline: bool = False,
     drop_missing: bool = False,
     target: str | None = None,
+    references: References | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> AuditReport:
     """Audit a task by name or path; where only coordinates are imported, by coordinates alone.
 
     Where the sequences are partial and all published coordinates are there, the report carries one on those as well. The
     report is kept under the data root, for ``describe``. drop_missing: of a path, leave out rows without sequence or label. target: of a
-    path, what its columns predict, where these say otherwise. progress:
+    path, what its columns predict, where these say otherwise. references: what it is compared with. progress:
     called with what was read of a path.
 
     Raises:
@@ -76,16 +78,17 @@ def audit_task(
     task = open_task(name, data_dir=data_dir, offline=offline, drop_missing=drop_missing, target=target)
     for note in task.notes:
         progress(note)
-    report = _audit(task)
+    report = _audit(task, references or References())
     store_report(report, task.data_digest, data_dir)
     return report
 
 
-def _audit(task: Task) -> AuditReport:
+def _audit(task: Task, references: References) -> AuditReport:
     if task.status == "coordinates":
-        return _audit_coordinates(task)
+        return with_references(_audit_coordinates(task), {}, task.card, references)
     tables = {split: task.load(split) for split in task.splits}
     report = audit_tables(tables, task.card, status=task.status)
+    report = with_references(report, tables, task.card, references)
     if task.status == "partial" and task.interval_splits:
         return replace(report, published_coordinates=_audit_coordinates(task))
     return report

@@ -214,6 +214,13 @@ _TABLE = (
         _FIVE_OF_100,
     ),
     Rule(
+        "leak/genome-locus",
+        "By their places on a genome that was given, test rows overlap a train row by half or more.",
+        _SHARE,
+        0.05,
+        _FIVE_OF_100 + " Only where the task has no coordinates of its own.",
+    ),
+    Rule(
         "leak/shared-side",
         "Of pairs: test pairs share a side with a train pair, on either strand.",
         _SHARE,
@@ -291,6 +298,13 @@ _TABLE = (
         _SHARE,
         0.01,
         "As of identical rows that leak; by coordinates these are two loci, as segmental duplications are.",
+    ),
+    Rule(
+        "note/other-benchmark",
+        "Rows are copies of rows of another benchmark that was given, on either strand, down to low identity.",
+        "share of a class's rows of one split, in the class where it is highest",
+        0.05,
+        "Of this task it is no fault; scores on both are not two findings, and what was chosen on one was chosen on the other.",
     ),
     Rule(
         "note/duplicates",

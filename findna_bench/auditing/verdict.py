@@ -20,9 +20,12 @@ __all__ = [
     "NEIGHBOUR_CONTROLS",
     "Measured",
     "asymmetries",
+    "class_share",
     "judge",
     "judge_pairs",
     "level_of",
+    "listed_shares",
+    "with_findings",
 ]
 
 LENGTH_CONTROLS = ("length-lookup", "length-linear", "length-trees")
@@ -143,6 +146,21 @@ def level_of(findings: Sequence[Finding]) -> str:
     kinds = {finding.kind for finding in findings}
     levels = [kind for kind in ("shortcut", "leak") if kind in kinds]
     return " and ".join(levels) or ("note" if kinds else "clean")
+
+
+def with_findings(verdict: Verdict, more: Sequence[Finding]) -> Verdict:
+    """A verdict to which findings are added, and the level that it has then."""
+    if not more:
+        return verdict
+    findings = (*verdict.findings, *more)
+    level = level_of(findings)
+    if verdict.level == "not audited":
+        level = verdict.level
+    elif verdict.level.endswith("by coordinates") and level in ("clean", "note"):
+        level = f"{level} by coordinates"
+    sentences = (*verdict.sentences, *(finding.quoted for finding in more))
+    flags = tuple(dict.fromkeys(finding.flag for finding in findings))
+    return Verdict(level, flags, sentences, findings, verdict.looked_at)
 
 
 # -------------------------------------------------------------------------------------------------------- shortcuts
@@ -401,7 +419,7 @@ def _diverged(m: Measured) -> Iterator[Finding]:
     )
     text = (
         f"Test rows that are a train row from end to end at {_percent(IDENTITY)} identity or more (either strand), and no closer to any: "
-        f"{_shares(counts)}; of rows read backwards {_percent(m.diverged.background)} are. --split grouped does not join these."
+        f"{listed_shares(counts)}; of rows read backwards {_percent(m.diverged.background)} are. --split grouped does not join these."
     )
     number = counts.fraction(worst) - m.diverged.background
     yield Finding(rule.flag, text, number, (low, high), m.rows.of("diverged_copies"))
@@ -441,7 +459,7 @@ def _repeats(m: Measured) -> Iterator[Finding]:
     if cross.copies_elsewhere is not None and cross.copies_elsewhere.total:
         as_copies = (
             "; by sequence alone these would be copies, as segmental duplications are and one locus in two assemblies: "
-            + _shares(cross.copies_elsewhere)
+            + listed_shares(cross.copies_elsewhere)
         )
     numbers = ["near_elsewhere", "repeats", "identical_elsewhere"]
     found = list(_shared(m, "note/repeats", _counted(*parts), f"Test rows {where}: {{}}{as_copies}.", numbers))
@@ -495,7 +513,15 @@ def _accuracy(m: Measured, name: str) -> str:
     return _percent(m.controls[name].accuracy)
 
 
-def _shares(counts: PerClass) -> str:
+def class_share(counts: PerClass, labels: np.ndarray, names: Sequence[str]) -> tuple[float, tuple[float, float]]:
+    """The share of a class's rows where it is highest, and its interval. labels: (n,) of all rows."""
+    rows = np.bincount(labels, minlength=len(names))
+    worst = max(range(len(names)), key=lambda i: counts.fraction(names[i]))
+    return counts.fraction(names[worst]), share_interval(counts.per_class[names[worst]].rows, int(rows[worst]))
+
+
+def listed_shares(counts: PerClass) -> str:
+    """What share of each class, in words."""
     return _listed({name: entry.fraction for name, entry in counts.per_class.items()})
 
 

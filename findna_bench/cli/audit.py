@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from findna_bench.auditing.audit_targets import Audited
 
 _FINDINGS = "Findings"
+_REFERENCES = "Compared with"
 
 
 def audit(
@@ -63,6 +64,31 @@ def audit(
             help="Write the rows of one task, filtered, trimmed and split anew, to this folder, with what moved and why; exit with 1 where that is not clean.",
         ),
     ] = None,
+    against: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--against",
+            rich_help_panel=_REFERENCES,
+            help="Count the rows that other tasks, suites or files have as well, as copies on either strand.",
+        ),
+    ] = None,
+    genome: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--genome",
+            rich_help_panel=_REFERENCES,
+            help="FASTA: count the rows that are of it, and those of test that share loci with train. With the extra `genome` by minimap2.",
+        ),
+    ] = None,
+    published_best: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--published-best",
+            rich_help_panel=_REFERENCES,
+            metavar="PERCENT",
+            help="A published score of the task, as 97.4: how much of it does the best rule without biology reach? Default: the best one that is known for the task.",
+        ),
+    ] = None,
     data_dir: options.DataDir = None,
     target: options.Target = None,
     drop_missing: options.DropMissing = False,
@@ -79,13 +105,25 @@ def audit(
     from findna_bench.auditing.audit_pages import write_pages
     from findna_bench.auditing.audit_targets import audit_targets, expand_targets
     from findna_bench.auditing.gate import parse_kinds
+    from findna_bench.leaderboard.audit_references import audit_references
 
     kinds = None if fail_on is None else parse_kinds(fail_on)
     names = [*(targets or ()), *options.split_names(tasks), *options.split_names(suite)]
     if not names:
         raise UsageError("nothing to audit: name a task, a suite or a path (see `findna-bench list tasks`)")
+    if published_best is not None and len(expand_targets(names)) > 1:
+        raise UsageError("--published-best is a score of one task; name one")
+    references = audit_references(
+        against=options.split_names(against),
+        genome=genome,
+        published_best=published_best,
+        data_dir=data_dir,
+        offline=offline,
+        progress=output.remark,
+    )
     audited = audit_targets(
         names,
+        references=references,
         data_dir=data_dir,
         offline=offline,
         drop_missing=drop_missing,

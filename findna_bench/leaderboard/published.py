@@ -20,7 +20,7 @@ from typing import Any
 from findna_bench.cards import PublishedCard
 from findna_bench.errors import DataError
 
-__all__ = ["NOT_STATED", "Figure", "Paper", "differences", "load_published", "read_published"]
+__all__ = ["NOT_STATED", "Figure", "Paper", "best_published", "differences", "load_published", "read_published"]
 
 _PRINTED = re.compile(r"(?P<value>\d+(?:\.\d+)?)(?P<suffix>[MBk]?)(?: ± (?P<spread>\d+(?:\.\d+)?))?")
 _SUFFIX = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
@@ -103,6 +103,17 @@ class Paper:
     notes: tuple[str, ...] = ()
     table_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     table_abouts: Mapping[str, str] = field(default_factory=dict)
+
+
+def best_published(papers: Iterable[Paper], task: str, metric: str) -> Figure | None:
+    """The highest score of a task in these papers, by the metric of its card; None = none is printed."""
+    figures = [
+        figure
+        for paper in papers
+        for figure in paper.figures
+        if (figure.task, figure.metric, figure.kind) == (task, metric, "score") and figure.unit in _UNITS
+    ]
+    return max(figures, key=lambda figure: figure.fraction, default=None)
 
 
 def load_published(cards: Iterable[PublishedCard], left_out: Callable[[str], object] | None = None) -> list[Paper]:
