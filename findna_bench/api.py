@@ -632,7 +632,8 @@ def compare(
     Per task paired differences with intervals and corrected p-values, across tasks ranks and signed-rank tests.
 
     Args:
-        models: as the leaderboard names its rows; ``NAME@random:*`` for all untrained draws.
+        models: as the leaderboard names its rows; ``NAME@random:*`` for all untrained draws, ``family:PATTERN`` for
+            pretrainings that differ in their seed.
         tasks: names; none = all that there are.
         suite: named lists of tasks; None = all that there are.
         protocol: of the results, where they have several.

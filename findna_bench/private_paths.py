@@ -17,7 +17,9 @@ _ABSOLUTE = re.compile(rf"(?:(?<![\w.~/\\-])/|(?<![\w.~/\\:-])//+)((?:{_PART}+/+
 """A path from the root, of two parts at least: no division, no ``and/or``, no web address."""
 _OF_HOME = re.compile(rf"(?<![\w/])~\w*/((?:{_PART}+/+)*{_PART}*)")
 _FILE_ADDRESS = re.compile(r"file:/{2,}(?:localhost)?(?=/)", re.IGNORECASE)
-_PATH_IN_WORD = re.compile(r"(?P<scheme>(?:path|embeddings|scores):)?(?P<path>(?:/|~|\.\.?(?:/|$)).*)", re.DOTALL)
+_PATH_IN_WORD = re.compile(
+    r"(?P<scheme>(?:path|family|embeddings|scores):)?(?P<path>(?:/|~|\.\.?(?:/|$)).*)", re.DOTALL
+)
 """A path in a word of a command line, which says so by how it begins, and the scheme of a model before it."""
 
 

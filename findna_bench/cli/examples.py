@@ -40,6 +40,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compare": (
         "findna-bench compare findna-tiny kmer -o results",
         "findna-bench compare findna-tiny 'hyenadna@random:*' --metric mcc",
+        "findna-bench compare 'family:distilled-*' 'family:masked-*'",
     ),
     "verify": (
         "findna-bench verify -o results",

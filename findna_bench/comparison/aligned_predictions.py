@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from findna_bench.comparison.comparison_records import TaskComparison
-from findna_bench.comparison.contestants import Contestant, draw_of
+from findna_bench.comparison.contestants import Contestant
 from findna_bench.data.catalog import TaskRef
 from findna_bench.data.task import open_task
 from findna_bench.errors import BenchError, OutputError
@@ -99,11 +99,15 @@ def aligned_predictions(
     groups, words = _stored_groups(sources, tables, ids)
     if groups is None:
         groups, words = _groups(name, ref, next(iter(sources.values()))[0], ids, data_dir, registry)
-    pooled = {c.model.label for c in contestants if c.model.pooled}
+    pooled = {c.model.label: c for c in contestants if c.model.pooled}
+    # Pretrainings of two families were drawn apart from each other: no two of them are a pair.
+    first_of = {
+        label: 1_000_000 * place if c.model.is_family else 0 for place, (label, c) in enumerate(pooled.items(), 1)
+    }
     predictions = {}
     for label, cells in sources.items():
         scores = tuple(_in_order(table, ids) for table in tables[label])
-        draws = tuple(draw_of(r.model.name) for r in cells) if label in pooled else ()
+        draws = tuple(first_of[label] + pooled[label].draw_of(r) for r in cells) if label in pooled else ()
         seeds, classes = tuple(r.seed or 0 for r in cells), tuple(cells[0].task.labels)
         target = find_target(cells[0].task.target)
         predictions[label] = Predictions(labels, scores, groups, seeds, draws, classes, target, first.folds)

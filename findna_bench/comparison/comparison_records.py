@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from findna_bench.requests.families import FAMILY
 from findna_bench.statistics.paired_tests import RankInterval
 
 __all__ = ["AcrossTasks", "ComparedModel", "Comparison", "PairAcross", "PairedDifference", "Score", "TaskComparison"]
@@ -13,13 +14,19 @@ __all__ = ["AcrossTasks", "ComparedModel", "Comparison", "PairAcross", "PairedDi
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """One configuration of a model. pooled: the untrained draws that stand under this name, if several do."""
+    """One configuration of a model. pooled: the untrained draws, or the pretrainings of a family, that stand under this name, if
+    several do."""
 
     name: str
     settings: tuple[str, ...]
     """What was asked for to tell it from the model's other configurations."""
     pooled: tuple[str, ...]
     flags: tuple[str, ...]
+
+    @property
+    def is_family(self) -> bool:
+        """Whether pretrainings stand under this name, not one network."""
+        return self.name.startswith(FAMILY)
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suit
 from findna_bench.errors import UnknownNameError, UsageError
 from findna_bench.leaderboard.configurations import differing_settings, requested_settings, settings_in_words
 from findna_bench.registry import Registry
+from findna_bench.requests.families import FAMILY, family_members, family_name
 from findna_bench.results.schema import Result
 
 __all__ = [
@@ -53,7 +54,8 @@ def wanted_tasks(
 
 @dataclass(frozen=True)
 class NamedModel:
-    """What a name on the command line stands for. members: names of models in the results, draws in order."""
+    """What a name on the command line stands for. members: names of models in the results, draws in order. pooled: whether they
+    stand for one model together, as draws of what it is: untrained networks, or pretrainings of a family."""
 
     name: str
     settings: str
@@ -69,6 +71,10 @@ def find_model(text: str, names: Sequence[str], registry: Registry, root: Path) 
     """
     label = None if text in names else _LABEL.fullmatch(text)  # a name that holds brackets itself is a name
     name, settings = (label[1], label[2]) if label else (text, "")
+    if name.startswith(FAMILY):
+        if members := family_members(name, names):
+            return NamedModel(family_name(name), settings, members, True)
+        raise UsageError(f"no results of {name} are in {root}; there are {', '.join(names[:12]) or 'none at all'}")
     if match := _POOLED.fullmatch(name):
         base = _canonical(match[1], names, registry)
         found = [n for n in names if n == base or re.fullmatch(re.escape(base) + r":\d+", n)]
@@ -135,11 +141,17 @@ class Contestant:
     results: tuple[Result, ...]
     failures: tuple[Result, ...]
 
+    def draw_of(self, r: Result) -> int:
+        """Which draw of this model a result is of: the seed of an untrained network, the place of a pretraining in its family."""
+        if r.model.name in self.model.pooled and self.model.is_family:
+            return self.model.pooled.index(r.model.name)
+        return draw_of(r.model.name) if self.model.pooled else 0
+
     def on(self, task: str) -> list[Result]:
         """One result per draw and seed; one alone where no seed changes anything."""
         cells: dict[tuple[int, int], Result] = {}
         for r in sorted((r for r in self.results if r.task_name == task), key=lambda r: (r.created, r.request_id)):
-            cells[draw_of(r.model.name) if self.model.pooled else 0, r.seed or 0] = r
+            cells[self.draw_of(r), r.seed or 0] = r
         kept: dict[tuple[int, int], Result] = {}
         for (draw, seed), r in sorted(cells.items()):
             if not (r.is_deterministic and any(other == draw for other, _ in kept)):
@@ -154,16 +166,35 @@ def contestant_of(named: NamedModel, usable: Sequence[Result], root: Path, notes
     wanted = {requested_settings(r) for r in chosen}
     failures = [r for r in mine if r.status != "success" and (not wanted or requested_settings(r) in wanted)]
     draws = tuple(member for member in named.members if any(r.model.name == member for r in chosen))
+    kind = "pretraining" if named.name.startswith(FAMILY) else "untrained draw"
     if named.pooled and len(draws) > 1:
         notes.append(
-            f"{named.name} stands for {len(draws)} untrained draws ({', '.join(draws)}); each counts once, with the mean over its seeds"
+            f"{named.name} stands for {len(draws)} {kind}s ({', '.join(draws)}); each counts once, with the mean over its seeds"
         )
     elif named.pooled:
-        notes.append(f"{named.name} stands for one untrained draw only ({', '.join(draws) or 'without a score'})")
+        notes.append(f"{named.name} stands for one {kind} only ({', '.join(draws) or 'without a score'})")
+    if named.name.startswith(FAMILY):
+        _check_pretrainings(named.name, chosen)
     flags = tuple(dict.fromkeys(flag for r in chosen for flag in r.flags))
     settings = tuple(named.settings.split(", ")) if named.settings else ()
-    model = ComparedModel(named.name, settings, draws if named.pooled and len(draws) > 1 else (), flags)
+    together = named.pooled and (len(draws) > 1 or named.name.startswith(FAMILY))
+    model = ComparedModel(named.name, settings, draws if together else (), flags)
     return Contestant(model, tuple(chosen), tuple(failures))
+
+
+def _check_pretrainings(family: str, chosen: Sequence[Result]) -> None:
+    """No network is there twice.
+
+    Raises:
+        UsageError: one is, under two names.
+    """
+    owner: dict[str, str] = {}
+    for r in chosen:
+        other = owner.setdefault(str(r.model.weights.digest or r.model.name), r.model.name)
+        if other != r.model.name:
+            raise UsageError(
+                f"{family}: {other} and {r.model.name} have the same weights, so they are one pretraining; leave one of them out"
+            )
 
 
 def _configuration(named: NamedModel, good: Sequence[Result], root: Path) -> list[Result]:

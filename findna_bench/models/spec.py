@@ -20,6 +20,7 @@ from findna_bench.code import factory_digest
 from findna_bench.errors import UsageError, WeightsError
 from findna_bench.private_paths import last_part
 from findna_bench.registry import Registry, get_registry
+from findna_bench.requests.families import FAMILY
 
 if TYPE_CHECKING:
     from findna_bench.models.object_models import HeldModel
@@ -131,6 +132,10 @@ def parse_model(text: str, registry: Registry | None = None) -> ModelSpec:
     registry = registry or get_registry()
     called, located = _named(name)
     scheme, separator, rest = located.partition(":")
+    if f"{scheme}{separator}" == FAMILY:
+        raise UsageError(
+            f"{name} stands for several networks; `run`, `plan` and `compare` take it, elsewhere give path:FOLDER of one"
+        )
     if separator and scheme == "path":
         return _from_folder(name, rest, registry, called)
     if separator and scheme == "hf":

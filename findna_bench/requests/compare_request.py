@@ -26,7 +26,7 @@ class CompareRequest:
     models: tuple[str, ...] = option(
         Words(),
         "Two or more models as the leaderboard names them: NAME, 'NAME (pooling max)' where a model has several configurations, "
-        "NAME@random:* for all its untrained draws.",
+        "NAME@random:* for all its untrained draws, family:PATTERN for pretrainings that differ in their seed.",
         positional=True,
     )
     output_dir: Path = shared.results_dir()

@@ -25,6 +25,7 @@ from findna_bench.requests.declarations import (
     option,
     read_fields,
 )
+from findna_bench.requests.families import expand_families
 from findna_bench.requests.split_choice import parse_split
 
 __all__ = ["SELECTIONS", "SHOT_VALIDATIONS", "STRANDS", "RunRequest"]
@@ -64,7 +65,10 @@ class RunRequest:
     """
 
     models: tuple[str, ...] = option(
-        Names(), "Models, separated by commas; repeatable.", default=(), flags=("-m", "--models", "--model")
+        Names(),
+        "Models, separated by commas; repeatable. family:PATTERN: every network whose folder is called so.",
+        default=(),
+        flags=("-m", "--models", "--model"),
     )
     name: str | None = shared.model_name()
     tasks: tuple[str, ...] = shared.tasks()
@@ -271,6 +275,7 @@ class RunRequest:
 
     def __post_init__(self) -> None:
         read_fields(self)
+        expand_families(self)
         shared.give_name(self)
         if not self.models:
             raise UsageError("no model given; say --models NAME,NAME (see `findna-bench list models`)")

@@ -239,8 +239,9 @@ def _difference(
     first: Predictions, second: Predictions, a: _Fits, b: _Fits, scored: _Scored, level: float
 ) -> Difference:
     design = scored.design
-    same_fits = len(first.scores) == len(second.scores) and first.seeds == second.seeds
-    if same_fits and first.draws == second.draws:
+    same_seeds = len(first.scores) == len(second.scores) and first.seeds == second.seeds
+    same_fits = same_seeds and first.draws == second.draws
+    if same_fits:
         seeds = [_seed_variance(design, a.observed - b.observed, [x - y for x, y in zip(a.rows, b.rows, strict=True)])]
     else:
         seeds = [fits.seed_variance(design) for fits in (a, b)]
@@ -340,13 +341,16 @@ def _seed_variance(design: Design, observed: np.ndarray, rows: Sequence[np.ndarr
 def _combine(rows: RowVariance, seeds: Sequence[_SeedVariance]) -> _Spread:
     parts = [part for part in seeds if part.df]
     common = max(0.0, rows.variance - sum(part.both for part in parts))
-    total = common + sum(part.between for part in parts)
+    between = sum(part.between for part in parts)
+    total = common + between
     if total == 0:
         return _Spread(RowVariance(0.0, rows.df), rows)
     inverse = common / total / rows.df
-    for part in parts:
-        share = part.between / total
-        inverse += (math.sqrt(share) if part.df == 1 else share) / part.df
+    if between > 0:
+        # Of two models' seeds together Satterthwaite's, which is Welch's test where rows add nothing.
+        df = between**2 / sum(part.between**2 / part.df for part in parts)
+        share = between / total
+        inverse += (math.sqrt(share) if df < 2 else share) / df
     return _Spread(RowVariance(total, 1 / inverse), rows)
 
 

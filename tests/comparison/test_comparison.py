@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 import findna_bench as fb
@@ -202,6 +203,45 @@ def test_draws_count_once_however_many_seeds_each_has(add: Add, tmp_path: Path, 
         compare_models(tmp_path, ["net", "net@random:*"], registry=registry)
     pooled = compare_models(tmp_path, ["net", "net@random:* (pooling mean)"], registry=registry)
     assert pooled.tasks[0].scores["net@random:* (pooling mean)"].n_fits == 3
+
+
+def test_a_family_is_compared_over_its_pretrainings(add: Add, tmp_path: Path, registry: Registry) -> None:
+    for family, chances in {"new": (0.9, 0.8, 0.7), "old": (0.72, 0.62, 0.52)}.items():
+        for number, right in enumerate(chances, start=8):  # 8, 9, 10: ordered as numbers
+            for seed in range(4):
+                add(f"path:{family}-{number}", right, seed=seed, model={"weights": {"digest": f"{family}{number}"}})
+    for seed in range(4):
+        add("path:new-8@random", 0.5, seed=seed)
+    found = compare_models(tmp_path, ["family:runs/new-*", "family:old-*"], registry=registry)
+    members = tuple(f"path:new-{number}" for number in (8, 9, 10))
+    assert (found.models[0].name, found.models[0].pooled) == ("family:new-*", members)
+    score, difference = found.tasks[0].scores["family:new-*"], found.tasks[0].differences[0]
+    assert (score.n_fits, score.seeds) == (3, (0, 1, 2, 3))
+    assert score.value == pytest.approx(0.8, abs=0.03)
+    assert score.high - score.low > 0.3  # three pretrainings, not twelve fits
+    assert difference.mcnemar == ()  # no two pretrainings are a pair
+    # Welch's test of the pretrainings' means is what rows can only widen.
+    means = {
+        family: [np.mean([r.metrics.all["accuracy"] for r in ResultStore(tmp_path).load() if r.model.name == f"path:{family}-{n}"])
+                 for n in (8, 9, 10)]
+        for family in ("new", "old")
+    }  # fmt: skip
+    welch = stats.ttest_ind(means["new"], means["old"], equal_var=False)
+    assert 0.8 * welch.pvalue < difference.p_value < 2 * welch.pvalue
+    networks = compare_models(tmp_path, ["path:new-8", "path:old-8"], registry=registry)
+    assert networks.tasks[0].differences[0].p_value < 0.01 < difference.p_value  # of two networks one may be sure
+    page = render_comparison_markdown(found)
+    assert "family:new-\\* stands for 3 pretrainings (path:new-8, path:new-9, path:new-10)" in page
+
+    one = compare_models(tmp_path, ["family:new-8", "family:old-*"], registry=registry)
+    assert one.tasks[0].differences[0].withheld == "one fit of family:new-8"
+    with pytest.raises(UsageError, match=r"no results of family:none-\* are in .*; there are path:new-10"):
+        compare_models(tmp_path, ["family:none-*", "family:old-*"], registry=registry)
+    with pytest.raises(UsageError, match="share results"):
+        compare_models(tmp_path, ["path:new-8", "family:new-*"], registry=registry)
+    add("path:new-11", 0.8, model={"weights": {"digest": "new8"}})
+    with pytest.raises(UsageError, match="path:new-8 and path:new-11 have the same weights"):
+        compare_models(tmp_path, ["family:new-*", "family:old-*"], registry=registry)
 
 
 def test_configurations_are_never_mixed_and_are_named_as_in_the_leaderboard(

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 
 from findna_bench.cli.requested import requested
 from findna_bench.errors import ConfigError, UsageError
+from findna_bench.models.spec import parse_model
+from findna_bench.private_paths import public_word
 from findna_bench.requests.compare_request import CompareRequest
 from findna_bench.requests.declarations import (
     Number,
@@ -197,6 +199,23 @@ def test_an_option_that_changes_numbers_is_counted_where_it_is_given_and_old_nam
     assert identity_options(softer) == {"temperature": 2.0}
     assert recorded(softer)["temperature"] == 2.0
     assert not {"output_dir", "data_dir", "workers"} & {*recorded(softer)}
+
+
+def test_a_family_stands_for_every_network_whose_folder_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine-10", "mine-9", "other-1"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    (tmp_path / "runs" / "mine-11").mkdir()  # holds no network yet
+    request = RunRequest(models="kmer,family:runs/mine-*", tasks="demo/species4")
+    assert request.models == ("kmer", "path:runs/mine-9", "path:runs/mine-10")
+    with pytest.raises(UsageError, match=r"family:runs/none-\*: no folder of a network is called so"):
+        RunRequest(models="family:runs/none-*", tasks="demo/species4")
+    with pytest.raises(UsageError, match="stands for several networks; `run`, `plan` and `compare` take it"):
+        parse_model("family:runs/mine-*")
+    assert public_word(f"family:{tmp_path}/runs/mine-*") == "family:mine-*"
 
 
 def test_home_folders_are_kept_out_of_commands_for_the_record() -> None:
