@@ -240,7 +240,7 @@ def test_a_family_is_compared_over_its_pretrainings(add: Add, tmp_path: Path, re
     with pytest.raises(UsageError, match="share results"):
         compare_models(tmp_path, ["path:new-8", "family:new-*"], registry=registry)
     add("path:new-11", 0.8, model={"weights": {"digest": "new8"}})
-    with pytest.raises(UsageError, match="path:new-8 and path:new-11 have the same weights"):
+    with pytest.raises(UsageError, match="path:new-11 and path:new-8 have the same weights"):
         compare_models(tmp_path, ["family:new-*", "family:old-*"], registry=registry)
 
 
