@@ -14,7 +14,7 @@ import pytest
 from fork_server import Server
 
 import findna_bench as fb
-from findna_bench.cards import BackboneCard, ModelCard, hookimpl
+from findna_bench.cards import BackboneCard, ModelCard, PresetCard, hookimpl
 from findna_bench.models import embedding
 from findna_bench.models.cache_folder import cache_info
 from findna_bench.protocols.fine_tuning import FineTuned
@@ -91,8 +91,19 @@ def test_a_longest_input_edited_in_a_card_gives_another_number(
     assert cut["metrics"]["main"]["value"] < first["metrics"]["main"]["value"]
 
 
-def test_always_computes_from_nothing(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_always_computes_from_nothing(
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: Callable[[object, Plugin], None]
+) -> None:
     """Neither kept embeddings nor a checkpoint that was left behind is taken up."""
+
+    class Brief:
+        @hookimpl
+        def findna_bench_presets(self) -> list[PresetCard]:
+            return [
+                PresetCard(name="six-steps", protocol="finetune", settings={"lr": 1e-3, "epochs": 2, "min_steps": 6})
+            ]
+
+    registered(Brief(), Plugin("brief", "brief", "brief", "1.0"))
     found: list[Any] = []
     load = training_checkpoints.load_checkpoint
     monkeypatch.setattr(training_checkpoints, "load_checkpoint", lambda path: (found.append(load(path)), found[-1])[1])
@@ -108,7 +119,7 @@ def test_always_computes_from_nothing(task: Path, tmp_path: Path, monkeypatch: p
 
     def finetuned(out: str, **options: Any) -> bool:
         found.clear()
-        fb.run(**asked, protocol="finetune", preset="small", limit=24, output_dir=tmp_path / out, **options)
+        fb.run(**asked, protocol="finetune", preset="six-steps", limit=24, output_dir=tmp_path / out, **options)
         return any(state is not None for state in found)
 
     assert not finetuned("tuned")
@@ -141,7 +152,25 @@ class Net(Convolution):
 
 
 @pytest.fixture
-def in_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Path) -> Iterator[Callable[[str], fb.Result]]:
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[object, Plugin], None]]:
+    """Adds a plugin to this process for the time of a test."""
+    registry, added = get_registry(), []
+    monkeypatch.setattr(registry, "plugins", [*registry.plugins])
+    monkeypatch.setattr(registry, "_entries", {kind: [*entries] for kind, entries in registry._entries.items()})
+
+    def add(hooks: object, plugin: Plugin) -> None:
+        registry.add(hooks, plugin)
+        added.append(hooks)
+
+    yield add
+    for hooks in added:
+        registry._manager.unregister(hooks)
+
+
+@pytest.fixture
+def in_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Path, registered: Callable[[object, Plugin], None]
+) -> Callable[[str], fb.Result]:
     """Run a model whose class was defined in a notebook's cell."""
     shutil.copy(ACME / "network.py", tmp_path / "acme_dna_network.py")
     monkeypatch.syspath_prepend(tmp_path)
@@ -155,10 +184,7 @@ def in_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Path) -> 
         def findna_bench_models(self) -> list[ModelCard]:
             return [ModelCard(name="live", kind="encoder", backbone="live")]
 
-    here, registry = Here(), get_registry()
-    monkeypatch.setattr(registry, "plugins", [*registry.plugins])
-    monkeypatch.setattr(registry, "_entries", {kind: [*entries] for kind, entries in registry._entries.items()})
-    registry.add(here, Plugin("here", "a_notebook", "here", "1.0"))
+    registered(Here(), Plugin("here", "a_notebook", "here", "1.0"))
 
     def run(text: str) -> fb.Result:
         notebook = types.ModuleType("a_notebook")
@@ -168,8 +194,7 @@ def in_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Path) -> 
         assert result.status == "success", result.error
         return result
 
-    yield run
-    registry._manager.unregister(here)
+    return run
 
 
 def test_a_notebooks_class_is_its_source(in_notebook: Callable[[str], fb.Result]) -> None:
