@@ -62,7 +62,7 @@ def _model_given(name: str) -> dict[str, Any] | None:
     spec = parse_model(name)
     drawn = {"weights drawn with seed": spec.init_seed} if spec.variant else {}
     place = {"folder": str(spec.location)} if spec.location is not None else {}
-    facts = {**_head("models", spec), **drawn, **place, **asdict(spec.card)}
+    facts = {**_head("models", spec), **drawn, **place, **_card_fields(spec.card)}
     return {key: value for key, value in facts.items() if not (drawn and key == "weights")}
 
 
@@ -90,8 +90,8 @@ def _task_given(name: str, data_dir: Path | None, drop_missing: bool, target: st
 
 
 def _card_fields(card: Any) -> dict[str, Any]:
-    """What a card says; how sides are combined only where rows have any."""
-    fields = asdict(card)
+    """What a card says; how sides are combined only where rows have any. ``version`` is that of the distribution."""
+    fields = {"card_version" if name == "version" else name: value for name, value in asdict(card).items()}
     if fields.get("inputs") != "pair":
         fields.pop("combination", None)
     return fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
@@ -38,6 +39,15 @@ def test_published_figures_stand_with_how_they_were_made_and_what_does_not_fit(
     figures = json.loads(bench(monkeypatch, capsys, "describe", "gue/virus_covid", "--json"))["published"]
     assert {"FinDNA": "74.09", "DNABERT-2": "71.02"}.items() <= {f["label"]: f["value"] for f in figures}.items()
     assert {f["n_runs"] for f in figures if f["quoted"]} == {None}
+
+
+@pytest.mark.parametrize("name", ["demo/motif_order", "kmer", "hyenadna@random", "probe"])
+def test_a_version_is_that_of_the_distribution(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = json.loads(bench(monkeypatch, capsys, "describe", name, "--json"))
+    assert found["version"] == importlib.metadata.version("findna-bench")
+    assert isinstance(found.get("card_version", 1), int)
 
 
 def test_the_last_audit_is_quoted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
