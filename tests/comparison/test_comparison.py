@@ -205,6 +205,16 @@ def test_draws_count_once_however_many_seeds_each_has(add: Add, tmp_path: Path, 
     assert pooled.tasks[0].scores["net@random:* (pooling mean)"].n_fits == 3
 
 
+def test_ranks_say_that_other_tasks_might_have_been_chosen(add: Add, tmp_path: Path, registry: Registry) -> None:
+    for task, better, worse in (("one", "a", "b"), ("two", "b", "a")):
+        for seed in range(3):
+            add(better, 0.95, task, seed)
+            add(worse, 0.55, task, seed)
+    across = compare_models(tmp_path, ["a", "b"], registry=registry).across
+    assert across is not None
+    assert (across.ranks["a"].mean, across.ranks["a"].low, across.ranks["a"].high) == (1.5, 1.0, 2.0)
+
+
 def test_a_family_is_compared_over_its_pretrainings(add: Add, tmp_path: Path, registry: Registry) -> None:
     for family, chances in {"new": (0.9, 0.8, 0.7), "old": (0.72, 0.62, 0.52)}.items():
         for number, right in enumerate(chances, start=8):  # 8, 9, 10: ordered as numbers
