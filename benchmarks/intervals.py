@@ -1,6 +1,7 @@
-"""How often 95 % intervals hold the true value, by simulation; and what intervals cost.
+"""How often 95 % intervals hold the true value, and how often paired tests find what is not there, by simulation; and what intervals cost.
 
-python benchmarks/intervals.py [--tables 1000] [--into benchmarks/results/intervals.md]    coverage, about 10 minutes of one core
+python benchmarks/intervals.py [--tables 1000] [--into benchmarks/results/intervals.md]    coverage, about 20 minutes of one core
+python benchmarks/intervals.py --metrics spearman label_auroc:a base_mcc --into benchmarks/results/intervals_kinds.md    of some metrics alone
 python benchmarks/intervals.py --cost 1600x400 1600x1000 100000x2                          seconds and memory of rows x classes
 
 Every table is a new test split of n groups (n rows, or groups of one to ten related rows, two on average) scored by one fit or by
@@ -8,6 +9,13 @@ five seeds. Accuracy: whether a row is right is a threshold on a sum of normal p
 moves the threshold. Rankings: the score is such a sum plus d for positives, and the seed moves d; labels are drawn, so that the
 number of positives varies. A lattice of few values has no exact level, so that p (on the logit scale, by up to 0.5) and d (by up to
 0.5) differ from table to table. Tables whose rarer class has fewer than ten groups have no interval, and are counted apart.
+
+Spearman: truth and prediction are such sums with a correlation that the seed moves (on Fisher's scale, as it differs from table to table).
+One label of three (label_auroc): as AUROC, where a fifth of the labels is not known. MCC per base: n sequences of 30 to 60 bases in stretches of
+six of one state; how much of a sequence has the rarer state differs from one to another (a beta distribution of a + b = 1.5, so that many
+have none), and 0.3 of the variance of the score is the sequence's. All bases of all sequences are scored, and n counts sequences.
+
+Paired tests: two models on the same rows, whose scores have half of their variance in common; either equally good, or one better.
 """
 
 from __future__ import annotations
@@ -15,17 +23,21 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import special, stats
 
+from findna_bench.statistics.base_states import NO_STATE
 from findna_bench.statistics.classification import compute_metrics
 from findna_bench.statistics.metric import make_metric
-from findna_bench.statistics.paired_tests import Predictions, estimate
+from findna_bench.statistics.paired_tests import Predictions, compare, estimate
 from findna_bench.statistics.score_intervals import Design, confidence_intervals
+from findna_bench.targets.labels import Labels
+from findna_bench.targets.per_base import PerBase
+from findna_bench.targets.values import Values
 
 RELATED, OWN, SEED_SD = 0.5, 0.3, 0.1
 """Shares of the lasting variance that is the group's, and of all variance that each seed draws anew per row; spread of seeds."""
@@ -33,11 +45,28 @@ SIZES = (100, 200, 500)
 ACCURACIES = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 POSITIVE = (0.02, 0.05, 0.2, 0.5)
 RANKED = ("auroc", "mcc", "auprc", "f1_macro", "balanced_accuracy")
+LABEL = "label_auroc:a"
+CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
+WIDTH, STRETCH, CLUMPED, OF_SEQUENCE = 60, 6, 1.5, 0.3
+"""Of states per base: most bases of a sequence, bases of a stretch of one state, a + b of the beta distribution of its share, and the
+sequence's share of the variance of scores."""
+KNOWN_AS = {LABEL: "auroc", "base_mcc": "mcc"}
+"""Metrics whose true value is that of another one."""
+TARGETS = {"spearman": Values, LABEL: Labels, "base_mcc": PerBase}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a test split: groups and truth (n, ...), and which of them are positive (n,), or the truth's own normal scores (n,)."""
+
+    groups: np.ndarray
+    truth: np.ndarray
+    positive: np.ndarray
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """metric, independent groups, accuracy or share of positives, whether rows are grouped, seeds."""
+    """metric, independent groups, accuracy, correlation or share of positives, whether rows are grouped, seeds."""
 
     metric: str
     n: int
@@ -48,44 +77,133 @@ class Scenario:
     def tables(self, count: int, rng: np.random.Generator) -> Iterator[tuple[Predictions, float]]:
         """Scored test splits, each with the true value of the mean over all seeds."""
         for _ in range(count):
-            yield self._accuracy(rng) if self.metric == "accuracy" else self._ranked(rng)
+            quality, rows = self._quality(rng), self._rows(rng)
+            yield self._scored(rows, quality, self._moves(rng), self._noise(rows, rng))
+
+    def pairs(
+        self, count: int, gap: float, rng: np.random.Generator
+    ) -> Iterator[tuple[Predictions, Predictions, float]]:
+        """Two models on the same rows, and the true difference. gap: by which the first is better, on the scale of its quality."""
+        for _ in range(count):
+            quality, rows = self._quality(rng), self._rows(rng)
+            common = self._noise(rows, rng)
+            found = []
+            for more in (gap, 0.0):
+                noise = np.sqrt(0.5) * common + np.sqrt(0.5) * self._noise(rows, rng)
+                found.append(self._scored(rows, self._better(quality, more), self._moves(rng), noise))
+            (first, value), (second, other) = found
+            yield first, second, value - other
+
+    def _quality(self, rng: np.random.Generator) -> float:
+        """Accuracy, correlation, or distance of the classes; another one for each table."""
+        move = rng.uniform(-0.5, 0.5)
+        if self.metric == "accuracy":
+            return float(special.expit(special.logit(self.share) + move))
+        return float(np.tanh(np.arctanh(self.share) + move / 2)) if self.metric == "spearman" else 2.0 + move
+
+    def _better(self, quality: float, gap: float) -> float:
+        if self.metric == "accuracy":
+            return float(special.expit(special.logit(quality) + gap))
+        return float(np.tanh(np.arctanh(quality) + gap)) if self.metric == "spearman" else quality + gap
 
     def _groups(self, rng: np.random.Generator) -> np.ndarray:
         sizes = np.minimum(rng.geometric(0.5, size=self.n), 10) if self.grouped else np.ones(self.n, dtype=np.int64)
         return np.repeat(np.arange(self.n), sizes)
 
-    def _noise(self, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(S, n) of variance 1."""
+    def _rows(self, rng: np.random.Generator) -> Rows:
+        groups = self._groups(rng)
+        if self.metric == "accuracy":
+            return Rows(groups, groups % 2, groups % 2 == 1)
+        if self.metric == "spearman":
+            scores = self._lasting(groups, rng)
+            return Rows(groups, scores[:, None], scores)
+        if self.metric == "base_mcc":
+            return self._bases(groups, rng)
+        labels = (rng.random(self.n) < self.share).astype(np.int64)[groups]
+        if self.metric != LABEL:
+            return Rows(groups, labels, labels == 1)
+        truth = np.stack([labels, *rng.integers(2, size=(2, len(groups)))], axis=1).astype(np.int8)
+        truth[rng.random(truth.shape) < 0.2] = -1
+        return Rows(groups, truth, labels == 1)
+
+    def _bases(self, groups: np.ndarray, rng: np.random.Generator) -> Rows:
+        n = len(groups)
+        share = rng.beta(CLUMPED * self.share, CLUMPED * (1 - self.share), size=n)
+        states = np.repeat(rng.random((n, WIDTH // STRETCH)) < share[:, None], STRETCH, axis=1)
+        lengths = rng.integers(WIDTH // 2, WIDTH + 1, size=n)
+        truth = np.where(np.arange(WIDTH) < lengths[:, None], states, NO_STATE).astype(np.uint8)
+        return Rows(groups, truth, states)
+
+    def _lasting(self, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(n,) of variance 1, alike for all seeds."""
         related = RELATED if self.grouped else 0.0
         lasting = np.sqrt(related) * rng.normal(size=self.n)[groups]
         lasting += np.sqrt(1 - related) * rng.normal(size=len(groups))
+        found: np.ndarray = lasting
+        return found
+
+    def _noise(self, rows: Rows, rng: np.random.Generator) -> np.ndarray:
+        """(S, n), of bases (S, n, W), of variance 1."""
+        lasting = self._lasting(rows.groups, rng)
+        if rows.positive.ndim == 2:
+            lasting = np.sqrt(OF_SEQUENCE) * lasting[:, None] + np.sqrt(1 - OF_SEQUENCE) * rng.normal(
+                size=rows.positive.shape
+            )
         if self.seeds == 1:
             return lasting[None]
-        return np.sqrt(1 - OWN) * lasting + np.sqrt(OWN) * rng.normal(size=(self.seeds, len(groups)))
+        return np.sqrt(1 - OWN) * lasting + np.sqrt(OWN) * rng.normal(size=(self.seeds, *lasting.shape))
 
     def _moves(self, rng: np.random.Generator) -> np.ndarray:
         return SEED_SD * rng.normal(size=(self.seeds, 1)) if self.seeds > 1 else np.zeros((1, 1))
 
-    def _accuracy(self, rng: np.random.Generator) -> tuple[Predictions, float]:
-        accuracy = special.expit(special.logit(self.share) + rng.uniform(-0.5, 0.5))
-        groups = self._groups(rng)
-        threshold = special.ndtri(accuracy) * np.sqrt(1 + (SEED_SD**2 if self.seeds > 1 else 0.0))
-        right = threshold + self._moves(rng) + self._noise(groups, rng) > 0
-        labels = groups % 2
-        scores = tuple(np.eye(2)[np.where(row, labels, 1 - labels)] for row in right)
-        return self._predictions(labels, scores, groups), float(accuracy)
+    def _scored(self, rows: Rows, quality: float, moves: np.ndarray, noise: np.ndarray) -> tuple[Predictions, float]:
+        """Predictions and the true value. moves: (S, 1). noise: (S, n) or (S, n, W)."""
+        seed_sd = SEED_SD if self.seeds > 1 else 0.0
+        if self.metric == "accuracy":
+            right = special.ndtri(quality) * np.sqrt(1 + seed_sd**2) + moves + noise > 0
+            scores = [np.eye(2)[np.where(one, rows.truth, 1 - rows.truth)] for one in right]
+            return self._predictions(rows, scores), quality
+        if self.metric == "spearman":
+            r = np.tanh(np.arctanh(quality) + moves)
+            found = r * rows.positive + np.sqrt(1 - r**2) * noise
+            return self._predictions(rows, [one[:, None] for one in found]), expected_spearman(quality, seed_sd)
+        shape = moves[:, :, None] if noise.ndim == 3 else moves
+        found = (quality + shape) * rows.positive + noise - threshold(self.share)
+        truth = expected(KNOWN_AS.get(self.metric, self.metric), quality, self.share, seed_sd)
+        if self.metric == LABEL:
+            return self._predictions(rows, [_of_three(special.expit(one)) for one in found]), truth
+        if self.metric == "base_mcc":
+            positive = [special.expit(one) for one in found]
+            return self._predictions(rows, [np.stack([1 - one, one], axis=2) for one in positive]), truth
+        return self._predictions(rows, [np.stack([-one, one], axis=1) for one in found]), truth
 
-    def _ranked(self, rng: np.random.Generator) -> tuple[Predictions, float]:
-        distance = 2.0 + rng.uniform(-0.5, 0.5)
-        groups = self._groups(rng)
-        labels = (rng.random(self.n) < self.share).astype(np.int64)[groups]
-        cut = threshold(self.share)
-        scores = (distance + self._moves(rng)) * labels + self._noise(groups, rng) - cut
-        truth = expected(self.metric, distance, self.share, SEED_SD if self.seeds > 1 else 0.0)
-        return self._predictions(labels, tuple(np.stack([-row, row], axis=1) for row in scores), groups), truth
+    def _predictions(self, rows: Rows, scores: list[np.ndarray]) -> Predictions:
+        target = TARGETS.get(self.metric)
+        return Predictions(
+            rows.truth,
+            tuple(scores),
+            rows.groups if self.grouped else None,
+            tuple(range(self.seeds)),
+            classes=("a", "b", "c") if self.metric == LABEL else (),
+            target=None if target is None else target(),
+        )
 
-    def _predictions(self, labels: np.ndarray, scores: tuple[np.ndarray, ...], groups: np.ndarray) -> Predictions:
-        return Predictions(labels, scores, groups if self.grouped else None, tuple(range(self.seeds)))
+
+def _of_three(score: np.ndarray) -> np.ndarray:
+    """(n, 3) scores of labels, the first of which is looked at."""
+    return np.stack([score, np.full(len(score), 0.5), np.full(len(score), 0.5)], axis=1)
+
+
+def expected_spearman(correlation: float, seed_sd: float) -> float:
+    """Spearman's correlation of normal numbers (Pearson 1907), averaged over seeds."""
+
+    def of(move: float) -> float:
+        return float(6 / np.pi * np.arcsin(np.tanh(np.arctanh(correlation) + move) / 2))
+
+    if seed_sd == 0:
+        return of(0.0)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    return float(np.dot(weights, [of(seed_sd * node) for node in nodes]) / weights.sum())
 
 
 def threshold(share: float) -> float:
@@ -189,25 +307,107 @@ def coverage(scenario: Scenario, tables: int, seed: int = 0, method: Method = ou
 
 PLANNED = [
     Scenario(metric, n, share, grouped, seeds)
-    for metric, shares in [("accuracy", ACCURACIES), *((name, POSITIVE) for name in RANKED)]
+    for metric, shares in [
+        ("accuracy", ACCURACIES),
+        *((name, POSITIVE) for name in RANKED),
+        ("spearman", CORRELATIONS),
+        (LABEL, POSITIVE[1:]),
+        ("base_mcc", POSITIVE[1:]),
+    ]
     for n in SIZES
     for share in shares
     for grouped in (False, True)
     for seeds in (1, 5)
-    if seeds == 1 or metric in ("accuracy", "auroc", "mcc")
+    if seeds == 1 or metric in ("accuracy", "auroc", "mcc", "spearman", "base_mcc")
 ]
+PAIRED = [
+    (Scenario(metric, n, share, grouped, seeds), gap)
+    for metric, share, gap in [
+        ("accuracy", 0.8, 0.5),
+        ("auroc", 0.2, 0.5),
+        ("mcc", 0.2, 0.5),
+        ("spearman", 0.6, 0.2),
+        (LABEL, 0.2, 0.5),
+        ("base_mcc", 0.2, 0.5),
+    ]
+    for n in SIZES
+    for grouped in (False, True)
+    for seeds in (1, 5)
+]
+"""Scenarios of two models, and by how much one of them is better where they differ."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Of two models. found: share of the tables of equally good models whose p-value is below 0.05; power: of those of which one is better;
+    held: share of the intervals of the difference, where one is better, that hold the true one."""
+
+    found: float
+    power: float
+    held: float
+    tables: int
+
+
+def paired(scenario: Scenario, gap: float, tables: int, seed: int = 1) -> Pairs:
+    """Paired tests of equally good models, and of models of which one is better; the same seed gives the same tables."""
+    key = [seed, scenario.n, round(1000 * scenario.share), scenario.grouped, scenario.seeds, len(scenario.metric)]
+    shares, held, known = [], 0, 0
+    for better in (0.0, gap):
+        below = known = held = 0
+        for first, second, truth in scenario.pairs(tables, better, np.random.default_rng([*key, round(1000 * better)])):
+            difference = compare(first, second, scenario.metric)
+            if difference.p_value is None or difference.low is None or difference.high is None:
+                continue
+            known += 1
+            below += difference.p_value < 0.05
+            held += difference.low <= truth <= difference.high
+        shares.append(below / max(known, 1))
+    return Pairs(shares[0], shares[1], held / max(known, 1), known)
+
+
 MEASURED_BEFORE = [Scenario("auroc", 200, 0.05), Scenario("mcc", 500, 0.02), Scenario("accuracy", 100, 0.99)]
 
 
-def page(tables: int) -> str:
-    """All scenarios as markdown; half of the tables where seeds are five."""
+def page(tables: int, metrics: Sequence[str] = ()) -> str:
+    """All scenarios as markdown, or those of some metrics; half of the tables where seeds are five."""
+    command = f"python benchmarks/intervals.py --tables {tables}" + (
+        f" --metrics {' '.join(metrics)}" if metrics else ""
+    )
     lines = [
         "# How often 95 % intervals hold the true value",
         "",
-        f"Made by `python benchmarks/intervals.py --tables {tables}`, whose docstring says what is simulated. A share of {tables:,} "
+        f"Made by `{command}`, whose docstring says what is simulated. A share of {tables:,} "
         f"tables has a standard error of about {100 * np.sqrt(0.05 * 0.95 / tables):.1f} points. few: tables without an interval, "
         "because fewer than ten groups are of the rarer class. Groups: n groups of one to ten related rows. Five seeds: half of the tables.",
         "",
+    ]
+    lines += _method_lines(tables) if not metrics else []
+    for metric in metrics or dict.fromkeys(scenario.metric for scenario in PLANNED):
+        what = {"accuracy": "accuracy", "spearman": "correlation"}.get(metric, "positive")
+        lines += ["", f"## {metric}", ""]
+        header = ["n", what, "rows, 1 fit", "width", "groups, 1 fit", "width"]
+        mine = [scenario for scenario in PLANNED if scenario.metric == metric]
+        five = any(scenario.seeds == 5 for scenario in mine)
+        header += ["rows, 5 seeds", "width", "groups, 5 seeds", "width"] if five else []
+        counted = metric not in ("accuracy", "spearman")
+        header += ["few"] if counted else []
+        lines += ["| " + " | ".join(header) + " |", "| " + " | ".join(["---:"] * len(header)) + " |"]
+        for n, share in dict.fromkeys((scenario.n, scenario.share) for scenario in mine):
+            cells, few = [str(n), f"{share:g}"], []
+            for scenario in sorted(
+                (s for s in mine if (s.n, s.share) == (n, share)), key=lambda s: (s.seeds, s.grouped)
+            ):
+                found = coverage(scenario, tables if scenario.seeds == 1 else tables // 2)
+                few.append(found.few / (found.few + found.tables))
+                enough = found.tables >= tables // 10
+                cells += [f"{found.share:.3f}", f"{found.width:.3f}"] if enough else ["too few", "–"]
+            cells += [f"{np.mean(few):.0%}"] if counted else []
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *_paired_lines(tables // 2, metrics)]) + "\n"
+
+
+def _method_lines(tables: int) -> list[str]:
+    lines = [
         "## Methods",
         "",
         "The same tables, one fit, independent rows: percentiles of a bootstrap (what tables showed before 0.2), symmetric on the "
@@ -223,27 +423,28 @@ def page(tables: int) -> str:
             + " | ".join(f"{share:.3f}" for share in shares)
             + " |"
         )
-    for metric in dict.fromkeys(scenario.metric for scenario in PLANNED):
-        what = "accuracy" if metric == "accuracy" else "positive"
-        lines += ["", f"## {metric}", ""]
-        header = ["n", what, "rows, 1 fit", "width", "groups, 1 fit", "width"]
-        mine = [scenario for scenario in PLANNED if scenario.metric == metric]
-        five = any(scenario.seeds == 5 for scenario in mine)
-        header += ["rows, 5 seeds", "width", "groups, 5 seeds", "width"] if five else []
-        header += ["few"] if metric != "accuracy" else []
-        lines += ["| " + " | ".join(header) + " |", "| " + " | ".join(["---:"] * len(header)) + " |"]
-        for n, share in dict.fromkeys((scenario.n, scenario.share) for scenario in mine):
-            cells, few = [str(n), f"{share:g}"], []
-            for scenario in sorted(
-                (s for s in mine if (s.n, s.share) == (n, share)), key=lambda s: (s.seeds, s.grouped)
-            ):
-                found = coverage(scenario, tables if scenario.seeds == 1 else tables // 2)
-                few.append(found.few / (found.few + found.tables))
-                enough = found.tables >= tables // 10
-                cells += [f"{found.share:.3f}", f"{found.width:.3f}"] if enough else ["too few", "–"]
-            cells += [f"{np.mean(few):.0%}"] if metric != "accuracy" else []
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _paired_lines(tables: int, metrics: Sequence[str]) -> list[str]:
+    lines = [
+        "",
+        "## Paired tests",
+        "",
+        f"Two models on the same rows, {tables:,} tables each; of five seeds half of them. null: share of tables of equally good models with p below 0.05; power: "
+        "the same where one is better (accuracy: by 0.5 on the logit scale, Spearman: by 0.2 on Fisher's, others: the classes are 0.5 further apart); held: intervals of that difference that hold it.",
+        "",
+        "| metric | share | n | groups | seeds | null | power | held |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for scenario, gap in PAIRED:
+        if metrics and scenario.metric not in metrics:
+            continue
+        found = paired(scenario, gap, tables if scenario.seeds == 1 else tables // 2)
+        cells = [scenario.metric, f"{scenario.share:g}", str(scenario.n), "yes" if scenario.grouped else "no"]
+        shares = [f"{share:.3f}" for share in (found.found, found.power, found.held)]
+        lines.append("| " + " | ".join([*cells, str(scenario.seeds), *shares]) + " |")
+    return lines
 
 
 def cost(rows: int, classes: int) -> str:
@@ -265,6 +466,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=1000)
     parser.add_argument("--into", type=Path, default=Path(__file__).parent / "results" / "intervals.md")
+    parser.add_argument("--metrics", nargs="+", default=[], metavar="METRIC")
     parser.add_argument("--cost", nargs="+", metavar="ROWSxCLASSES")
     options = parser.parse_args()
     if options.cost:
@@ -272,7 +474,7 @@ def main() -> None:
             rows, _, classes = text.partition("x")
             print(cost(int(rows), int(classes)))
         return
-    options.into.write_text(page(options.tables), encoding="utf-8")
+    options.into.write_text(page(options.tables, options.metrics), encoding="utf-8")
 
 
 if __name__ == "__main__":

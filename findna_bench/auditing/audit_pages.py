@@ -12,6 +12,7 @@ from typing import Any
 
 from findna_bench.auditing.audit_plots import plot_report
 from findna_bench.auditing.audit_report import AuditReport, outdated
+from findna_bench.auditing.kind_pages import kind_definitions, kind_grids
 from findna_bench.auditing.reference_tables import reference_grids
 from findna_bench.auditing.rules import KINDS, RULES
 from findna_bench.auditing.verdict import LENGTH_CONTROLS, NEIGHBOUR_CONTROLS
@@ -49,6 +50,8 @@ _COUNTERPARTS = (
     ("same_design", "same segment of a library"),
     ("shared_side", "a side in common"),
     ("related_side", "a side in common, or a copy of one"),
+    ("same_site", "same site"),
+    ("shared_element", "same element"),
     ("overlap_any", "overlaps"),
     ("overlap_half", "overlaps by half or more"),
     ("overlap_conflicting", "overlaps, other label"),
@@ -148,7 +151,8 @@ def render_index(reports: Sequence[Mapping[str, Any]]) -> str:
         )
         lines += [f"## {escape(suite)}", "", *_left_table(header, [_index_row(report) for report in mine]), ""]
     lines += _before_and_after(reports)
-    lines += _definitions(reports[0]) if reports else []
+    of_rows = [report for report in reports if "similar" in report["settings"]]
+    lines += _definitions((of_rows or reports)[0]) if reports else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -241,6 +245,7 @@ def report_grids(report: Mapping[str, Any]) -> list[Grid]:
     grids = [
         *_findings(report),
         _classes(report),
+        *kind_grids(report),
         *crossed,
         _controls(report),
         *_positions(report),
@@ -412,6 +417,8 @@ def _bins(report: Mapping[str, Any]) -> Grid:
 def _definitions(report: Mapping[str, Any]) -> list[str]:
     if "pairs" in report["settings"]:
         return _of_pairs(report)
+    if "similar" not in report["settings"]:
+        return ["## Definitions", "", *kind_definitions(report), *_rules(), ""]
     similar = report["settings"]["similar"]
     return [
         "## Definitions",
@@ -427,6 +434,7 @@ def _definitions(report: Mapping[str, Any]) -> list[str]:
         "* same-composition: the same for a train row with exactly the same dinucleotide counts, which is what a shuffle that keeps",
         f"  dinucleotides leaves (rows of {LEAST_LENGTH} bases and more).",
         *_places(report),
+        *kind_definitions(report),
         *_rules(),
         "",
     ]

@@ -8,7 +8,10 @@ JSON keys (``AuditReport.to_dict``), every count per class:
 * ``splits.<split>``: ``rows``; ``classes.<class>``: ``rows``, ``fraction`` of the split, ``length`` and ``gc``
   (mean, min, q05, q25, median, q75, q95, max), ``n_mean`` (mean share of N), ``rows_with_n``, ``lower_mean`` (mean share of letters that
   the file has in lower case; null where none is, or it is not known); and of rows with a twin within
-  the split ``exact``, ``reverse_complement``, ``conflicting``, ``shuffles`` (another sequence with the same dinucleotide counts and another label); ``families``: sequences (either strand) by how many rows have them.
+  the split ``exact``, ``reverse_complement``, ``conflicting``, ``shuffles`` (another sequence with the same dinucleotide counts and another label); ``families``: sequences (either strand) by how many rows have them;
+  ``details``, empty but of these kinds. States per base (``rows`` of a state are those that hold it, ``fraction`` is of the bases that count):
+  ``bases``, ``counted``, ``n``, ``unknown``, and per state ``bases``, ``runs`` (stretches), ``run_length``. Variants: ``sites``, ``windows``,
+  ``elements``, ``substitutions``, ``insertions_or_deletions``, ``cpg``, ``n_beside``, and per element ``rows`` and ``classes``.
 * ``across.<earlier>-><later>``: rows of the later split that have a counterpart in the earlier one: ``exact`` (same text),
   ``reverse_complement`` (of it, and not exact), ``near`` (similar, and neither of the two), ``near_reverse`` (those of ``near``
   on the other strand), ``near_elsewhere`` (those that overlap no row of the earlier split: relatives at other loci, by repeats and
@@ -20,7 +23,8 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   ``near_conflicting`` (``near``, and the nearest row has another label), ``same_composition`` (another sequence with exactly the
   same dinucleotide counts: one is shuffled from the other), ``same_composition_conflicting`` (and that has another label), ``same_design`` (shares a segment that is
   not constant, where the sequences are a designed library, see :mod:`findna_bench.relatedness.libraries`; null where they are none), ``shared_side`` and ``related_side`` (of pairs: a
-  side is that of an earlier pair on either strand, or is that or a copy of one), ``overlap_any``, ``overlap_half`` (coordinates
+  side is that of an earlier pair on either strand, or is that or a copy of one), ``same_site`` and ``shared_element`` (of variants: another or
+  the same alternative at a site of an earlier row; an element that earlier rows have), ``overlap_any``, ``overlap_half`` (coordinates
   shared: any base, at least half of the row), ``overlap_conflicting`` (the row with the largest overlap has another label),
   ``untouched`` (none of all these). Each is ``{"total": n, "per_class": {class: {"rows": n, "fraction": of the class}}}``, or
   null where it cannot be known (no sequences, no coordinates).
@@ -188,6 +192,8 @@ class SplitSummary:
     conflicting: PerClass | None = None
     shuffles: PerClass | None = None
     families: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    """What only some kinds of rows have, see the module."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,8 @@ class CrossSplit:
     same_design: PerClass | None = None
     shared_side: PerClass | None = None
     related_side: PerClass | None = None
+    same_site: PerClass | None = None
+    shared_element: PerClass | None = None
     overlap_any: PerClass | None = None
     overlap_half: PerClass | None = None
     overlap_conflicting: PerClass | None = None

@@ -22,15 +22,19 @@ from findna_bench.auditing.audit_report import (
     per_class,
     spread,
 )
+from findna_bench.auditing.base_audits import audit_bases
 from findna_bench.auditing.examples import Behind, ExampleRows
 from findna_bench.auditing.output_audits import audit_outputs
 from findna_bench.auditing.pair_audits import audit_pairs
+from findna_bench.auditing.rare_labels import KnownRows, sequence_columns
 from findna_bench.auditing.references import References, with_references
+from findna_bench.auditing.relatives import Relatives
+from findna_bench.auditing.variant_audits import audit_variants, holds_variant_rows
 from findna_bench.auditing.verdict import Measured, asymmetries, judge
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.errors import DataError
 from findna_bench.relatedness import copies, libraries
 from findna_bench.relatedness import diverged_copies as diverged
 from findna_bench.relatedness.composition import Composition, composition, dinucleotide_keys, same_composition
@@ -87,7 +91,7 @@ def _audit(task: Task, references: References) -> AuditReport:
     if task.status == "coordinates":
         return with_references(_audit_coordinates(task), {}, task.card, references)
     tables = {split: task.load(split) for split in task.splits}
-    report = audit_tables(tables, task.card, status=task.status)
+    report = audit_tables(tables, task.card, status=task.status, notes=task.notes)
     report = with_references(report, tables, task.card, references)
     if task.status == "partial" and task.interval_splits:
         return replace(report, published_coordinates=_audit_coordinates(task))
@@ -102,10 +106,12 @@ def _audit_coordinates(task: Task) -> AuditReport:
     return audit_rows(splits, task.card, status="coordinates")
 
 
-def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "") -> AuditReport:
+def audit_tables(
+    tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "", notes: Sequence[str] = ()
+) -> AuditReport:
     """Audit splits given as tables; any of train, validation and test may be absent.
 
-    status: how complete the data are (``Task.status``), shown in the report. Of rows with numbers, or several
+    status: how complete the data are (``Task.status``), shown in the report. notes: what was said when the rows were read. Of rows with numbers, or several
     labels, each of these is audited as two classes: below and above the median of train, or without and with a label.
 
     Raises:
@@ -114,23 +120,24 @@ def audit_tables(tables: Mapping[str, SequenceTable], card: TaskCard, *, status:
     """
     if any(table.sequences_b is not None for table in tables.values()):
         return audit_pairs(tables, card, status=status)
+    if tables and holds_variant_rows(tables):
+        return audit_variants(tables, card, status=status, notes=notes)
     if not any(table.labels.ndim > 1 for table in tables.values()):
         return audit_rows({name: rows_from_table(table) for name, table in tables.items()}, card, status=status)
     if any(table.labels.dtype.kind == "u" for table in tables.values()):
-        raise UnsupportedError(
-            f"task {card.full_name}: rows with a state per base are not audited yet; the controls base-context and base-position of a run "
-            "say what such a task is worth"
-        )
+        return audit_bases(tables, card, lambda rows: _relatives(rows, status), status=status)
+    rows = {name: rows_from_table(replace(t, labels=np.zeros(len(t), dtype=np.int64))) for name, t in tables.items()}
     measured: dict[str, _Evidence] = {}
 
-    def audit(rows: dict[str, Rows], two: TaskCard, classes: Mapping[str, np.ndarray] | None) -> AuditReport:
-        if classes is None:
-            return audit_rows(rows, two, status=status)
-        if not measured:
+    def audit(known: KnownRows, two: TaskCard, looks: int) -> AuditReport:
+        if any(len(known.rows[split]) < len(rows[split]) for split in rows):
+            some = {s: replace(rows[s].take(known.rows[s]), labels=known.classes[s]) for s in rows}
+            return _report(_gather(_checked(some, card)), two, status, looks)
+        if not measured:  # of the rows, whatever their labels: once for all outputs
             measured["all rows"] = _gather(_checked(rows, card))
-        return _report(measured["all rows"].with_classes(classes), two, status)
+        return _report(measured["all rows"].with_classes(known.classes), two, status, looks)
 
-    return audit_outputs(tables, card, audit)
+    return audit_outputs(tables, card, audit, sequence_columns)
 
 
 def audit_rows(splits: Mapping[str, Rows], card: TaskCard, *, status: str = "") -> AuditReport:
@@ -149,7 +156,8 @@ def _checked(splits: Mapping[str, Rows], card: TaskCard) -> dict[str, Rows]:
     return splits
 
 
-def _report(evidence: _Evidence, card: TaskCard, status: str) -> AuditReport:
+def _report(evidence: _Evidence, card: TaskCard, status: str, looks: int = 1) -> AuditReport:
+    """looks: reports of the same rows by other labels that are made as well."""
     splits = evidence.splits
     found = {(a, b): _across(evidence, a, b) for a, b in _split_pairs(splits)}
     across = {f"{a}->{b}": _counted(evidence, a, b, masks, card.labels) for (a, b), masks in found.items()}
@@ -167,6 +175,7 @@ def _report(evidence: _Evidence, card: TaskCard, status: str) -> AuditReport:
         diverged=evidence.diverged,
         rows=ExampleRows(splits, card.labels, behind),
         looked_at=_looked_at(evidence, status),
+        looks=looks,
     )
     return AuditReport(
         task=card.full_name,
@@ -417,6 +426,22 @@ def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSumm
         conflicting=per_class(twins.conflicting, rows.labels, names),
         shuffles=per_class(evidence.made_of_others(split) >= 0, rows.labels, names),
         families=family_sizes(evidence.identity[split].either),
+    )
+
+
+def _relatives(splits: Mapping[str, Rows], status: str) -> Relatives:
+    """What is known of rows whose labels are no classes."""
+    evidence = _gather(dict(splits))
+    masks = {pair: _across(evidence, *pair) for pair in _split_pairs(splits)}
+    behind = _behind(evidence, masks.get(("train", "test"), {}), positional.Positions())
+    return Relatives(
+        masks,
+        behind,
+        evidence.identity,
+        evidence.diverged,
+        _settings(evidence),
+        evidence.route,
+        _looked_at(evidence, status),
     )
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from findna_bench.auditing.audit_report import AuditReport
 from findna_bench.auditing.auditing import audit_tables
+from findna_bench.auditing.variant_audits import holds_variant_rows
 from findna_bench.cards import TaskCard
 from findna_bench.data.length_matching import length_matched, trimmed
 from findna_bench.data.resplitting import pooled_rows, regrouped
@@ -96,6 +97,10 @@ def cure_tables(tables: Mapping[str, SequenceTable], card: TaskCard) -> Cure:
     if any(table.sequences_b is not None for table in tables.values()):
         raise UnsupportedError(
             f"task {card.full_name}: rows that are pairs are not written anew; --split grouped keeps pairs with a common side together"
+        )
+    if holds_variant_rows(tables):
+        raise UnsupportedError(
+            f"task {card.full_name}: rows that are variants are not written anew; --split grouped keeps those of one window, or of one group, together"
         )
     if not {"train", "test"} <= tables.keys():
         raise UnsupportedError(f"task {card.full_name}: only {', '.join(tables)} is there; give train and test")

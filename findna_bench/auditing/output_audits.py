@@ -1,6 +1,8 @@
 """Audits of tasks with numbers or several labels: every output is audited as two classes, and the report has a line for each.
 
-A number is cut at its median in train; a label is had or not, and rows of which it is not known are left out.
+A number is cut at its median in train; a label is had or not, and rows of which it is not known are left out. The more outputs, the more
+standard errors a finding needs, so that many accuse no more often than one; labels that few rows have are looked at once more
+(:mod:`findna_bench.auditing.rare_labels`).
 """
 
 from __future__ import annotations
@@ -11,49 +13,47 @@ from dataclasses import replace
 import numpy as np
 
 from findna_bench.auditing.audit_report import AuditReport, Verdict
+from findna_bench.auditing.rare_labels import Columns, KnownRows, with_rare_labels
 from findna_bench.auditing.verdict import level_of
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import UnsupportedError
-from findna_bench.relatedness.rows import Rows, rows_from_table
 
 __all__ = ["TwoClasses", "audit_outputs"]
 
-TwoClasses = tuple[str, TaskCard, dict[str, np.ndarray], dict[str, np.ndarray]]
-"""Name of an output, the card of its two classes, and per split the classes (m,) of its known rows and their numbers (m,)."""
+TwoClasses = tuple[str, TaskCard, KnownRows]
+"""Name of an output, the card of its two classes, and its known rows with their classes."""
 
 
 def audit_outputs(
     tables: Mapping[str, SequenceTable],
     card: TaskCard,
-    audit: Callable[[dict[str, Rows], TaskCard, dict[str, np.ndarray] | None], AuditReport],
+    audit: Callable[[KnownRows, TaskCard, int], AuditReport],
+    columns: Callable[[SequenceTable, SequenceTable], Columns],
 ) -> AuditReport:
     """The report of the only output; of several the report of the worst one, with the verdicts and the reports of all.
 
     Args:
         tables: splits, labels (n, K).
         card: of the task.
-        audit: makes the report of rows (of all splits) with two classes; the third argument are the classes that take the place of
-            the rows' own where all rows are known, so that what was measured of the rows is used again.
+        audit: makes the report of known rows with two classes; the number is that of all outputs.
+        columns: what rules on rare labels read of train and test.
 
     Raises:
         UnsupportedError: no output has two classes in train.
     """
-    rows = {
-        split: rows_from_table(replace(table, labels=np.zeros(len(table), dtype=np.int64)))
-        for split, table in tables.items()
-    }
+    outputs = list(_two_classes(tables, card))
     reports: dict[str, AuditReport] = {}
     alike = []
-    for name, two, classes, known in _two_classes(tables, card):
-        first = classes.get("train", next(iter(classes.values())))
-        if len(np.unique(first)) < 2 or not all(map(len, classes.values())):
+    for name, two, known in outputs:
+        first = known.classes.get("train", next(iter(known.classes.values())))
+        if len(np.unique(first)) < 2 or not all(map(len, known.classes.values())):
             alike.append(name)
-        elif all(len(known[split]) == len(rows[split]) for split in rows):
-            reports[name] = audit(rows, two, classes)
         else:
-            some = {s: replace(rows[s].take(known[s]), labels=classes[s]) for s in rows}
-            reports[name] = audit(some, two, None)
+            reports[name] = audit(known, two, len(outputs))
+    labels = {name: known for name, _, known in outputs if name in reports and known.rare}
+    if labels and card.target == "labels":
+        reports = with_rare_labels(reports, labels, columns(tables["train"], tables["test"]))
     if not reports:
         raise UnsupportedError(
             f"task {card.full_name}: its train rows are all alike, so that there is nothing to audit"
@@ -90,10 +90,11 @@ def _two_classes(tables: Mapping[str, SequenceTable], card: TaskCard) -> Iterato
         if first.labels.dtype.kind == "f":
             median = float(np.median(first.labels[:, k]))
             classes = {split: (values > median).astype(np.int64) for split, values in columns.items()}
-            known = {split: np.arange(len(values)) for split, values in columns.items()}
+            rows = {split: np.arange(len(values)) for split, values in columns.items()}
             names = (f"{name} up to {median:.4g}", f"{name} above {median:.4g}")
         else:
-            known = {split: np.flatnonzero(values >= 0) for split, values in columns.items()}
-            classes = {split: columns[split][known[split]].astype(np.int64) for split in columns}
+            rows = {split: np.flatnonzero(values >= 0) for split, values in columns.items()}
+            classes = {split: columns[split][rows[split]].astype(np.int64) for split in columns}
             names = (f"without {name}", name)
-        yield name, replace(card, labels=names, target="classes", metric="accuracy", counts={}), classes, known
+        two = replace(card, labels=names, target="classes", metric="accuracy", counts={})
+        yield name, two, KnownRows(rows, classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from findna_bench.auditing.audit_report import (
     spread,
 )
 from findna_bench.auditing.examples import Behind, ExampleRows
+from findna_bench.auditing.output_audits import audit_outputs
+from findna_bench.auditing.rare_labels import Columns, KnownRows
 from findna_bench.auditing.verdict import Measured, asymmetries, judge_pairs
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import DataError, UnsupportedError
+from findna_bench.errors import DataError
 from findna_bench.models.combinations import SYMMETRIC
 from findna_bench.relatedness.composition import composition
 from findna_bench.relatedness.duplicates import Identity, twins_across, twins_within
@@ -38,21 +41,27 @@ _HEAD = 18
 
 
 def audit_pairs(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: str = "") -> AuditReport:
-    """Audit splits of pairs with classes.
+    """Audit splits of pairs; of several numbers or labels, each as two classes.
 
     Two pairs are the same where both sides are, in either order if the card's combination is symmetric; on either strand, side by side.
 
     Raises:
-        DataError: no split, or an empty one. UnsupportedError: rows have no classes.
+        DataError: no split, or an empty one. UnsupportedError: no number or label has two classes in train.
     """
     tables = {name: tables[name] for name in SPLITS if name in tables}
     if not tables or any(not len(table) for table in tables.values()):
         raise DataError(f"task {card.full_name}: nothing to audit, a split is absent or empty; import the task again")
-    if any(table.labels.ndim > 1 for table in tables.values()):
-        raise UnsupportedError(
-            f"task {card.full_name}: pairs are audited where they have classes; of numbers and several labels the controls pair-distance, pair-length, "
-            "pair-elements, pair-a and pair-b of a run say what they are worth"
-        )
+    if not any(table.labels.ndim > 1 for table in tables.values()):
+        return _audit_classes(tables, card, status)
+
+    def audit(known: KnownRows, two: TaskCard, looks: int) -> AuditReport:
+        some = {split: replace(t.take(known.rows[split]), labels=known.classes[split]) for split, t in tables.items()}
+        return _audit_classes(some, two, status, looks)
+
+    return audit_outputs(tables, card, audit, _columns)
+
+
+def _audit_classes(tables: Mapping[str, SequenceTable], card: TaskCard, status: str, looks: int = 1) -> AuditReport:
     names = card.labels
     strands = _canonical(tables)
     identity = _identities(tables, strands, symmetric=card.combination in SYMMETRIC)
@@ -82,6 +91,7 @@ def audit_pairs(tables: Mapping[str, SequenceTable], card: TaskCard, *, status: 
                 splits=summaries,
                 cross=cross,
                 controls=controls,
+                looks=looks,
                 rows=_example_rows(tables, names, found.get(("train", "test"), {})),
                 looked_at=(
                     *(f"{len(table):,} pairs of {name}" for name, table in tables.items()),
@@ -212,6 +222,16 @@ def _controls(
         predicted[f"side-{side}"] = shortcuts.kmer_regression(one, labels, other)
     predicted["shared-side"] = _shared_side(train, test, strands, len(names))
     return {name: shortcuts.control(test.labels, found, names) for name, found in predicted.items()}
+
+
+def _columns(train: SequenceTable, test: SequenceTable) -> Columns:
+    """What rules on rare labels read."""
+    trees = {}
+    for name, of in {"length": _lengths, "distance": _distances, "composition": _composition}.items():
+        mine, theirs = of(train), of(test)
+        if mine is not None and theirs is not None:
+            trees[name] = (mine, theirs)
+    return Columns(trees)
 
 
 def _lengths(table: SequenceTable) -> np.ndarray:

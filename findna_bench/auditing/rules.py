@@ -82,7 +82,10 @@ class Rule:
         return f"{100 * self.threshold:g} {self.unit}{above}"
 
 
-_GAIN = "gain in test accuracy over the majority class"
+_GAIN = (
+    "gain in test accuracy over the majority class; for a label that few rows have and for a state of bases, gain in the mean recall of both "
+    "sides over one half"
+)
 _SHARE = "share of a class's test rows, in the class where it is highest"
 _FIVE_POINTS = "Published models differ by fewer points than these five: what a rule without biology gains is then larger than what is compared."
 _FIVE_OF_100 = (
@@ -150,7 +153,7 @@ _TABLE = (
     ),
     Rule(
         "shortcut/distance",
-        "Of pairs: distance and strand alone predict test.",
+        "Of pairs: distance and strand alone predict test; of variants: the distance to the start of transcription.",
         _GAIN,
         0.05,
         _FIVE_POINTS,
@@ -163,6 +166,37 @@ _TABLE = (
         0.05,
         _FIVE_POINTS,
         ERRORS,
+    ),
+    Rule(
+        "shortcut/position",
+        "The place in the row alone tells the state of a base, or the class of a variant.",
+        "gain in the mean recall of both sides (of the state or class, and all others) over one half",
+        0.05,
+        _FIVE_POINTS + " Rows that begin or end at something know by counting where they are.",
+        ERRORS,
+    ),
+    Rule(
+        "shortcut/group",
+        "Of variants: the class rate of the element, or of the chromosome, tells the class.",
+        "gain in the mean recall of both sides (of the class, and all others) over one half",
+        0.05,
+        _FIVE_POINTS
+        + " A score pooled over groups of unequal rates is theirs; within groups such a rule is worth nothing.",
+        ERRORS,
+    ),
+    Rule(
+        "leak/same-site",
+        "Of variants: test variants are at a site of a train variant.",
+        _SHARE,
+        0.05,
+        _FIVE_OF_100,
+    ),
+    Rule(
+        "leak/shared-element",
+        "Of variants: test variants are in an element that train has variants of.",
+        _SHARE,
+        0.05,
+        _FIVE_OF_100,
     ),
     Rule(
         "leak/overlap",
@@ -277,6 +311,35 @@ _TABLE = (
         "gain in test accuracy over the majority class of trees on composition or a linear model of 5-mers",
         0.10,
         "Composition may be biology, as that of promoters is: more is asked for than of a shortcut, and a score is to be read above it.",
+    ),
+    Rule(
+        "note/substitution",
+        "Of variants: what is substituted, with the bases beside it, tells the class.",
+        "gain in the mean recall of both sides (of the class, and all others) over one half",
+        0.10,
+        "Mutation rates differ by context, and so may what is under selection: more is asked for than of a shortcut.",
+        ERRORS,
+    ),
+    Rule(
+        "note/left-out",
+        "Of variants: rows of the file are in no split, as their reference is not what the sequence has there, say.",
+        "share of the file's rows",
+        0.0,
+        "A score is then of fewer rows than were published.",
+    ),
+    Rule(
+        "note/missing-state",
+        "Of states per base: a split lacks a state.",
+        "share of the states that no base of the split has",
+        0.01,
+        "A mean over states is then over fewer, and of other states than in train.",
+    ),
+    Rule(
+        "note/unknown-states",
+        "Of states per base: most bases of a split do not count.",
+        "share of the bases of the split that are N or have no state",
+        0.5,
+        "What is scored is then the smaller part of what a model reads.",
     ),
     Rule(
         "note/one-side",

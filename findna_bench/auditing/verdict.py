@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from findna_bench.auditing.audit_report import Asymmetry, CrossSplit, Finding, PerClass, SplitSummary, Verdict
+from findna_bench.auditing.balanced import stricter
 from findna_bench.auditing.examples import Behind, ExampleRows
 from findna_bench.auditing.positional import Site, SiteCounts
-from findna_bench.auditing.rules import RULES, Rule
+from findna_bench.auditing.rules import ERRORS, RULES, Rule
 from findna_bench.auditing.shortcuts import Control
 from findna_bench.relatedness.diverged_copies import IDENTITY, DivergedCopies
 from findna_bench.statistics.proportions import difference_interval, paired_interval, share_interval
@@ -23,6 +24,8 @@ __all__ = [
     "class_share",
     "judge",
     "judge_pairs",
+    "judge_states",
+    "judge_variants",
     "level_of",
     "listed_shares",
     "with_findings",
@@ -52,6 +55,7 @@ class Measured:
         diverged: copies at low identity, with their background rate.
         rows: the rows behind the numbers, for examples.
         looked_at: what the numbers rest on, in words.
+        looks: outputs of the same rows that are judged, each by itself; the more, the more standard errors a gain has to be above 0.
     """
 
     splits: Mapping[str, SplitSummary]
@@ -61,6 +65,12 @@ class Measured:
     diverged: DivergedCopies | None = None
     rows: ExampleRows = field(default_factory=ExampleRows)
     looked_at: tuple[str, ...] = ()
+    looks: int = 1
+
+    @property
+    def strictness(self) -> float:
+        """What standard errors are multiplied by for the number of looks."""
+        return stricter(ERRORS, self.looks) / ERRORS
 
     @property
     def test_rows(self) -> int:
@@ -116,6 +126,25 @@ def judge(measured: Measured) -> Verdict:
     return _verdict(measured, checks, by)
 
 
+def judge_states(measured: Measured, findings: Sequence[Finding]) -> Verdict:
+    """The verdict on a task with a state per base. findings: what rules on bases found."""
+    checks = (lambda m: iter(findings), _leaks, _repeats, _diverged, _within, _conflicts)
+    return _verdict(measured, checks, "the place of a base or by letter case")
+
+
+def judge_variants(measured: Measured, findings: Sequence[Finding]) -> Verdict:
+    """The verdict on a task whose rows are variants. findings: what rules on them found; the only ones where one split alone is there."""
+    checks = (lambda m: iter(findings), _variants, _within, _conflicts)
+    by = "group, distance, place or length"
+    if measured.cross is not None:
+        return _verdict(measured, checks, by)
+    (split,) = measured.splits if len(measured.splits) == 1 else ("one split",)
+    alone = f"Only {split} is present, as a score without training needs no more: nothing can leak from train."
+    sentences = [alone, *(finding.quoted for finding in findings)]
+    flags = tuple(dict.fromkeys(finding.flag for finding in findings))
+    return Verdict(level_of(findings), flags, tuple(sentences), tuple(findings), measured.looked_at)
+
+
 def judge_pairs(measured: Measured) -> Verdict:
     """The verdict on a task whose rows are pairs."""
     checks = (_of_pairs, _duplicates, _sides, _conflicts, _one_side)
@@ -158,7 +187,13 @@ def with_findings(verdict: Verdict, more: Sequence[Finding]) -> Verdict:
         level = verdict.level
     elif verdict.level.endswith("by coordinates") and level in ("clean", "note"):
         level = f"{level} by coordinates"
-    sentences = (*verdict.sentences, *(finding.quoted for finding in more))
+    # That there is no shortcut and no leak is said first, and no longer where there is one.
+    before = (
+        verdict.sentences[1:]
+        if verdict.level in ("clean", "note") and level not in ("clean", "note")
+        else verdict.sentences
+    )
+    sentences = (*before, *(finding.quoted for finding in more))
     flags = tuple(dict.fromkeys(finding.flag for finding in findings))
     return Verdict(level, flags, sentences, findings, verdict.looked_at)
 
@@ -184,7 +219,7 @@ def _gain(measured: Measured, name: str, base: str = "majority") -> _Gain:
     error = (max(second.accuracy * (1 - second.accuracy), 1e-9) / max(measured.test_rows, 1)) ** 0.5
     known = first.right is not None and second.right is not None
     interval = paired_interval(np.asarray(first.right), np.asarray(second.right)) if known else None
-    return _Gain(first.accuracy - second.accuracy, interval, error)
+    return _Gain(first.accuracy - second.accuracy, interval, error * measured.strictness)
 
 
 def _least_gain(measured: Measured, name: str, base: str, rule: Rule) -> _Gain | None:
@@ -255,7 +290,7 @@ def _ends(m: Measured) -> Iterator[Finding]:
 
 def _site(m: Measured) -> Iterator[Finding]:
     rule = RULES["shortcut/site"]
-    if m.site is None or abs(m.site[1].excess) < max(rule.threshold, rule.errors * m.site[1].error):
+    if m.site is None or abs(m.site[1].excess) < max(rule.threshold, rule.errors * m.strictness * m.site[1].error):
         return
     word, counts = m.site
     low, high = counts.excess - 1.96 * counts.error, counts.excess + 1.96 * counts.error
@@ -392,6 +427,25 @@ def _duplicates(m: Measured) -> Iterator[Finding]:
     if "shared-side" in m.controls:
         text = "Test pairs that are in train, on whichever strand: {}."
     yield from _shared(m, "leak/duplicates", rows, text, ["identical"])
+
+
+def _variants(m: Measured) -> Iterator[Finding]:
+    cross, together = m.across, "; --split grouped keeps them together."
+    if cross.exact is not None:
+        text = "Test variants that are in train: {}."
+        yield from _shared(m, "leak/duplicates", _counted(cross.exact), text, ["exact"])
+    if cross.same_site is not None:
+        text = "Test variants at a site of a train variant: {}" + together
+        yield from _shared(m, "leak/same-site", _counted(cross.same_site), text, ["same_site"])
+    if cross.shared_element is not None:
+        text = "Test variants in an element that train has variants of: {}; with elements in a column group --split grouped keeps them together."
+        yield from _shared(m, "leak/shared-element", _counted(cross.shared_element), text, ["shared_element"])
+    if cross.overlap_half is not None:
+        text = "Windows of test variants that overlap one of train by half or more: {}."
+        yield from _shared(m, "leak/overlap", _counted(cross.overlap_half), text, ["overlap_half"])
+    if cross.copies is not None:
+        text = "Windows of test variants that are a window of train, or a copy of one: {}."
+        yield from _shared(m, "leak/similarity", _counted(cross.copies), text, ["copies"])
 
 
 def _sides(m: Measured) -> Iterator[Finding]:

@@ -35,6 +35,7 @@ __all__ = [
     "alternative",
     "element_names",
     "holds_variants",
+    "left_out_counts",
     "variant_extras",
     "variant_rows",
 ]
@@ -301,6 +302,20 @@ def _reasons(raw: RawTable, found: _Found) -> str:
         f"{len(rows):,} {why} (first: {raw.where(rows[0]).removeprefix(raw.origin + ', ')})"
         for why, rows in found.left_out.items()
     )
+
+
+def left_out_counts(note: str) -> tuple[int, int, str] | None:
+    """(variants that are left out, of all, why) of a note of :func:`variant_rows`; None where it says something else.
+
+    Example:
+        >>> left_out_counts("my.csv: 1 of 1,200 variants are left out: 1 whose alt is their ref (first: row 7)")
+        (1, 1200, '1 whose alt is their ref (first: row 7)')
+    """
+    found = re.search(r": ([\d,]+) of ([\d,]+) variants are left out: (.*)", note, re.DOTALL)
+    if found is None:
+        return None
+    left_out, every = (int(text.replace(",", "")) for text in found.group(1, 2))
+    return left_out, every, found.group(3)
 
 
 def _notes(raw: RawTable, found: _Found) -> list[str]:

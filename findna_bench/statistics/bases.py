@@ -33,6 +33,8 @@ __all__ = [
     "BaseMCC",
 ]
 
+_BLOCK = 1 << 22
+"""Scores of bases that are looked at at once."""
 _SCORES = 1 << 16
 """Different float16 numbers."""
 
@@ -123,13 +125,16 @@ class BaseAUPRC(_OfBases):
 
 def _pairs(sample: Sample) -> np.ndarray:
     """(n, C, C) bases of each sequence by state and predicted state."""
-    n, _, c = sample.outputs.shape
+    n, width, c = sample.outputs.shape
     found = np.zeros((n, c, c))
-    for row in range(n):
-        counted = np.flatnonzero(sample.truth[row] != NO_STATE)
-        predicted = sample.outputs[row, counted].argmax(axis=1)
-        pair = sample.truth[row, counted].astype(np.int64) * c + predicted
-        found[row] = np.bincount(pair, minlength=c * c).reshape(c, c)
+    step = max(1, _BLOCK // max(width * c, 1))
+    for first in range(0, n, step):
+        block = slice(first, first + step)
+        row, base = np.nonzero(sample.truth[block] != NO_STATE)
+        predicted = sample.outputs[block][row, base].argmax(axis=1)
+        cell = (row * c + sample.truth[block][row, base].astype(np.int64)) * c + predicted
+        rows = len(sample.truth[block])
+        found[block] = np.bincount(cell, minlength=rows * c * c).reshape(rows, c, c)
     return found
 
 

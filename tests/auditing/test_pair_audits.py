@@ -103,13 +103,3 @@ def test_copies_of_sides_are_related() -> None:
 def test_pairs_are_not_written_anew() -> None:
     with pytest.raises(UnsupportedError, match="--split grouped keeps pairs with a common side together"):
         cure_tables(tables(), card())
-
-
-def test_pairs_with_numbers_are_refused_in_a_sentence() -> None:
-    given = {
-        name: fb.SequenceTable(t.sequences, np.zeros((N, 1)), t.ids, sequences_b=t.sequences_b)
-        for name, t in tables().items()
-    }
-    two = fb.TaskCard(name="pairs", suite="lab", labels=("value",), inputs="pair", target="values", metric="spearman")
-    with pytest.raises(UnsupportedError, match="pairs are audited where they have classes"):
-        audit_tables(given, two)
