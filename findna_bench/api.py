@@ -52,7 +52,15 @@ if TYPE_CHECKING:
     from findna_bench.data.table import SequenceTable
     from findna_bench.data.task import Task
     from findna_bench.matrix.events import Event, Note, Report, Settled, UnitProgress, UnitStarted
-    from findna_bench.matrix.job_folders import Ended, JobFolder, OpenJobs, follow_jobs, job_folders, open_jobs
+    from findna_bench.matrix.job_folders import (
+        Ended,
+        JobFolder,
+        OpenJobs,
+        follow_jobs,
+        job_folders,
+        open_jobs,
+        waiting_for,
+    )
     from findna_bench.matrix.job_needs import Needs, needs_of
     from findna_bench.matrix.job_running import run_isolated, run_job
     from findna_bench.matrix.jobs import Executor, Job, fail_job, settle_finished
@@ -224,6 +232,7 @@ __all__ = [
     "run_job",
     "settle_finished",
     "state_shares",
+    "waiting_for",
 ]
 
 _LAZY = {
@@ -239,6 +248,7 @@ _LAZY = {
         "follow_jobs",
         "job_folders",
         "open_jobs",
+        "waiting_for",
     ),
     "findna_bench.matrix.job_needs": ("Needs", "needs_of"),
     "findna_bench.matrix.job_running": ("run_isolated", "run_job"),

@@ -36,7 +36,7 @@ from findna_bench.matrix.job_running import run_isolated
 from findna_bench.matrix.jobs import Job, fail_job, settle_finished
 from findna_bench.results.claims import Claims
 
-__all__ = ["Ended", "JobFolder", "OpenJobs", "follow_jobs", "job_folders", "open_jobs"]
+__all__ = ["Ended", "JobFolder", "OpenJobs", "follow_jobs", "job_folders", "open_jobs", "waiting_for"]
 
 _FOLDER = ".jobs"
 _MOST_LOSSES = 3
@@ -46,6 +46,8 @@ _FURTHER = 0.05
 _PROGRESS_EVERY_S = 2.0
 _JUST_SENT_S = 600.0
 """Age up to which a job that cannot be found may be on its way."""
+_JUST_WRITTEN_S = 5.0
+"""Age up to which whoever wrote a job down may not have said yet that it waits for it."""
 _ELSEWHERE = (
     "executor",
     "workers",
@@ -201,6 +203,15 @@ class JobFolder:
         """The same folder for one who waits for some of its units."""
         return JobFolder(self.path, replace(self.job, units=tuple(units)))
 
+    def abandoned(self) -> bool:
+        """Whether whoever waited for the job in :func:`waiting_for` is gone; False of one that was just written down.
+
+        Raises:
+            ResultsFolderError: the results folder cannot be written.
+        """
+        with Claims(self.path.parents[1]) as claims:
+            return self.age_s > _JUST_WRITTEN_S and claims.take(f"driver-{self.path.name}")
+
     def close(self) -> None:
         """All is settled and known to whoever asked: nobody takes the job up any more. Its logs stay."""
         with contextlib.suppress(OSError):
@@ -302,6 +313,25 @@ class JobFolder:
         except (KeyboardInterrupt, GeneratorExit):
             attempt.write({"event": "stopped"})
             raise
+
+
+@contextlib.contextmanager
+def waiting_for(folders: Sequence[JobFolder]) -> Iterator[None]:
+    """Inside, others see that this process waits for jobs (:meth:`JobFolder.abandoned`): for executors whose processes end with the
+    command, so that what a killed one left is closed by the next.
+
+    Args:
+        folders: jobs of one results folder.
+
+    Raises:
+        ResultsFolderError: the results folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        if folders:
+            claims = stack.enter_context(Claims(folders[0].path.parents[1]))
+            for folder in folders:
+                claims.take(f"driver-{folder.path.name}")
+        yield
 
 
 def job_folders(results: Path) -> list[JobFolder]:

@@ -71,6 +71,15 @@ def test_what_is_settled_is_not_computed_by_the_next_process(jobs: list[fb.Job])
     assert fb.job_folders(folder.path.parents[1]) == []
 
 
+def test_a_job_that_nobody_waits_for_any_more_is_known(jobs: list[fb.Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fb.JobFolder.create(jobs[0], "mine")
+    assert not folder.abandoned(), "it was just written down"
+    monkeypatch.setattr("findna_bench.matrix.job_folders._JUST_WRITTEN_S", -1.0)
+    with fb.waiting_for([folder]):
+        assert not folder.abandoned()
+    assert folder.abandoned()
+
+
 def test_a_job_that_is_at_work_already_is_waited_for(jobs: list[fb.Job]) -> None:
     (folder,) = fb.open_jobs(jobs, "mine", lambda folder: True).new
     again = fb.open_jobs(jobs, "mine", lambda folder: True)

@@ -38,18 +38,24 @@ def ray(jobs: Sequence[fb.Job], report: fb.Report) -> Iterator[fb.Settled]:
     """
     request = jobs[0].request
     module = _import_ray()
-    opened = fb.open_jobs(jobs, "ray", lambda folder: None)
+    opened = fb.open_jobs(jobs, "ray", _alive)
     yield from opened.settled
     if not opened.new:
         return
-    tasks = _Tasks(module, request)
-    try:
-        tasks.send(opened.new)
-        yield from fb.follow_jobs(opened.new, tasks.ended, tasks.send, report)
-    finally:
-        tasks.stop()
-        for folder in opened.new:
-            folder.close()
+    with fb.waiting_for(opened.new):
+        try:
+            with contextlib.closing(_Tasks(module, request)) as tasks:
+                tasks.send(opened.new)
+                yield from fb.follow_jobs(opened.new, tasks.ended, tasks.send, report)
+        finally:
+            for folder in opened.new:
+                folder.close()
+
+
+def _alive(folder: fb.JobFolder) -> None:
+    """Nothing is known of tasks that another command has sent, but that they ended with it."""
+    if folder.abandoned():
+        folder.close()
 
 
 def _import_ray() -> Any:
@@ -149,7 +155,7 @@ class _Tasks:
             return fb.Ended(f"its Ray worker was lost ({type(error).__name__})")
         return fb.Ended("its task ended before it was done")
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Have tasks that still run stop after a training step, and let go of the cluster."""
         left = [reference for reference in self._running.values() if not self._ray.wait([reference], timeout=0)[0]]
         with contextlib.suppress(Exception):  # a cluster that is gone has nothing to stop
