@@ -192,7 +192,7 @@ def test_on_a_terminal_ctrl_c_asks_before_it_cancels(
     try:
         wait_until(lambda: any(folder.begun() for folder in fb.job_folders(tmp_path / "r")), 200)
         terminal.press("\x03")
-        terminal.read_until("that are not done? [y/N]", 60)
+        terminal.read_until("that are not done? (y/N)", 60)
         assert slurm.ask("squeue", "-h", "-t", "R"), "nothing is cancelled before the answer"
         terminal.press(f"{answer}\n")
         assert terminal.end(60) == 130, terminal.shown

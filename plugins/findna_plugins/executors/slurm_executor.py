@@ -249,7 +249,8 @@ def _leave(folders: Sequence[fb.JobFolder]) -> None:
     ids = _ids(folders)
     if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
         with contextlib.suppress(KeyboardInterrupt, EOFError):
-            print(f"\nCancel {len(folders)} Slurm jobs that are not done? [y/N] ", end="", file=sys.stderr, flush=True)
+            # No square brackets: while progress is shown, rich reads what has no line end as markup.
+            print(f"\nCancel {len(folders)} Slurm jobs that are not done? (y/N) ", end="", file=sys.stderr, flush=True)
             if sys.stdin.readline().strip().lower() in ("y", "yes"):
                 _cancel(folders)
                 print(f"cancelled: {' '.join(ids)}", file=sys.stderr)
