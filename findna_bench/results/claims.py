@@ -291,13 +291,17 @@ class Claims:
             with self._mutex:
                 self._mine.discard(request_id)
 
+    def renew(self) -> None:
+        """Write own claims anew, as the heartbeat does every minute; one that another process took over is left alone."""
+        with self._mutex:
+            mine = list(self._mine)
+        for request_id in mine:
+            with contextlib.suppress(OSError), self._takeover_lock():
+                if self.still_mine(request_id):
+                    temporary = self._folder / f".{request_id}.{self._owner.token}.beat"
+                    temporary.write_text(json.dumps(asdict(self._owner)))
+                    temporary.replace(self._path(request_id))
+
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT_EVERY_S):
-            with self._mutex:
-                mine = list(self._mine)
-            for request_id in mine:
-                with contextlib.suppress(OSError), self._takeover_lock():
-                    if self.still_mine(request_id):
-                        temporary = self._folder / f".{request_id}.{self._owner.token}.beat"
-                        temporary.write_text(json.dumps(asdict(self._owner)))
-                        temporary.replace(self._path(request_id))
+            self.renew()

@@ -8,15 +8,18 @@ import json
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fork_server import Job, Server, alive, wait_until
 from motif_tasks import write_task
 
+import findna_bench as fb
 from findna_bench.interrupt import uninterrupted
 from findna_bench.results.store import ResultStore
 
@@ -205,3 +208,40 @@ def test_three_models_on_six_tasks_interrupted_ten_times(server: Server, tmp_pat
     interrupted_run_ends_as_if_left_alone(
         server, tmp_path, "hyenadna@random,letters,steady", tasks_in(tmp_path, 6, 60), 5, cells=90, times=10, seed=seed
     )
+
+
+class _LosesItsCell:
+    """While it computes for the first time, another host takes its cell over, as it does of one that was suspended."""
+
+    def __init__(self, results: Path) -> None:
+        self.results, self.calls, self.given_up, self.written_meanwhile = results, 0, False, list[Path]()
+
+    def embed(self, sequences: list[str]) -> np.ndarray:
+        self.calls += 1
+        if self.calls == 1:
+            for claim in (self.results / ".claims").glob("*.json"):
+                other = {
+                    "host": "elsewhere",
+                    "boot_id": "x",
+                    "pid_namespace": "n",
+                    "pid": 1,
+                    "process_start": "1",
+                    "token": "t",
+                }
+                claim.write_text(json.dumps(other))
+                threading.Timer(3.0, self._given_up, [claim]).start()
+        return np.array([[text.count(base) / len(text) for base in "ACGT"] for text in sequences])
+
+    def _given_up(self, claim: Path) -> None:
+        self.written_meanwhile += stamps(self.results)
+        self.given_up = True
+        claim.unlink()
+
+
+def test_a_cell_that_another_host_took_over_meanwhile_is_not_written(tmp_path: Path) -> None:
+    model, task = _LosesItsCell(tmp_path / "r"), write_task(tmp_path / "t.csv", seed=0, rows=40)
+    (result,) = fb.run([model], [task], seeds=1, output_dir=tmp_path / "r")
+    assert model.given_up, "the run waited for the other"
+    assert model.written_meanwhile == []
+    assert result.status == "success"
+    assert len(stamps(tmp_path / "r")) == 1

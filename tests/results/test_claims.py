@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,67 @@ def test_an_owner_that_slept_finds_its_cell_taken_and_gives_nothing_back(tmp_pat
             asleep.release(["cell"])
             assert path.exists()
             assert other.still_mine("cell")
+
+
+class _Hosts:
+    """Two hosts on a network folder at a time of its own: each sees a file's attributes as they were up to a minute ago."""
+
+    def __init__(self, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = NOW
+        self.results = results
+        self._cached: dict[Path, tuple[float, os.stat_result]] = {}
+        stat = Path.stat
+
+        def delayed(path: Path, **options: bool) -> os.stat_result:
+            if path.suffix != ".json":
+                return stat(path, **options)
+            seen, known = self._cached.get(path, (-1e9, None))
+            if known is None or self.now - seen >= ATTRIBUTES_S:
+                known = stat(path, **options)
+                self._cached[path] = self.now, known
+            return known
+
+        monkeypatch.setattr(Path, "stat", delayed)
+        self.owner, self.other = (Claims(results, clock=lambda _: self.now) for _ in range(2))
+        self.owner._owner = replace(self.owner._owner, host="elsewhere")
+        for claims in (self.owner, self.other):
+            claims.__enter__()
+
+    def beat(self) -> None:
+        self.owner.renew()
+        os.utime(self.results / ".claims" / "cell.json", (self.now, self.now))
+
+
+ATTRIBUTES_S = 60.0
+"""How old attributes of files on NFS are at most (acregmax)."""
+
+
+def test_delayed_attributes_cost_no_living_owner_its_cell_and_a_suspended_host_loses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = _Hosts(tmp_path, monkeypatch)
+    assert hosts.owner.take("cell")
+    hosts.beat()
+    for second in range(0, 3 * 3600, 20):  # of which a host's own clock tells nothing
+        hosts.now = NOW + second
+        monkeypatch.setattr(time, "time", lambda: NOW + 7200)
+        if second % 60 == 0:
+            hosts.beat()
+        assert not hosts.other.take("cell"), second
+    asleep_since, taken_after = hosts.now, None
+    while taken_after is None and hosts.now < asleep_since + 3600:  # the owner's host is suspended for an hour
+        hosts.now += 20
+        taken_after = hosts.now - asleep_since if hosts.other.take("cell") else None
+    assert taken_after is not None
+    assert HEARTBEAT_TIMEOUT_S - 60 <= taken_after <= HEARTBEAT_TIMEOUT_S + ATTRIBUTES_S + 20
+    hosts.now = asleep_since + 3600
+    assert not hosts.owner.still_mine("cell")
+    hosts.owner.renew()  # it wakes
+    assert hosts.other.still_mine("cell"), "and writes over nothing"
+    hosts.owner.__exit__()
+    assert hosts.other.still_mine("cell")
+    hosts.other.__exit__()
+    assert not (tmp_path / ".claims" / "cell.json").exists()
 
 
 @pytest.mark.parametrize(("age", "taken"), [(30.0, False), (90.0, True)], ids=["being written", "damaged"])
