@@ -8,10 +8,10 @@ import json
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -214,34 +214,38 @@ class _LosesItsCell:
     """While it computes for the first time, another host takes its cell over, as it does of one that was suspended."""
 
     def __init__(self, results: Path) -> None:
-        self.results, self.calls, self.given_up, self.written_meanwhile = results, 0, False, list[Path]()
+        self.results, self.lost = results, list[Path]()
 
     def embed(self, sequences: list[str]) -> np.ndarray:
-        self.calls += 1
-        if self.calls == 1:
-            for claim in (self.results / ".claims").glob("*.json"):
-                other = {
-                    "host": "elsewhere",
-                    "boot_id": "x",
-                    "pid_namespace": "n",
-                    "pid": 1,
-                    "process_start": "1",
-                    "token": "t",
-                }
+        if not self.lost:
+            other = {
+                "host": "elsewhere",
+                "boot_id": "x",
+                "pid_namespace": "n",
+                "pid": 1,
+                "process_start": "1",
+                "token": "t",
+            }
+            self.lost = list((self.results / ".claims").glob("*.json"))
+            for claim in self.lost:
                 claim.write_text(json.dumps(other))
-                threading.Timer(3.0, self._given_up, [claim]).start()
         return np.array([[text.count(base) / len(text) for base in "ACGT"] for text in sequences])
 
-    def _given_up(self, claim: Path) -> None:
-        self.written_meanwhile += stamps(self.results)
-        self.given_up = True
-        claim.unlink()
 
+def test_a_cell_that_another_host_took_over_meanwhile_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "r"
+    model, task = _LosesItsCell(results), write_task(tmp_path / "t.csv", seed=0, rows=40)
+    written_while_waiting: list[int] = []
 
-def test_a_cell_that_another_host_took_over_meanwhile_is_not_written(tmp_path: Path) -> None:
-    model, task = _LosesItsCell(tmp_path / "r"), write_task(tmp_path / "t.csv", seed=0, rows=40)
-    (result,) = fb.run([model], [task], seeds=1, output_dir=tmp_path / "r")
-    assert model.given_up, "the run waited for the other"
-    assert model.written_meanwhile == []
+    def wait(seconds: float) -> None:
+        written_while_waiting.append(len(stamps(results)))
+        for claim in model.lost:  # the other one gives up
+            claim.unlink(missing_ok=True)
+
+    monkeypatch.setattr("findna_bench.matrix.group_runner.time", SimpleNamespace(**{**vars(time), "sleep": wait}))
+    (result,) = fb.run([model], [task], seeds=1, output_dir=results)
+    assert written_while_waiting[:1] == [0], "it waited for the other's result, and wrote none of its own"
     assert result.status == "success"
-    assert len(stamps(tmp_path / "r")) == 1
+    assert len(stamps(results)) == 1
