@@ -4,14 +4,15 @@ wherever it runs.
     findna-bench fetch genomic_benchmarks --from FOLDER_OF_INTERVALS
     python scripts/make_clean_suite.py [--check]
 
-Recipe, for every task: rows of a class shorter than ``crop`` are left out and the others cut to their middle (only where the
+Recipe, for every task, with the steps of ``findna-bench audit --write`` (:mod:`findna_bench.auditing.cure`): rows of a class shorter than ``crop`` are left out and the others cut to their middle (only where the
 audit finds a length shortcut); where the audit finds the class in the first and last bases (rows of human_enhancers_ensembl start TG
 and end CA, as they do whose boundaries were taken from CAGE tags), rows of both classes lose six bases at either end when they are loaded,
 which moves no row; all rows of train and test are pooled; rows whose intervals overlap, directly or through others,
 form a group; groups are dealt to train and test in the published proportion, stratified by class, with seed 0. A task one of
 whose classes has fewer than 30 groups in test is left out as not evaluable. Nothing depends on sequence, so that the manifests
 can be made and checked without any genome; similarity between loci (repeats, gene families) is therefore still there, and
-the audit of the cleaned tasks shows how much.
+the audit of the cleaned tasks shows how much. ``audit --write`` of a task with sequences goes further: it leaves out equal sequences,
+deals copies at other loci to one side, and cuts ends before it deals, which can part rows that overlap by no more than is cut.
 """
 
 from __future__ import annotations
@@ -26,15 +27,13 @@ from pathlib import Path
 
 import numpy as np
 
+from findna_bench.auditing.cure import cut_alike, deal_anew
 from findna_bench.data.derived import manifest_key, read_row_manifest, write_row_manifest
-from findna_bench.data.length_matching import length_matched
-from findna_bench.data.resplitting import independent_groups, not_evaluable, regrouped
-from findna_bench.data.table import SequenceTable
-from findna_bench.data.task import Task, open_task
+from findna_bench.data.resplitting import independent_groups, not_evaluable
+from findna_bench.data.task import open_task
 
 TARGET = Path(__file__).resolve().parents[1] / "plugins" / "findna_plugins" / "genomic_benchmarks_clean"
 SOURCE = "genomic_benchmarks"
-SEED = 0
 CROP = {"human_ensembl_regulatory": 200}
 TRIM = {"human_enhancers_ensembl": 6, "human_ocr_ensembl": 6, "drosophila_enhancers_stark": 6}
 """Bases cut from both ends of every row when it is loaded: the audit finds the class in them."""
@@ -51,25 +50,17 @@ TASKS = (
 )
 
 
-def published(task: Task, crop: int | None) -> dict[str, SequenceTable]:
-    """The published rows by coordinates, cut to ``crop`` bases."""
-    tables = {split: task.intervals(split) for split in task.interval_splits}
-    if crop is None:
-        return tables
-    return {split: length_matched(table, "crop", length=crop) for split, table in tables.items()}
-
-
 def make(name: str, folder: Path) -> dict[str, object]:
     """Write the manifest of one task and return its entry of the recipe."""
     task = open_task(f"{SOURCE}/{name}")
     labels, crop = task.label_names, CROP.get(name)
     before = {split: task.intervals(split) for split in task.interval_splits}
-    tables = published(task, crop)
+    tables, _ = cut_alike(before, crop, 0)
     # Coordinates without strand: two rows on either strand of one place are one locus.
-    cured = regrouped({split: replace(table, group=None) for split, table in tables.items()}, labels, SEED)
+    dealt = deal_anew({split: replace(table, group=None) for split, table in tables.items()}, labels)
     rows: dict[str, tuple[str, int]] = {}
     counts, groups = {}, {}
-    for split, table in cured.tables.items():
+    for split, table in dealt.items():
         group = np.asarray(table.group)
         alone = np.bincount(group)[group] == 1
         for row_id, label, number in zip(
@@ -84,7 +75,7 @@ def make(name: str, folder: Path) -> dict[str, object]:
     total = sum(len(table) for table in before.values())
     return {
         "source": f"{SOURCE}/{name}",
-        "seed": SEED,
+        "seed": 0,
         "crop": crop,
         "trim": TRIM.get(name),
         "rows_published": total,

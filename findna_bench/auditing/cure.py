@@ -8,6 +8,8 @@ What is done, in this order, and again while the audit of what came out still fi
    ends do, so many bases are cut from both ends of every row of every class;
 3. all rows are dealt to the splits anew in the proportions they had, relatives on one side, copies at low identity among them.
 
+Of rows that are known by coordinates alone, as those of ``scripts/make_clean_suite.py`` are, the same steps are done by overlaps.
+
 Letter case is not written. What stands inside of rows (a site, composition) cannot be cured by a split: then the result is called what it is.
 """
 
@@ -35,7 +37,7 @@ from findna_bench.relatedness.components import components
 from findna_bench.relatedness.diverged_copies import diverged_copies
 from findna_bench.relatedness.duplicates import duplicate_groups
 
-__all__ = ["Cure", "cure_tables", "write_cure"]
+__all__ = ["Cure", "cure_tables", "cut_alike", "deal_anew", "write_cure"]
 
 TRIMS = (0, 6, 12, 24)
 """Bases cut from both ends, one after another while the ends give the class away."""
@@ -111,9 +113,9 @@ def cure_tables(tables: Mapping[str, SequenceTable], card: TaskCard) -> Cure:
     for trim in TRIMS if "shortcut: ends" in before.flags else TRIMS[:1]:
         if best is not None and _shortest(kept, crop) <= 4 * trim:
             break  # more would be cut than is left
-        cut, short = _cut(kept, crop, trim)
+        cut, short = cut_alike(kept, crop, trim)
         cut, equal = _filtered(cut) if crop or trim else (cut, {})
-        new = _dealt(cut, card)
+        new = deal_anew(cut, card.labels)
         moves = {**left_out, **short, **equal, **_moves(new)}
         best = Cure(new, moves, trim, crop, before, audit_tables(new, card))
         if "shortcut: ends" not in best.after.flags and (trim or "shortcut: ends" not in before.flags):
@@ -160,10 +162,16 @@ def _crop(tables: Mapping[str, SequenceTable]) -> int:
     return int(min(np.quantile(lengths[pooled.labels == label], 0.1) for label in np.unique(pooled.labels)))
 
 
-def _cut(
+def cut_alike(
     tables: Mapping[str, SequenceTable], crop: int | None, trim: int
 ) -> tuple[dict[str, SequenceTable], dict[str, tuple[str, str]]]:
-    """Rows cut alike, and those that are too short with the reason."""
+    """Rows cut alike in all classes, and those that are too short with the reason.
+
+    Args:
+        tables: by split; rows may be known by coordinates alone.
+        crop: bases around the middle that every row has afterwards, those of ``trim`` counted in; None = rows stay as long as they are.
+        trim: bases cut from both ends.
+    """
     out: dict[str, SequenceTable] = {}
     short: dict[str, tuple[str, str]] = {}
     for split, table in tables.items():
@@ -176,13 +184,20 @@ def _cut(
     return out, short
 
 
-def _dealt(tables: Mapping[str, SequenceTable], card: TaskCard) -> dict[str, SequenceTable]:
-    """All rows dealt anew by relatives; groups that a copy at low identity joins are joined."""
+def deal_anew(tables: Mapping[str, SequenceTable], labels: Sequence[str]) -> dict[str, SequenceTable]:
+    """All rows dealt to the splits anew, in the proportions that they have and with relatives on one side.
+
+    Groups that a copy at low identity joins are joined, too. Rows that are known by coordinates alone are related by overlaps.
+
+    Args:
+        tables: by split.
+        labels: names of the classes.
+    """
     pooled = pooled_rows(tables)
     groups = components(pooled)
     place = {name: row for row, name in enumerate(pooled.ids.tolist())}
-    new = regrouped(tables, card.labels, _SEED, groups=groups).tables
-    for _ in range(_ROUNDS):
+    new = regrouped(tables, labels, _SEED, groups=groups).tables
+    for _ in range(_ROUNDS if any(pooled.sequences) else 0):
         train, test = new["train"], new["test"]
         found = diverged_copies(test.sequences, train.sequences, np.arange(len(test)))
         pairs = [
@@ -194,7 +209,7 @@ def _dealt(tables: Mapping[str, SequenceTable], card: TaskCard) -> dict[str, Seq
             break
         for a, b in pairs:
             groups[groups == groups[a]] = groups[b]
-        new = regrouped(tables, card.labels, _SEED, groups=groups).tables
+        new = regrouped(tables, labels, _SEED, groups=groups).tables
     return new
 
 
