@@ -615,7 +615,7 @@ def main() -> int:
     others, absent = linters(options)
     command = f"python benchmarks/planted_faults.py {'--cure ' if options.cure else ''}--rows {options.rows} --seed {options.seed}"
     words = [
-        f"Made by `{command}` on {', '.join(options.backgrounds)}; {_processor()}.",
+        f"Made by `{command}` on {', '.join(options.backgrounds)}; {processor()}.",
         *(f"{line[0].upper()}{line[1:]}." for line in absent),
     ]
     if options.cure:
@@ -631,7 +631,8 @@ def main() -> int:
     return 0
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of this machine's processor."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()

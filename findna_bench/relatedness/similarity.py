@@ -44,6 +44,7 @@ COMMON_SEED = 64
 _FEW = 3
 _RESCUED = 8
 _HITS_AT_ONCE = 1 << 22
+_FILTER_BITS = 26
 _SAME_DIAGONAL = 12
 """Seeds of one pair whose diagonals lie this close are one chain (a few inserted or deleted bases between them)."""
 _LEAST_SEEDS = 0.06
@@ -72,6 +73,37 @@ class Candidates:
         return Candidates(
             self.query[index], self.target[index], self.reverse[index], self.diagonal[index], self.seeds[index]
         )
+
+
+@dataclass(frozen=True)
+class _PackedPairs:
+    """Pair, strand and diagonal in one integer, so that one sort of integers puts hits in the order of all four.
+
+    Attributes:
+        targets: indexed rows. longest_query, longest_target: bases, which say how far diagonals reach.
+    """
+
+    targets: int
+    longest_query: int
+    longest_target: int
+
+    @property
+    def span(self) -> int:
+        """Diagonals of a pair."""
+        return self.longest_query + self.longest_target + 1
+
+    def pack(self, query: np.ndarray, target: np.ndarray, reverse: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+        """(p,) int64."""
+        pair = (query * self.targets + target) * 2 + reverse
+        packed: np.ndarray = pair * self.span + (diagonal + self.longest_query)
+        return packed
+
+    def unpack(self, packed: np.ndarray, seeds: np.ndarray) -> Candidates:
+        """The pairs (p,) with their numbers of seeds."""
+        pair, diagonal = np.divmod(packed, self.span)
+        rows, reverse = np.divmod(pair, 2)
+        query, target = np.divmod(rows, self.targets)
+        return Candidates(query, target, reverse.astype(bool), diagonal - self.longest_query, seeds)
 
 
 @dataclass(frozen=True)
@@ -148,6 +180,10 @@ class SequenceIndex:
             seeds.position[order].astype(np.int32),
             seeds.forward[order],
         )
+        # Most seeds of a query are nowhere in the index: a table of low bits tells so without a search.
+        bits = min(2 * self.scheme.k, max(16, (8 * len(order)).bit_length()), _FILTER_BITS)
+        self._filter = np.zeros(1 << bits, dtype=bool)
+        self._filter[self._seeds.value & np.uint32((1 << bits) - 1)] = True
 
     def nearest(self, sequences: Sequence[str], *, own_row: np.ndarray | None = None) -> Hits:
         """The nearest indexed row of each sequence.
@@ -206,20 +242,27 @@ class SequenceIndex:
     ) -> Iterator[Candidates]:
         """Chunks of candidate pairs; all pairs of a query row are in one chunk. encoded: (codes, offsets) of the queries."""
         seeds = find_seeds(*encoded, self.scheme)
-        order = np.argsort(seeds.value, kind="stable")
-        value = seeds.value[order]
-        first, last = np.empty(len(value), dtype=np.int64), np.empty(len(value), dtype=np.int64)
-        first[order] = np.searchsorted(self._seeds.value, value, side="left")
-        last[order] = np.searchsorted(self._seeds.value, value, side="right")
-        places = last - first
+        first, places = self._places(seeds.value)
         used = _usable(seeds.row, places, len(encoded[1]) - 1)
         seeds = Seeds(seeds.value[used], seeds.row[used], seeds.position[used], seeds.forward[used])
         first, places = first[used], places[used]
         taken = np.minimum(places, COMMON_SEED)
+        lengths = np.diff(encoded[1])
+        pairs = _PackedPairs(len(self.lengths), int(lengths.max(initial=0)), int(self.lengths.max(initial=0)))
         for lo, hi in _row_chunks(seeds.row, taken):
-            chunk = self._expand(seeds, first, places, taken, lo, hi, own_row)
-            if chunk is not None:
-                yield self._plausible(_chains(chunk), np.diff(encoded[1]))
+            chunk = self._expand(seeds, first, places, taken, lo, hi, own_row, pairs)
+            if len(chunk):
+                yield self._plausible(_chains(chunk, pairs), lengths)
+
+    def _places(self, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) first place of each seed among the sorted ones of the index, and how many it has there."""
+        first, places = np.zeros((2, len(value)), dtype=np.int64)
+        known = np.flatnonzero(self._filter[value & np.uint32(len(self._filter) - 1)])
+        order = known[np.argsort(value[known], kind="stable")]
+        asked = value[order]
+        first[order] = np.searchsorted(self._seeds.value, asked, side="left")
+        places[order] = np.searchsorted(self._seeds.value, asked, side="right") - first[order]
+        return first, places
 
     def _expand(
         self,
@@ -230,24 +273,20 @@ class SequenceIndex:
         lo: int,
         hi: int,
         own_row: np.ndarray | None,
-    ) -> Candidates | None:
-        """Every hit of the query seeds ``lo:hi`` as a candidate of one seed."""
+        pairs: _PackedPairs,
+    ) -> np.ndarray:
+        """Every hit of the query seeds ``lo:hi``, packed."""
         size = taken[lo:hi]
         which = np.repeat(np.arange(lo, hi), size)
         step = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
-        place = first[which] + step * places[which] // np.maximum(
-            taken[which], 1
-        )  # evenly spaced where there are too many
+        # Evenly spaced where there are too many.
+        place = first[which] + step * places[which] // np.maximum(taken[which], 1)
         query, target = seeds.row[which], self._seeds.row[place].astype(np.int64)
         reverse = seeds.forward[which] != self._seeds.forward[place]
         position = self._seeds.position[place].astype(np.int64)
         position = np.where(reverse, self.lengths[target] - self.scheme.k - position, position)
-        found = Candidates(
-            query, target, reverse, position - seeds.position[which], np.ones(len(which), dtype=np.int64)
-        )
-        if own_row is not None:
-            found = found.take(np.flatnonzero(target != own_row[query]))
-        return found if len(found.query) else None
+        packed = pairs.pack(query, target, reverse, position - seeds.position[which])
+        return packed if own_row is None else packed[target != own_row[query]]
 
     def _plausible(self, found: Candidates, query_length: np.ndarray) -> Candidates:
         """Leave out chains with far fewer seeds than the least similar pair is expected to share."""
@@ -287,21 +326,16 @@ def _row_chunks(row: np.ndarray, sizes: np.ndarray) -> Iterator[tuple[int, int]]
         i = j
 
 
-def _chains(hits: Candidates) -> Candidates:
-    """Hits of one pair and strand on neighbouring diagonals, joined: the middle diagonal, and how many there were."""
-    order = np.lexsort((hits.diagonal, hits.reverse, hits.target, hits.query))
-    hits = hits.take(order)
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (
-        (np.diff(hits.query) != 0)
-        | (np.diff(hits.target) != 0)
-        | (hits.reverse[1:] != hits.reverse[:-1])
-        | (np.diff(hits.diagonal) > _SAME_DIAGONAL)
-    )
+def _chains(hits: np.ndarray, pairs: _PackedPairs) -> Candidates:
+    """Hits of one pair and strand on neighbouring diagonals, joined: the middle diagonal, and how many there were. hits: packed."""
+    hits = np.sort(hits)
+    which = hits // pairs.span
+    new = np.ones(len(hits), dtype=bool)
+    # Of one pair and strand packed hits differ as their diagonals do.
+    new[1:] = (which[1:] != which[:-1]) | (np.diff(hits) > _SAME_DIAGONAL)
     starts = np.flatnonzero(new)
-    sizes = np.diff(np.append(starts, len(order)))
-    middle = hits.take(starts + sizes // 2)
-    return replace(middle, seeds=sizes)
+    sizes = np.diff(np.append(starts, len(hits)))
+    return pairs.unpack(hits[starts + sizes // 2], sizes)
 
 
 def _by_strength(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
