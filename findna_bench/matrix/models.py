@@ -323,6 +323,8 @@ class LiveModel:
         if self.kind == "encoder":
             return partial(self._vectors, representation or self.representations()[0])
         if self._aligned is not None and self._looks_up:
+            if self._of_bases:
+                return self._looked_up_bases
             return fitting.features_of(self._aligned[1], self._request.strand, self.name)
         if self._held:
             if self._object is None or isinstance(self._object, PairedFeatures):
@@ -414,7 +416,7 @@ class LiveModel:
         return embedded.vectors
 
     def _base_vectors(self, representation: Representation, table: SequenceTable, direction: str) -> Any:
-        """Vectors of bases, streamed to disk; they are not cached."""
+        """Vectors of bases, streamed to disk."""
         from findna_bench.models.base_vectors import embed_bases
 
         started, request = time.perf_counter(), self._request
@@ -426,11 +428,18 @@ class LiveModel:
             strand="rc-mean" if request.strand == "rc-mean" else direction,
             window=request.window,
             width=table.labels.shape[1],
+            cache=self._embedding_cache(),
             progress=lambda done, total: self._reporter.progress(done, total, "sequences embedded base by base"),
         )
         self.embed_s += time.perf_counter() - started
         self._count_once(table, direction, embedded.coverage, embedded.batch)
         return embedded.vectors
+
+    def _looked_up_bases(self, table: SequenceTable, direction: str) -> Any:
+        """Vectors of bases computed elsewhere, of the rows as they are: there are none of the other strand."""
+        assert self._aligned is not None
+        forward = direction == "forward" and self._request.strand != "rc-mean"
+        return self._aligned[1].transform(table if forward else fitting.reverse_complemented(table))
 
     def _count_once(
         self, table: SequenceTable, direction: str, coverage: Mapping[str, Any], batch: Mapping[str, Any]

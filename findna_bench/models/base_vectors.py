@@ -27,22 +27,25 @@ from findna_bench.models.cache_folder import cache_root
 from findna_bench.models.embedding import (
     EMBED_STRANDS,
     batching_of,
+    cache_key,
     hidden_states,
     refuse_not_finite,
     run_batches,
 )
+from findna_bench.models.embedding_cache import EmbeddingCache
+from findna_bench.models.kept_bases import KeptBases, OneSequence
 from findna_bench.models.loading import LoadedModel
-from findna_bench.models.representations import resolve_layer
+from findna_bench.models.representations import Representation, resolve_layer
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.sequences.alphabet import normalise_all, reverse_complement
 
-__all__ = ["BaseEmbeddings", "BaseReading", "BaseVectors", "embed_bases", "spread_over_bases"]
+__all__ = ["BaseEmbeddings", "BaseReading", "BaseVectors", "VectorFile", "embed_bases", "spread_over_bases"]
 
 _PORTION_BYTES = 64 * 2**20
 """Of vectors that are in memory at once, sums over windows included."""
 
 
-class _VectorFile:
+class VectorFile:
     """Rows of float32 in a file without a name, which is gone with the last reference, or with the process."""
 
     def __init__(self, dim: int, rows: int) -> None:
@@ -100,7 +103,7 @@ class BaseVectors:
         width: columns of what is predicted for a sequence; those beyond its bases are padding.
     """
 
-    files: tuple[_VectorFile, ...]
+    files: tuple[VectorFile, ...]
     of_file: NDArray[np.int64]
     first: NDArray[np.int64]
     lengths: NDArray[np.int64]
@@ -184,7 +187,7 @@ class BaseReading:
     Args:
         model: a loaded encoder.
         sequences: n normal ones (:func:`~findna_bench.sequences.alphabet.normalise_all`).
-        layer, batch_size, strand, window: as :func:`embed_bases` takes them.
+        layer, batch_size, strand, window, cache: as :func:`embed_bases` takes them.
     """
 
     def __init__(
@@ -196,6 +199,7 @@ class BaseReading:
         batch_size: int | str = "auto",
         strand: str = "forward",
         window: str | None = None,
+        cache: EmbeddingCache | None = None,
     ) -> None:
         if strand not in EMBED_STRANDS:
             raise UsageError(f"strand {strand!r}: embed_bases knows {', '.join(EMBED_STRANDS)}")
@@ -207,12 +211,36 @@ class BaseReading:
         self._strands = ("forward", "reverse") if strand == "rc-mean" else (strand,)
         self._windows = 0
         self._seen = np.zeros(len(sequences), np.int64)
+        self._kept: KeptBases | None = None
+        if cache is not None:
+            key = cache_key(model, Representation(self._layer, "bases"), self._policy, strand, self.batching)
+            self._kept = KeptBases.of(cache, key, model.backbone.embed_dim, self.lengths)
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
         for rows in _portions(self.lengths, self.model.backbone.embed_dim):
-            for row, vectors, read in self._of_portion(rows):
+            for row, vectors, read in self._known_or_read(rows):
                 self._seen[row] = read.sum()
                 yield row, vectors, read
+
+    def _known_or_read(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
+        """Of a portion what is kept from before, then what is read now, and kept."""
+        if self._kept is None:
+            yield from self._of_portion(rows)
+            return
+        known = self._kept.lookup(rows, self.sequences)
+        for one in known:
+            self._windows += one.windows * len(self._strands)
+            yield one.row, one.vectors, one.read
+        missing = rows[~np.isin(rows, [one.row for one in known])]
+        if not len(missing):
+            return
+        del known
+        found = []
+        for row, vectors, read in self._of_portion(missing):
+            windows = len(self._policy.cut(int(self.lengths[row]), self.model.max_length))
+            found.append(OneSequence(row, vectors, read, windows))
+            yield row, vectors, read
+        self._kept.store(found, self.sequences)
 
     def coverage(self) -> dict[str, int]:
         """What was read, as :class:`~findna_bench.models.embedding.Embeddings` counts it."""
@@ -273,6 +301,7 @@ def embed_bases(
     strand: str = "forward",
     window: str | None = None,
     width: int | None = None,
+    cache: EmbeddingCache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> BaseEmbeddings:
     """A vector for every base of every sequence, streamed to disk.
@@ -285,6 +314,7 @@ def embed_bases(
             ``rc-mean``, the mean of both.
         window: None = the card's. Bases that no window covers are not read; one that several cover has their mean.
         width: see :class:`BaseVectors`; None = the longest sequence.
+        cache: where vectors are kept from one call to another (:mod:`findna_bench.models.kept_bases`); None = nowhere.
         progress: called with (sequences done, of all).
 
     Raises:
@@ -297,11 +327,17 @@ def embed_bases(
         (8, 96)
     """
     reading = BaseReading(
-        model, normalise_all(list(sequences)), layer=layer, batch_size=batch_size, strand=strand, window=window
+        model,
+        normalise_all(list(sequences)),
+        layer=layer,
+        batch_size=batch_size,
+        strand=strand,
+        window=window,
+        cache=cache,
     )
     lengths = reading.lengths
     first = np.cumsum(lengths) - lengths
-    file = _VectorFile(model.backbone.embed_dim, int(lengths.sum()))
+    file = VectorFile(model.backbone.embed_dim, int(lengths.sum()))
     read = np.zeros(int(lengths.sum()), dtype=bool)
     for done, (row, values, seen) in enumerate(reading, 1):
         file.write(int(first[row]), values)

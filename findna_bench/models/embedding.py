@@ -263,7 +263,7 @@ def _embed_strand(
     vectors, counts = np.zeros((n, dim), np.float32), _Counts.zeros(n)
     spaces: list[CacheSpace] = []
     if cache is not None and n and model.code_digest is not None:
-        spaces = [cache.space(_cache_key(model, one, policy, strand, batching), dim) for one in wanted]
+        spaces = [cache.space(cache_key(model, one, policy, strand, batching), dim) for one in wanted]
     digests = sequence_digests(sequences) if spaces else np.zeros(n, "V16")
     found = np.zeros((max(1, len(spaces)), n), dtype=bool)
     for number, space in reversed([*enumerate(spaces)]):
@@ -294,7 +294,7 @@ def _embed_strand(
     return vectors, counts
 
 
-def _cache_key(
+def cache_key(
     model: LoadedModel, wanted: Representation, policy: WindowPolicy, strand: str, batching: _Batching
 ) -> dict[str, Any]:
     return {

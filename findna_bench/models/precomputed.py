@@ -3,6 +3,7 @@
 ``.npy``: (rows, D), one per row of the task in the order of what it is read from, whatever the split: for one file the
 file's rows, for several files and for tasks of a suite train, then validation where there is one, then test.
 ``.npz``: ``vectors`` (rows, D) and ``ids`` (rows,), any order; ``split`` (rows,) as well where ids repeat between splits.
+For states per base ``.npz`` has ``offsets`` as well, see :mod:`findna_bench.models.precomputed_bases`.
 ``.parquet``: columns ``id``, ``e_0 .. e_{D-1}``, and ``split`` where ids repeat, as ``findna-bench embed`` writes it.
 """
 
@@ -26,7 +27,7 @@ from findna_bench.unpacking import check_held, check_unpacked
 if TYPE_CHECKING:
     from findna_bench.data.table import RowOrder, RowOrigins
 
-__all__ = ["PrecomputedFeatures", "Rows"]
+__all__ = ["ARRAY_HEADERS", "PrecomputedFeatures", "Rows", "check_archive", "unreadable"]
 
 
 class Rows(Protocol):
@@ -84,7 +85,7 @@ class PrecomputedFeatures:
         self._row_of.update(zip(rows.places.tolist(), found.tolist(), strict=True))
 
     def _check_order(self, order: RowOrder) -> None:
-        held = len(self._stored.vectors)
+        held = len(self._stored)
         if not order.words:
             raise DataError(
                 f"{self.path}: this task is made of one FASTA per class, whose records have no common order; give an .npz file "
@@ -153,6 +154,9 @@ class _Stored:
     ids: NDArray[Any] | None = None
     splits: NDArray[Any] | None = None
 
+    def __len__(self) -> int:
+        return len(self.vectors)
+
 
 def _read(path: Path) -> _Stored:
     if path.exists():
@@ -168,7 +172,7 @@ def _read(path: Path) -> _Stored:
 def _read_arrays(path: Path) -> _Stored:
     try:
         if zipfile.is_zipfile(path):
-            _check_archive(path)
+            check_archive(path)
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _Stored(loaded)
@@ -182,15 +186,19 @@ def _read_arrays(path: Path) -> _Stored:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, OverflowError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
-        # numpy's own words would advise to unpickle what cannot be read.
-        reason = "it is none, or holds Python objects" if "ickle" in str(error) or "object" in str(error) else error
-        raise DataError(
-            f"{path} cannot be read as a plain array file ({reason}); write it with numpy.save or numpy.savez"
-        ) from error
+        raise unreadable(path, error) from error
 
 
-def _check_archive(path: Path) -> None:
+def unreadable(path: Path, error: Exception) -> DataError:
+    """That a file holds no plain arrays; numpy's own words would advise to unpickle what cannot be read."""
+    reason = "it is none, or holds Python objects" if "ickle" in str(error) or "object" in str(error) else error
+    return DataError(f"{path} cannot be read as a plain array file ({reason}); write it with numpy.save or numpy.savez")
+
+
+def check_archive(path: Path, *, in_memory: bool = True) -> None:
     """Compare what the arrays of an ``.npz`` file claim to be with what it holds, before memory is taken for them.
+
+    in_memory: all of it is to be read at once.
 
     Raises:
         DataError: they unpack to too much. ValueError: a shape is false.
@@ -198,19 +206,20 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         check_unpacked(str(path), sum(member.file_size for member in members), path.stat().st_size)
-        check_held(str(path), sum(member.file_size for member in members))
+        if in_memory:
+            check_held(str(path), sum(member.file_size for member in members))
         for member in members:
             with archive.open(member) as stream:
                 version = np.lib.format.read_magic(stream)
-                if version not in _HEADERS:
+                if version not in ARRAY_HEADERS:
                     raise ValueError(f"{member.filename} is no plain array")
-                shape, _, dtype = _HEADERS[version](stream)
+                shape, _, dtype = ARRAY_HEADERS[version](stream)
                 held = member.file_size - stream.tell()
             if not dtype.hasobject and math.prod(shape) * dtype.itemsize != held:
                 raise ValueError(f"{member.filename} claims the shape {shape} and holds {held:,} bytes")
 
 
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+ARRAY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def _read_parquet(path: Path) -> _Stored:

@@ -268,16 +268,29 @@ def _from_vectors(name: str, rest: str, called: str = "") -> ModelSpec:
         )
     if not path.is_file():
         raise UsageError(f"{name}: there is no such file")
+    of_bases = path.suffix == ".npz" and _holds_offsets(path)
     card = ModelCard(
         name=card_name(called or path.stem),
         kind="features",
-        factory="findna_bench.models.precomputed:PrecomputedFeatures",
+        factory=f"findna_bench.models.{'precomputed_bases:PrecomputedBases' if of_bases else 'precomputed:PrecomputedFeatures'}",
         protocols=("probe", "knn"),
+        targets=("per_base",) if of_bases else None,
         pooling_source="vectors computed elsewhere",
         notes=("vectors computed elsewhere: weights, pooling and strand are not known here",),
     )
     shown = f"embeddings:{called or last_part(path)}"
     return ModelSpec(card, "local", "", location=path.resolve(), text=name, display_name=shown)
+
+
+def _holds_offsets(path: Path) -> bool:
+    """Whether vectors are those of bases, by the array that says where rows begin; a damaged file is reported where it is read."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "offsets.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _from_scores(name: str, rest: str, called: str = "") -> ModelSpec:

@@ -13,11 +13,12 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, m
 
 import findna_bench as fb
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import DataError, ModelError, OutputError, UnsupportedError
+from findna_bench.errors import DataError, ModelError, OutputError
 from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.leaderboard.wording import format_entry
 from findna_bench.matrix.verification import verify
 from findna_bench.models.base_vectors import embed_bases
+from findna_bench.models.embedding_cache import EmbeddingCache
 from findna_bench.protocols import base_probe
 from findna_bench.protocols.seed_splits import SeedSplit
 from findna_bench.protocols.settings import LogisticProbe
@@ -299,8 +300,7 @@ def test_what_does_not_apply_is_refused_in_a_sentence(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.zeros((60, 4), np.float32))
     (looked_up,) = fb.run([f"embeddings:{tmp_path / 'v.npy'}"], [path], seeds=1, output_dir=tmp_path / "r")
     assert "gives one vector per sequence, and per_base needs one per base" in looked_up.error.message
-    with pytest.raises(UnsupportedError, match="a state per base are not audited"):
-        fb.audit(path)
+    assert fb.audit(path).splits["test"].details["counted"] > 0
 
 
 def test_predictions_come_back_bit_by_bit_and_damage_is_found(tmp_path: Path) -> None:
@@ -344,3 +344,108 @@ def test_a_convolutional_head_reads_neighbours_on_every_strand(tmp_path: Path) -
         assert result.status == "success", result.error
         assert result.metrics.main.value > 0.3, more
     assert not verify(tmp_path / "r").findings
+
+
+def up_to(bases: int) -> fb.LoadedModel:
+    """An untrained network that reads so many bases at once."""
+    model = fb.load_model("findna-tiny@random")
+    return replace(model, card=replace(model.card, max_length=bases))
+
+
+def test_vectors_of_bases_are_kept_and_read_again_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sequences = [*drawn(12, longest=90), "ACGT" * 40]
+    model = up_to(64)
+    plain = embed_bases(model, sequences, strand="rc-mean", window="window:32").vectors
+    cache = EmbeddingCache(tmp_path / "cache")
+    options: dict = {"strand": "rc-mean", "window": "window:32", "cache": cache}
+    first = embed_bases(model, sequences, **options)
+    monkeypatch.setattr("findna_bench.models.base_vectors.run_batches", lambda *_: pytest.fail("read again"))
+    again = embed_bases(model, sequences[::-1], **options)
+    assert again.coverage == first.coverage
+    for row in range(len(sequences)):
+        for vectors, read in (first.vectors.of_sequence(row), again.vectors.of_sequence(len(sequences) - 1 - row)):
+            assert np.array_equal(vectors, plain.of_sequence(row)[0])
+            assert np.array_equal(read, plain.of_sequence(row)[1])
+    fresh = EmbeddingCache(tmp_path / "cache", fresh=True)
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        embed_bases(model, sequences, strand="rc-mean", window="window:32", cache=fresh)
+
+
+def test_bases_that_no_window_covers_stay_unread_in_the_cache_and_a_small_cache_keeps_none(tmp_path: Path) -> None:
+    model, long = up_to(100), "ACGTTGCA" * 30
+    cache = EmbeddingCache(tmp_path / "cache")
+    for _ in range(2):
+        read = embed_bases(model, [long, "ACGT"], window="truncate", cache=cache).vectors.of_sequence(0)[1]
+        assert (int(read.sum()), bool(read[0]), bool(read[120])) == (100, True, False)
+    small = EmbeddingCache(tmp_path / "small", limit=1000)
+    embed_bases(model, [long], cache=small)
+    assert not list((tmp_path / "small").glob("*/*"))
+
+
+def embedded_elsewhere(path: Path, sequences: list[str], file: Path, **changes: object) -> Path:
+    """Vectors of bases as somebody writes them, of the rows of a file."""
+    model = fb.load_model("findna-tiny@random")
+    found = embed_bases(model, sequences).vectors
+    arrays: dict = {
+        "vectors": np.concatenate([found.of_sequence(row)[0] for row in range(len(sequences))]),
+        "offsets": np.cumsum([0, *map(len, sequences)]),
+        "ids": np.arange(len(sequences)).astype(str),
+    } | changes
+    np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
+    return file
+
+
+def test_vectors_of_bases_computed_elsewhere_score_as_the_model_does(tmp_path: Path) -> None:
+    sequences = drawn(120)
+    path = write(tmp_path / "x.csv", sequences, [of_context(s) for s in sequences])
+    by_id = embedded_elsewhere(path, sequences, tmp_path / "ids.npz")
+    by_order = embedded_elsewhere(path, sequences, tmp_path / "order.npz", ids=None)
+    models = ["findna-tiny@random", f"embeddings:{by_id}", f"embeddings:{by_order}"]
+    results = fb.run(models, [path], seeds=1, output_dir=tmp_path / "r")
+    values = [result.metrics.main.value for result in results]
+    assert values[0] == values[1] == values[2]
+    (conv,) = fb.run([f"embeddings:{by_id}"], [path], preset="conv", seeds=1, output_dir=tmp_path / "c")
+    assert conv.status == "success"
+    assert not verify(tmp_path / "r").findings
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"offsets": lambda a: a["offsets"][:-1]}, "offsets must rise from 0 to"),
+        ({"offsets": lambda a: a["offsets"].astype(float)}, "offsets must be (rows + 1,) integers"),
+        ({"vectors": lambda a: np.where(np.arange(len(a["vectors"]))[:, None] == 70, np.nan, a["vectors"])}, "base "),
+        ({"vectors": lambda a: a["vectors"].astype(int)}, "must be floating-point numbers"),
+        ({"ids": lambda a: a["ids"][:-1]}, "ids has shape"),
+        ({"ids": lambda a: np.array(["x", *a["ids"][1:]])}, "has no vector for 1 of"),
+        (
+            {"offsets": lambda a: np.array([0, a["offsets"][1] - 1, *a["offsets"][2:]])},
+            "give one for every base of every row",
+        ),
+        ({"vectors": lambda a: np.asfortranarray(a["vectors"])}, "ascontiguousarray"),
+    ],
+)
+def test_vectors_of_bases_that_do_not_fit_are_refused(tmp_path: Path, changes: dict, words: str) -> None:
+    sequences = drawn(40)
+    path = write(tmp_path / "x.csv", sequences, [of_context(s) for s in sequences])
+    rng = np.random.default_rng(0)
+    arrays = {
+        "vectors": rng.normal(size=(sum(map(len, sequences)), 4)).astype(np.float32),
+        "offsets": np.cumsum([0, *map(len, sequences)]),
+        "ids": np.arange(len(sequences)).astype(str),
+    }
+    np.savez(tmp_path / "v.npz", **(arrays | {name: change(arrays) for name, change in changes.items()}))
+    (result,) = fb.run([f"embeddings:{tmp_path / 'v.npz'}"], [path], seeds=1, output_dir=tmp_path / "r")
+    assert result.status in ("error", "skipped")
+    assert words in result.error.message
+
+
+def test_vectors_of_bases_are_for_states_per_base_and_the_strand_that_they_are_of(tmp_path: Path) -> None:
+    sequences = drawn(60)
+    path = write(tmp_path / "x.csv", sequences, [of_context(s) for s in sequences])
+    (tmp_path / "y.csv").write_text("sequence,label\n" + "".join(f"{s},{i % 2}\n" for i, s in enumerate(sequences)))
+    file = embedded_elsewhere(path, sequences, tmp_path / "v.npz")
+    (other,) = fb.run([f"embeddings:{file}"], [tmp_path / "y.csv"], seeds=1, output_dir=tmp_path / "r")
+    assert "predicts per_base, not classes" in other.error.message
+    (turned,) = fb.run([f"embeddings:{file}"], [path], strand="rc-mean", seeds=1, output_dir=tmp_path / "s")
+    assert "exist for the task's own rows only" in turned.error.message
