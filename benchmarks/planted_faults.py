@@ -12,7 +12,7 @@ it is planted, or measures five points more than a complaint needed. What the au
 seqleak and gb-qc are run where a path is given or they are on PATH, each in one process of its own Python for all sets, and are said to be
 absent where they are not. Alignment (BLAST or MMseqs2, which they call) is run where rows were put into both splits. ``--keep`` holds what
 was said of each set, and what stands there is not computed again. ``--clean N`` plants nothing and counts the sets out of N that are accused
-of a leak or a shortcut. ``--cure`` splits planted sets anew, as ``audit --write`` does, and lets the other linters look at what came out.
+of a leak or a shortcut. ``--only-kept`` makes the page of what the file holds and computes nothing. ``--cure`` splits planted sets anew, as ``audit --write`` does, and lets the other linters look at what came out.
 """
 
 from __future__ import annotations
@@ -241,13 +241,13 @@ EXPECTED: dict[str, set[str]] = {
     "dinucleotide shuffles": {"leak: same-composition", "shortcut: same-composition", "note: shuffles"},
 }
 """Findings that say what the fault is; any of the findings of copies for faults that are not listed."""
-EXPLAINED: dict[str, set[str]] = {}
-"""Findings that are true of a fault and do not name it."""
 ALIGNED = {
     "exact copies", "reverse complements", "5 % substituted", "8 % substituted", "15 % substituted", "20 % substituted", "indels",
     "shifted by 40", "other label in train",
 }  # fmt: skip
 """Faults for which other linters align rows."""
+EXPLAINED = dict.fromkeys(ALIGNED, _COPIES | {"shortcut: similarity"})
+"""Findings that are true of a fault and do not name it: of what was copied the nearest train row tells the label."""
 CLEAN = 3
 """Sets of each background with nothing planted."""
 
@@ -438,6 +438,8 @@ Said = dict[tuple[Case, str], Complaints]
 def look(options: argparse.Namespace, others: Sequence[Linter]) -> Said:
     """(set, linter) -> what it says; kept in a file, if one is named."""
     said = _kept(options.keep) if options.keep else {}
+    if options.only_kept:
+        return said
     bases = {name: genome(options.data, name) for name in options.backgrounds}
     together: dict[tuple[str, str], list[Case]] = {}
     for case in cases(options):
@@ -513,16 +515,18 @@ def page(said: Said, options: argparse.Namespace, words: Sequence[str]) -> str:
             if name == "gb-qc-splits" and not same[0].aligned:
                 row.append("-")
                 continue
-            each = [found_by(said, case, name) for case in same]
+            each = [found_by(said, case, name) for case in same if (case, name) in said]
             told = ", ".join(sorted(set().union(*each)))
             row.append(f"{sum(map(bool, each))} of {len(each)}" + (f" ({told})" if told else ""))
         if OURS in names:
-            row.append(", ".join(sorted(set().union(*(beside(said, case) for case in same)))) or "-")
+            row.append(
+                ", ".join(sorted(set().union(*(beside(said, case) for case in same if (case, OURS) in said)))) or "-"
+            )
         rows.append(row)
     header = ["fault", "strength", *names, *(["findna-bench, beside it"] if OURS in names else [])]
     nothing = []
     for name in names:
-        same = [case for case in cases(options) if not case.fault]
+        same = [case for case in cases(options) if not case.fault and (case, name) in said]
         each = [
             {check for check, complaint in said[case, name].items() if _accuses(name, check, complaint)}
             for case in same
@@ -602,6 +606,7 @@ def main() -> int:
     parser.add_argument("--seqleak", help="the program, where it is not on PATH")
     parser.add_argument("--gb-qc", help="the program, where it is not on PATH")
     parser.add_argument("--keep", type=Path, help="a file that holds what was said of each set")
+    parser.add_argument("--only-kept", action="store_true", help="compute nothing that --keep does not hold")
     parser.add_argument("--clean", type=int, help="plant nothing; audit so many sets")
     parser.add_argument("--cure", action="store_true", help="split the planted sets anew and look at what came out")
     parser.add_argument("-o", "--output", type=Path)
@@ -614,6 +619,10 @@ def main() -> int:
         return 0
     others, absent = linters(options)
     command = f"python benchmarks/planted_faults.py {'--cure ' if options.cure else ''}--rows {options.rows} --seed {options.seed}"
+    if options.only_kept:
+        others_run = {linter for _, linter in _kept(options.keep)}
+        absent += [f"{name} was not run" for name in LINTERS if name not in others_run]
+        absent.append("of the other linters some sets were not run: n of m counts those that were")
     words = [
         f"Made by `{command}` on {', '.join(options.backgrounds)}; {processor()}.",
         *(f"{line[0].upper()}{line[1:]}." for line in absent),
