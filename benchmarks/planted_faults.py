@@ -538,6 +538,19 @@ def page(said: Said, options: argparse.Namespace, words: Sequence[str]) -> str:
     return "\n".join([*lines, *markdown_table(["linter", "sets accused", "of"], nothing, words=3), ""])
 
 
+def clean_page(results: Sequence[Sequence[str]], options: argparse.Namespace) -> str:
+    """How many of the sets with nothing planted are accused, and of what. results: leaks and shortcuts of each."""
+    wrong = [", ".join(flags) for flags in results if flags]
+    share = 100 * len(wrong) / len(results)
+    command = f"python benchmarks/planted_faults.py --data ../shared/data --rows {options.rows} --clean {len(results)}"
+    words = [
+        f"Made by `{command}` on {', '.join(options.backgrounds)}; {processor()}.",
+        f"{len(wrong)} of {len(results)} sets of {options.rows} rows are accused ({share:.1f} %, goal: 2 % at most).",
+    ]
+    lines = [[text, str(wrong.count(text))] for text in sorted(set(wrong))]
+    return "\n".join(["# Nothing planted", "", *words, "", *markdown_table(["accused of", "sets"], lines, words=1), ""])
+
+
 def _accuses(linter: str, check: str, complaint: Complaint) -> bool:
     """Ours by a leak or a shortcut; a note accuses nobody."""
     return check.startswith(("leak", "shortcut")) if linter == OURS else complaint.level > 0
@@ -614,8 +627,10 @@ def main() -> int:
     if options.clean:
         bases = [genome(options.data, name) for name in options.backgrounds]
         results = [accused(bases[s % len(bases)], options.rows, 1000 + s) for s in range(options.clean)]
-        wrong = [flags for flags in results if flags]
-        print(f"{len(wrong)} of {len(results)} clean sets of {options.rows} rows are accused: {wrong}")
+        text = clean_page(results, options)
+        print(text)
+        if options.output:
+            options.output.write_text(text, encoding="utf-8")
         return 0
     others, absent = linters(options)
     command = f"python benchmarks/planted_faults.py {'--cure ' if options.cure else ''}--rows {options.rows} --seed {options.seed}"
