@@ -22,6 +22,8 @@ from findna_bench.relatedness.composition import LEAST_LENGTH
 from findna_bench.sequences.alphabet import BASES
 
 __all__ = [
+    "definitions",
+    "known_shortcuts",
     "read_reports",
     "read_verdicts",
     "render_index",
@@ -152,7 +154,7 @@ def render_index(reports: Sequence[Mapping[str, Any]]) -> str:
         lines += [f"## {escape(suite)}", "", *_left_table(header, [_index_row(report) for report in mine]), ""]
     lines += _before_and_after(reports)
     of_rows = [report for report in reports if "similar" in report["settings"]]
-    lines += _definitions((of_rows or reports)[0]) if reports else []
+    lines += definitions((of_rows or reports)[0]) if reports else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -222,7 +224,7 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
     """The page of one task. plot: name of the picture beside it."""
     verdict = report["verdict"]
     lines = [f"# {escape(report['task'])}", "", f"**{escape(verdict['level'])}.** {escape(verdict['text'])}", ""]
-    lines += [f"Flags: {', '.join(map(code, verdict['flags'])) or 'none'}. {escape(_known(report))}", ""]
+    lines += [f"Flags: {', '.join(map(code, verdict['flags'])) or 'none'}. {escape(known_shortcuts(report))}", ""]
     lines += [
         f"Audited by {escape(report['route'])}{escape(_status(report))}. [All figures as JSON]({_json_name(report)}).",
         "",
@@ -233,7 +235,7 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
         lines += [f"Looked at: {escape('; '.join(looked_at))}.", ""]
     for grid in report_grids(report):
         lines += [f"## {escape(grid.title)}", "", *grid.to_markdown(words=len(grid.header)), ""]
-    lines += _definitions(report)
+    lines += definitions(report)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -250,6 +252,7 @@ def report_grids(report: Mapping[str, Any]) -> list[Grid]:
         _controls(report),
         *_positions(report),
         _bins(report),
+        _neighbours(report),
         *reference_grids(report),
     ]
     return [grid for grid in grids if grid.rows]
@@ -266,8 +269,8 @@ def _findings(report: Mapping[str, Any]) -> list[Grid]:
         rows.append((rule_id, number, _percent(finding["number"]), interval, f"{100 * finding['threshold']:g}"))
         examples += [(rule_id, *_example(example)) for example in finding["examples"]]
     return [
-        Grid(("rule", "number", "x 100", "95 % interval", "from"), tuple(rows), "Findings"),
-        Grid(("rule", "row", "class", "bases", "begins", "found again as"), tuple(examples), "Example rows"),
+        Grid(("rule", "number", "x 100", "95 % interval", "from"), tuple(rows), "Findings", words=2),
+        Grid(("rule", "row", "class", "bases", "begins", "found again as"), tuple(examples), "Example rows", words=6),
     ]
 
 
@@ -276,6 +279,18 @@ def _example(example: Mapping[str, Any]) -> tuple[str, ...]:
     counterpart = example["counterpart"]
     again = "-" if counterpart is None else f"{_row(counterpart)} ({counterpart['label']})"
     return _row(example), example["label"], f"{example['length']:,}", example["sequence"] or "-", again
+
+
+def _neighbours(report: Mapping[str, Any]) -> Grid:
+    """Test rows beside the train rows that they were found again as; reports made before there were any have none."""
+    rows = []
+    for entry in report.get("neighbours", ()):
+        row, other = entry["row"], entry["row"]["counterpart"]
+        columns = "-" if entry["alignment"] is None else f"{len(entry['alignment'][0]):,}"
+        cells = (_row(row), row["label"], _row(other), other["label"], entry["kind"], entry["strand"] or "-", columns)
+        rows.append((*cells, _percent(entry["identity"])))
+    header = ("row", "class", "found again as", "its class", "as", "strand", "columns", "identity %")
+    return Grid(header, tuple(rows), "Some rows of test beside those of train", words=6)
 
 
 def _row(example: Mapping[str, Any]) -> str:
@@ -299,7 +314,8 @@ def _outputs(report: Mapping[str, Any]) -> Grid:
     return Grid((*header, "verdict", "flags"), tuple(rows), "Each by itself")
 
 
-def _known(report: Mapping[str, Any]) -> str:
+def known_shortcuts(report: Mapping[str, Any]) -> str:
+    """What the card of the task says, in a sentence."""
     known = report["known_shortcuts"]
     return f"The task's card names: {', '.join(known)}." if known else "The task's card names no shortcut."
 
@@ -414,7 +430,8 @@ def _bins(report: Mapping[str, Any]) -> Grid:
     return Grid(header, tuple(rows), "Score of the k-mer control by similarity of the test row to train")
 
 
-def _definitions(report: Mapping[str, Any]) -> list[str]:
+def definitions(report: Mapping[str, Any]) -> list[str]:
+    """What the words of a report mean: lines of Markdown, a heading and a list."""
     if "pairs" in report["settings"]:
         return _of_pairs(report)
     if "similar" not in report["settings"]:

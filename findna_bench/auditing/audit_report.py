@@ -42,6 +42,8 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   ``interval`` (null where it has none), ``threshold``, ``version`` of the rule; ``examples``, up to five rows: ``id``, ``split``, ``label``,
   ``length``, ``sequence`` (its first bases), ``at`` (coordinates), ``counterpart`` (the same of the row it was found again as, or null);
   ``known_shortcuts`` and ``derived_from`` of the card; ``rules``: ``rule_id`` -> version of every rule that there was; ``settings``.
+* ``neighbours``: some test rows beside the train rows that they were found again as: ``kind``, ``row`` (an example with its counterpart), ``strand``,
+  ``identity``, ``start``, ``other_start``, ``alignment`` (both with gaps, or null), see :mod:`findna_bench.auditing.neighbours`.
 * ``references``: ``against``, ``genome``, ``published_best``, where there was such a thing, see :mod:`findna_bench.auditing.references`.
 * ``published_coordinates``: where the sequences are a part of what was published and all its coordinates are known, the report on
   those; else null.
@@ -59,6 +61,7 @@ from typing import Any
 import numpy as np
 
 from findna_bench.auditing.examples import Example
+from findna_bench.auditing.neighbours import Neighbour
 from findna_bench.auditing.rules import RULES, Rule, find_rule, rule_versions
 from findna_bench.auditing.shortcuts import Control
 
@@ -357,6 +360,7 @@ class AuditReport:
     settings: dict[str, Any] = field(default_factory=dict)
     histograms: dict[str, Any] = field(default_factory=dict)
     positions: dict[str, Any] = field(default_factory=dict)
+    neighbours: tuple[Neighbour, ...] = ()
     references: Mapping[str, Any] = field(default_factory=dict)
     """What came of comparisons with what lies outside, see :mod:`findna_bench.auditing.references`."""
     published_coordinates: AuditReport | None = None

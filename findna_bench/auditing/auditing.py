@@ -24,6 +24,7 @@ from findna_bench.auditing.audit_report import (
 )
 from findna_bench.auditing.base_audits import audit_bases
 from findna_bench.auditing.examples import Behind, ExampleRows
+from findna_bench.auditing.neighbours import find_neighbours
 from findna_bench.auditing.output_audits import audit_outputs
 from findna_bench.auditing.pair_audits import audit_pairs
 from findna_bench.auditing.rare_labels import KnownRows, sequence_columns
@@ -189,6 +190,7 @@ def _report(evidence: _Evidence, card: TaskCard, status: str, looks: int = 1) ->
         controls=controls,
         similarity_bins=bins,
         verdict=judge(measured),
+        neighbours=find_neighbours(measured.rows),
         positions=places.to_dict(card.labels),
         known_shortcuts=tuple(card.known_shortcuts),
         derived_from=card.derived_from,

@@ -35,7 +35,7 @@ __all__ = [
 
 END = 6
 """Bases at each end of a row that the control ``ends`` reads; ``middle`` reads as many from the middle."""
-PROFILE = 20
+PROFILE = 60
 """Places from each end of which reports hold the bases per class."""
 _TRAIN_ROWS = 20_000
 """Controls by position are fitted on a seeded sample of this many train rows where there are more."""

@@ -33,6 +33,14 @@ def audit(
             help="Write markdown, PNG and JSON per task, and an index, to this folder.",
         ),
     ] = None,
+    html: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--html",
+            rich_help_panel=_FINDINGS,
+            help="Write one self-contained page on one task: verdict, bases by place, lengths, neighbours with alignments, tables.",
+        ),
+    ] = None,
     fail_on: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -113,6 +121,8 @@ def audit(
         raise UsageError("nothing to audit: name a task, a suite or a path (see `findna-bench list tasks`)")
     if published_best is not None and len(expand_targets(names)) > 1:
         raise UsageError("--published-best is a score of one task; name one")
+    if html is not None and len(expand_targets(names)) > 1:
+        raise UsageError("--html is a page on one task; name one (--pages writes a folder for several)")
     references = audit_references(
         against=options.split_names(against),
         genome=genome,
@@ -131,6 +141,8 @@ def audit(
         progress=output.remark,
     )
     reports = [entry.report for entry in audited if entry.report is not None]
+    if html is not None and reports:
+        _write_html(reports[0], html)
     if pages is not None:
         write_pages(reports, pages)
         output.remark(f"pages are in {pages}")
@@ -148,6 +160,14 @@ def audit(
     if kinds is not None:
         codes.append(_gate(audited, kinds))
     return max(codes)
+
+
+def _write_html(report: AuditReport, path: Path) -> None:
+    from findna_bench.files import write_atomic
+    from findna_bench.leaderboard.audit_html import render_audit_html
+
+    write_atomic(path, render_audit_html(report))
+    output.remark(f"the page is {path}")
 
 
 def _write_gate(audited: list[Audited], kinds: tuple[str, ...] | None, junit: Path | None, sarif: Path | None) -> None:

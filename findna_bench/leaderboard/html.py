@@ -36,7 +36,7 @@ from findna_bench.results.schema import Result
 from findna_bench.statistics.metric_cards import metric_scale
 from findna_bench.terminal import printable
 
-__all__ = ["MOST_IN_ONE_FILE", "html_files", "render_html"]
+__all__ = ["MOST_IN_ONE_FILE", "html_files", "page_template", "render_html", "script_json", "shown"]
 
 MOST_IN_ONE_FILE = 2_000
 """Results up to which a page is one file."""
@@ -93,9 +93,8 @@ def html_files(
     files_beside = (
         {} if together else {f"cells/{i}.js": f'arrived({i}, "{block}");\n' for i, block in enumerate(blocks)}
     )
-    text = _json(_shown(data) | {"details": details, "entry": _LEFT_OUT})
-    template = files("findna_bench.leaderboard").joinpath("page.html").read_text(encoding="utf-8")
-    page = template.replace("@@SCRIPTS@@", "" if together else " 'self'").replace("@@DATA@@", text)
+    text = script_json(shown(data) | {"details": details, "entry": _LEFT_OUT})
+    page = page_template("page.html").replace("@@SCRIPTS@@", "" if together else " 'self'").replace("@@DATA@@", text)
     return {"index.html": page, **files_beside}
 
 
@@ -106,7 +105,16 @@ def render_html(board: Leaderboard, **options: Any) -> str:
     ]
 
 
-def _json(value: Any) -> str:
+def page_template(name: str) -> str:
+    """A page of this package with the style and the parts of scripts that all pages share."""
+    folder = files("findna_bench.leaderboard")
+    text = folder.joinpath(name).read_text(encoding="utf-8")
+    for place, part in (("@@STYLE@@", "page.css"), ("@@PARTS@@", "page_parts.js")):
+        text = text.replace(place, folder.joinpath(part).read_text(encoding="utf-8"))
+    return text
+
+
+def script_json(value: Any) -> str:
     """JSON that may stand in a script element."""
     text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False)
     # Inside a script element only "<" (and "&" in old parsers) could end it early.
@@ -121,16 +129,16 @@ def _block(entries: Mapping[str, Entry], whole: Callable[[Result], Result] | Non
     }
     text = json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     if "\\" in text or printable(text) != text:  # an escape, or a character that is not to be shown
-        text = json.dumps(_shown(found), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(shown(found), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(zlib.compress(text.encode(errors="backslashreplace"), 6)).decode()
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """Every text with the characters shown that would turn the direction of what follows, or not be seen."""
     if isinstance(value, dict):
-        return {printable(key): _shown(part) for key, part in value.items()}
+        return {printable(key): shown(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_shown(part) for part in value]
+        return [shown(part) for part in value]
     return printable(value) if isinstance(value, str) else value
 
 
