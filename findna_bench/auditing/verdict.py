@@ -190,7 +190,7 @@ def with_findings(verdict: Verdict, more: Sequence[Finding]) -> Verdict:
     # That there is no shortcut and no leak is said first, and no longer where there is one.
     before = (
         verdict.sentences[1:]
-        if verdict.level in ("clean", "note") and level not in ("clean", "note")
+        if verdict.level.split()[0] in ("clean", "note") and level.split()[0] not in ("clean", "note")
         else verdict.sentences
     )
     sentences = (*before, *(finding.quoted for finding in more))
