@@ -153,6 +153,7 @@ def render_index(reports: Sequence[Mapping[str, Any]]) -> str:
         )
         lines += [f"## {escape(suite)}", "", *_left_table(header, [_index_row(report) for report in mine]), ""]
     lines += _before_and_after(reports)
+    lines += _published(reports)
     of_rows = [report for report in reports if "similar" in report["settings"]]
     lines += definitions((of_rows or reports)[0]) if reports else []
     return "\n".join(lines).rstrip() + "\n"
@@ -172,6 +173,27 @@ def _before_and_after(reports: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     header = ("task", "route", "train / test", "majority", "length", "neighbour", "composition", "k-mer", "found again")
     return ["## Before and after the cure", "", *_left_table(header, rows), ""]
+
+
+def _published(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the best published score of each task is worth, where there is one and rules have its metric."""
+    rows = []
+    for report in reports:
+        best = (report.get("references") or {}).get("published_best")
+        if not best or best["why_not"] or best.get("rule") is None:
+            continue
+        cells = [_percent(best["published"]), _percent(best["majority"])]
+        for key, prefix in (("rule", ""), ("composition", "composition_")):
+            reached = [_percent(best.get(f"{prefix}{name}")) for name in ("reaches", "of_gain")]
+            cells += [escape(best.get(key) or "-"), *reached]
+        rows.append([escape(report["task"]), escape(best["metric"]), *cells, escape(best["source"])])
+    if not rows:
+        return []
+    by_rule = ("best rule without biology", "reaches", "% of the gain")
+    by_composition = ("best one on composition", "reaches", "% of the gain")
+    header = ("task", "metric", "published", "majority", *by_rule, *by_composition, "published by")
+    about = "The best figure that a registered paper prints, and how much of what it gains over the majority class rules gain (x 100)."
+    return ["## What the published best is worth", "", about, "", *_left_table(header, rows), ""]
 
 
 def _index_row(report: Mapping[str, Any]) -> list[str]:
