@@ -17,6 +17,7 @@ from pathlib import Path
 
 from findna_bench.auditing.audit_pages import write_pages
 from findna_bench.auditing.audit_targets import audit_targets, expand_targets
+from findna_bench.data.catalog import resolve_task, task_status
 from findna_bench.data.importing import import_suite
 from findna_bench.leaderboard.audit_references import audit_references
 
@@ -46,6 +47,10 @@ def make(data: Path, pages: Path, suites: Sequence[str]) -> None:
         for task in expand_targets(
             suites
         ):  # one after another, so that what was made stays where the rest is broken off
+            card = resolve_task(task).card
+            if card is not None and task_status(card, root) == "missing":
+                say(f"{task} is not among the data")
+                continue
             (audited,) = audit_targets([task], data_dir=root, offline=True, references=references, progress=say)
             if audited.report is not None:
                 write_pages([audited.report], pages)
