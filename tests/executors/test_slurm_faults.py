@@ -106,10 +106,10 @@ def test_a_job_that_runs_out_of_time_goes_on_where_it_stopped(run: Start, tmp_pa
 
 
 def test_a_driver_that_was_killed_finds_its_jobs(run: Start, tmp_path: Path) -> None:
-    first = run()
+    first = run(sleep=20.0)  # longer than a driver takes to start on a busy machine
     wait_until(lambda: finished(tmp_path / "r"), 200)
     first.kill()
-    said = ends_well(run(), tmp_path / "r", finished(tmp_path / "r"))
+    said = ends_well(run(sleep=20.0), tmp_path / "r", finished(tmp_path / "r"))
     assert "is there already" in said
     assert len(list((tmp_path / "r" / ".jobs").glob("slurm-array-*"))) == 1
     assert set(Counter(fits(tmp_path / "fits.log")).values()) == {2}, "each by two models, once"
@@ -185,7 +185,7 @@ def test_on_a_terminal_ctrl_c_asks_before_it_cancels(
     slurm: LocalSlurm, unruly_path: str, run: Start, tmp_path: Path, answer: str
 ) -> None:
     environment = {
-        **slurm.environment, "PYTHONPATH": unruly_path, "UNRULY_LOG": str(tmp_path / "fits.log"), "UNRULY_SLEEP": "8",
+        **slurm.environment, "PYTHONPATH": unruly_path, "UNRULY_LOG": str(tmp_path / "fits.log"), "UNRULY_SLEEP": "20",
     }  # fmt: skip
     words = ["run", "-m", "steady", "-t", tmp_path / "t.csv", "--seeds", 3, "--executor", "slurm", "-o", tmp_path / "r"]
     terminal = Terminal(*words, cwd=tmp_path, environment=environment)
