@@ -4,7 +4,7 @@
 
 Needs Slurm and munge on this machine, root, and the extras ``slurm`` and ``ray``; without one of them its tests are skipped, with the
 reason. Outcomes are kept after each test in a JSON file beside the page, so that a run may be cut short and tests run again alone
-(``--only`` takes what ``pytest -k`` takes); the page says of which commit each is.
+(``--only`` takes what ``pytest -k`` takes; ``--page-only`` runs none).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Recorder:
     """Keeps what came of each test as soon as it is known."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.commit = path, said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+        self.path = path
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when == "call" or report.outcome != "passed":
@@ -45,13 +45,7 @@ class Recorder:
         with self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             known = outcomes(self.path)
-            known[test] = {
-                "outcome": outcome,
-                "seconds": seconds,
-                "reason": reason,
-                "commit": self.commit,
-                "date": time.strftime("%Y-%m-%d"),
-            }
+            known[test] = {"outcome": outcome, "seconds": seconds, "reason": reason, "date": time.strftime("%Y-%m-%d")}
             write_atomic(self.path, json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
@@ -83,18 +77,18 @@ def page(known: dict[str, dict[str, Any]]) -> str:
         }.get(file.removesuffix(".py"), "all")
         words = name.removeprefix("test_").replace("_", " ")
         outcome = f"{found['outcome']}: {found['reason']}" if found["reason"] else found["outcome"]
-        rows.append((executor, words, outcome, str(found["seconds"]), found["commit"], found["date"]))
+        rows.append((executor, words, outcome, str(found["seconds"]), found["date"]))
     good = sum(found["outcome"] == "passed" for found in known.values())
     lines = [
         "# Executors under faults",
         "",
-        f"`python benchmarks/executor_faults.py`: the tests of `tests/executors` on a real Slurm of two nodes of one processor each ({said('sinfo', '--version') or 'not here'}, without accounting, by "
+        f"`python benchmarks/executor_faults.py`: the tests of `tests/executors` on a real Slurm of two nodes of one processor each ({said('slurmctld', '-V') or 'not here'}, without accounting, by "
         f"submitit {installed('submitit')}) and a real Ray cluster of a head and two such nodes ({installed('ray')}), all on one machine ({platform.machine()}, Python {platform.python_version()}). Nodes are killed with all "
         "their processes, daemons alone, processes by SIGKILL; disks are full by a tmpfs of 16 kB under an overlay. A name in brackets is what is killed, sent or answered. Seconds are wall clock, other work going on.",
         "",
         f"{good} of {len(known)} passed.",
         "",
-        *Grid(("executor", "what happens", "outcome", "s", "commit", "date"), tuple(rows), words=3).to_markdown(),
+        *Grid(("executor", "what happens", "outcome", "s", "date"), tuple(rows), words=3).to_markdown(),
     ]
     return "\n".join(lines) + "\n"
 
@@ -110,10 +104,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="tests by pytest's -k")
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--page-only", action="store_true", help="write the page from what is kept")
     options = parser.parse_args()
     kept = options.page.with_suffix(".json")
     only = ["-k", options.only] if options.only else []
-    code = pytest.main(["-q", "-n", "0", "--timeout", "1800", *only, str(TESTS)], plugins=[Recorder(kept)])
+    command = ["-q", "-n", "0", "--timeout", "1800", *only, str(TESTS)]
+    code = 0 if options.page_only else pytest.main(command, plugins=[Recorder(kept)])
     write_atomic(options.page, page(outcomes(kept)))
     print(f"wrote {options.page}")
     return int(code)
