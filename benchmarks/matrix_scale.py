@@ -219,7 +219,7 @@ def step(what: str) -> None:
     elif what == "first build":
         from findna_bench.results.store import ResultStore
 
-        note = f", {len(ResultStore(results).index().entries):,} results"
+        note = f", {len(ResultStore(results).index()):,} results"
     else:
         command_line(["compare", *models[-3:], "-t", ",".join(tasks[:50]), "-o", str(results)])
     seconds, processor = time.perf_counter() - started, time.process_time() - processor

@@ -50,11 +50,11 @@ def _made(request: LeaderboardRequest, json: bool, store: ResultStore, found: Su
     index = store.index(output.complain)
     pages_wanted = request.markdown or request.html or request.csv or request.site
     if json and not pages_wanted:
-        shown_results = _shown_by(list(index.results()), request.metric, store)
+        shown_results = _shown_by(index.results(), request.metric, store)
         output.print_json([result.to_dict() for result in shown_results])
         return 0
     board = build(
-        index.summaries(metric=request.metric),
+        index.results(),
         include_limited=request.include_limited,
         predictions=store.predictions,
         metric=request.metric,
@@ -74,7 +74,7 @@ def _made(request: LeaderboardRequest, json: bool, store: ResultStore, found: Su
     if request.check:
         return max(_differs(path, page) for path, page in pages.items())
     if request.html:
-        made = html_files(board, command=request.command, whole=index.whole, **shown)
+        made = html_files(board, command=request.command, **shown)
         pages |= {request.html / name: content for name, content in made.items()}
     if request.csv:
         pages[request.csv] = render_csv(board)

@@ -20,7 +20,7 @@ from findna_bench.comparison.contestants import (
 )
 from findna_bench.data.catalog import TaskRef
 from findna_bench.errors import UsageError
-from findna_bench.leaderboard.selected_results import named_apart, on_newest_data, place_of, without_superseded_failures
+from findna_bench.leaderboard.selected_results import named_apart, on_newest_data, without_superseded_failures
 from findna_bench.matrix.request import path_digest
 from findna_bench.protocols.protocol import without_metric
 from findna_bench.registry import Registry, get_registry
@@ -61,15 +61,14 @@ def compare_models(
         metric_card(metric, registry)
     store = ResultStore.existing(output_dir)
     stored = store.index(left_out)
-    wanted = wanted_tasks(tasks, suites, {entry.task for entry in stored.entries}, registry)
-    there = sorted({entry.model for entry in stored.entries})
-    named = [find_model(text, there, registry, output_dir) for text in models]
+    of_models, of_tasks = stored.names()
+    wanted = wanted_tasks(tasks, suites, of_tasks, registry)
+    named = [find_model(text, sorted(of_models), registry, output_dir) for text in models]
     if len(set(named)) < len(named):
         raise UsageError(f"a model is named twice in {', '.join(models)}; name different models")
     names = {name for one in named for name in one.members}
     notes: list[str] = []
-    mine = [e for e in stored.entries if e.model in names and (not wanted or e.task in wanted)]
-    results = one_protocol(list(stored.results(mine)), protocol, split)
+    results = one_protocol(stored.results(models=names, tasks=wanted or None), protocol, split)
     if metric is not None and results and (why := without_metric(results[0].protocol.name, metric, registry)):
         raise UsageError(why)
     current = on_newest_data(without_superseded_failures(without_limited(results, notes)), notes)
@@ -90,6 +89,6 @@ def _names(task: str, ref: TaskRef | None, results: Sequence[Result]) -> list[st
     named: dict[str, set[str | None]] = {}
     for r in results:
         if r.task_name.partition(APART)[0] == task:
-            named.setdefault(r.task_name, set()).add(place_of(r))
+            named.setdefault(r.task_name, set()).add(r.place)
     given = path_digest(ref.path) if ref is not None else None
     return [name for name, places in named.items() if given in places] or sorted(named) or [task]

@@ -23,11 +23,10 @@ that do not hold a request. ``search`` stands in the settings of a protocol, whi
 
 
 def _later_options(r: Result) -> dict[str, str]:
-    options = r.request.options if r.request is not None else {}
     words = {}
     for option in _LATER:
         default = None if option.default is None else option.kind.write(option.default)
-        value = options.get(option.field, default)
+        value = r.option(option.field, default)
         words[option.field] = "none" if value is None else str(value)
     return words
 

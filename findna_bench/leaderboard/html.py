@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
@@ -32,7 +32,6 @@ from findna_bench.leaderboard.suite_facts import (
 )
 from findna_bench.leaderboard.wording import LEGEND, row_label, short
 from findna_bench.results.flags import flags_of, warnings_of
-from findna_bench.results.schema import Result
 from findna_bench.statistics.metric_cards import metric_scale
 from findna_bench.terminal import printable
 
@@ -55,7 +54,6 @@ def html_files(
     papers: Sequence[Paper] = (),
     audits: Mapping[str, Sequence[Verdict]] | None = None,
     costs: Costs | None = None,
-    whole: Callable[[Result], Result] | None = None,
     most_in_one: int = MOST_IN_ONE_FILE,
     links: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
@@ -63,8 +61,6 @@ def html_files(
 
     Args:
         board, title, command, papers, audits, costs: what :func:`~findna_bench.leaderboard.markdown.render_markdown` takes.
-        whole: gives the whole of a result, of which the board may hold a part (:meth:`~findna_bench.results.result_index.ResultIndex.whole`);
-            None where it holds all.
         most_in_one: results up to which there is one file.
         links: (text, address) of other pages, shown above the title.
 
@@ -88,7 +84,7 @@ def html_files(
         "tables": [_table(table, audits or {}, costs) for table in board.tables],
         "published": [asdict(p) for tables in board.suites if (p := published_tables(tables, papers))],
     }
-    blocks = (_block(row.entries, whole) for _, row in rows)
+    blocks = (_block(row.entries) for _, row in rows)
     details = list(blocks) if together else None
     files_beside = (
         {} if together else {f"cells/{i}.js": f'arrived({i}, "{block}");\n' for i, block in enumerate(blocks)}
@@ -121,12 +117,9 @@ def script_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _block(entries: Mapping[str, Entry], whole: Callable[[Result], Result] | None) -> str:
+def _block(entries: Mapping[str, Entry]) -> str:
     """The results of a row by task, compressed: JSON, zlib, base64."""
-    found = {
-        name: [(result if whole is None else whole(result)).to_dict() for result in entry.results]
-        for name, entry in entries.items()
-    }
+    found = {name: [result.to_dict() for result in entry.results] for name, entry in entries.items()}
     text = json.dumps(found, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     if "\\" in text or printable(text) != text:  # an escape, or a character that is not to be shown
         text = json.dumps(shown(found), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)

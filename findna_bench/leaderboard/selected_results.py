@@ -17,7 +17,6 @@ __all__ = [
     "Read",
     "named_apart",
     "on_newest_data",
-    "place_of",
     "schema_note",
     "with_metric",
     "without_superseded_failures",
@@ -40,12 +39,12 @@ def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
     newest: dict[tuple[str, str | None, str | None], tuple[str, str]] = {}
     for r in results:
         if r.status == "success":
-            key = r.task_name, r.task.split, place_of(r)
+            key = r.task_name, r.task.split, r.place
             newest[key] = max(newest.get(key, ("", "")), (r.created, r.task.data_digest or ""))
     kept = [
         r
         for r in results
-        if r.status != "success" or (r.task.data_digest or "") == newest[r.task_name, r.task.split, place_of(r)][1]
+        if r.status != "success" or (r.task.data_digest or "") == newest[r.task_name, r.task.split, r.place][1]
     ]
     if len(kept) < len(results):
         notes.append(f"{len(results) - len(kept)} results on older data of the same tasks are left out")
@@ -58,23 +57,17 @@ def named_apart(results: Sequence[Result]) -> list[Result]:
     """
     data: dict[tuple[str, str | None], dict[str, str]] = {}  # task and split -> place -> digest
     for r in results:
-        if r.task.data_digest is not None and (place := place_of(r)) is not None:
+        if r.task.data_digest is not None and (place := r.place) is not None:
             data.setdefault((r.task_name, r.task.split), {})[place] = r.task.data_digest
     named = []
     for r in results:
         known = data.get((r.task_name, r.task.split), {})
-        digest = known.get(place_of(r) or "")
+        digest = known.get(r.place or "")
         if digest is not None and len(set(known.values())) > 1:
             task = r.task.model_copy(update={"name": f"{r.task.name}{APART}{digest[:6]}"})
             r = r.model_copy(update={"task": task})
         named.append(r)
     return named
-
-
-def place_of(r: Result) -> str | None:
-    """Stands for the path of a task that was given as one, without saying it; None for any other, and where it is not known."""
-    path: str | None = ((r.hashed.request or {}).get("task") or {}).get("path")
-    return path
 
 
 def with_metric(

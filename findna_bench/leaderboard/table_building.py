@@ -298,7 +298,7 @@ def _aggregate(cells: Sequence[Result], scoring: _Scoring) -> Entry:
         n=len(ordered),
         varies=varies,
         results=tuple(ordered),
-        too_few=bool(values) and known and all(r.metrics.intervals.get(name) is None for r in ordered),
+        too_few=bool(values) and known and all(r.metrics.interval(name) is None for r in ordered),
         scale=metric_scale(name),
         validation=_validation(ordered, name),
     )
@@ -330,7 +330,7 @@ class _Scoring:
     def interval(self, fits: Sequence[Result]) -> tuple[float, float] | None:
         """As stored for one fit; over rows and fits, from their predictions, for several."""
         name, _ = self.metric_of(fits[0])
-        stored = [r.metrics.intervals.get(name) for r in fits]
+        stored = [r.metrics.interval(name) for r in fits]
         if len(fits) == 1 or all(interval is None for interval in stored):
             return stored[0]
         try:
@@ -373,7 +373,7 @@ def _validation(fits: Sequence[Result], metric: str) -> float | None:
 def _validation_score(r: Result, metric: str) -> float | None:
     if r.selection == "test" or r.protocol.settings.get("validation_split") == "test":
         return None
-    score = (r.validation.get("metrics") or {}).get(metric)
+    score = r.validation_score(metric)
     return float(score) if isinstance(score, int | float) else None
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from findna_bench.code import file_settings
 from findna_bench.errors import OutputError
-from findna_bench.matrix.request import Unit, same_code, weights_of
-from findna_bench.matrix.unit import valid_results
+from findna_bench.matrix.request import Unit, weights_of
+from findna_bench.matrix.unit import ValidResults
 from findna_bench.models.spec import ModelSpec
 from findna_bench.registry import Registry
 from findna_bench.requests.run_request import RunRequest
-from findna_bench.results.result_index import Indexed
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
 
@@ -39,12 +38,12 @@ def _readable(paths: Iterable[Path]) -> list[Result]:
 
 
 def found_by_request(
-    request: RunRequest, registry: Registry, unit: Unit, lying: Sequence[Result]
+    request: RunRequest, valid: ValidResults, unit: Unit, lying: Sequence[Result]
 ) -> list[Result] | None:
     """All results of a unit by what was asked for: same name, data and preset; None where some are missing, or where a folder
     or file may hold other weights than it did.
 
-    lying: its :func:`successes`.
+    lying: its :func:`successes`. valid: says which of them a run would compute again as they are.
     """
     local = (
         unit.model.location is not None
@@ -53,7 +52,7 @@ def found_by_request(
     )
     if request.overwrite == "always" or local:
         return None
-    found = {r.request_id: r for r in valid_results(request, registry, unit, lying)}
+    found = {r.request_id: r for r in valid.of(unit, lying)}
     wanted = [cell.request_id for cell in unit.cells]
     first = found.get(wanted[0])
     if first is not None and first.is_deterministic:
@@ -85,26 +84,33 @@ class FinishedUnits:
         self.results: dict[str, list[Result]] = {}
         if request.overwrite == "always":
             return
-        index = store.index(lambda problem: None)  # what is no result is computed
         wanted = {cell.request_id for unit in units for cell in unit.cells}
-        by_request: dict[str, list[Indexed]] = {}
-        for entry in index.entries:
-            if entry.request_id in wanted:
-                by_request.setdefault(entry.request_id, []).append(entry)
+        index = store.index(_without_words, models={unit.model.display_name for unit in units})
+        by_request: dict[str, list[tuple[str, Result]]] = {}
+        for path, result in index.located():
+            if result.request_id in wanted and result.status == "success":
+                by_request.setdefault(result.request_id, []).append((path, result))
+        valid = ValidResults(request, registry)
         for unit in units:
-            entries = [entry for cell in unit.cells for entry in by_request.get(cell.request_id, ())]
-            if not entries:
+            located = [found for cell in unit.cells for found in by_request.get(cell.request_id, ())]
+            if not located:
                 continue
-            folder = store.folder(unit.model.display_name, unit.task.suite, unit.task.task, request.protocol)
-            inside = f"{store.name_of(folder)}/"
-            mine = sorted((e for e in entries if e.path.startswith(inside)), key=lambda entry: entry.path)
-            lying = [result for result in index.results(mine) if result.status == "success"]
-            self.cells += _covered(unit, [r for r in lying if same_code(r, unit, registry)])
+            inside = store.folder_name(unit.model.display_name, unit.task.suite, unit.task.task, request.protocol)
+            lying = [result for path, result in sorted(located, key=_path) if path.startswith(inside)]
+            self.cells += _covered(unit, valid.by_code(unit, lying))
             if unit.skip is None and lying and weights_are_known(request, unit.model):
                 # What is wrong with its data or code, the unit meets again when it is run, and records.
                 with contextlib.suppress(Exception, SystemExit):
-                    if (found := found_by_request(request, registry, unit, lying)) is not None:
+                    if (found := found_by_request(request, valid, unit, lying)) is not None:
                         self.results[unit.key] = found
+
+
+def _without_words(problem: str) -> None:
+    """What is no result is computed."""
+
+
+def _path(located: tuple[str, Result]) -> str:
+    return located[0]
 
 
 def _covered(unit: Unit, found: Sequence[Result]) -> int:

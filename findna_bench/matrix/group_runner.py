@@ -26,7 +26,15 @@ from findna_bench.matrix.events import Note, Report, ResultWritten, Settled, Uni
 from findna_bench.matrix.finished_units import found_by_request, successes, weights_are_known
 from findna_bench.matrix.models import LiveModel
 from findna_bench.matrix.request import Cell, Unit
-from findna_bench.matrix.unit import CellKeys, Outcome, UnitFacts, compute, establish, unfinished
+from findna_bench.matrix.unit import (
+    CellKeys,
+    Outcome,
+    UnitFacts,
+    ValidResults,
+    compute,
+    establish,
+    unfinished,
+)
 from findna_bench.models.spec import ModelSpec
 from findna_bench.plugin_code import plugin_fault
 from findna_bench.registry import Registry, get_registry
@@ -83,13 +91,13 @@ class GroupRunner:
 
     def finished(self, units: Sequence[Unit]) -> list[Settled]:
         """Those of ``units`` that are settled without looking into any file of theirs."""
-        found = []
+        found, valid = [], ValidResults(self.request, self.registry)
         for unit in units:
             if unit.skip is not None:
                 found.append(self._settled(unit, self._write_skipped(unit, unit.skip)))
                 continue
             lying = successes(self.store, unit, self.request.protocol)
-            results = found_by_request(self.request, self.registry, unit, lying)
+            results = found_by_request(self.request, valid, unit, lying)
             if results is not None and weights_are_known(self.request, unit.model):
                 found.append(self._settled(unit, results))
         return found
@@ -180,7 +188,8 @@ class GroupRunner:
 
     def _complete(self, unit: Unit, model: LiveModel, results: list[Result]) -> bool:
         """Find or compute all cells; ``results`` grows with every one that is on disk. Returns whether any was computed."""
-        found = found_by_request(self.request, self.registry, unit, successes(self.store, unit, self.request.protocol))
+        valid = ValidResults(self.request, self.registry)
+        found = found_by_request(self.request, valid, unit, successes(self.store, unit, self.request.protocol))
         if found is not None and weights_are_known(self.request, unit.model):
             results += found
             return False

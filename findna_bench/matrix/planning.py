@@ -11,7 +11,7 @@ from typing import Any
 
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError
-from findna_bench.matrix.request import Unit, can_choose, expand, same_code, unit_preset
+from findna_bench.matrix.request import CodeOfToday, Unit, can_choose, expand, unit_preset
 from findna_bench.protocols.protocol import find_protocol
 from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
@@ -80,18 +80,17 @@ def plan(request: RunRequest, registry: Registry | None = None) -> Plan:
     """
     registry = registry or get_registry()
     units = expand(request, registry)
-    index = ResultStore(request.output_dir).index(lambda problem: None)  # what is no result is computed
-    wanted = {cell.request_id for unit in units for cell in unit.cells}
     names = {unit.model.display_name for unit in units}
-    mine = [entry for entry in index.entries if entry.request_id in wanted or entry.model in names]
-    results = list(index.summaries(mine))
+    # What is no result is computed.
+    results = ResultStore(request.output_dir).index(lambda problem: None, models=names).results(models=names)
     by_request: dict[str, list[Result]] = {}
     for result in results:
         by_request.setdefault(result.request_id, []).append(result)
+    code = CodeOfToday(registry)
     root, official = data_root(request.data_dir), request.split == "official"
     digests = {unit.task.name: _digest(unit.task, root, whole=official) for unit in units}
     costs = _costs([result for result in results if result.protocol.name == request.protocol])
-    return Plan(tuple(_planned(request, unit, by_request, digests[unit.task.name], costs, registry) for unit in units))
+    return Plan(tuple(_planned(request, unit, by_request, digests[unit.task.name], costs, registry, code) for unit in units))
 
 
 def _digest(task: TaskRef, root: Path, *, whole: bool) -> str | None:
@@ -117,6 +116,7 @@ def _planned(
     digest: str | None,
     costs: Mapping[str, _Cost],
     registry: Registry,
+    code: CodeOfToday,
 ) -> PlannedUnit:
     results = [result for cell in unit.cells for result in by_request.get(cell.request_id, ())]
     done = [
@@ -124,7 +124,7 @@ def _planned(
         for r in results
         if r.status == "success"
         and (digest in (None, "") or r.task.data_digest == digest)
-        and same_code(r, unit, registry)
+        and code.made(r, unit)
     ]
     cells = 1 if any(result.is_deterministic for result in done) else len(unit.cells)
     finished = 0 if request.overwrite == "always" else len({result.seed for result in done})

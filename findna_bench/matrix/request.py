@@ -28,6 +28,7 @@ from findna_bench.statistics.metric_cards import metric_card
 __all__ = [
     "PROTOCOL_VERSION",
     "Cell",
+    "CodeOfToday",
     "Unit",
     "can_choose",
     "cannot_predict",
@@ -40,7 +41,6 @@ __all__ = [
     "no_combination",
     "path_digest",
     "request_id",
-    "same_code",
     "unit_preset",
     "weights_of",
 ]
@@ -420,10 +420,25 @@ def _options(request: RunRequest) -> dict[str, Any]:
     return {"protocol_version": PROTOCOL_VERSION, **request_id_options(request)}
 
 
-def same_code(result: Result, unit: Unit, registry: Registry) -> bool:
-    """Whether the code that made a result is the one there is now; what could not be hashed is never the same."""
-    try:
-        today = model_code(unit.model, registry, result.model.backbone)
-    except UnknownNameError:
-        return False
-    return today is not None and result.model.code_digest == today
+class CodeOfToday:
+    """The code that there is now, looked at once for each model: a folder holds many results of one.
+
+    Args:
+        registry: of the backbones.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._digests: dict[tuple[int, str | None], tuple[ModelSpec, str | None]] = {}
+
+    def made(self, result: Result, unit: Unit) -> bool:
+        """Whether a result of a unit is by this code; what could not be hashed is never."""
+        key = id(unit.model), result.model.backbone
+        if key not in self._digests:
+            try:
+                digest = model_code(unit.model, self._registry, result.model.backbone)
+            except UnknownNameError:
+                digest = None
+            self._digests[key] = unit.model, digest  # held, so that its id stays its own
+        _, today = self._digests[key]
+        return today is not None and result.model.code_digest == today

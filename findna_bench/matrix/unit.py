@@ -16,7 +16,7 @@ import numpy as np
 
 from findna_bench.auditing.pretraining_overlap import pretraining_overlap
 from findna_bench.cards import TaskCard
-from findna_bench.data.catalog import data_root, task_status
+from findna_bench.data.catalog import TaskRef, data_root, task_status
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import Task, open_task
 from findna_bench.errors import DataError, ModelError, UnsupportedError
@@ -33,12 +33,12 @@ from findna_bench.matrix.recording import paths_of, stored_request
 from findna_bench.matrix.report import Reporter
 from findna_bench.matrix.request import (
     PROTOCOL_VERSION,
+    CodeOfToday,
     Unit,
     can_choose,
     cannot_score,
     few_shot_validation,
     no_combination,
-    same_code,
     unit_preset,
 )
 from findna_bench.matrix.rows_read import rows_read
@@ -67,7 +67,7 @@ from findna_bench.targets.group_scores import (
 from findna_bench.targets.learning import not_learned
 from findna_bench.targets.target import Target, find_target
 
-__all__ = ["CellKeys", "Outcome", "UnitFacts", "compute", "establish", "metrics_of", "unfinished", "valid_results"]
+__all__ = ["CellKeys", "Outcome", "UnitFacts", "ValidResults", "compute", "establish", "metrics_of", "unfinished"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
         DataError: the data is missing or was changed since it was imported.
         UnsupportedError: a file holds what the model, or the protocol, does not predict, or what an option has no meaning for.
     """
-    task = _open(request, registry, unit)
+    task = _open(request, registry, unit.task)
     protocol = find_protocol(request.protocol, registry)
     if why := no_combination(request, task.card) or cannot_score(protocol, model.card, task.card, registry):
         raise UnsupportedError(why)
@@ -156,10 +156,10 @@ def establish(request: RunRequest, registry: Registry, unit: Unit, model: LiveMo
     return UnitFacts(unit, task, facts, preset, config, config_id(config), keys, varies, task.flags)
 
 
-def _open(request: RunRequest, registry: Registry, unit: Unit) -> Task:
+def _open(request: RunRequest, registry: Registry, ref: TaskRef) -> Task:
     """The task of a unit, as the request reads and splits it."""
     return open_task(
-        unit.task,
+        ref,
         data_dir=request.data_dir,
         offline=request.offline,
         registry=registry,
@@ -171,31 +171,61 @@ def _open(request: RunRequest, registry: Registry, unit: Unit) -> Task:
     )
 
 
-def valid_results(
-    request: RunRequest, registry: Registry, unit: Unit, results: Sequence[schema.Result]
-) -> list[schema.Result]:
-    """Those finished results that were computed on today's data, with today's settings and by today's code (of the data nothing
-    but the manifest is read; the code is not imported).
+class ValidResults:
+    """Which finished results a run would compute again as they are: they are on today's data, with today's settings and by today's code (of
+    the data nothing but the manifest is read; the code is not imported). Each model and task is looked at once.
+
+    Args:
+        request: of the run.
+        registry: of its models and tasks.
     """
-    results = [result for result in results if same_code(result, unit, registry)]
-    if not results:
-        return []
-    if unit.task.card is not None and task_status(unit.task.card, data_root(request.data_dir)) == "missing":
-        return list(results)  # the data are gone, which makes no finished result wrong
-    task = _open(request, registry, unit)
-    preset = unit_preset(request, unit, task.name, registry, kind=unit.model.kind)
 
-    def holds(result: schema.Result) -> bool:
-        centred = preset.for_model(unit.model.card, result.model.n_parameters)
-        stored, today = result.protocol.settings, _settings(request, centred, task.card)
-        tried = _tried(request, unit, centred)
-        return (
-            result.task.data_digest == task.data_digest
-            and all(json.dumps(stored.get(key)) == json.dumps(value) for key, value in today.items())
-            and (tried is None or [trial["settings"] for trial in stored.get("trials", [])] == tried)
-        )
+    def __init__(self, request: RunRequest, registry: Registry) -> None:
+        self._request, self._registry = request, registry
+        self._code = CodeOfToday(registry)
+        self._tasks: dict[int, tuple[TaskRef, Task | None]] = {}
 
-    return [result for result in results if holds(result)]
+    def by_code(self, unit: Unit, results: Sequence[schema.Result]) -> list[schema.Result]:
+        """Those results of a unit that are by today's code, whatever their data and settings."""
+        return [result for result in results if self._code.made(result, unit)]
+
+    def of(self, unit: Unit, results: Sequence[schema.Result]) -> list[schema.Result]:
+        """Those results of a unit that are valid.
+
+        Raises:
+            BenchError: its data, or its preset, cannot be looked at.
+        """
+        results = self.by_code(unit, results)
+        task = self._task(unit.task) if results else None
+        if task is None:
+            return results  # the data are gone, which makes no finished result wrong
+        preset = unit_preset(self._request, unit, task.name, self._registry, kind=unit.model.kind)
+        verdicts: dict[tuple[int, int | None], bool] = {}  # results of a unit share what they have in common
+
+        def holds(result: schema.Result) -> bool:
+            if result.task.data_digest != task.data_digest:
+                return False
+            key = id(result.protocol), result.model.n_parameters
+            if key not in verdicts:
+                centred = preset.for_model(unit.model.card, result.model.n_parameters)
+                verdicts[key] = self._has_settings(result.protocol.settings, unit, centred, task.card)
+            return verdicts[key]
+
+        return [result for result in results if holds(result)]
+
+    def _task(self, ref: TaskRef) -> Task | None:
+        """The task of a unit; None where its data are gone."""
+        if id(ref) not in self._tasks:
+            gone = ref.card is not None and task_status(ref.card, data_root(self._request.data_dir)) == "missing"
+            self._tasks[id(ref)] = ref, None if gone else _open(self._request, self._registry, ref)
+        return self._tasks[id(ref)][1]
+
+    def _has_settings(self, stored: Mapping[str, Any], unit: Unit, preset: Preset, task: TaskCard) -> bool:
+        today = _settings(self._request, preset, task)
+        if not all(json.dumps(stored.get(key)) == json.dumps(value) for key, value in today.items()):
+            return False
+        tried = _tried(self._request, unit, preset)
+        return tried is None or [trial["settings"] for trial in stored.get("trials", [])] == tried
 
 
 def _settings(request: RunRequest, preset: Preset, task: TaskCard) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def warnings_of(results: Sequence[Result]) -> dict[str, str]:
     """Warnings of the fits of one model on one task: kind (numbers aside) -> what is said, and of how many fits."""
     texts: dict[str, list[str]] = {}
     for r in results:
-        kinds = {_NUMBER.sub("#", text): text for text in r.validation.get("warnings") or ()}
+        kinds = {_NUMBER.sub("#", text): text for text in r.warnings}
         for kind, text in kinds.items():
             texts.setdefault(kind, []).append(text)
     return {kind: _of_fits(said, len(results)) for kind, said in texts.items()}

@@ -2,10 +2,11 @@
 
 A file is taken from the index where its size, times and inode are those that it was read with, and read where they are not; so an index that is
 missing, older than the files or from another version costs time and changes no answer. Every row has a checksum, and rows are only
-looked for by the names of files that are there: what a damaged index says of anything else is not heard.
+looked for by the names of folders that are there: what a damaged index says of anything else is not heard.
 
-An index is written beside and renamed, whole, and opened as a file that nobody changes: there are no locks to wait for, and none that
-a network folder would have to have. Of two processes that write one, the later counts, and the other's files are read again.
+A row of the index is a folder of results (a model on a task): what tables and plans read of them. The rest of each lies apart, and is read
+when it is looked at. An index is written beside and renamed, whole, and opened as a file that nobody changes: there are no locks to wait
+for, and none that a network folder would have to have. Of two processes that write one, the later counts, and the other's files are read again.
 """
 
 from __future__ import annotations
@@ -13,117 +14,108 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import json
 import os
 import sqlite3
 import stat
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, TypeAlias
 from warnings import warn
 
 from findna_bench.errors import OutputError
-from findna_bench.files import atomic_path
+from findna_bench.files import atomic_path, path_segment
 from findna_bench.results import result_rows, schema
-from findna_bench.results.result_rows import Parts
+from findna_bench.results.result_rows import DamagedRowError, Parts, Record, Rows
 from findna_bench.results.schema import Result, read_result
 
-__all__ = ["INDEX", "Indexed", "ResultIndex", "result_files"]
+__all__ = ["INDEX", "ResultIndex", "result_files"]
 
 INDEX: Final = ".index.sqlite"
 _FEWEST: Final = 200
 """Files to be read from which writing an index is worth it; of large folders a hundredth of all files."""
-_BATCH: Final = 500
 _COARSE_NS: Final = 2_000_000_000
 """The coarsest times that file systems keep: what was changed this shortly before it was read may have been changed again since."""
+_ERRORS: Final = "errors/"
+_DEPTH: Final = 4
+"""Folders above a result: model, suite, task, protocol."""
 _TABLES: Final = """
     CREATE TABLE format (version TEXT);
     CREATE TABLE parts (number INTEGER PRIMARY KEY, content TEXT UNIQUE, checksum INTEGER);
-    CREATE TABLE summaries (
-        number INTEGER PRIMARY KEY, path TEXT, signature TEXT, request_id TEXT, model INTEGER, task INTEGER, summary TEXT, checksum INTEGER
-    );
+    CREATE TABLE folders (path TEXT PRIMARY KEY, content TEXT, checksum INTEGER);
     CREATE TABLE rests (number INTEGER PRIMARY KEY, rest BLOB, checksum INTEGER);
 """
 
-
-@dataclass(frozen=True, slots=True)
-class ResultFile:
-    """A file where a result should be. path: relative to the folder, as POSIX writes it. signature: size, times and inode; "" for what
-    is no regular file. changed: when it last was (ns)."""
-
-    path: str
-    signature: str
-    changed: int
+_File: TypeAlias = list[Any]
+"""A file where a result should be: name, size, times of change (content and inode, ns), inode. Size is None for what is no regular file."""
 
 
-def result_files(root: Path) -> list[ResultFile]:
-    """All files where results should be, in the order of their paths; hidden ones, and what lies elsewhere, are left out."""
-    found: list[ResultFile] = []
-    with contextlib.suppress(OSError):
-        _collect(os.fspath(root), "", 1, found)
+def result_files(root: Path) -> Iterator[str]:
+    """All files where results should be, relative to the folder as POSIX writes it, folder by folder in the order of their names; hidden
+    ones, and what lies elsewhere, are left out.
+    """
+    for folder, files in _scanned(root, None):
+        yield from (folder + file[0] for file in files)
+
+
+def _scanned(root: Path, models: Collection[str] | None) -> list[tuple[str, list[_File]]]:
+    """(folder, relative with "/" at its end; its files) of all folders that hold any. models: names of folders to look into, and into that of
+    failures; None for all.
+    """
+    found: list[tuple[str, list[_File]]] = []
+    base = os.fspath(root)
+    if models is None:
+        _collect(base, "", _DEPTH, found)
+    else:
+        for name in sorted({*models, _ERRORS[:-1]}):
+            if not name.startswith(".") and os.path.isdir(f"{base}/{name}") and not os.path.islink(f"{base}/{name}"):
+                _collect(f"{base}/{name}", f"{name}/", _DEPTH - 1, found)
     return found
 
 
-def _collect(folder: str, prefix: str, depth: int, found: list[ResultFile]) -> None:
-    failures = prefix.startswith("errors/")
-    here: list[tuple[str, os.stat_result | None, bool]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            inner = entry.is_dir(follow_symlinks=False)
-            named = (depth == 5 or failures) and name.endswith(".json")
-            if (named or inner) and not name.startswith("."):
-                about = None
-                if named:
-                    with contextlib.suppress(OSError):
-                        about = entry.stat()
-                here.append((name, about, inner))
-    here.sort(key=lambda one: one[0])
-    for name, about, inner in here:
-        if (depth == 5 or failures) and name.endswith(".json"):
-            found.append(_file(prefix + name, about))
-        if inner and (depth < 5 or failures):
-            with contextlib.suppress(OSError):
-                _collect(f"{folder}/{name}", f"{prefix}{name}/", depth + 1, found)
+def _collect(folder: str, prefix: str, above: int, found: list[tuple[str, list[_File]]]) -> None:
+    failures = prefix.startswith(_ERRORS)
+    files: list[_File] = []
+    inner: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[0] == ".":
+                    continue
+                if (above == 0 or failures) and name.endswith(".json"):
+                    files.append(_file(name, entry))
+                if (above or failures) and entry.is_dir(follow_symlinks=False):
+                    inner.append(name)
+    except OSError:
+        return
+    if files:
+        files.sort()
+        found.append((prefix, files))
+    for name in sorted(inner):
+        _collect(f"{folder}/{name}", f"{prefix}{name}/", above - 1, found)
 
 
-def _file(path: str, about: os.stat_result | None) -> ResultFile:
-    if about is None or not stat.S_ISREG(about.st_mode):
-        return ResultFile(path, "", 0)
-    signature = f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}"
-    return ResultFile(path, signature, max(about.st_mtime_ns, about.st_ctime_ns))
-
-
-class _IndexedRow(NamedTuple):
-    """A line of the table of summaries: a number, the file and its signature, and a :class:`~findna_bench.results.result_rows.Row`."""
-
-    number: int
-    path: str
-    signature: str
-    request_id: str
-    model: int
-    task: int
-    summary: str
-
-
-_COLUMNS: Final = ", ".join(_IndexedRow._fields)
-
-
-class _DamagedError(Exception):
-    """What an index holds is not what was written."""
+def _file(name: str, entry: os.DirEntry[str]) -> _File:
+    try:
+        about = entry.stat()
+    except OSError:
+        return [name, None, 0, 0, 0]
+    size = about.st_size if stat.S_ISREG(about.st_mode) else None
+    return [name, size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 
 
 class _Snapshot:
-    """An index file, open; what it holds of a path is right for the file that had the path's signature."""
+    """An index file, open; what it holds of a file is right for one that is as that was."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         weakref.finalize(self, connection.close)
         self._numbers: dict[bytes, int] = {}
         self.parts = Parts(self._add_part, self._part)
-        self.task_names: dict[int, str] = {}
 
     @classmethod
     def existing(cls, path: Path) -> _Snapshot | None:
@@ -153,40 +145,59 @@ class _Snapshot:
             base._connection.backup(connection)
         return cls(connection)
 
-    def rows(self) -> Iterator[_IndexedRow]:
-        """All results, but for those of which something is damaged."""
-        for *values, checksum in self._connection.execute(f"SELECT {_COLUMNS}, checksum FROM summaries"):
-            if _checksum(*values) == checksum:
-                yield _IndexedRow(*values)
+    def folders(self, models: Collection[str] | None) -> Iterator[tuple[str, _Folder]]:
+        """Folders with what lies in them, but for those of which something is damaged; of all models, or of some and the failures."""
+        select = "SELECT path, content, checksum FROM folders"
+        if models is None:
+            yield from self._folders(self._connection.execute(select))
+            return
+        for name in {*models, _ERRORS[:-1]}:
+            with contextlib.suppress(UnicodeEncodeError):  # a name that is no UTF-8 is in no index
+                bounds = f"{name}/", f"{name}0"  # "0" is what follows "/"
+                yield from self._folders(self._connection.execute(f"{select} WHERE path >= ? AND path < ?", bounds))
+
+    def _folders(self, rows: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, _Folder]]:
+        for path, content, checksum in rows:
+            if isinstance(path, str) and isinstance(content, str) and _checksum(path, content) == checksum:
+                yield path, _Folder(self, path, *json.loads(content))
 
     def rest(self, number: int, path: str) -> bytes:
-        """The rest of a result.
+        """The rest of a result in a folder.
 
         Raises:
-            _DamagedError: it is not there, or not what was written.
+            DamagedRowError: it is not there, or not what was written.
         """
-        row = self._connection.execute("SELECT rest, checksum FROM rests WHERE number = ?", (number,)).fetchone()
+        try:
+            row = self._connection.execute("SELECT rest, checksum FROM rests WHERE number = ?", (number,)).fetchone()
+        except sqlite3.Error as error:
+            raise DamagedRowError from error
         if row is None or not isinstance(row[0], bytes) or zlib.crc32(row[0], zlib.crc32(path.encode())) != row[1]:
-            raise _DamagedError
+            raise DamagedRowError
         rest: bytes = row[0]
         return rest
 
-    def replace(self, gone: Iterable[int], rows: Iterable[tuple[_IndexedRow, bytes]]) -> None:
-        """Forget some results, by number, and keep others."""
-        forgotten = [(number,) for number in gone]
-        self._connection.execute("BEGIN")
-        for table in ("summaries", "rests"):
-            self._connection.executemany(f"DELETE FROM {table} WHERE number = ?", forgotten)
-        for row, rest in rows:
-            self._connection.execute("INSERT INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, _checksum(*row)))
-            checksum = zlib.crc32(rest, zlib.crc32(row.path.encode()))
-            self._connection.execute("INSERT INTO rests VALUES (?, ?, ?)", (row.number, rest, checksum))
-        self._connection.execute("COMMIT")
+    def add_rest(self, path: str, rest: bytes) -> int:
+        """Keep the rest of a result in a folder; gives its number."""
+        checksum = zlib.crc32(rest, zlib.crc32(path.encode()))
+        return int(self._connection.execute("INSERT INTO rests VALUES (NULL, ?, ?)", (rest, checksum)).lastrowid or 0)
 
-    def following(self) -> int:
-        """The number of the next result."""
-        (number,) = self._connection.execute("SELECT coalesce(max(number), 0) + 1 FROM summaries").fetchone()
-        return int(number)
+    def put(self, folder: _Folder) -> None:
+        """Keep a folder, in place of what was known of it."""
+        content = json.dumps([folder.files, folder.numbers, folder.records], separators=(",", ":"))
+        values = (folder.path, content, _checksum(folder.path, content))
+        self._connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", values)
+
+    def forget(self, folders: Iterable[str], rests: Iterable[int]) -> None:
+        """Folders that are gone, and the rests of results that are."""
+        self._connection.executemany("DELETE FROM folders WHERE path = ?", [(path,) for path in folders])
+        self._connection.executemany("DELETE FROM rests WHERE number = ?", [(number,) for number in rests])
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Within it, what is written is written together, which is quicker."""
+        self._connection.execute("BEGIN")
+        yield
+        self._connection.execute("COMMIT")
 
     def _add_part(self, content: str) -> int:
         key = hashlib.blake2b(content.encode(), digest_size=16).digest()
@@ -201,9 +212,14 @@ class _Snapshot:
         return number
 
     def _part(self, number: int) -> str:
-        row = self._connection.execute("SELECT content, checksum FROM parts WHERE number = ?", (number,)).fetchone()
+        try:
+            row = self._connection.execute(
+                "SELECT content, checksum FROM parts WHERE number = ?", (number,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise DamagedRowError from error
         if row is None or _checksum(number, row[0]) != row[1]:
-            raise _DamagedError
+            raise DamagedRowError
         return str(row[0])
 
 
@@ -217,21 +233,118 @@ def _version() -> str:
     return hashlib.sha256(_TABLES.encode() + sources).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """A result that lies in the folder, by what results are looked for by.
+@dataclass(eq=False, slots=True)
+class _Folder:
+    """Results of one folder, as an index holds them; a :class:`~findna_bench.results.result_rows.Source`.
 
-    path: of its file, relative to the folder. task: ``suite/name``. result: where it was read from its file just now.
+    files: of the results. numbers: of parts; results that have all of them in common share one list. records: of each file, as
+    :class:`~findna_bench.results.result_rows.Record` has it.
+    """
+
+    snapshot: _Snapshot
+    path: str
+    files: list[_File] = field(default_factory=list)
+    numbers: list[list[int]] = field(default_factory=list)
+    records: list[list[Any]] = field(default_factory=list)
+    root: Path = Path()
+    _rows: dict[int, Rows] = field(default_factory=dict)
+    _places: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Parts:
+        return self.snapshot.parts
+
+    def rest(self, record: Record) -> bytes:
+        return self.snapshot.rest(record.number, self.path)
+
+    def from_file(self, record: Record) -> Result:
+        number = next(i for i, values in enumerate(self.records) if values[_NUMBER] == record.number)
+        return self.read(self.files[number][0])
+
+    def read(self, name: str) -> Result:
+        """A result from its file, as the index is damaged.
+
+        Raises:
+            OutputError: the file is gone, or no result any more.
+        """
+        with contextlib.suppress(OSError):  # the next reader makes a new one
+            (self.root / INDEX).unlink()
+        return read_result(self.root / self.path / name)
+
+    def rows(self, place: int) -> Rows:
+        """The rows that share some numbers.
+
+        Raises:
+            DamagedRowError: a part is damaged.
+        """
+        if (found := self._rows.get(place)) is None:
+            found = self._rows[place] = Rows(self, self.numbers[place])
+        return found
+
+    def add(self, file: _File, numbers: Sequence[int], values: Sequence[Any]) -> None:
+        """One more result; the place of its numbers is found here."""
+        key = tuple(numbers)
+        if (place := self._places.get(key)) is None:
+            place = self._places[key] = len(self.numbers)
+            self.numbers.append(list(numbers))
+        self.files.append(file)
+        self.records.append([place, *values[1:]])
+
+
+_PLACE, _NUMBER = Record._fields.index("place"), Record._fields.index("number")
+
+
+@dataclass(eq=False, slots=True)
+class _Listed:
+    """A folder as it is now.
+
+    files: all where results should be. known: what the index holds of it, of files that may have changed since. as_known: none has, and none is
+    new. added: results that were read from their files just now, as rows. held: those that make no row.
     """
 
     path: str
-    request_id: str
-    model: str
-    task: str
-    number: int = 0
-    summary: str = ""
-    source: _Snapshot | None = None
-    result: Result | None = None
+    files: list[_File]
+    known: _Folder | None
+    as_known: bool
+    added: _Folder | None = None
+    held: dict[str, Result] = field(default_factory=dict)
+
+    def of_known(self) -> dict[str, tuple[_Folder, list[Any]]]:
+        """Name -> (folder, record) of files that are as the index knows them."""
+        if self.known is None:
+            return {}
+        now = self.known.files if self.as_known else self.files
+        states = {file[0]: file for file in now}
+        return {
+            file[0]: (self.known, values)
+            for file, values in zip(self.known.files, self.known.records, strict=True)
+            if states.get(file[0]) == file
+        }
+
+    def unknown(self) -> list[_File]:
+        """Files to be read."""
+        if self.as_known:
+            return []
+        known = self.of_known()
+        return [file for file in self.files if file[0] not in known]
+
+    def rows(self) -> Iterator[tuple[str, _Folder | None, Any]]:
+        """(name, folder, record) of each result, or (name, None, result), in the order of names."""
+        if self.as_known and self.known is not None:
+            for file, values in zip(self.known.files, self.known.records, strict=True):
+                yield file[0], self.known, values
+            return
+        found = self.of_known()
+        if self.added is not None:
+            found |= {
+                file[0]: (self.added, values)
+                for file, values in zip(self.added.files, self.added.records, strict=True)
+            }
+        for name, *_ in self.files:
+            if name in found:
+                yield name, *found[name]
+            elif name in self.held:
+                yield name, None, self.held[name]
 
 
 class ResultIndex:
@@ -240,157 +353,184 @@ class ResultIndex:
     Args:
         root: the folder.
         left_out: takes a sentence about each file that is no result.
+        models: names of models whose results are looked at, and all failures; None for everything.
         fewest: files to be read from which an index is written.
-
-    Attributes:
-        entries: the results, in the order of their paths.
     """
 
-    def __init__(self, root: Path, left_out: Callable[[str], None] = warn, *, fewest: int = _FEWEST) -> None:
+    def __init__(
+        self,
+        root: Path,
+        left_out: Callable[[str], None] = warn,
+        *,
+        models: Collection[str] | None = None,
+        fewest: int = _FEWEST,
+    ) -> None:
         self._root, self._left_out = root, left_out
         self._problems: dict[str, str] = {}
-        self._by_request: dict[str, list[Indexed]] | None = None
-        files = result_files(root)
-        snapshot = _Snapshot.existing(root / INDEX)
-        try:
-            found, gone = ({}, []) if snapshot is None else _known(snapshot, files)
-        except (sqlite3.Error, _DamagedError, ValueError, TypeError):
-            snapshot, found, gone = None, {}, []
-        unknown = [file for file in files if file.path not in found]
-        if len(unknown) < max(fewest, len(files) // 100):
-            found |= {file.path: _held(file, result) for file, result in self._read(unknown)}
-        else:
-            found |= self._publish(snapshot, gone, unknown)
-        self.entries = [found[file.path] for file in files if file.path in found]
-        for file in files:
-            if file.path in self._problems:
-                left_out(self._problems[file.path])
-
-    def results(self, entries: Iterable[Indexed] | None = None) -> list[Result]:
-        """The whole results of some entries, or of all. What they have in common they share: it is not to be changed."""
-
-        def whole(source: _Snapshot, entry: Indexed) -> Result:
-            return source.parts.result(entry.summary, source.rest(entry.number, entry.path))
-
-        return self._all(whole, entries)
-
-    def summaries(self, entries: Iterable[Indexed] | None = None, *, metric: str | None = None) -> list[Result]:
-        """What tables and plans read of them (:meth:`~findna_bench.results.result_rows.Parts.summary`), or more."""
-
-        def summary(source: _Snapshot, entry: Indexed) -> Result:
-            return source.parts.summary(entry.summary, lambda: source.rest(entry.number, entry.path), metric)
-
-        return self._all(summary, entries)
-
-    def whole(self, summary: Result) -> Result:
-        """The whole of a result that :meth:`summaries` gave, with the metrics that were added to it since."""
-        if self._by_request is None:
-            self._by_request = {}
-            for entry in self.entries:
-                self._by_request.setdefault(entry.request_id, []).append(entry)
-        for result in self.results(self._by_request.get(summary.request_id, ())):
-            if (result.identity, result.created, result.status) == (summary.identity, summary.created, summary.status):
-                added = {
-                    name: getattr(result.metrics, name) | getattr(summary.metrics, name)
-                    for name in ("all", "intervals")
-                }
-                changed = {"task": summary.task, "metrics": result.metrics.model_copy(update=added)}
-                return result.model_copy(update=changed)
-        return summary
-
-    def _all(self, make: Callable[[_Snapshot, Indexed], Result], entries: Iterable[Indexed] | None) -> list[Result]:
-        collecting = gc.isenabled()
-        gc.disable()  # a million new objects and no garbage: looking for some again and again takes half of the time
-        try:
-            every = self.entries if entries is None else entries
-            return [result for entry in every for result in self._made(entry, make)]
-        finally:
-            if collecting:
-                gc.enable()
-
-    def _made(self, entry: Indexed, make: Callable[[_Snapshot, Indexed], Result]) -> Iterator[Result]:
-        """A result by the index, or where that is damaged by its file."""
-        if entry.result is not None:
-            yield entry.result
-            return
-        assert entry.source is not None
-        try:
-            result = make(entry.source, entry)
-        except (sqlite3.Error, _DamagedError):
-            with contextlib.suppress(OSError):  # the next reader makes a new one
-                (self._root / INDEX).unlink()
+        names = None if models is None else {path_segment(model) for model in models}
+        with _no_collection():
+            scanned = _scanned(root, names)
+            snapshot = _Snapshot.existing(root / INDEX)
             try:
-                result = read_result(self._root / entry.path)
-            except OutputError as error:
-                self._left_out(f"{error}; it is left out")
-                return
-        yield result
+                known = {} if snapshot is None else dict(snapshot.folders(names))
+            except (sqlite3.Error, ValueError, TypeError):
+                snapshot, known = None, {}
+            self._listed = [_listed(path, files, known.pop(path, None), root) for path, files in scanned]
+            unknown = [(listed, file) for listed in self._listed for file in listed.unknown()]
+            n_files = sum(len(files) for _, files in scanned)
+            if len(unknown) < max(fewest, n_files // 100):
+                for listed, file, result in self._read(unknown):
+                    listed.held[file[0]] = result
+            else:
+                self._publish(snapshot, known, unknown)
+        for listed in self._listed if self._problems else ():
+            for file in listed.files:
+                if (problem := self._problems.get(listed.path + file[0])) is not None:
+                    left_out(problem)
 
-    def _read(self, files: Iterable[ResultFile]) -> Iterator[tuple[ResultFile, Result]]:
-        for file in files:
-            path = self._root / file.path
+    def results(self, *, models: Collection[str] | None = None, tasks: Collection[str] | None = None) -> list[Result]:
+        """The results in the order of their paths, those of some models and tasks or all. Each reads what is looked at; what they have in common they
+        share: it is not to be changed.
+        """
+        return [result for _, result in self.located(models=models, tasks=tasks)]
+
+    def located(
+        self, *, models: Collection[str] | None = None, tasks: Collection[str] | None = None
+    ) -> list[tuple[str, Result]]:
+        """:meth:`results`, each with its file, relative to the folder."""
+        wanted: dict[Rows, bool] = {}
+        found = []
+        with _no_collection():
+            for listed in self._listed:
+                for name, folder, record in listed.rows():
+                    if folder is None:
+                        chosen = _among(record.model.name, models) and _among(record.task_name, tasks)
+                        found += [(listed.path + name, record)] if chosen else []
+                        continue
+                    try:
+                        rows = folder.rows(record[_PLACE])
+                    except (DamagedRowError, ValueError, TypeError, LookupError):
+                        found += [(listed.path + name, result) for result in self._from_file(folder, name, models, tasks)]
+                        continue
+                    if rows not in wanted:
+                        wanted[rows] = _among(rows.model, models) and _among(rows.task, tasks)
+                    if wanted[rows]:
+                        found.append((listed.path + name, rows.result(Record._make(record))))
+        return found
+
+    def names(self) -> tuple[set[str], set[str]]:
+        """(models, tasks) that there are results of."""
+        models, tasks = set[str](), set[str]()
+        for listed in self._listed:
+            for name, folder, record in listed.rows():
+                if folder is None:
+                    models.add(record.model.name)
+                    tasks.add(record.task_name)
+                    continue
+                try:
+                    rows = folder.rows(record[_PLACE])
+                except (DamagedRowError, ValueError, TypeError, LookupError):
+                    for result in self._from_file(folder, name, None, None):
+                        models.add(result.model.name)
+                        tasks.add(result.task_name)
+                else:
+                    models.add(rows.model)
+                    tasks.add(rows.task)
+        return models, tasks
+
+    def __len__(self) -> int:
+        return sum(1 for listed in self._listed for _ in listed.rows())
+
+    def _from_file(
+        self, folder: _Folder, name: str, models: Collection[str] | None, tasks: Collection[str] | None
+    ) -> list[Result]:
+        """What the index turns out to hold damaged, from its file."""
+        try:
+            result = folder.read(name)
+        except OutputError as error:
+            self._left_out(f"{error}; it is left out")
+            return []
+        return [result] if _among(result.model.name, models) and _among(result.task_name, tasks) else []
+
+    def _read(self, files: Iterable[tuple[_Listed, _File]]) -> Iterator[tuple[_Listed, _File, Result]]:
+        for listed, file in files:
+            path = self._root / (listed.path + file[0])
             try:
-                yield file, read_result(path)
+                yield listed, file, read_result(path)
             except OutputError as error:
                 if path.is_symlink() or path.exists():  # not one that somebody removed in this moment
-                    self._problems[file.path] = f"{error}; it is left out"
+                    self._problems[listed.path + file[0]] = f"{error}; it is left out"
 
     def _publish(
-        self, base: _Snapshot | None, gone: Sequence[int], unknown: Sequence[ResultFile]
-    ) -> dict[str, Indexed]:
-        """Read files into a new index, or where none can be written into one that is gone with this process."""
+        self, base: _Snapshot | None, gone: dict[str, _Folder], unknown: Sequence[tuple[_Listed, _File]]
+    ) -> None:
+        """Read files into a new index, or where none can be written into one that is gone with this process. gone: what the last holds of folders
+        that are no more.
+        """
         try:
             with atomic_path(self._root / INDEX) as temporary:
                 now = temporary.stat().st_mtime_ns
-                return self._fill(_Snapshot.written(temporary, base), gone, unknown, now)
+                snapshot = _Snapshot.written(temporary, base)
+                with snapshot.writing():
+                    self._take(snapshot, unknown)
+                    snapshot.forget(gone, (row[_NUMBER] for folder in gone.values() for row in folder.records))
+                    for listed in self._listed:
+                        if not listed.as_known:
+                            self._put(snapshot, listed, now)
         except (OutputError, sqlite3.Error):
-            return self._fill(_Snapshot.written(None, None), (), unknown, 0)
+            self._take(_Snapshot.written(None, None), unknown)
 
-    def _fill(
-        self, snapshot: _Snapshot, gone: Sequence[int], unknown: Sequence[ResultFile], now: int
-    ) -> dict[str, Indexed]:
-        """Results that are read, kept in a snapshot. now: when reading began, by the clock of the folder (ns)."""
-        found: dict[str, Indexed] = {}
-        snapshot.replace(gone, ())
-        following, batch = snapshot.following(), []
-        for number, (file, result) in enumerate(self._read(unknown), following):
+    def _take(self, snapshot: _Snapshot, unknown: Iterable[tuple[_Listed, _File]]) -> None:
+        """Read files into a snapshot."""
+        for listed, file, result in self._read(unknown):
             try:
-                file.path.encode()
+                (listed.path + file[0]).encode()
                 row = snapshot.parts.row(result)
             except ValueError:  # a name that is no UTF-8, or a number that no other reader of JSON takes
-                found[file.path] = _held(file, result)
+                listed.held[file[0]] = result
                 continue
+            if listed.added is None or listed.added.snapshot is not snapshot:
+                listed.added = _Folder(snapshot, listed.path, root=self._root)
+            number = snapshot.add_rest(listed.path, row.rest)
+            listed.added.add(file, row.numbers, row.record._replace(number=number))
+
+    def _put(self, snapshot: _Snapshot, listed: _Listed, now: int) -> None:
+        """Keep a folder as it is. now: when reading began, by the clock of the folder (ns)."""
+        whole = _Folder(snapshot, listed.path)
+        states = {file[0]: file for file in listed.files}
+        kept = set()
+        for name, folder, values in listed.rows():
+            if folder is None:
+                continue
+            _, size, changed, inode_changed, inode = states[name]
             # What was changed just now may change once more without a trace: the next reader reads it again.
-            signature = file.signature if file.changed < now - _COARSE_NS else "unsettled"
-            values = _IndexedRow(number, file.path, signature, row.request_id, row.model, row.task, row.summary)
-            batch.append((values, row.rest))
-            found[file.path] = Indexed(
-                file.path, row.request_id, result.model.name, result.task_name, number, row.summary, snapshot
-            )
-            if len(batch) == _BATCH:
-                snapshot.replace((), batch)
-                batch = []
-        snapshot.replace((), batch)
-        return found
+            settled = max(changed, inode_changed) < now - _COARSE_NS
+            file = [name, size, changed, inode_changed, inode] if settled else [name, -1, 0, 0, 0]
+            whole.add(file, folder.numbers[values[_PLACE]], values)
+            kept.add(values[_NUMBER])
+        if listed.known is not None:
+            snapshot.forget((), (row[_NUMBER] for row in listed.known.records if row[_NUMBER] not in kept))
+        with contextlib.suppress(UnicodeEncodeError):
+            snapshot.put(whole)
 
 
-def _known(snapshot: _Snapshot, files: Iterable[ResultFile]) -> tuple[dict[str, Indexed], list[int]]:
-    """(path -> what a snapshot holds of files that are as they were; numbers of the results that it holds of any other).
-
-    Raises:
-        _DamagedError, sqlite3.Error: it cannot be read to its end.
-    """
-    wanted = {file.path: file.signature for file in files if file.signature}
-    found, gone = {}, []
-    for number, path, signature, request_id, model, task, summary in snapshot.rows():
-        if wanted.get(path) != signature:
-            gone.append(number)
-            continue
-        of_model, of_task = snapshot.parts.of(model, schema.Model), snapshot.parts.of(task, schema.Task)
-        name = snapshot.task_names.get(task) or snapshot.task_names.setdefault(task, f"{of_task.suite}/{of_task.name}")
-        found[path] = Indexed(path, request_id, of_model.name, name, number, summary, snapshot)
-    return found, gone
+def _listed(path: str, files: list[_File], known: _Folder | None, root: Path) -> _Listed:
+    if known is not None:
+        known.root = root
+    return _Listed(path, files, known, known is not None and known.files == files)
 
 
-def _held(file: ResultFile, result: Result) -> Indexed:
-    return Indexed(file.path, result.request_id, result.model.name, result.task_name, result=result)
+def _among(name: str, names: Collection[str] | None) -> bool:
+    return names is None or name in names
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """A million new objects and no garbage: looking for some again and again takes half of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

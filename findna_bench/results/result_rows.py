@@ -1,19 +1,22 @@
-"""Results as rows of an index: what many of them have in common is kept once, and what tables and plans read lies apart from the rest."""
+"""Results as rows of an index: what many have in common is kept once, what tables and plans read is at hand, and the rest is read when it
+is first looked at.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
 import zlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from findna_bench.results import schema
-from findna_bench.results.schema import Result
+from findna_bench.results.schema import Metrics, Result
 
-__all__ = ["Parts", "Row"]
+__all__ = ["DamagedRowError", "Parts", "Record", "Row", "Rows", "StoredResult"]
 
 _M = TypeVar("_M", bound=BaseModel)
 _SHARED: Final[Mapping[str, type[BaseModel]]] = {
@@ -23,9 +26,9 @@ _SHARED: Final[Mapping[str, type[BaseModel]]] = {
     "batch": schema.Batch,
     "coverage": schema.Coverage,
 }
-_OWN: Final = ("identity", "request_id", "seed", "created")
-_REST: Final = ("digest", "predictions_digest", "metrics", "validation", "timing", "memory", "error")
-_APART: Final = (*_SHARED, *_OWN, *_REST, "environment", "hashed", "request")
+_OWN: Final = ("request_id", "identity", "seed", "created")
+_REST: Final = ("digest", "predictions_digest", "metrics", "validation", "error")
+_APART: Final = (*_SHARED, *_OWN, *_REST, "timing", "memory", "environment", "hashed", "request")
 _UNLIKE: Final = ("models", "tasks", "seeds")
 """Options of a request that differ from cell to cell."""
 _UNITS: Final = ("interval_unit", "n_groups", "groups_by")
@@ -33,21 +36,53 @@ _TIMES: Final = ("load_s", "embed_s", "fit_s", "predict_s")
 _FIELDS: Final[dict[type[BaseModel], set[str]]] = {}
 
 
-class Row(NamedTuple):
-    """A result in an index.
+class DamagedRowError(Exception):
+    """What an index holds is not what was written."""
 
-    model, task: numbers of these parts. summary: JSON, with the numbers of all parts. rest: compressed JSON.
+
+class Record(NamedTuple):
+    """What a row holds of one result alone.
+
+    place: of its parts among those of its folder. number: of its rest.
     """
 
+    place: int
+    number: int
     request_id: str
-    model: int
-    task: int
-    summary: str
+    identity: str | None
+    seed: int | None
+    created: str
+    value: float | None
+    low: float | None
+    high: float | None
+    validated: float | None
+    """The main metric: its value, its interval, and that of validation rows."""
+    warnings: list[str]
+    times: list[float | None]
+    peak_bytes: int | None
+    grouped: bool
+
+
+class Row(NamedTuple):
+    """A result in an index: numbers of its parts, its record (its place and number are the index's to give), and the rest as compressed JSON."""
+
+    numbers: tuple[int, ...]
+    record: Record
     rest: bytes
 
 
+class _Main(NamedTuple):
+    """A part: the main metric, what intervals take as independent, where the task lies, and the options, those unlike as None."""
+
+    name: str
+    higher_is_better: bool
+    units: list[Any]
+    place: str | None
+    options: dict[str, Any] | None
+
+
 class Parts:
-    """What results have in common, each part kept once and known by a number; turns results into rows and back.
+    """What results have in common, each part kept once and known by a number; turns results into rows.
 
     Args:
         add: keeps the JSON text of a part, new or known, and gives its number.
@@ -56,20 +91,20 @@ class Parts:
 
     def __init__(self, add: Callable[[str], int], text: Callable[[int], str]) -> None:
         self._add, self._text = add, text
-        self._values: dict[tuple[int, type[BaseModel] | None], Any] = {}
-        self._fields: dict[tuple[int, ...], dict[str, Any]] = {}
+        self._plain: dict[int, Any] = {}
+        self._objects: dict[tuple[int, type[BaseModel]], Any] = {}
 
     def plain(self, number: int) -> Any:
         """A part as JSON. It is shared, and not to be changed."""
-        if (number, None) not in self._values:
-            self._values[number, None] = json.loads(self._text(number))
-        return self._values[number, None]
+        if number not in self._plain:
+            self._plain[number] = json.loads(self._text(number))
+        return self._plain[number]
 
     def of(self, number: int, kind: type[_M]) -> _M:
         """A part as an object of the schema. It is shared, too."""
-        if (number, kind) not in self._values:
-            self._values[number, kind] = kind.model_validate(json.loads(self._text(number)))
-        found: _M = self._values[number, kind]
+        if (number, kind) not in self._objects:
+            self._objects[number, kind] = kind.model_validate(json.loads(self._text(number)))
+        found: _M = self._objects[number, kind]
         return found
 
     def row(self, result: Result) -> Row:
@@ -79,121 +114,297 @@ class Parts:
         main, validation, timing = metrics["main"], content["validation"], content["timing"]
         facts = {name: value for name, value in content.items() if name not in _APART}
         place = ((hashed["request"] or {}).get("task") or {}).get("path")
-        options = request and {key: value for key, value in request["options"].items() if key not in _UNLIKE}
-        parts = {name: self._number(content[name]) for name in _SHARED}
-        numbers = [
-            *parts.values(),
+        options = request and {key: None if key in _UNLIKE else value for key, value in request["options"].items()}
+        units = [metrics[name] for name in _UNITS]
+        numbers = (
+            *(self._number(content[name]) for name in _SHARED),
             self._number(content["environment"]),
             self._number(facts),
-            self._number([main["name"], main["higher_is_better"], [metrics[name] for name in _UNITS], place, options]),
-            *(self._number(part) for part in (request, hashed["request"], hashed["config"])),
-        ]
-        scores = _score(metrics, validation, main["name"])
-        error = content["error"] and content["error"] | {"traceback": None}
-        summary = [
-            [content[name] for name in _OWN],
-            numbers,
-            [main["value"], *scores[1:]],
+            self._number(_Main(main["name"], main["higher_is_better"], units, place, options)),
+            *(self._number(part) for part in (hashed["request"], hashed["config"])),
+        )
+        low, high = metrics["intervals"].get(main["name"]) or (None, None)
+        record = Record(
+            0,
+            0,
+            *(content[name] for name in _OWN),
+            main["value"],
+            low,
+            high,
+            (validation.get("metrics") or {}).get(main["name"]),
             validation.get("warnings") or [],
             [timing[name] for name in _TIMES],
             content["memory"]["peak_bytes"],
             bool(metrics["groups"] or metrics["grouping"]),
-            error,
-        ]
-        rest = {name: content[name] for name in _REST} | {"cell": hashed["cell"]}
-        packed = zlib.compress(_json(rest).encode(), 1)
-        return Row(result.request_id, parts["model"], parts["task"], _json(summary), packed)
+        )
+        own = request and {
+            "options": {key: value for key, value in request["options"].items() if key in _UNLIKE},
+            "files": request["files"],
+        }
+        rest = {name: content[name] for name in _REST} | {"cell": hashed["cell"], "request": own}
+        return Row(numbers, record, zlib.compress(_json(rest).encode(), 1))
 
     def _number(self, value: Any) -> int:
         return self._add(_json(value))
 
-    def _shared(self, numbers: list[int]) -> dict[str, Any]:
-        """The fields that are parts, to be copied."""
-        key = tuple(numbers[:7])
-        if (found := self._fields.get(key)) is None:
-            found = self._fields[key] = {
-                **self.plain(numbers[6]),
-                **{name: self.of(number, kind) for number, (name, kind) in zip(numbers, _SHARED.items(), strict=False)},
-                "environment": self.plain(numbers[5]),
-            }
-        return found
 
-    def result(self, summary: str, packed: bytes) -> Result:
-        """The whole result of a row."""
-        own, numbers, *_ = json.loads(summary)
-        rest = json.loads(zlib.decompress(packed))
-        request, hashed, config = (self.plain(number) for number in numbers[8:])
-        fields = {
-            **self._shared(numbers),
-            **dict(zip(_OWN, own, strict=True)),
+class Source(Protocol):
+    """Where rows are from."""
+
+    parts: Parts
+
+    def rest(self, record: Record) -> bytes:
+        """The rest of a row.
+
+        Raises:
+            DamagedRowError: it is not what was written.
+        """
+
+    def from_file(self, record: Record) -> Result:
+        """The result of a row, from its file.
+
+        Raises:
+            OutputError: it cannot be read any more.
+        """
+
+
+class Rows:
+    """Rows that have all of their parts in common.
+
+    Args:
+        source: of the rows.
+        numbers: of the parts.
+
+    Raises:
+        DamagedRowError: a part is not what was written.
+    """
+
+    __slots__ = ("_base", "_numbers", "facts", "main", "source")
+
+    def __init__(self, source: Source, numbers: list[int]) -> None:
+        parts = source.parts
+        self.source, self._numbers = source, numbers
+        self.facts: dict[str, Any] = parts.plain(numbers[6])
+        self.main = _Main(*parts.plain(numbers[7]))
+        self._base = {
+            **{name: parts.of(numbers[i], _SHARED[name]) for i, name in enumerate(("model", "task", "protocol"))},
+            "status": self.facts["status"],
+            "config_id": self.facts["config_id"],
+        }
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return str(self._base["model"].name)
+
+    @property
+    def task(self) -> str:
+        """The task, ``suite/name``."""
+        return f"{self._base['task'].suite}/{self._base['task'].name}"
+
+    def result(self, record: Record) -> StoredResult:
+        """The result of a row."""
+        fields = self._base.copy()
+        fields["request_id"], fields["seed"], fields["created"] = record.request_id, record.seed, record.created
+        made = _built(StoredResult, fields)
+        object.__setattr__(made, "_row", (self, record))
+        return made
+
+    def part(self, name: str) -> Any:
+        """A field that is a part."""
+        if name == "environment":
+            return self.source.parts.plain(self._numbers[5])
+        return self.source.parts.of(self._numbers[[*_SHARED].index(name)], _SHARED[name])
+
+    def rest(self, record: Record) -> dict[str, Any]:
+        """The fields that are neither parts nor in the record."""
+        rest = json.loads(zlib.decompress(self.source.rest(record)))
+        request, options = rest["request"], self.main.options
+        hashed, config = (self.source.parts.plain(number) for number in self._numbers[8:])
+        return {
             **{name: rest[name] for name in ("digest", "predictions_digest", "validation")},
-            "metrics": schema.Metrics.model_validate(rest["metrics"]),
-            "timing": schema.Timing.model_validate(rest["timing"]),
-            "memory": schema.Memory.model_validate(rest["memory"]),
+            "metrics": Metrics.model_validate(rest["metrics"]),
             "error": rest["error"] and schema.Error.model_validate(rest["error"]),
-            "request": request and schema.Request.model_validate(request),
+            "request": request
+            and schema.Request(options={**(options or {}), **request["options"]}, files=request["files"]),
             "hashed": schema.Hashed.model_validate({"request": hashed, "config": config, "cell": rest["cell"]}),
         }
-        return _built(Result, fields)
 
-    def summary(self, summary: str, rest: Callable[[], bytes], metric: str | None = None) -> Result:
-        """The result of a row with what tables and plans read: scores in its main metric, and in ``metric`` where it has that.
 
-        Other metrics of all rows, digests and ``validation.selected`` are not there, nor what its ids are hashes of (but for
-        where its task lies), the models, tasks and seeds of its request, and the traceback of its error: it is not to be written or shown
-        as a whole.
+class StoredResult(Result):
+    """A result as an index holds it, all of it: fields that are not at hand are read when they are first looked at. What it has in common
+    with others it shares, and it is not to be changed.
+    """
 
-        Args:
-            summary: of the row.
-            rest: reads its rest, where it is needed.
-            metric: beside the main one.
+    __slots__ = ("_row",)
+    if TYPE_CHECKING:
+        _row: tuple[Rows, Record]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in Result.model_fields:
+            raise AttributeError(f"a result has no {name}")
+        rows, record = self._row
+        if name in rows.facts:
+            return rows.facts[name]
+        if name == "identity":
+            return record.identity
+        try:
+            self._read(name, rows, record)
+        except DamagedRowError:
+            self._add(rows.source.from_file(record).__dict__)
+        return self.__dict__[name]
+
+    def _read(self, name: str, rows: Rows, record: Record) -> None:
+        """Take a field, or all that are read with it, into the object's own.
+
+        Raises:
+            DamagedRowError: the index does not have it any more.
         """
-        own, numbers, (value, low, high, validated), warnings, times, peak_bytes, grouped, error = json.loads(summary)
-        name, higher_is_better, units, place, options = self.plain(numbers[7])
-        scores: dict[str, float | None] = {}
-        intervals = {name: None if low is None else (low, high)}
-        checked = {} if validated is None else {name: validated}
-        whole = json.loads(zlib.decompress(rest())) if grouped or metric is not None else {}
-        if metric is not None and metric in whole["metrics"]["all"]:
-            scores[metric], low, high, validated = _score(whole["metrics"], whole["validation"], metric)
-            intervals[metric] = None if low is None else (low, high)
-            checked |= {} if validated is None else {metric: validated}
-        main = _built(schema.MainMetric, {"name": name, "value": value, "higher_is_better": higher_is_better})
-        fields = self._shared(numbers).copy()
-        fields["identity"], fields["request_id"], fields["seed"], fields["created"] = own
-        fields["metrics"] = _built(
-            schema.Metrics,
-            {
-                "main": main,
-                "all": scores,
-                "intervals": intervals,
-                "interval_unit": units[0],
-                "n_groups": units[1],
-                "groups_by": units[2],
-                "groups": whole["metrics"]["groups"] if grouped else {},
-                "grouping": whole["metrics"]["grouping"] if grouped else {},
-            },
-        )
-        fields["validation"] = {"metrics": checked, "warnings": warnings}
-        fields["timing"] = _built(schema.Timing, dict(zip(_TIMES, times, strict=True)))
-        fields["memory"] = _built(schema.Memory, {"peak_bytes": peak_bytes})
-        fields["error"] = error and schema.Error.model_validate(error)
-        fields["request"] = None if options is None else self._request(numbers[7], options)
-        fields["hashed"] = _NOT_HASHED if place is None else schema.Hashed(request={"task": {"path": place}})
-        return _built(Result, fields)
+        if name == "metrics":
+            self.__dict__[name] = _metrics(rows, record)
+        elif name == "timing":
+            self.__dict__[name] = _built(schema.Timing, dict(zip(_TIMES, record.times, strict=True)))
+        elif name == "memory":
+            self.__dict__[name] = _built(schema.Memory, {"peak_bytes": record.peak_bytes})
+        elif name in _SHARED or name == "environment":
+            self.__dict__[name] = rows.part(name)
+        else:
+            self._add(rows.rest(record))
 
-    def _request(self, number: int, options: Mapping[str, Any]) -> schema.Request:
-        """Of the part with this number, once."""
-        if (number, schema.Request) not in self._values:
-            self._values[number, schema.Request] = schema.Request(options=dict(options), files={})
-        found: schema.Request = self._values[number, schema.Request]
-        return found
+    def _add(self, fields: Mapping[str, Any]) -> None:
+        """Fields that were read; what the object has been given stays."""
+        for name, value in fields.items():
+            self.__dict__.setdefault(name, value)
+
+    @property
+    def warnings(self) -> list[str]:
+        return self._row[1].warnings if "validation" not in self.__dict__ else super().warnings
+
+    @property
+    def place(self) -> str | None:
+        return self._row[0].main.place if "hashed" not in self.__dict__ else super().place
+
+    def option(self, name: str, default: Any = None) -> Any:
+        options = self._row[0].main.options
+        if name in _UNLIKE or options is None or "request" in self.__dict__:
+            return super().option(name, default)
+        return options.get(name, default)
+
+    def validation_score(self, metric: str) -> Any:
+        if metric != self._row[0].main.name or "validation" in self.__dict__:
+            return super().validation_score(metric)
+        return self._row[1].validated
+
+    def whole(self) -> Result:
+        """The same, as it would be read from its file; this one does not grow by it."""
+        every = self.__copy__()
+        if isinstance(self.__dict__.get("metrics"), _StoredMetrics):
+            del every.__dict__["metrics"]
+        _ = every.digest  # all that is read with it, metrics too
+        return _built(Result, {name: getattr(every, name) for name in Result.model_fields})
+
+    # What pydantic does with an object it does with the fields that are at hand.
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        return self.whole().model_dump(**options)
+
+    def model_dump_json(self, **options: Any) -> str:
+        return self.whole().model_dump_json(**options)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
+        return iter(self.whole())
+
+    def __eq__(self, other: object) -> bool:
+        return self.whole() == (other.whole() if isinstance(other, StoredResult) else other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a Result
+
+    def __repr__(self) -> str:
+        return repr(self.whole())
+
+    __str__ = __repr__
+
+    def __copy__(self) -> StoredResult:
+        made = _built(StoredResult, self.__dict__.copy())
+        object.__setattr__(made, "__pydantic_fields_set__", set(self.__pydantic_fields_set__))
+        object.__setattr__(made, "_row", self._row)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Result:  # type: ignore[override]
+        return copy.deepcopy(self.whole(), memo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Result.model_validate, (self.to_dict(),)
 
 
-def _score(metrics: Mapping[str, Any], validation: Mapping[str, Any], metric: str) -> tuple[Any, Any, Any, Any]:
-    """Value, both ends of the interval, and validation score in a metric; None for what is not there."""
-    low, high = metrics["intervals"].get(metric) or (None, None)
-    return metrics["all"].get(metric), low, high, (validation.get("metrics") or {}).get(metric)
+class _StoredMetrics(Metrics):
+    """The metrics of a stored result: those of the main one are at hand."""
+
+    __slots__ = ("_row",)
+    if TYPE_CHECKING:
+        _row: tuple[Rows, Record]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in Metrics.model_fields:
+            raise AttributeError(f"metrics have no {name}")
+        rows, record = self._row
+        if name in _UNITS:
+            return rows.main.units[_UNITS.index(name)]
+        if name in ("groups", "grouping") and not record.grouped:
+            return {}
+        whole = self.whole()
+        self.__dict__.update({key: value for key, value in whole.__dict__.items() if key != "main"})
+        return self.__dict__[name]
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        rows, record = self._row
+        if metric != rows.main.name:
+            return super().interval(metric)
+        return None if record.low is None or record.high is None else (record.low, record.high)
+
+    def whole(self) -> Metrics:
+        """The same, as it would be read from its file."""
+        rows, record = self._row
+        try:
+            metrics: Metrics = rows.rest(record)["metrics"]
+        except DamagedRowError:
+            metrics = rows.source.from_file(record).metrics
+        return metrics
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        return self.whole().model_dump(**options)
+
+    def model_dump_json(self, **options: Any) -> str:
+        return self.whole().model_dump_json(**options)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
+        return iter(self.whole())
+
+    def __eq__(self, other: object) -> bool:
+        return self.whole() == (other.whole() if isinstance(other, _StoredMetrics) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.whole())
+
+    __str__ = __repr__
+
+    def __copy__(self) -> Metrics:
+        return copy.copy(self.whole())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Metrics:  # type: ignore[override]
+        return copy.deepcopy(self.whole(), memo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Metrics.model_validate, (self.model_dump(),)
+
+
+def _metrics(rows: Rows, record: Record) -> Metrics:
+    main = {"name": rows.main.name, "value": record.value, "higher_is_better": rows.main.higher_is_better}
+    made = _built(_StoredMetrics, {"main": _built(schema.MainMetric, main)})
+    object.__setattr__(made, "_row", (rows, record))
+    return made
 
 
 def _json(value: Any) -> str:
@@ -201,7 +412,7 @@ def _json(value: Any) -> str:
 
 
 def _built(kind: type[_M], fields: dict[str, Any]) -> _M:
-    """An object of the schema from all of its fields, which were validated before they became a row: to do it again, or to count the
+    """An object of the schema from its fields, which were validated before they became a row: to do it again, or to count the
     fields of each object anew as ``model_construct`` does, takes most of the time of a large table.
     """
     made, put = kind.__new__(kind), object.__setattr__
@@ -210,6 +421,3 @@ def _built(kind: type[_M], fields: dict[str, Any]) -> _M:
     put(made, "__pydantic_extra__", None)
     put(made, "__pydantic_private__", None)
     return made
-
-
-_NOT_HASHED: Final = schema.Hashed()

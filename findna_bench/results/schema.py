@@ -116,6 +116,10 @@ class Metrics(_Part):
     are strata of pairs, ``strata`` says of what (``distance``), and ``within`` holds the AUROC over pairs of rows of one stratum, of all strata
     pooled."""
 
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """The 95 % interval of a metric; None where there is none."""
+        return self.intervals.get(metric)
+
 
 class Coverage(_Part):
     bases_total: int | None = None
@@ -244,6 +248,29 @@ class Result(_Part):
     def is_deterministic(self) -> bool:
         """Whether this one fit stands for all seeds: no seed changes anything."""
         return self.status == "success" and self.protocol.settings.get("seed_varies") == []
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was noticed while it was fitted, in words."""
+        return self.validation.get("warnings") or []
+
+    @property
+    def place(self) -> str | None:
+        """Stands for the path of a task that was given as one, without saying it; None for any other, and where it is not known."""
+        path: str | None = ((self.hashed.request or {}).get("task") or {}).get("path")
+        return path
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """A field of the request, as JSON; ``default`` where the result holds no request, or one from before there was the field."""
+        return default if self.request is None else self.request.options.get(name, default)
+
+    def validation_score(self, metric: str) -> Any:
+        """A metric on validation rows; None where it was not computed."""
+        return (self.validation.get("metrics") or {}).get(metric)
+
+    def whole(self) -> Result:
+        """The result with every field at hand; one that an index gives reads some when they are looked at."""
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """All keys of schema 2, JSON-serialisable."""

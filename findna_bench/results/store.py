@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,10 @@ class ResultStore:
         """Where the cells of a model on a task under a protocol lie."""
         return self.root.joinpath(*(path_segment(part) for part in (model, suite, task, protocol)))
 
+    def folder_name(self, model: str, suite: str, task: str, protocol: str) -> str:
+        """:meth:`folder`, as :meth:`name_of` says where files lie, with "/" at its end."""
+        return "/".join(path_segment(part) for part in (model, suite, task, protocol)) + "/"
+
     def path_of(self, result: Result) -> Path:
         """The file of a result: by identity, or under ``errors/`` by request where the cell has no identity."""
         if result.status in ("error", "oom") or result.identity is None:
@@ -166,20 +170,23 @@ class ResultStore:
 
     def paths(self) -> Iterator[Path]:
         """All result files, in a fixed order; claims and other hidden files are left out."""
-        for file in result_files(self.root):
-            yield self.root / file.path
+        for name in result_files(self.root):
+            yield self.root / name
 
-    def index(self, left_out: Callable[[str], None] = warn) -> ResultIndex:
+    def index(
+        self, left_out: Callable[[str], None] = warn, *, models: Collection[str] | None = None
+    ) -> ResultIndex:
         """What lies in the folder now; of many results, files that did not change are not read again.
 
         Args:
             left_out: takes a sentence about each file that is no result; it is a Python warning where nobody does.
+            models: names of models whose results are looked at, and all failures; None for everything.
         """
-        return ResultIndex(self.root, left_out)
+        return ResultIndex(self.root, left_out, models=models)
 
     def load(self, left_out: Callable[[str], None] = warn) -> list[Result]:
         """All results. One file that is none costs no other: it is left out, and named (as in :meth:`index`)."""
-        return list(self.index(left_out).results())
+        return self.index(left_out).results()
 
     def readable(self, left_out: Callable[[str], None] = warn) -> Iterator[tuple[Path, Result]]:
         """:meth:`load` from the files themselves, each result with its file."""

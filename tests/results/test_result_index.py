@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import random
 import shutil
 import subprocess
@@ -64,31 +66,26 @@ def same(root: Path, **options: Any) -> None:
     (found, said), (wanted, problems) = by_index(root, **options), by_files(root)
     assert said == problems
     assert [r.to_dict() for r in found] == [r.to_dict() for r in wanted]
-    for whole, short in zip(wanted, ResultIndex(root, said.append, **options).summaries(metric="mcc"), strict=True):
-        of_tables = (
-            "identity",
-            "request_id",
-            "config_id",
-            "status",
-            "flags",
-            "command",
-            "model",
-            "task",
-            "protocol",
-            "seed",
-            "created",
-        )
-        assert [getattr(short, name) for name in of_tables] == [getattr(whole, name) for name in of_tables]
-        main = whole.metrics.main
-        assert short.metrics.main == main
-        assert short.metrics.intervals.get(main.name) == whole.metrics.intervals.get(main.name)
-        assert ("mcc" in short.metrics.all) == ("mcc" in whole.metrics.all)
-        of_groups = ("interval_unit", "n_groups", "groups_by", "groups", "grouping")
-        assert [getattr(short.metrics, name) for name in of_groups] == [
-            getattr(whole.metrics, name) for name in of_groups
-        ]
-        assert (short.timing, short.memory) == (whole.timing, whole.memory)
-        assert short.validation.get("warnings", []) == whole.validation.get("warnings", [])
+    index = ResultIndex(root, said.append, **options)
+    for name in Result.model_fields:  # each read alone
+        assert [getattr(r, name) for r in index.results()] == [getattr(r, name) for r in wanted]
+    for result, whole in zip(index.results(), wanted, strict=True):
+        of_tables = [
+            (r.task_name, r.warnings, r.place, r.option("window", 1), r.option("seeds"), r.option("later", 2),
+             r.metrics.main, r.metrics.n_groups, r.metrics.groups, r.metrics.grouping, r.timing, r.memory, r.is_deterministic,
+             *((r.metrics.interval(metric), r.validation_score(metric)) for metric in ("accuracy", "mcc", "none")))
+            for r in (result, whole)
+        ]  # fmt: skip
+        assert of_tables[0] == of_tables[1]
+        changed = result.model_copy(update={"status": "oom", "metrics": result.metrics.model_copy(update={"all": {}})})
+        expected = whole.model_copy(update={"status": "oom", "metrics": whole.metrics.model_copy(update={"all": {}})})
+        assert changed == expected
+        assert changed.to_dict() == expected.to_dict()
+        for copied in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result), copy.copy(result)):
+            assert copied == result == whole == copied
+        assert repr(result) == repr(whole)
+        assert result.model_dump_json() == whole.model_dump_json()
+        assert result != expected
 
 
 STEPS = st.lists(
@@ -99,7 +96,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, fewest=st.sampled_from([1, 3, 200]))
 def test_whatever_happens_to_the_files_the_index_answers_as_they_do(
     steps: list[tuple[str, int]], fewest: int, tmp_path_factory: pytest.TempPathFactory
