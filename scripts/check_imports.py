@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LEVELS = {
     "errors": 0,
     "files": 1,
+    "collecting": 1,
     "interrupt": 1,
     "private_paths": 1,
     "terminal": 1,

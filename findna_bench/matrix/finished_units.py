@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from findna_bench.code import file_settings
+from findna_bench.collecting import no_collection
 from findna_bench.errors import OutputError
 from findna_bench.matrix.request import Unit, weights_of
 from findna_bench.matrix.unit import ValidResults
@@ -82,8 +83,11 @@ class FinishedUnits:
     def __init__(self, store: ResultStore, request: RunRequest, units: Sequence[Unit], registry: Registry) -> None:
         self.cells = 0
         self.results: dict[str, list[Result]] = {}
-        if request.overwrite == "always":
-            return
+        if request.overwrite != "always":
+            with no_collection():
+                self._look_up(store, request, units, registry)
+
+    def _look_up(self, store: ResultStore, request: RunRequest, units: Sequence[Unit], registry: Registry) -> None:
         wanted = {cell.request_id for unit in units for cell in unit.cells}
         index = store.index(_without_words, models={unit.model.display_name for unit in units})
         by_request: dict[str, list[tuple[str, Result]]] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from findna_bench.collecting import no_collection
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError
 from findna_bench.matrix.request import CodeOfToday, Unit, can_choose, expand, unit_preset
@@ -78,7 +79,11 @@ def plan(request: RunRequest, registry: Registry | None = None) -> Plan:
     Raises:
         UsageError: a name or an option is wrong.
     """
-    registry = registry or get_registry()
+    with no_collection():
+        return _plan(request, registry or get_registry())
+
+
+def _plan(request: RunRequest, registry: Registry) -> Plan:
     units = expand(request, registry)
     names = {unit.model.display_name for unit in units}
     # What is no result is computed.
@@ -90,7 +95,9 @@ def plan(request: RunRequest, registry: Registry | None = None) -> Plan:
     root, official = data_root(request.data_dir), request.split == "official"
     digests = {unit.task.name: _digest(unit.task, root, whole=official) for unit in units}
     costs = _costs([result for result in results if result.protocol.name == request.protocol])
-    return Plan(tuple(_planned(request, unit, by_request, digests[unit.task.name], costs, registry, code) for unit in units))
+    return Plan(
+        tuple(_planned(request, unit, by_request, digests[unit.task.name], costs, registry, code) for unit in units)
+    )
 
 
 def _digest(task: TaskRef, root: Path, *, whole: bool) -> str | None:
@@ -122,9 +129,7 @@ def _planned(
     done = [
         r
         for r in results
-        if r.status == "success"
-        and (digest in (None, "") or r.task.data_digest == digest)
-        and code.made(r, unit)
+        if r.status == "success" and (digest in (None, "") or r.task.data_digest == digest) and code.made(r, unit)
     ]
     cells = 1 if any(result.is_deterministic for result in done) else len(unit.cells)
     finished = 0 if request.overwrite == "always" else len({result.seed for result in done})

@@ -5,6 +5,7 @@ Nothing here opens data or weights, so that planning ten thousand cells takes se
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -14,7 +15,7 @@ from typing import Any
 from findna_bench.cards import ModelCard, TaskCard, card_content
 from findna_bench.data.catalog import TaskRef, resolve_suite, resolve_task, suite_tasks
 from findna_bench.errors import UnknownNameError, UnsupportedError, UsageError
-from findna_bench.files import stable_hash
+from findna_bench.files import canonical_json, stable_hash
 from findna_bench.models.spec import ModelSpec, model_code, parse_model
 from findna_bench.private_paths import legible
 from findna_bench.protocols.protocol import Protocol, find_protocol, resolve_preset
@@ -97,26 +98,45 @@ def expand(request: RunRequest, registry: Registry) -> list[Unit]:
     chosen_preset(request, None, registry)
     tasks = _tasks(request, registry)
     uncovered = [_uncovered(request, task, registry) for task in tasks]
-    # Cards are hashed once each: a matrix has many more units than models and tasks.
+    # Cards are hashed and written once each: a matrix has many more units than models and tasks.
     options = _options(request)
     of_tasks = [_task_settings(task) for task in tasks]
+    task_texts = [canonical_json(of_task) for of_task in of_tasks]
+    few_shots = [
+        (shots, {"shots": shots, "shot_validation": few_shot_validation(request, shots)})
+        for shots in request.shots or (None,)
+    ]
     units = []
     _check_names(specs)
     for spec in {(spec.distribution, spec.display_name, spec.network): spec for spec in specs}.values():
         model = _model_settings(request, spec)
-        for task, of_task, reason in zip(tasks, of_tasks, uncovered, strict=True):
+        begun = [_begun_hash(options, model, few) for _, few in few_shots]
+        for task, of_task, text, reason in zip(tasks, of_tasks, task_texts, uncovered, strict=True):
             skip = _unsupported(request, protocol, spec, task, registry) or reason
-            for shots in request.shots or (None,):
-                few = {"shots": shots, "shot_validation": few_shot_validation(request, shots)}
+            for (shots, few), of_model in zip(few_shots, begun, strict=True):
                 hashed = {"options": options, "model": model, "task": of_task, **few}
-                cells = tuple(Cell(seed, request_id(hashed, seed)) for seed in request.seeds)
-                units.append(Unit(spec, task, shots, cells, skip, stable_hash(hashed), hashed))
+                digest = of_model.copy()
+                digest.update(f"{text}}}".encode())
+                key = digest.hexdigest()
+                cells = tuple(Cell(seed, _id_of_seed(key, seed)) for seed in request.seeds)
+                units.append(Unit(spec, task, shots, cells, skip, key, hashed))
     return units
+
+
+def _begun_hash(options: Mapping[str, Any], model: Mapping[str, Any], few: Mapping[str, Any]) -> Any:
+    """:func:`stable_hash` of what a unit was asked for, up to its task, which is the last of its keys."""
+    text = canonical_json({"options": options, "model": model, "task": None, **few})
+    return hashlib.sha256(text.removesuffix("null}").encode())
 
 
 def request_id(hashed: Mapping[str, Any], seed: int) -> str:
     """Hash of what was asked for (:attr:`Unit.hashed`) and a seed."""
-    return stable_hash([stable_hash(hashed), seed])[:32]
+    return _id_of_seed(stable_hash(hashed), seed)
+
+
+def _id_of_seed(key: str, seed: int) -> str:
+    """key: hash of what was asked for."""
+    return stable_hash([key, seed])[:32]
 
 
 def few_shot_validation(request: RunRequest, shots: int | None) -> str | None:

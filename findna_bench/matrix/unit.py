@@ -183,7 +183,7 @@ class ValidResults:
     def __init__(self, request: RunRequest, registry: Registry) -> None:
         self._request, self._registry = request, registry
         self._code = CodeOfToday(registry)
-        self._tasks: dict[int, tuple[TaskRef, Task | None]] = {}
+        self._tasks: dict[int, tuple[TaskRef, tuple[Task, str] | None]] = {}
 
     def by_code(self, unit: Unit, results: Sequence[schema.Result]) -> list[schema.Result]:
         """Those results of a unit that are by today's code, whatever their data and settings."""
@@ -196,14 +196,15 @@ class ValidResults:
             BenchError: its data, or its preset, cannot be looked at.
         """
         results = self.by_code(unit, results)
-        task = self._task(unit.task) if results else None
-        if task is None:
+        opened = self._task(unit.task) if results else None
+        if opened is None:
             return results  # the data are gone, which makes no finished result wrong
+        task, data_digest = opened
         preset = unit_preset(self._request, unit, task.name, self._registry, kind=unit.model.kind)
         verdicts: dict[tuple[int, int | None], bool] = {}  # results of a unit share what they have in common
 
         def holds(result: schema.Result) -> bool:
-            if result.task.data_digest != task.data_digest:
+            if result.task.data_digest != data_digest:
                 return False
             key = id(result.protocol), result.model.n_parameters
             if key not in verdicts:
@@ -213,11 +214,14 @@ class ValidResults:
 
         return [result for result in results if holds(result)]
 
-    def _task(self, ref: TaskRef) -> Task | None:
-        """The task of a unit; None where its data are gone."""
+    def _task(self, ref: TaskRef) -> tuple[Task, str] | None:
+        """The task of a unit and the digest of its data; None where they are gone."""
         if id(ref) not in self._tasks:
-            gone = ref.card is not None and task_status(ref.card, data_root(self._request.data_dir)) == "missing"
-            self._tasks[id(ref)] = ref, None if gone else _open(self._request, self._registry, ref)
+            if ref.card is not None and task_status(ref.card, data_root(self._request.data_dir)) == "missing":
+                self._tasks[id(ref)] = ref, None
+            else:
+                task = _open(self._request, self._registry, ref)
+                self._tasks[id(ref)] = ref, (task, task.data_digest)
         return self._tasks[id(ref)][1]
 
     def _has_settings(self, stored: Mapping[str, Any], unit: Unit, preset: Preset, task: TaskCard) -> bool:

@@ -12,7 +12,6 @@ for, and none that a network folder would have to have. Of two processes that wr
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
 import json
 import os
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from warnings import warn
 
+from findna_bench.collecting import no_collection
 from findna_bench.errors import OutputError
 from findna_bench.files import atomic_path, path_segment
 from findna_bench.results import result_rows, schema
@@ -213,9 +213,7 @@ class _Snapshot:
 
     def _part(self, number: int) -> str:
         try:
-            row = self._connection.execute(
-                "SELECT content, checksum FROM parts WHERE number = ?", (number,)
-            ).fetchone()
+            row = self._connection.execute("SELECT content, checksum FROM parts WHERE number = ?", (number,)).fetchone()
         except sqlite3.Error as error:
             raise DamagedRowError from error
         if row is None or _checksum(number, row[0]) != row[1]:
@@ -337,8 +335,7 @@ class _Listed:
         found = self.of_known()
         if self.added is not None:
             found |= {
-                file[0]: (self.added, values)
-                for file, values in zip(self.added.files, self.added.records, strict=True)
+                file[0]: (self.added, values) for file, values in zip(self.added.files, self.added.records, strict=True)
             }
         for name, *_ in self.files:
             if name in found:
@@ -368,7 +365,7 @@ class ResultIndex:
         self._root, self._left_out = root, left_out
         self._problems: dict[str, str] = {}
         names = None if models is None else {path_segment(model) for model in models}
-        with _no_collection():
+        with no_collection():
             scanned = _scanned(root, names)
             snapshot = _Snapshot.existing(root / INDEX)
             try:
@@ -400,7 +397,7 @@ class ResultIndex:
         """:meth:`results`, each with its file, relative to the folder."""
         wanted: dict[Rows, bool] = {}
         found = []
-        with _no_collection():
+        with no_collection():
             for listed in self._listed:
                 for name, folder, record in listed.rows():
                     if folder is None:
@@ -410,7 +407,9 @@ class ResultIndex:
                     try:
                         rows = folder.rows(record[_PLACE])
                     except (DamagedRowError, ValueError, TypeError, LookupError):
-                        found += [(listed.path + name, result) for result in self._from_file(folder, name, models, tasks)]
+                        found += [
+                            (listed.path + name, result) for result in self._from_file(folder, name, models, tasks)
+                        ]
                         continue
                     if rows not in wanted:
                         wanted[rows] = _among(rows.model, models) and _among(rows.task, tasks)
@@ -522,15 +521,3 @@ def _listed(path: str, files: list[_File], known: _Folder | None, root: Path) ->
 
 def _among(name: str, names: Collection[str] | None) -> bool:
     return names is None or name in names
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """A million new objects and no garbage: looking for some again and again takes half of the time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()

@@ -33,6 +33,7 @@ _UNLIKE: Final = ("models", "tasks", "seeds")
 """Options of a request that differ from cell to cell."""
 _UNITS: Final = ("interval_unit", "n_groups", "groups_by")
 _TIMES: Final = ("load_s", "embed_s", "fit_s", "predict_s")
+_OF_RESULTS, _OF_METRICS = frozenset(Result.model_fields), frozenset(Metrics.model_fields)
 _FIELDS: Final[dict[type[BaseModel], set[str]]] = {}
 
 
@@ -125,17 +126,17 @@ class Parts:
         )
         low, high = metrics["intervals"].get(main["name"]) or (None, None)
         record = Record(
-            0,
-            0,
-            *(content[name] for name in _OWN),
-            main["value"],
-            low,
-            high,
-            (validation.get("metrics") or {}).get(main["name"]),
-            validation.get("warnings") or [],
-            [timing[name] for name in _TIMES],
-            content["memory"]["peak_bytes"],
-            bool(metrics["groups"] or metrics["grouping"]),
+            place=0,
+            number=0,
+            **{name: content[name] for name in _OWN},
+            value=main["value"],
+            low=low,
+            high=high,
+            validated=(validation.get("metrics") or {}).get(main["name"]),
+            warnings=validation.get("warnings") or [],
+            times=[timing[name] for name in _TIMES],
+            peak_bytes=content["memory"]["peak_bytes"],
+            grouped=bool(metrics["groups"] or metrics["grouping"]),
         )
         own = request and {
             "options": {key: value for key, value in request["options"].items() if key in _UNLIKE},
@@ -151,7 +152,9 @@ class Parts:
 class Source(Protocol):
     """Where rows are from."""
 
-    parts: Parts
+    @property
+    def parts(self) -> Parts:
+        """Those of the rows."""
 
     def rest(self, record: Record) -> bytes:
         """The rest of a row.
@@ -179,17 +182,17 @@ class Rows:
         DamagedRowError: a part is not what was written.
     """
 
-    __slots__ = ("_base", "_numbers", "facts", "main", "source")
+    __slots__ = ("_base", "_numbers", "facts", "main", "shared", "source")
 
     def __init__(self, source: Source, numbers: list[int]) -> None:
         parts = source.parts
         self.source, self._numbers = source, numbers
         self.facts: dict[str, Any] = parts.plain(numbers[6])
         self.main = _Main(*parts.plain(numbers[7]))
+        self.shared: dict[str, Any] = {}  # other parts, once they were looked at
         self._base = {
             **{name: parts.of(numbers[i], _SHARED[name]) for i, name in enumerate(("model", "task", "protocol"))},
-            "status": self.facts["status"],
-            "config_id": self.facts["config_id"],
+            **{name: self.facts[name] for name in ("status", "flags", "limit")},
         }
 
     @property
@@ -211,10 +214,13 @@ class Rows:
         return made
 
     def part(self, name: str) -> Any:
-        """A field that is a part."""
+        """A field that is a part, and is looked at for the first time."""
         if name == "environment":
-            return self.source.parts.plain(self._numbers[5])
-        return self.source.parts.of(self._numbers[[*_SHARED].index(name)], _SHARED[name])
+            found = self.source.parts.plain(self._numbers[5])
+        else:
+            found = self.source.parts.of(self._numbers[[*_SHARED].index(name)], _SHARED[name])
+        self.shared[name] = found
+        return found
 
     def rest(self, record: Record) -> dict[str, Any]:
         """The fields that are neither parts nor in the record."""
@@ -241,14 +247,17 @@ class StoredResult(Result):
         _row: tuple[Rows, Record]
 
     def __getattr__(self, name: str) -> Any:
-        if name not in Result.model_fields:
+        if name not in _OF_RESULTS:
             raise AttributeError(f"a result has no {name}")
         rows, record = self._row
-        if name in rows.facts:
-            return rows.facts[name]
+        for common in (rows.facts, rows.shared):
+            if name in common:
+                return common[name]
         if name == "identity":
             return record.identity
         try:
+            if name in _SHARED or name == "environment":
+                return rows.part(name)
             self._read(name, rows, record)
         except DamagedRowError:
             self._add(rows.source.from_file(record).__dict__)
@@ -266,8 +275,6 @@ class StoredResult(Result):
             self.__dict__[name] = _built(schema.Timing, dict(zip(_TIMES, record.times, strict=True)))
         elif name == "memory":
             self.__dict__[name] = _built(schema.Memory, {"peak_bytes": record.peak_bytes})
-        elif name in _SHARED or name == "environment":
-            self.__dict__[name] = rows.part(name)
         else:
             self._add(rows.rest(record))
 
@@ -298,10 +305,10 @@ class StoredResult(Result):
     def whole(self) -> Result:
         """The same, as it would be read from its file; this one does not grow by it."""
         every = self.__copy__()
-        if isinstance(self.__dict__.get("metrics"), _StoredMetrics):
-            del every.__dict__["metrics"]
-        _ = every.digest  # all that is read with it, metrics too
-        return _built(Result, {name: getattr(every, name) for name in Result.model_fields})
+        fields = {name: getattr(every, name) for name in Result.model_fields}
+        if isinstance(fields["metrics"], _StoredMetrics):
+            fields["metrics"] = fields["metrics"].whole()
+        return _built(Result, fields)
 
     # What pydantic does with an object it does with the fields that are at hand.
 
@@ -345,7 +352,7 @@ class _StoredMetrics(Metrics):
         _row: tuple[Rows, Record]
 
     def __getattr__(self, name: str) -> Any:
-        if name not in Metrics.model_fields:
+        if name not in _OF_METRICS:
             raise AttributeError(f"metrics have no {name}")
         rows, record = self._row
         if name in _UNITS:
@@ -390,7 +397,7 @@ class _StoredMetrics(Metrics):
 
     __str__ = __repr__
 
-    def __copy__(self) -> Metrics:
+    def __copy__(self) -> Metrics:  # type: ignore[override]
         return copy.copy(self.whole())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Metrics:  # type: ignore[override]

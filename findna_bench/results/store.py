@@ -173,9 +173,7 @@ class ResultStore:
         for name in result_files(self.root):
             yield self.root / name
 
-    def index(
-        self, left_out: Callable[[str], None] = warn, *, models: Collection[str] | None = None
-    ) -> ResultIndex:
+    def index(self, left_out: Callable[[str], None] = warn, *, models: Collection[str] | None = None) -> ResultIndex:
         """What lies in the folder now; of many results, files that did not change are not read again.
 
         Args:
