@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from findna_bench.matrix.job_running import run_isolated, run_job
     from findna_bench.matrix.jobs import Executor, Job, fail_job, settle_finished
     from findna_bench.matrix.planning import Plan
+    from findna_bench.matrix.run_status import RunStatus, UnitStatus
     from findna_bench.models.backbone import Adapted, Backbone, Checkpoint, Encoding, TokenBatch
     from findna_bench.models.combinations import combine_sides
     from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
@@ -170,6 +171,7 @@ __all__ = [
     "Recipe",
     "Report",
     "Result",
+    "RunStatus",
     "SeedSplit",
     "SequenceIndex",
     "SequenceTable",
@@ -183,6 +185,7 @@ __all__ = [
     "TruncationWarning",
     "UnitProgress",
     "UnitStarted",
+    "UnitStatus",
     "UnsupportedError",
     "UsageError",
     "View",
@@ -232,6 +235,7 @@ __all__ = [
     "run_job",
     "settle_finished",
     "state_shares",
+    "status",
     "waiting_for",
 ]
 
@@ -254,6 +258,7 @@ _LAZY = {
     "findna_bench.matrix.job_running": ("run_isolated", "run_job"),
     "findna_bench.matrix.jobs": ("Executor", "Job", "fail_job", "settle_finished"),
     "findna_bench.matrix.planning": ("Plan",),
+    "findna_bench.matrix.run_status": ("RunStatus", "UnitStatus"),
     "findna_bench.models.backbone": ("Adapted", "Backbone", "Checkpoint", "Encoding", "TokenBatch"),
     "findna_bench.models.combinations": ("combine_sides",),
     "findna_bench.models.estimators": ("AlignedFeatures", "Classifier", "Features"),
@@ -586,6 +591,29 @@ def plan(
     from findna_bench.matrix.planning import plan as make_plan
 
     return make_plan(_run_request(models, tasks, suite, options))
+
+
+def status(output_dir: str | Path = "results") -> RunStatus:
+    """What runs, waits and has failed in a results folder, whichever executor works in it; nothing in it is changed.
+
+    Args:
+        output_dir: the folder, on this machine or any that sees it.
+
+    Returns:
+        The number of finished results, and every model on a task that runs, waits or has failed.
+
+    Raises:
+        UsageError: there is no such folder.
+
+    Example:
+        >>> (result,) = fb.run(["majority"], ["demo/species4"], seeds=1, output_dir="results")
+        >>> found = fb.status("results")
+        >>> found.count("running"), found.count("waiting"), found.count("failed")
+        (0, 0, 0)
+    """
+    from findna_bench.matrix.run_status import run_status
+
+    return run_status(Path(output_dir))
 
 
 def make_jobs(

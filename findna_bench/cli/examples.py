@@ -11,6 +11,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "findna-bench run -m findna-tiny -t demo/species4 --protocol finetune",
     ),
     "worker": ("findna-bench worker -o results", "findna-bench worker -o results --wait 600"),
+    "status": ("findna-bench status -o results", "findna-bench status -o results --json"),
     "plan": ("findna-bench plan -m findna-tiny,kmer --suite demo",),
     "fetch": (
         "findna-bench fetch genomic_benchmarks",

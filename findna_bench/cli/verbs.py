@@ -17,6 +17,7 @@ __all__ = ["VERBS", "Verbs"]
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Run models on tasks."),
     "worker": ("worker:worker", "Join runs that wait in a results folder."),
+    "status": ("status:status", "Show what runs, waits and has failed."),
     "plan": ("plan:plan", "Show what a run would do."),
     "fetch": ("fetch:fetch", "Bring data and weights to this machine."),
     "audit": ("audit:audit", "Say what a score on a task is worth."),

@@ -134,8 +134,9 @@ class GroupRunner:
     def _claim(self, unit: Unit) -> list[str] | None:
         """All cells of the unit or none, in one order for all processes, so that two of them never hold a half each."""
         taken: list[str] = []
+        about = {"unit": unit.key, "label": unit.label, "executor": self.request.executor}
         for request_id in sorted(cell.request_id for cell in unit.cells):
-            if not self.claims.take(request_id):
+            if not self.claims.take(request_id, about):
                 self.claims.release(taken)
                 return None
             taken.append(request_id)

@@ -81,7 +81,9 @@ class _Attempt:
     """What one process did about a job, as far as it is written down."""
 
     settled: dict[str, Settled] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
+    started: dict[str, float] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    """Unit -> its progress in words."""
     written: set[str] = field(default_factory=set)
     """Units of which it wrote a result."""
     progress: dict[str, float] = field(default_factory=dict)
@@ -90,6 +92,10 @@ class _Attempt:
     """It was asked to stop, and did."""
     failed: tuple[str, str] | None = None
     """Kind and text of an error that ended it."""
+
+    @property
+    def begun(self) -> set[str]:
+        return set(self.started)
 
     def take(self, values: Mapping[str, Any]) -> Event | None:
         """Add a line; the event it is, where it is one."""
@@ -103,10 +109,11 @@ class _Attempt:
         if isinstance(event, Settled):
             self.settled[event.unit] = event
         elif isinstance(event, UnitStarted):
-            self.begun.add(event.unit)
+            self.started[event.unit] = float(values.get("time", 0.0))
         elif isinstance(event, ResultWritten):
             self.written.add(event.unit)
         elif isinstance(event, UnitProgress) and event.total:
+            self.said[event.unit] = f"{event.what} {event.done}/{event.total}"
             self.progress[event.unit] = max(self.progress.get(event.unit, 0.0), event.done / event.total)
         return event
 
@@ -159,11 +166,16 @@ class JobFolder:
         return self.path.name.rpartition("-")[0]
 
     @property
+    def created(self) -> float | None:
+        """When it was written down, seconds since 1970."""
+        with contextlib.suppress(OSError):
+            return (self.path / "job.json").stat().st_mtime
+        return None
+
+    @property
     def age_s(self) -> float:
         """Seconds since it was written down."""
-        with contextlib.suppress(OSError):
-            return time.time() - (self.path / "job.json").stat().st_mtime
-        return 0.0
+        return 0.0 if (created := self.created) is None else time.time() - created
 
     @property
     def submission(self) -> dict[str, Any]:
@@ -231,6 +243,15 @@ class JobFolder:
         """Units that somebody began and nobody settled."""
         return {unit for attempt in self._attempts() for unit in attempt.begun} - set(self.settled())
 
+    def started(self) -> dict[str, float]:
+        """When work on a unit was last begun, seconds since 1970."""
+        return {unit: at for attempt in self._attempts() for unit, at in attempt.started.items()}
+
+    def progress(self, unit: str) -> str:
+        """How far work on a unit has come, as it was last said: ``epochs 3/10``; empty where nothing was."""
+        said = [attempt.said[unit] for attempt in self._attempts() if unit in attempt.said]
+        return said[-1] if said else ""
+
     def _attempts(self) -> list[_Attempt]:
         reader = self.events()
         list(reader)
@@ -280,7 +301,7 @@ class JobFolder:
             BenchError: as :func:`findna_bench.api.run_job`.
         """
         with Claims(self.path.parents[1]) as claims:
-            if claims.take(f"job-{self.path.name}") or not alone:
+            if claims.take(f"job-{self.path.name}", {"executor": self.executor}) or not alone:
                 yield from self._compute(report, facts)
 
     def new_attempt(self) -> AttemptFile:

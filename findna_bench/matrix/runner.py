@@ -16,6 +16,7 @@ from findna_bench.matrix.job_folders import job_folders
 from findna_bench.matrix.jobs import Executor, Job, fail_job, make_jobs, not_elsewhere
 from findna_bench.matrix.report import RunReporter, Silent
 from findna_bench.matrix.request import Unit, expand
+from findna_bench.matrix.run_status import driving
 from findna_bench.models.cache_folder import cache_limit
 from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import Registry, get_registry, load_factory
@@ -60,9 +61,13 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
     for unit in units:
         if unit.key in results:
             reporter.unit_finished(unit.label, results[unit.key], 0.0)
-    left = (replace(job, units=tuple(key for key in job.units if key not in results)) for job in jobs)
-    answers = _settled(executor, request.executor, [job for job in left if job.units], event_teller(reporter))
-    with contextlib.closing(answers):  # an interruption here is one of the executor, which stops what it has started
+    each = (replace(job, units=tuple(key for key in job.units if key not in results)) for job in jobs)
+    left = [job for job in each if job.units]
+    answers = _settled(executor, request.executor, left, event_teller(reporter))
+    with (
+        driving(request) if left else contextlib.nullcontext(),
+        contextlib.closing(answers),  # an interruption here is one of the executor, which stops what it has started
+    ):
         for settled in answers:
             results[settled.unit] = [read_result(store.root / name) for name in settled.results]
             reporter.unit_finished(settled.label, results[settled.unit], settled.seconds)

@@ -29,7 +29,7 @@ from typing import Any
 
 from findna_bench.errors import ResultsFolderError
 
-__all__ = ["HEARTBEAT_TIMEOUT_S", "Claims"]
+__all__ = ["HEARTBEAT_TIMEOUT_S", "Claims", "held_claims"]
 
 HEARTBEAT_TIMEOUT_S = 600.0
 _HEARTBEAT_EVERY_S = 60.0
@@ -128,7 +128,8 @@ class Claims:
         self._folder = results / ".claims"
         self._clock = clock
         self._owner = _Owner.this_process()
-        self._mine: set[str] = set()
+        self._mine: dict[str, str] = {}
+        """Name -> what its file holds."""
         self._mutex = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -167,9 +168,10 @@ class Claims:
                     elif path.suffix == ".json" and self._state(path.stem) == "dead":
                         path.unlink()
 
-    def take(self, request_id: str) -> bool:
-        """Claim a cell; False when a living process holds it."""
-        if self._create(request_id):
+    def take(self, request_id: str, about: Mapping[str, Any] | None = None) -> bool:
+        """Claim a cell; False when a living process holds it. about: kept with the claim for whoever looks; JSON-serialisable."""
+        content = json.dumps({**(about or {}), "since": time.time(), **asdict(self._owner)})
+        if self._create(request_id, content):
             return True
         with self._takeover_lock():
             state = self._state(request_id)
@@ -178,12 +180,12 @@ class Claims:
             if state == "dead":  # only whoever holds the lock removes a dead claim, so this is still the one just read
                 with contextlib.suppress(FileNotFoundError):
                     self._path(request_id).unlink()
-            return self._create(request_id)
+            return self._create(request_id, content)
 
-    def _create(self, request_id: str) -> bool:
+    def _create(self, request_id: str, content: str) -> bool:
         temporary = self._folder / f".{request_id}.{self._owner.token}"
         try:
-            temporary.write_text(json.dumps(asdict(self._owner)))
+            temporary.write_text(content)
             created = self._publish(temporary, self._path(request_id))
         except OSError as error:
             raise ResultsFolderError(
@@ -195,7 +197,7 @@ class Claims:
                 temporary.unlink(missing_ok=True)
         if created:
             with self._mutex:
-                self._mine.add(request_id)
+                self._mine[request_id] = content
         return created
 
     @staticmethod
@@ -274,6 +276,16 @@ class Claims:
         restarted = host == self._owner.host and claim.get("boot_id") != self._owner.boot_id
         return "dead" if silent > HEARTBEAT_TIMEOUT_S or (restarted and silent > _since_start()) else "held"
 
+    def held(self) -> dict[str, dict[str, Any]]:
+        """Claims of living processes, this one's among them: name -> what they hold."""
+        found = {}
+        for path in sorted(self._folder.glob("*.json")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                claim = json.loads(path.read_text())
+                if self._state(path.stem) == "held":
+                    found[path.stem] = {**claim, "host": str(claim["host"]), "pid": int(claim["pid"])}
+        return found
+
     def still_mine(self, request_id: str) -> bool:
         """Whether the claim file still names this process; asked before a result is written."""
         try:
@@ -289,19 +301,33 @@ class Claims:
                 if self.still_mine(request_id):
                     self._path(request_id).unlink()
             with self._mutex:
-                self._mine.discard(request_id)
+                self._mine.pop(request_id, None)
 
     def renew(self) -> None:
         """Write own claims anew, as the heartbeat does every minute; one that another process took over is left alone."""
         with self._mutex:
-            mine = list(self._mine)
-        for request_id in mine:
+            mine = dict(self._mine)
+        for request_id, content in mine.items():
             with contextlib.suppress(OSError), self._takeover_lock():
                 if self.still_mine(request_id):
                     temporary = self._folder / f".{request_id}.{self._owner.token}.beat"
-                    temporary.write_text(json.dumps(asdict(self._owner)))
+                    temporary.write_text(content)
                     temporary.replace(self._path(request_id))
 
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT_EVERY_S):
             self.renew()
+
+
+def held_claims(results: Path) -> dict[str, dict[str, Any]]:
+    """Claims of living processes on a results folder, which is only read: name -> what they hold, with ``host``, ``pid``, ``since`` (seconds since
+    1970, None in those of older versions), and what :meth:`Claims.take` was told.
+    """
+
+    def clock(folder: Path) -> float:
+        try:
+            return _folder_time(folder)
+        except OSError:  # it may be read, and not written
+            return time.time()
+
+    return {name: {"since": None, **claim} for name, claim in Claims(results, clock=clock).held().items()}
