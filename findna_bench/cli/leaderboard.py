@@ -83,7 +83,7 @@ def _made(request: LeaderboardRequest, json: bool, store: ResultStore, found: Su
         if path.suffix != ".js":  # which belong to the page
             output.remark(f"wrote {path}")
     if request.site:
-        _write_site(request, board, store, found, {**shown, "whole": index.whole})
+        _write_site(request, board, store, found, shown)
     return 0
 
 

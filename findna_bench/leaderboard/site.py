@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -62,7 +62,7 @@ class Site:
     """What a site shows.
 
     board: tables over all submissions. steps: what each submission changed, the oldest first. problems: sentences about what was not
-    taken. title, command, papers, audits, costs, whole: as of :func:`~findna_bench.leaderboard.html.html_files`.
+    taken. title, command, papers, audits, costs: as of :func:`~findna_bench.leaderboard.html.html_files`.
     """
 
     board: Leaderboard
@@ -73,7 +73,6 @@ class Site:
     papers: Sequence[Paper] = ()
     audits: Mapping[str, Sequence[Verdict]] | None = None
     costs: Costs | None = None
-    whole: Callable[[Result], Result] | None = None
 
 
 def site_files(site: Site) -> dict[str, str]:
@@ -182,7 +181,7 @@ class _Pages:
         board = replace(site.board, tables=tuple(table for table in site.board.tables if table.suite == suite))
         files = html_files(
             board, title=f"{site.title}: {suite}", command=site.command, papers=site.papers, audits=site.audits, costs=site.costs,
-            whole=site.whole, links=[(text, _href(page, path)) for text, page in self._navigation()],
+            links=[(text, _href(page, path)) for text, page in self._navigation()],
         )  # fmt: skip
         return {f"{path.removesuffix('index.html')}{name}": content for name, content in files.items()}
 
