@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from findna_bench.errors import DataError, OfflineError
 
-__all__ = ["Digests", "DownloadError", "digest_file", "download"]
+__all__ = ["Digests", "DownloadError", "UnreachableError", "digest_file", "download"]
 
 Progress = Callable[[int, int | None], None]
 
@@ -42,6 +42,10 @@ class DownloadError(DataError):
     """A file could not be had from one source; the message names the address and the reason."""
 
 
+class UnreachableError(DownloadError):
+    """No try came as far as a connection."""
+
+
 @dataclass(frozen=True)
 class Digests:
     """What identifies a file's content. ``git_blob``: sha1 over ``blob <size>\\0<content>``."""
@@ -54,9 +58,9 @@ class Digests:
 class _Transient(Exception):
     """A failure that a second try may mend."""
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
+    def __init__(self, reason: str, wait: float = 0.0, *, reached: bool = True) -> None:
         super().__init__(reason)
-        self.wait = wait
+        self.wait, self.reached = wait, reached
 
 
 class _Final(Exception):
@@ -147,7 +151,7 @@ def _fetch(
 
 def _attempts(transfer: _Transfer, retries: int, backoff: float, check: Callable[[], str | None]) -> None:
     """Run the transfer until it gives a file that passes ``check``."""
-    wrong_content = 0
+    wrong_content, reached = 0, False
     for attempt in range(retries + 1):
         try:
             transfer.run()
@@ -157,14 +161,17 @@ def _attempts(transfer: _Transfer, retries: int, backoff: float, check: Callable
             transfer.restart()
             wrong_content += 1
             reason, wait, final = problem, 0.0, wrong_content > 1  # one fresh try: a resumed file may have been changed
+            reached = True
         except _Transient as error:
             reason, wait, final = str(error), error.wait, False
+            reached = reached or error.reached
         except _Final as error:
             reason, wait, final = str(error), 0.0, True
+            reached = True
         if final or attempt == retries:
             transfer.drop_if_empty()
             tries = f" after {attempt + 1} tries" if attempt else ""
-            raise DownloadError(f"{transfer.url}: {reason}{tries}")
+            raise (DownloadError if reached else UnreachableError)(f"{transfer.url}: {reason}{tries}")
         time.sleep(min(MAX_WAIT, max(wait, backoff * 2**attempt)))
 
 
@@ -203,7 +210,8 @@ class _Transfer:
             raise _Transient(f"broken answer ({type(error).__name__})") from error
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", None) or error
-            raise _Transient(f"no connection ({reason})") from error
+            unreached = isinstance(error, urllib.error.URLError)  # others may come while an answer is read
+            raise _Transient(f"no connection ({reason})", reached=not unreached) from error
 
     def restart(self) -> None:
         """Throw away what was received."""

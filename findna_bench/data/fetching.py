@@ -12,7 +12,7 @@ import os
 import shutil
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from findna_bench.cards import DataSource, TaskCard
 from findna_bench.data.catalog import SPLITS, expected_rows, resolve_suite
 from findna_bench.data.importing import ImportReport, Progress, TaskImport, import_staged, present, stored_cards
 from findna_bench.data.task_store import locked
-from findna_bench.download import digest_file, download
+from findna_bench.download import DownloadError, UnreachableError, digest_file, download
 from findna_bench.errors import BenchError, DataError, UsageError
 from findna_bench.files import write_json
 from findna_bench.registry import Registry
@@ -37,6 +37,26 @@ class Network:
     timeout: float = 30.0
     retries: int = 4
     backoff: float = 1.0
+    unreachable: set[str] = field(default_factory=set, compare=False)
+    """Hosts that could not be reached, filled as they are met. Files of these are not asked for again; where one could not be reached, others are
+    tried once, as what is in the way (no network, a proxy that is down) may be in the way of all.
+    """
+
+    def download(self, url: str, destination: Path, **options: Any) -> Path:
+        """:func:`findna_bench.download.download`.
+
+        Raises:
+            DownloadError, OfflineError: as that function.
+        """
+        host = urllib.parse.urlsplit(url).netloc
+        if host in self.unreachable:
+            raise DownloadError(f"{url}: {host} could not be reached before, and is not asked again in this run")
+        retries = 0 if self.unreachable else self.retries
+        try:
+            return download(url, destination, timeout=self.timeout, retries=retries, backoff=self.backoff, **options)
+        except UnreachableError:
+            self.unreachable.add(host)
+            raise
 
 
 @dataclass
@@ -75,7 +95,7 @@ def fetch_suite(
     reference: str | Path | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
-    network: Network = Network(),
+    network: Network | None = None,
     cache_dir: Path | None = None,
 ) -> ImportReport:
     """Download every task of a suite that is not complete under the data root; for what is, no socket is opened.
@@ -107,10 +127,11 @@ def fetch_tasks(
     offline: bool = False,
     reference: str | Path | None = None,
     progress: Progress | None = None,
-    network: Network = Network(),
+    network: Network | None = None,
     cache_dir: Path | None = None,
 ) -> tuple[TaskImport, ...]:
     """As :func:`fetch_suite`, for the given cards."""
+    network = replace(network or Network(), unreachable=set())  # of this call
     staging = (cache_dir or _cache_dir()) / "downloads"
     run = staging / f"run-{os.getpid()}"
     results = []
@@ -194,15 +215,12 @@ def _download(
     for url, name, pinned in _plan(card, source, folder, partial, network):
         known = lock.files.get(url, {})
         target = folder / name
-        download(
+        network.download(
             url,
             target,
             sha256=pinned.sha256 or known.get("sha256"),
             git_blob=pinned.git_blob,
             size=pinned.size if pinned.size is not None else known.get("size"),
-            timeout=network.timeout,
-            retries=network.retries,
-            backoff=network.backoff,
             partial_dir=partial,
         )
         digests = digest_file(target)
@@ -247,14 +265,7 @@ def _hub_plan(
 ) -> list[tuple[str, str, DataSource]]:
     """A hub's list of parquet files, ``{config: {split: [address, ...]}}``; the address's fragment names the config."""
     address, _, config = source.url.partition("#")
-    listing = download(
-        address,
-        folder / "listing.json",
-        timeout=network.timeout,
-        retries=network.retries,
-        backoff=network.backoff,
-        partial_dir=partial,
-    )
+    listing = network.download(address, folder / "listing.json", partial_dir=partial)
     try:
         content = json.loads(listing.read_text(encoding="utf-8"))
         splits = content[config or next(iter(content))]

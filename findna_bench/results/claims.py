@@ -130,6 +130,7 @@ class Claims:
         self._owner = _Owner.this_process()
         self._mine: dict[str, str] = {}
         """Name -> what its file holds."""
+        self._about: dict[str, dict[str, Any]] = {}
         self._mutex = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -170,8 +171,8 @@ class Claims:
 
     def take(self, request_id: str, about: Mapping[str, Any] | None = None) -> bool:
         """Claim a cell; False when a living process holds it. about: kept with the claim for whoever looks; JSON-serialisable."""
-        content = json.dumps({**(about or {}), "since": time.time(), **asdict(self._owner)})
-        if self._create(request_id, content):
+        self._about[request_id] = {**(about or {}), "since": time.time()}
+        if self._create(request_id):
             return True
         with self._takeover_lock():
             state = self._state(request_id)
@@ -180,10 +181,11 @@ class Claims:
             if state == "dead":  # only whoever holds the lock removes a dead claim, so this is still the one just read
                 with contextlib.suppress(FileNotFoundError):
                     self._path(request_id).unlink()
-            return self._create(request_id, content)
+            return self._create(request_id)
 
-    def _create(self, request_id: str, content: str) -> bool:
+    def _create(self, request_id: str) -> bool:
         temporary = self._folder / f".{request_id}.{self._owner.token}"
+        content = json.dumps({**self._about.get(request_id, {}), **asdict(self._owner)})
         try:
             temporary.write_text(content)
             created = self._publish(temporary, self._path(request_id))
@@ -302,6 +304,7 @@ class Claims:
                     self._path(request_id).unlink()
             with self._mutex:
                 self._mine.pop(request_id, None)
+                self._about.pop(request_id, None)
 
     def renew(self) -> None:
         """Write own claims anew, as the heartbeat does every minute; one that another process took over is left alone."""

@@ -387,3 +387,22 @@ def test_several_processes_that_want_one_file_get_it_whole(server: Server, tmp_p
     assert target.read_bytes() == body
     assert len(server.requests) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_host_that_cannot_be_reached_is_waited_for_once_and_others_are_tried_once(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]  # bound, and nobody listens
+        hosts = [f"127.0.0.1:{port}", f"127.0.0.1:{port}", f"localhost:{port}"]
+        tasks = [
+            card(name=f"t{n}", sources=(DataSource(url=f"http://{host}/t{n}.zip", layout="archive"),))
+            for n, host in enumerate(hosts)
+        ]
+        quick = Network(timeout=0.3, retries=3, backoff=0.01)
+        for _ in range(2):  # what one call met is nothing to the next
+            first, second, third = fetch_tasks(tasks, tmp_path / "data", network=quick, cache_dir=tmp_path / "cache")
+            assert "no connection" in first.message
+            assert "after 4 tries" in first.message
+            assert "not asked again" in second.message
+            assert "no connection" in third.message
+            assert "tries" not in third.message
