@@ -368,7 +368,7 @@ def _facts(result: Result, row: Row) -> list[tuple[str, str]]:
         ("distribution", " ".join(filter(None, (model.distribution, model.version)))), ("weights", model.weights.source),
         ("digest of the weights", model.weights.digest), ("pooling", model.pooling),
     ]  # fmt: skip
-    return [(name, str(value)) for name, value in facts if value]
+    return [(name, str(value)) for name, value in facts if value and value != "–"]
 
 
 def _value(row: Row, task: str) -> float | None:
