@@ -243,7 +243,7 @@ EXPECTED: dict[str, set[str]] = {
 """Findings that say what the fault is; any of the findings of copies for faults that are not listed."""
 ALIGNED = {
     "exact copies", "reverse complements", "5 % substituted", "8 % substituted", "15 % substituted", "20 % substituted", "indels",
-    "shifted by 40", "other label in train",
+    "shifted by 40", "other label in train", SEVERAL,
 }  # fmt: skip
 """Faults for which other linters align rows."""
 EXPLAINED = dict.fromkeys(ALIGNED, _COPIES | {"shortcut: similarity"})

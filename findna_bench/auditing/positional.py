@@ -168,17 +168,26 @@ class Site:
         return np.where(self.found(rows), with_word, without)
 
     def count(self, rows: PlacedRows, layout: Layout) -> SiteCounts:
-        """How the classes differ by the word there, and at all other places."""
-        mine = rows.labels == self.label
-        n, others = int(mine.sum()), int((~mine).sum())
-        found = self.found(rows)
+        """How the classes differ by the word there, and at all other places; of each place among the rows that reach it, for a class of
+        short rows lacks every word far from their start."""
         places = layout.windows[self.anchor]
         elsewhere = []
         for place in places[places != self.place][:: max(1, len(places) // 64)].tolist():
-            there = _holds(rows.at(self.anchor, place + np.arange(len(self.word))), self.word)
-            elsewhere.append(there[mine].mean() - there[~mine].mean() if n and others else 0.0)
-        return SiteCounts(
-            n, int(found[mine].sum()), others, int(found[~mine].sum()), float(np.mean(elsewhere)) if elsewhere else 0.0
+            n, with_word, others, others_with = self._counted(rows, place)
+            if n and others:
+                elsewhere.append(with_word / n - others_with / others)
+        return SiteCounts(*self._counted(rows, self.place), float(np.mean(elsewhere)) if elsewhere else 0.0)
+
+    def _counted(self, rows: PlacedRows, place: int) -> tuple[int, int, int, int]:
+        """Rows of the class that reach the place, those with the word there; all other such rows, those with the word."""
+        codes = rows.at(self.anchor, place + np.arange(len(self.word)))
+        reach, found = (codes < OUTSIDE).all(axis=1), _holds(codes, self.word)
+        mine = rows.labels == self.label
+        return (
+            int((reach & mine).sum()),
+            int((found & mine).sum()),
+            int((reach & ~mine).sum()),
+            int((found & ~mine).sum()),
         )
 
     @property
@@ -199,8 +208,8 @@ def _holds(codes: np.ndarray, word: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SiteCounts:
-    """rows: of the class, with: those with the word; others, others_with: of all other classes. elsewhere: mean difference of the shares
-    at other places."""
+    """rows: of the class that reach the place, with: those with the word; others, others_with: of all other classes. elsewhere: mean
+    difference of the shares at other places."""
 
     rows: int
     with_word: int
@@ -270,15 +279,18 @@ def _strongest(
         known &= letter < OUTSIDE
     cell = (labels[:, None] * words + np.arange(words)) * size + value
     counts = np.bincount(cell[known], minlength=n_classes * words * size).reshape(n_classes, words, size)
-    total, rows = counts.sum(axis=0), np.bincount(labels, minlength=n_classes)
+    total, rows, reach = counts.sum(axis=0), np.bincount(labels, minlength=n_classes), counts.sum(axis=2)
     for label in present.tolist():
-        n, others = rows[label], len(labels) - rows[label]
-        share, rest = counts[label] / n, (total - counts[label]) / max(others, 1)
+        # Of each place among the rows that reach it, where half of both sides do.
+        n, others = reach[label][:, None], (reach.sum(axis=0) - reach[label])[:, None]
+        share, rest = counts[label] / np.maximum(n, 1), (total - counts[label]) / np.maximum(others, 1)
         difference = share - rest
         elsewhere = (difference.sum(axis=0) - difference) / max(words - 1, 1)
-        error = np.sqrt(share * (1 - share) / n + rest * (1 - rest) / max(others, 1) + 0.25 / len(labels) ** 2)
+        variance = share * (1 - share) / np.maximum(n, 1) + rest * (1 - rest) / np.maximum(others, 1)
+        error = np.sqrt(variance + 0.25 / len(labels) ** 2)
         excess = difference - elsewhere
         bound = np.abs(excess) - 3 * error + 1e-9 * (excess > 0)  # of two classes the one that has it
+        bound[((2 * n < rows[label]) | (2 * others < len(labels) - rows[label]))[:, 0]] = -np.inf
         best = int(bound.argmax())
         yield float(bound.flat[best]), best // size, best % size, label
 

@@ -114,10 +114,11 @@ _TABLE = (
     Rule(
         "shortcut/site",
         "A word at one place tells a class.",
-        "share of the class's test rows with the word there less that of other rows, beyond the same difference at other places",
+        "share of the class's test rows with the word there less that of other rows (of rows that reach the place), beyond the same difference at other places",
         0.10,
         "With two classes of one size half of it is gained in accuracy: ten points are the five of every other shortcut.",
         ERRORS,
+        2,
     ),
     Rule(
         "shortcut/case",

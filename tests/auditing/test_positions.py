@@ -11,6 +11,7 @@ import pytest
 import findna_bench.api as fb
 from findna_bench.auditing import AuditReport, audit_tables, audit_task
 from findna_bench.auditing.audit_pages import render_report
+from findna_bench.auditing.positional import Layout, PlacedRows, find_site
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
 
@@ -144,3 +145,15 @@ def test_the_control_reads_the_ends_and_a_run_scores_it(tmp_path: Path) -> None:
     position, trivial = fb.run(["position", "trivial"], [path], seeds=1, output_dir=tmp_path / "r")
     assert position.metrics.main.value > 0.75
     assert trivial.metrics.main.value < position.metrics.main.value - 0.1
+
+
+def test_a_class_of_short_rows_lacks_no_word_at_places_that_it_does_not_reach() -> None:
+    """At base 150 half of the short rows have no base at all, which is no site of the long ones."""
+    generator = np.random.default_rng(0)
+    lengths = np.where(np.arange(600) % 2, 200, generator.integers(100, 201, 600)).tolist()
+    sequences = ["".join(generator.choice(list("ACGT"), n, p=[0.7, 0.1, 0.1, 0.1])) for n in lengths]
+    known = PlacedRows(sequences[:400], np.arange(400) % 2)
+    asked = PlacedRows(sequences[400:], np.arange(200) % 2)
+    layout = Layout.of(known, asked)
+    site = find_site(known, layout, 2)
+    assert site is None or abs(site.count(asked, layout).excess) < 0.1
