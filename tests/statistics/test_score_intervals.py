@@ -231,3 +231,19 @@ def test_coverage_is_nominal_from_thirty_groups_of_the_rarer_class(
     found = simulation.coverage(simulation.Scenario(metric, n, share, grouped, seeds), 1000)
     assert found.few == 0
     assert 0.92 <= found.share <= 0.98  # 93 to 97 %, give or take the simulation's own error
+
+
+@pytest.mark.parametrize(
+    ("metric", "n", "share", "gap"),
+    [("spearman", 100, 0.6, 0.3), ("label_auroc:a", 200, 0.2, 0.5), ("base_mcc", 100, 0.2, 0.5)],
+)
+def test_intervals_and_paired_tests_of_other_kinds_hold_what_they_say(
+    simulation: ModuleType, metric: str, n: int, share: float, gap: float
+) -> None:
+    scenario = simulation.Scenario(metric, n, share, grouped=True)
+    assert simulation.coverage(scenario, 80).share > 0.87  # 95 %, less three of the simulation's own errors
+    found = simulation.paired(scenario, gap, 30)
+    assert found.tables == 30
+    assert found.found < 0.18
+    assert found.power > found.found + 0.2
+    assert found.held > 0.82
