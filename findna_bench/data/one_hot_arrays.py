@@ -4,7 +4,8 @@ The card's ``config`` is the recipe:
 
 * ``files``: endings of the file's path. ``splits``: the file's names of splits -> ours.
 * ``groups``: the group of a split (``{split}`` is the file's name of it) -> what its rows are listed as (``element``), or nothing.
-* ``labels``: ``pairs`` (arrays ``seqs`` and ``ctrls``: two rows each, the second label of the card and the first, never separated by a split), ``classes`` (arrays
+* ``labels``: ``insertions`` (one split, no groups; arrays ``positive`` and ``shuffled`` (words, m, L, 4): each row is a variant between the two, see
+  :func:`_insertions`), ``pairs`` (arrays ``seqs`` and ``ctrls``: two rows each, the second label of the card and the first, never separated by a split), ``classes`` (arrays
   ``seqs`` and ``labels``, numbers in the card's order), or ``numbers`` (arrays ``seqs`` and the one that ``values`` names).
 
 Sequences are (n, L, 4) in the order A, C, G, T; four zeros are N.
@@ -40,6 +41,8 @@ def read_one_hot(card: TaskCard, files: PublishedFiles) -> PublishedRows | None:
         return None
     tables: dict[str, SequenceTable] = {}
     with files.local(*found) as path, open_hdf5(path) as file:
+        if card.config["labels"] == "insertions":
+            return PublishedRows({"test": _insertions(file, path.name)})
         for theirs, split in card.config["splits"].items():
             parts = []
             for group, element in card.config["groups"].items():
@@ -80,12 +83,61 @@ def _rows(card: TaskCard, group: Any, where: str, element: str | None) -> Sequen
     return SequenceTable(sequences=sequences, labels=labels, ids=ids, group=together, extra=extra)
 
 
+def _insertions(file: Any, where: str) -> SequenceTable:
+    """Words written into the middle of the same sequences, and what their shuffled letters look like there: a row per word and sequence, whose
+    reference is the one and whose alternative the other, from the first base to the last in which they differ.
+
+    Every second sequence has the word as the alternative (label 1), the others as the reference (label 0). Rows lie strand by strand, two for each
+    sequence, which are of one label and, over all words, of one group.
+    """
+    whole, shuffled = (_array(file, key, where, dimensions=4) for key in ("positive", "shuffled"))
+    if whole.shape != shuffled.shape:
+        raise DataError(f"{where}: positive is {whole.shape} and shuffled {shuffled.shape}; they belong together")
+    names: dict[str, list[Any]] = {
+        name: [] for name in ("sequence", "id", "label", "group", "offset", "ref", "alt", "element")
+    }
+    for word in range(len(whole)):
+        of_word, of_letters = (
+            list(_sequences(array[word], f"{where}, word {word}", key))
+            for array, key in ((whole, "positive"), (shuffled, "shuffled"))
+        )
+        for row, (with_word, without) in enumerate(zip(of_word, of_letters, strict=True)):
+            differ = [place for place, (one, other) in enumerate(zip(with_word, without, strict=True)) if one != other]
+            if not differ:
+                raise DataError(f"{where}: positive and shuffled hold the same sequence in row {row} of word {word}")
+            first, stop, label = differ[0], differ[-1] + 1, (row // 2 + 1) % 2
+            reference, alternative = (without, with_word) if label else (with_word, without)
+            values = (reference, f"word-{word}-{row}", label, f"sequence {row // 2}", first, reference[first:stop])
+            for name, value in zip(names, (*values, alternative[first:stop], f"word {word}"), strict=True):
+                names[name].append(value)
+    return SequenceTable(
+        sequences=names["sequence"],
+        labels=np.array(names["label"], dtype=np.int64),
+        ids=np.array(names["id"]),
+        group=np.array(names["group"]),
+        extra={name: np.array(names[name]) for name in ("offset", "ref", "alt", "element")},
+    )
+
+
+def _array(group: Any, key: str, where: str, *, dimensions: int) -> Any:
+    """One whose last dimension is the four letters.
+
+    Raises:
+        DataError: there is none.
+    """
+    array = group.get(key)
+    if array is None or getattr(array, "ndim", 0) != dimensions or array.shape[-1] != 4:
+        shape = getattr(array, "shape", "not there")
+        raise DataError(f"{where}: array {key} is {shape}; ({'words, ' * (dimensions - 3)}rows, bases, 4) is needed")
+    return array
+
+
 def _decoded(group: Any, key: str, where: str) -> Iterator[str]:
     """Sequences, some thousand rows at a time."""
-    array = group.get(key)
-    if array is None or getattr(array, "ndim", 0) != 3 or array.shape[2] != 4:
-        shape = getattr(array, "shape", "not there")
-        raise DataError(f"{where}: array {key} is {shape}; (rows, bases, 4) is needed")
+    yield from _sequences(_array(group, key, where, dimensions=3), where, key)
+
+
+def _sequences(array: Any, where: str, key: str) -> Iterator[str]:
     for first in range(0, array.shape[0], _AT_ONCE):
         part = np.asarray(array[first : first + _AT_ONCE])
         total = part.sum(axis=2)

@@ -4,6 +4,7 @@ from findna_bench.cards import (
     AugmentationCard,
     BackboneCard,
     ExecutorCard,
+    MetricCard,
     ModelCard,
     ObjectiveCard,
     PresetCard,
@@ -55,6 +56,19 @@ def findna_bench_tasks() -> list[TaskCard]:
 @hookimpl
 def findna_bench_suites() -> list[SuiteCard]:
     return [*suites.SUITES]
+
+
+@hookimpl
+def findna_bench_metrics() -> list[MetricCard]:
+    return [
+        MetricCard(
+            name="paired_accuracy",
+            label="paired accuracy %",
+            factory="findna_plugins.paired_accuracy:PairedAccuracy",
+            scale_free=True,
+            summary="of two classes, the share of rows whose own class scores higher, ties counting half; of pairs of alleles scored without training the share of pairs",
+        )
+    ]
 
 
 @hookimpl

@@ -11,6 +11,9 @@ import pytest
 
 import findna_bench as fb
 from findna_bench.data.importing import import_suite
+from findna_bench.data.variants import alternative
+from findna_bench.results.store import ResultStore
+from findna_plugins.paired_accuracy import PairedAccuracy
 
 LENGTH = 9000
 N = {"train": 8, "val": 4, "test": 4}
@@ -62,6 +65,16 @@ def layout(folder: Path) -> dict[str, Any]:
             for peaks in ("peaks", "idr_peaks", "nonpeaks")
         },
     )
+    middle = slice(170, 180)
+    raw = random_sequences(rng, 12, 350)
+    words = [["".join(rng.choice(list("ACGT"), size=10)) for _ in range(2)] for _ in range(3)]
+    held["words"], held["raw"] = words, raw
+    (folder / "task_2_footprinting").mkdir()
+    with h5py.File(folder / "task_2_footprinting" / "data.h5", "w") as file:
+        file["raw"] = one_hot(raw)[None]
+        for key, side in (("positive", 0), ("shuffled", 1)):
+            inserted = [[s[: middle.start] + word[side] + s[middle.stop :] for s in raw] for word in words]
+            file[key] = np.stack([one_hot(rows) for rows in inserted])
     (folder / "refs").mkdir()
     for name in ("GRCh38_no_alt_analysis_set.fasta", "male.hg19.fa"):
         held[name] = "".join(rng.choice(list("ACGT"), size=LENGTH))
@@ -150,3 +163,64 @@ def test_what_is_no_one_hot_sequence_is_refused(tmp_path: Path) -> None:
     messages = {task.name.partition("/")[2]: task.message for task in report.tasks if task.outcome == "failed"}
     assert "base 5 of row 2 of ctrls is not one of A, C, G, T or none" in messages["ccre"]
     assert "no array 'labels' among seqs" in messages["cell_type_peaks"]
+
+
+def test_a_motif_and_its_shuffled_letters_are_alleles_and_the_share_of_pairs_is_the_score(tmp_path: Path) -> None:
+    held = layout(tmp_path / "dart")
+    report = import_suite("dart-eval", tmp_path / "dart", tmp_path / "data", reference=tmp_path / "dart" / "refs")
+    (outcome,) = [task for task in report.tasks if task.name == "dart-eval/motif_insertions"]
+    assert outcome.outcome == "imported", outcome.message
+    rows = fb.load_task("dart-eval/motif_insertions", data_dir=tmp_path / "data").load("test")
+    assert len(rows) == 3 * 12
+    assert rows.labels.tolist() == [1, 1, 0, 0] * 9
+    for number in range(36):
+        (word, letters), raw = held["words"][number // 12], held["raw"][number % 12]
+        with_word, without = (raw[:170] + text + raw[180:] for text in (word, letters))
+        both = (without, with_word) if rows.labels[number] else (with_word, without)
+        place, ref, alt = (
+            int(rows.extra["offset"][number]),
+            str(rows.extra["ref"][number]),
+            str(rows.extra["alt"][number]),
+        )
+        assert rows.sequences[number] == both[0]
+        assert both[0][:place] + alt + both[0][place + len(ref) :] == both[1]
+    assert rows.extra["element"].tolist()[::12] == ["word 0", "word 1", "word 2"]
+    assert rows.group is not None
+    assert len(set(rows.group.tolist())) == 6
+    (result,) = fb.run(
+        "findna-tiny",
+        "dart-eval/motif_insertions",
+        protocol="zero_shot",
+        data_dir=tmp_path / "data",
+        device="cpu",
+        output_dir=tmp_path / "r",
+    )
+    assert result.status == "success", result.error
+    found = ResultStore(tmp_path / "r").predictions(result)
+    backbone = fb.load_model("findna-tiny", device="cpu").backbone
+    pairs = backbone.log_likelihoods([(s, alternative(rows, number)) for number, s in enumerate(rows.sequences)])
+    right = [(alt > ref) == bool(label) for (ref, alt), label in zip(pairs, rows.labels.tolist(), strict=True)]
+    assert result.metrics.main.name == "paired_accuracy"
+    assert result.metrics.main.value == pytest.approx(np.mean(right))
+    np.testing.assert_allclose(found.scores[:, 1], [alt - ref for ref, alt in pairs], atol=1e-4)
+    assert {name: group["n"] for name, group in result.metrics.groups.items()} == dict.fromkeys(
+        ("word 0", "word 1", "word 2"), 12
+    )
+
+
+def test_ties_count_half_in_pairs() -> None:
+    outputs = np.array([[-1.0, 1.0], [1.0, -1.0], [0.0, 0.0], [2.0, -2.0]])
+    metric = PairedAccuracy()
+    assert metric.compute(np.array([1, 1, 1, 0]), outputs, np.ones(4)) == pytest.approx(2.5 / 4)
+    assert metric.compute(np.array([1, 1, 1, 0]), outputs, np.array([3.0, 1.0, 0.0, 0.0])) == pytest.approx(0.75)
+    assert np.isnan(metric.compute(np.array([0]), np.zeros((1, 3)), np.ones(1)))
+
+
+def test_arrays_of_words_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    layout(tmp_path / "dart")
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "dart" / "task_2_footprinting" / "data.h5", "r+") as file:
+        file["shuffled"][1, 4] = file["positive"][1, 4]
+    report = import_suite("dart-eval", tmp_path / "dart", tmp_path / "data", reference=tmp_path / "dart" / "refs")
+    (failed,) = [task.message for task in report.tasks if task.outcome == "failed"]
+    assert "positive and shuffled hold the same sequence in row 4 of word 1" in failed

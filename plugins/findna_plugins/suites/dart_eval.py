@@ -1,13 +1,17 @@
 """DART-Eval: human regulatory sequence and variants in it (Patel et al. 2024).
 
-Four of the five tasks. Sequences come as one-hot arrays (``task_N.../data.h5``, read by h5py), split by the authors by chromosome: 5, 10, 14, 18, 20 and 22 are test, 6 and
+All five tasks, not each with all of its scores. Sequences come as one-hot arrays (``task_N.../data.h5``, read by h5py), split by the authors by chromosome: 5, 10, 14, 18, 20 and 22 are test, 6 and
 21 validation. The two sets of variants are read from the authors' tables, since the labels in their array are the column that selects rows, not the labels: African caQTLs on GRCh38,
 Yoruban dsQTLs on GRCh37, whose controls are 0 in one and -1 in the other. Either allele may be the genome's; the score is the size of the log ratio, which does not
 depend on it. Windows of variants have 1,057 bases on either side (the authors': 2,114 bp).
 
-Left out: task 2 (motifs in shuffled and real form, compared by likelihood pair by pair: no protocol scores sequences by likelihood yet), the direction of effects (which
-allele an effect size belongs to was not seen), clustering of task 3, and of task 4 the AUROC of peaks against others and the reproducible peaks, which are among the peaks. Task 1 is
-scored as classes of single sequences, pairs never separated; its paired accuracy is not. Data: Synapse syn59522070, a page for people; their licence and numbers of
+Task 2, a motif or its shuffled letters in the middle of a sequence, is scored without training as a variant of several bases: each row's two sequences are the alleles, every second
+sequence has the motif as the alternative, and the score is the share of pairs in which the motif is likelier. Ties count half (the authors': as right), and of a masked
+network the bases that differ are hidden together, where the authors take the likelihood of the whole sequence. The array holds no names of motifs: they are called by their number in the
+alphabet.
+
+Left out: the direction of effects of task 5 (which allele an effect size belongs to was not seen), clustering of task 3, and of task 4 the AUROC of peaks against others and the reproducible
+peaks, which are among the peaks. Task 1 is scored as classes of single sequences, pairs never separated; its paired accuracy is not. Data: Synapse syn59522070, a page for people; their licence and numbers of
 rows were not seen. The import was tried on small files made in the layout that the authors' code writes, not on the published ones.
 """
 
@@ -85,6 +89,22 @@ TASKS = (
         ("shuffled", "ccre"),
         "candidate regulatory elements against their dinucleotide shuffles, 350 bp",
         _arrays("task_1_ccre", {"{split}": None}, "pairs"),
+        length=(350, 350),
+    ),
+    _task(
+        "motif_insertions",
+        ("shuffled", "motif"),
+        "a motif in the middle of 350 bp against its shuffled letters there; listed by motif",
+        {
+            "recipe": "one-hot",
+            "files": ("task_2_footprinting/data.h5",),
+            "labels": "insertions",
+            "expected_splits": ("test",),
+        },
+        inputs="variant",
+        effect="signed",
+        metric="paired_accuracy",
+        split_policy="test rows only",
         length=(350, 350),
     ),
     _task(

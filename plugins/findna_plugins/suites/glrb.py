@@ -5,7 +5,7 @@ is free upstream (100,000 by default); here windows are 513 (variants), 512 (ele
 benchmark long-range is not tested. Upstream leaves out rows whose window leaves the chromosome, so that their number depends on the length; here such windows are
 cut short and kept. Where a table has reference alleles they are checked; rows whose ``ref`` is not the genome's base, or whose ``alt`` is, are left out and counted.
 
-``cage_prediction`` (50 numbers for each of 896 bins) is left out: no kind of task has numbers per bin. Names of labels and of the 218 values were not seen: they are called by
+``cage_prediction`` (50 numbers for each of 896 bins, in NPZ shards whose keys were not seen) is left out: no kind of task has numbers per bin. Names of labels and of the 218 values were not seen: they are called by
 their numbers. Metrics are the harness's where the authors' were not seen. The import was tried on small files made in the layout of the published ones, not on these.
 """
 
