@@ -54,7 +54,9 @@ def audit_references(
         figure = best_published(papers(), card.full_name, card.metric)
         if figure is None:
             return None
-        return Published(figure.fraction, f"{figure.label}, {figure.source or figure.paper}, table {figure.table}")
+        source = figure.source or figure.paper
+        table = "" if f"table {figure.table}" in source else f", table {figure.table}"
+        return Published(figure.fraction, f"{figure.label}, {source}{table}")
 
     others = other_benchmark(against, data_dir=data_dir, offline=offline, progress=progress)
     return References(others, genome, published)
