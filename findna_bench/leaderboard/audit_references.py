@@ -54,9 +54,7 @@ def audit_references(
         figure = best_published(papers(), card.full_name, card.metric)
         if figure is None:
             return None
-        source = figure.source or figure.paper
-        table = "" if f"table {figure.table}" in source else f", table {figure.table}"
-        return Published(figure.fraction, f"{figure.label}, {source}{table}")
+        return Published(figure.fraction, f"{figure.label}, {figure.source}")
 
     others = other_benchmark(against, data_dir=data_dir, offline=offline, progress=progress)
     return References(others, genome, published)
