@@ -29,6 +29,8 @@ _SHARED: Final[Mapping[str, type[BaseModel]]] = {
 _OWN: Final = ("request_id", "identity", "seed", "created")
 _REST: Final = ("digest", "predictions_digest", "metrics", "validation", "error")
 _APART: Final = (*_SHARED, *_OWN, *_REST, "timing", "memory", "environment", "hashed", "request")
+_OF_TABLES: Final = ("status", "flags", "limit", "config_id", "command", "selection")
+"""What tables look at in each result, apart from its parts."""
 _UNLIKE: Final = ("models", "tasks", "seeds")
 """Options of a request that differ from cell to cell."""
 _UNITS: Final = ("interval_unit", "n_groups", "groups_by")
@@ -192,7 +194,9 @@ class Rows:
         self.shared: dict[str, Any] = {}  # other parts, once they were looked at
         self._base = {
             **{name: parts.of(numbers[i], _SHARED[name]) for i, name in enumerate(("model", "task", "protocol"))},
-            **{name: self.facts[name] for name in ("status", "flags", "limit")},
+            "coverage": parts.of(numbers[4], schema.Coverage),
+            "environment": parts.plain(numbers[5]),
+            **{name: self.facts[name] for name in _OF_TABLES},
         }
 
     @property
