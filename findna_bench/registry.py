@@ -58,6 +58,8 @@ NO_PLUGIN = "FINDNA_BENCH_NO_PLUGIN"
 """Environment variable with the plugins that are not to be loaded, by name or distribution, separated by commas."""
 _OWN = "findna-bench"
 """The distribution this package is part of."""
+_CORE = "core"
+"""The entry point of the harness itself, beside those of first-party plugins."""
 
 CARD_TYPES: Mapping[str, type] = {
     "backbones": BackboneCard,
@@ -203,9 +205,9 @@ class Registry:
         """All entries of a kind, in registration order."""
         return list(self._entries[kind])
 
-    def own(self, kind: str) -> list[Any]:
-        """The harness's own cards of a kind, in registration order."""
-        return [entry.card for entry in self._entries[kind] if entry.distribution == _OWN]
+    def own(self, kind: str, *, core: bool = False) -> list[Any]:
+        """The harness's own cards of a kind, in registration order. core: without those of the plugins that come with it."""
+        return [e.card for e in self._entries[kind] if e.distribution == _OWN and (e.plugin == _CORE or not core)]
 
     def cards(self, kind: str) -> list[Any]:
         """All cards of a kind, in registration order."""

@@ -10,11 +10,11 @@ __all__ = ["metric_card", "metric_label", "metric_names", "metric_scale"]
 
 
 def metric_names(target: str, registry: Registry | None = None) -> tuple[str, ...]:
-    """Metrics that are computed for every result of a target, in the order of tables: the harness's own, but for those of one class.
+    """Metrics that are computed for every result of a target, in the order of tables: the core's, but for those of one class.
 
-    Others are computed from the predictions when a table asks for them, so that installing a plugin changes no result.
+    Others, those of first-party plugins too, are computed from the predictions when a table asks for them: no plugin changes a result.
     """
-    cards = (registry or get_registry()).own("metrics")
+    cards = (registry or get_registry()).own("metrics", core=True)
     return tuple(card.name for card in cards if target in card.targets and not card.per_class)
 
 
