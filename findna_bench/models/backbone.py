@@ -241,6 +241,23 @@ class Backbone(nn.Module):
         """
         raise UnsupportedError(f"{type(self).__name__} has no pretraining head")
 
+    def hidden_logits(self, sequences: Sequence[str], hidden: Sequence[Sequence[int]]) -> Tensor:
+        """Logits at tokens that are hidden, for :meth:`log_likelihoods`. Override where they can be had for less than :meth:`logits` of whole rows.
+
+        Args:
+            sequences: of a batch; one may stand in it many times.
+            hidden: of each, the places of the tokens that are hidden in it, at least one.
+
+        Returns:
+            (M, V) of all rows one after the other, M tokens in all.
+
+        Raises:
+            UnsupportedError: it has no pretraining head, or one that does not fit its tokens.
+        """
+        from findna_bench.models.likelihood import hidden_logits
+
+        return hidden_logits(self, sequences, hidden)
+
     def log_likelihoods(
         self,
         alternatives: Sequence[Sequence[str]],

@@ -29,7 +29,7 @@ from findna_bench.sequences.batches import length_batches
 if TYPE_CHECKING:
     from findna_bench.models.backbone import Backbone, TokenBatch
 
-__all__ = ["TokenLayout", "likelihoods_of", "token_layout"]
+__all__ = ["TokenLayout", "hidden_logits", "likelihoods_of", "token_layout"]
 
 TokenLayout = Literal["fixed", "overlapping", "by content"]
 
@@ -183,27 +183,49 @@ def _compute(
 
 
 def _forward(backbone: Backbone, rows: Sequence[_Row]) -> None:
-    batch = backbone.tokenize([row.sequence for row in rows])
-    place = next(backbone.parameters()).device
-    with torch.inference_mode():
-        hidden = _hide(backbone, batch, [row.hidden for row in rows])
-        logits = backbone.logits(hidden.to(place))
-    if logits.shape[:-1] != batch.mask.shape:
-        raise UnsupportedError(
-            f"{type(backbone).__name__}.logits gives {tuple(logits.shape)} for {tuple(batch.mask.shape)} tokens"
-        )
+    sequences = [row.sequence for row in rows]
     if backbone.causal:
-        _fill_causal(rows, batch, logits)
+        batch = backbone.tokenize(sequences)
+        with torch.inference_mode():
+            _fill_causal(rows, batch, _logits(backbone, batch))
         return
-    number = torch.tensor([n for n, row in enumerate(rows) for _ in row.hidden], device=place)
-    where = torch.tensor([token for row in rows for token in row.hidden], device=place)
-    values = torch.log_softmax(logits[number, where].double(), dim=-1).cpu().numpy()
+    with torch.inference_mode():
+        logits = backbone.hidden_logits(sequences, [row.hidden for row in rows])
+    if len(logits) != (n_hidden := sum(len(row.hidden) for row in rows)):
+        raise UnsupportedError(
+            f"{type(backbone).__name__}.hidden_logits gives {tuple(logits.shape)} for {n_hidden} hidden tokens"
+        )
+    values = torch.log_softmax(logits.double(), dim=-1).cpu().numpy()
     first = 0
     for row in rows:
         own = values[first : first + len(row.hidden)]
         first += len(row.hidden)
         for part in row.parts.values():
             part.value = float(own[np.arange(len(own)), list(part.ids)].sum())
+
+
+def hidden_logits(backbone: Backbone, sequences: Sequence[str], hidden: Sequence[Sequence[int]]) -> Tensor:
+    """See :meth:`Backbone.hidden_logits`: a forward pass over whole rows."""
+    batch = backbone.tokenize(sequences)
+    with torch.inference_mode():
+        logits = _logits(backbone, batch, _hide(backbone, batch, hidden))
+    number = torch.tensor([n for n, places in enumerate(hidden) for _ in places], device=logits.device)
+    where = torch.tensor([token for places in hidden for token in places], device=logits.device)
+    return logits[number, where]
+
+
+def _logits(backbone: Backbone, batch: TokenBatch, shown: TokenBatch | None = None) -> Tensor:
+    """Of a batch as it is, or with tokens hidden.
+
+    Raises:
+        UnsupportedError: they are not of its tokens.
+    """
+    logits = backbone.logits((batch if shown is None else shown).to(next(backbone.parameters()).device))
+    if logits.shape[:-1] != batch.mask.shape:
+        raise UnsupportedError(
+            f"{type(backbone).__name__}.logits gives {tuple(logits.shape)} for {tuple(batch.mask.shape)} tokens"
+        )
+    return logits
 
 
 def _fill_causal(rows: Sequence[_Row], batch: TokenBatch, logits: Tensor) -> None:
@@ -216,7 +238,7 @@ def _fill_causal(rows: Sequence[_Row], batch: TokenBatch, logits: Tensor) -> Non
             part.value = float(own[ordinary[number]].sum())
 
 
-def _hide(backbone: Backbone, batch: TokenBatch, hidden: Sequence[tuple[int, ...]]) -> TokenBatch:
+def _hide(backbone: Backbone, batch: TokenBatch, hidden: Sequence[Sequence[int]]) -> TokenBatch:
     chosen = torch.zeros_like(batch.mask)
     for number, places in enumerate(hidden):
         chosen[number, list(places)] = True

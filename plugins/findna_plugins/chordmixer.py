@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -322,6 +323,44 @@ class ChordMixer(Backbone):
         result: Tensor = self.head(self(batch).tokens)
         return result
 
+    def hidden_logits(self, sequences: Sequence[str], hidden: Sequence[Sequence[int]]) -> Tensor:
+        """(M, 5) logits at hidden positions, all rows one after the other; rows of one sequence are computed where they differ from it."""
+        from findna_plugins.chordmixer_hidden import changed_logits
+
+        if not self._computes_changes:
+            return super().hidden_logits(sequences, hidden)
+        rows: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+        for row, (sequence, own) in enumerate(zip(sequences, hidden, strict=True)):
+            rows.setdefault((sequence, tuple(place - own[0] for place in own)), []).append(row)
+        found: dict[int, Tensor] = {}
+        with torch.inference_mode():
+            for (sequence, _), some in rows.items():
+                codes = self.tokenize([sequence]).inputs[0]
+                logits = changed_logits(self, codes, np.array([hidden[row] for row in some])) if len(some) > 1 else None
+                found |= dict(zip(some, logits, strict=True)) if logits is not None else {}
+        left = [row for row in range(len(sequences)) if row not in found]
+        if left:
+            whole = super().hidden_logits([sequences[row] for row in left], [hidden[row] for row in left])
+            found |= dict(zip(left, whole.split([len(hidden[row]) for row in left]), strict=True))
+        return torch.cat([found[row] for row in range(len(sequences))])
+
+    @property
+    def _computes_changes(self) -> bool:
+        """Whether a row is nothing but bare blocks over its own length, in the format of the weights, on a CPU."""
+        weight = self.embedding.weight
+        return (
+            weight.device.type == "cpu"
+            and _compute_format(weight.device, weight.dtype) == weight.dtype
+            and self.padding == "own-length"
+            and self.mask_token is not None
+            and not self.training
+            and all(block.bare for block in self._blocks())
+        )
+
+    def blocks_in_order(self) -> tuple[list[ChordMixerBlock], tuple[int, ...]]:
+        """All blocks of all layers, and which way the tracks of each move."""
+        return self._blocks(), self.signs * self.layers_count
+
     def compile_blocks(self, **options: Any) -> None:
         """Compile one block of the ``gather`` formulation and use it for all (``options`` go to ``torch.compile``)."""
         self._block = torch.compile(_gather_block, **options)
@@ -371,8 +410,8 @@ class ChordMixer(Backbone):
         mixed = MixedInPlace(start, width, (group,), self.tracks)
         x = mixed.x
         states = {0: start} if 0 in wanted else {}
-        steps = zip(self._blocks(), products, self.signs * self.layers_count, strict=True)
-        for i, (block, bare, sign) in enumerate(steps, start=1):
+        blocks, signs = self.blocks_in_order()
+        for i, (block, bare, sign) in enumerate(zip(blocks, products, signs, strict=True), start=1):
             if bare is not None:
                 mixed.mix_(bare)
             else:

@@ -237,7 +237,9 @@ def test_variants_of_one_site_share_its_forward_pass(
     pairs = [(SEQUENCE, text) for site in sites for text in alternatives(SEQUENCE, site) if text != SEQUENCE]
     found = backbone.log_likelihoods(pairs)
     assert len(found) == 3 * len(sites)
-    if loop in (of_bases, of_overlapping):
+    if build is chordmixer:
+        assert sum(rows) <= len(sites)  # or less than whole rows: see tests of ChordMixer
+    elif loop in (of_bases, of_overlapping):
         assert sum(rows) == len(sites)
     elif loop is of_sixmers:
         assert sum(rows) == 4  # tokens, not sites

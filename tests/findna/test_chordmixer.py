@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
-from findna_bench.api import Checkpoint, ModelError, TokenBatch, WeightsError
+from findna_bench.api import Backbone, Checkpoint, ModelError, TokenBatch, WeightsError
 from findna_plugins.augmentations import Translocation
 from findna_plugins.bases import BLANK
 from findna_plugins.chordmixer import ChordMixer, Tracks, rotate
@@ -202,6 +204,49 @@ def test_an_embedding_depends_on_neither_padding_nor_batch() -> None:
             alone = model(model.tokenize([sequence])).tokens[0]
             assert torch.allclose(together[i, : len(sequence)], alone, atol=1e-6)
             assert not together[i, len(sequence) :].any()
+
+
+HIDDEN = {
+    "one": [(place,) for place in range(0, 60, 4)],
+    "neighbours": [(place, place + 1, place + 5) for place in range(2, 50, 3)],
+    "the-last-with-others": [(5,), (59,), (59,), (0,), (17, 3), (18, 4), (20, 6), (21, 7)],
+}
+
+
+@pytest.mark.parametrize("directions", ["left", "alternate"])
+@pytest.mark.parametrize("sizes", [(1, 3), (2, 6), (3, 3)])
+@pytest.mark.parametrize("name", list(HIDDEN))
+def test_hidden_positions_have_the_logits_of_whole_rows(name: str, sizes: tuple[int, int], directions: str) -> None:
+    """What is computed only where rows differ is the same function, in a batch with rows of other sequences as well."""
+    layers, blocks = sizes
+    net = small(layers=layers, blocks_per_layer=blocks, directions=directions).eval()
+    one, other, longer = random_sequences([60, 60, 75])
+    sequences, hidden = [one[:30] + "N" + one[31:]] * len(HIDDEN[name]), list(HIDDEN[name])
+    sequences, hidden = [other, *sequences, longer, longer, longer], [(3,), *hidden, (70,), (1,), (2, 9)]
+    with torch.inference_mode():
+        expected = Backbone.hidden_logits(net, sequences, hidden)
+    torch.testing.assert_close(net.hidden_logits(sequences, hidden), expected, atol=2e-5, rtol=0)
+
+
+def test_rows_of_one_sequence_take_less_than_whole_rows() -> None:
+    net = small(layers=2, blocks_per_layer=3).eval()
+    (sequence,) = random_sequences([400])
+    hidden = [(place,) for place in range(40)]
+    work = []
+    for logits in (net.hidden_logits, partial(Backbone.hidden_logits, net)):
+        with FlopCounterMode(display=False) as counted:
+            logits([sequence] * 40, hidden)
+        work.append(counted.get_total_flops())
+    assert work[0] < 0.5 * work[1]
+
+
+def test_what_is_not_bare_is_computed_in_whole_rows() -> None:
+    (sequence,) = random_sequences([60])
+    hidden = [(place,) for place in range(20)]
+    for net in (small(norm="prepost").eval(), small(padding="authors", padded_length=64).eval()):
+        with torch.inference_mode():
+            expected = Backbone.hidden_logits(net, [sequence] * 20, hidden)
+        torch.testing.assert_close(net.hidden_logits([sequence] * 20, hidden), expected, atol=0, rtol=0)
 
 
 def test_authors_padding_rotates_and_averages_over_blank_rows() -> None:
