@@ -60,6 +60,7 @@ def main() -> None:
     """Entry point: user errors are one sentence on stderr; exit codes 0, 1, 2, and 128 more than the signal that interrupted."""
     streams.prepare_streams()
     streams.raise_on_termination()
+    output.set_verbosity(0)  # of this call, not of one before in the same process
     try:
         code = _run()
         streams.finish_streams()

@@ -66,7 +66,7 @@ def findna_bench_metrics() -> list[MetricCard]:
             label="paired accuracy %",
             factory="findna_plugins.paired_accuracy:PairedAccuracy",
             scale_free=True,
-            summary="of two classes, the share of rows whose own class scores higher, ties counting half; of pairs of alleles scored without training the share of pairs",
+            summary="share of rows whose own class scores higher than the other, ties counting half; of pairs of alleles scored without training the share of pairs",
         )
     ]
 

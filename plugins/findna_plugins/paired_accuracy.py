@@ -13,14 +13,14 @@ __all__ = ["PairedAccuracy"]
 
 
 class PairedAccuracy(Metric):
-    """Share of rows whose own class scores higher than the other one; equal scores count half, so that a constant reaches no more than chance."""
+    """Share of rows whose own class scores higher than the other one, or of several others the mean share; equal scores count half, so
+    that a constant reaches no more than chance."""
 
     bounds = (0.0, 1.0)
 
     def compute(self, truth: NDArray[Any], outputs: NDArray[Any], weights: NDArray[Any]) -> float:
-        """NaN of more than two classes."""
-        if outputs.shape[1] != 2:
-            return float("nan")
-        rows = np.arange(len(truth))
-        right = (np.sign(outputs[rows, truth] - outputs[rows, 1 - truth]) + 1) / 2
-        return float((right * weights).sum() / weights.sum())
+        """truth (n,) int; outputs (n, C); weights (n,)."""
+        own = np.take_along_axis(outputs, truth[:, None], axis=1)
+        right = (np.sign(own - outputs) + 1) / 2  # one half for the class itself, which is taken out
+        of_others = (right.sum(axis=1) - 0.5) / (outputs.shape[1] - 1)
+        return float((of_others * weights).sum() / weights.sum())

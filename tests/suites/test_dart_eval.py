@@ -213,7 +213,11 @@ def test_ties_count_half_in_pairs() -> None:
     metric = PairedAccuracy()
     assert metric.compute(np.array([1, 1, 1, 0]), outputs, np.ones(4)) == pytest.approx(2.5 / 4)
     assert metric.compute(np.array([1, 1, 1, 0]), outputs, np.array([3.0, 1.0, 0.0, 0.0])) == pytest.approx(0.75)
-    assert np.isnan(metric.compute(np.array([0]), np.zeros((1, 3)), np.ones(1)))
+    three = np.array(
+        [[0.0, 0.0, 0.0], [0.1, 0.7, 0.2], [0.1, 0.7, 0.2]]
+    )  # above one of two others, above none: half and nothing
+    assert metric.compute(np.array([1, 2, 0]), three, np.array([1.0, 0.0, 0.0])) == 0.5
+    assert metric.compute(np.array([1, 2, 0]), three, np.array([0.0, 1.0, 1.0])) == pytest.approx(0.25)
 
 
 def test_arrays_of_words_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
