@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
-from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic, write_json
+from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic
 from findna_bench.registry import get_registry, make
 from findna_bench.results.result_index import ResultIndex, result_files
 from findna_bench.results.schema import APART, Result, read_result, sealed
@@ -152,7 +152,7 @@ class ResultStore:
             if predictions is not None:
                 write_predictions(beside, predictions, result.task.target)
             digest = sha256_file(beside) if predictions is not None else None
-            write_json(path, sealed(result, digest).to_dict())
+            write_atomic(path, sealed(result, digest).to_json())
         except OutputError as error:
             raise ResultsFolderError(str(error)) from error
         if path != self.error_path(result.request_id):
