@@ -64,6 +64,7 @@ from findna_bench.auditing.examples import Example
 from findna_bench.auditing.neighbours import Neighbour
 from findna_bench.auditing.rules import RULES, Rule, find_rule, rule_versions
 from findna_bench.auditing.shortcuts import Control
+from findna_bench.relatedness.composition import Composition
 
 __all__ = [
     "SCHEMA",
@@ -83,6 +84,7 @@ __all__ = [
     "outdated",
     "per_class",
     "spread",
+    "summarise_classes",
 ]
 
 _HISTOGRAM_BINS = 40
@@ -182,6 +184,38 @@ class ClassSummary:
     n_mean: float | None = None
     rows_with_n: int | None = None
     lower_mean: float | None = None
+
+
+def summarise_classes(
+    labels: np.ndarray,
+    names: Sequence[str],
+    lengths: np.ndarray,
+    made_of: Composition | None,
+    lower: np.ndarray | None = None,
+) -> dict[str, ClassSummary]:
+    """Summarise the rows of a split by class.
+
+    Args:
+        labels: (n,) int.
+        names: of the classes, by label.
+        lengths: (n,) bases.
+        made_of: of the n sequences; None where there are none.
+        lower: (n,) share of lower case; None where the case is not known.
+    """
+    classes = {}
+    for label, name in enumerate(names):
+        mine = labels == label
+        some = bool(mine.any())
+        classes[name] = ClassSummary(
+            rows=int(mine.sum()),
+            fraction=float(mine.mean()),
+            length=spread(lengths[mine]),
+            gc=None if made_of is None else spread(made_of.gc[mine]),
+            n_mean=None if made_of is None or not some else float(made_of.n[mine].mean()),
+            rows_with_n=None if made_of is None else int((made_of.n[mine] > 0).sum()),
+            lower_mean=None if lower is None or not some else float(lower[mine].mean()),
+        )
+    return classes
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,13 @@ import numpy as np
 from findna_bench.auditing import positional, shortcuts
 from findna_bench.auditing.audit_report import (
     AuditReport,
-    ClassSummary,
     CrossSplit,
     SimilarityBin,
     SplitSummary,
     family_sizes,
     histograms,
     per_class,
-    spread,
+    summarise_classes,
 )
 from findna_bench.auditing.base_audits import audit_bases
 from findna_bench.auditing.examples import Behind, ExampleRows
@@ -405,18 +404,7 @@ def _library(splits: dict[str, Rows]) -> tuple[dict[str, slice], Library | None]
 def _summary(evidence: _Evidence, split: str, names: Sequence[str]) -> SplitSummary:
     rows, made_of = evidence.splits[split], evidence.made_of.get(split)
     lower = None if rows.lower is None else lower_share(rows.lower, rows.lengths)
-    classes = {}
-    for label, name in enumerate(names):
-        mine = rows.labels == label
-        classes[name] = ClassSummary(
-            rows=int(mine.sum()),
-            fraction=float(mine.mean()),
-            length=spread(rows.lengths[mine]),
-            gc=spread(made_of.gc[mine]) if made_of else None,
-            n_mean=float(made_of.n[mine].mean()) if made_of and mine.any() else None,
-            rows_with_n=int((made_of.n[mine] > 0).sum()) if made_of else None,
-            lower_mean=float(lower[mine].mean()) if lower is not None and mine.any() else None,
-        )
+    classes = summarise_classes(rows.labels, names, rows.lengths, made_of, lower)
     if split not in evidence.identity:
         return SplitSummary(len(rows), classes)
     twins = twins_within(evidence.identity[split], rows.labels)

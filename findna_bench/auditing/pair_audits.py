@@ -12,16 +12,16 @@ import numpy as np
 from findna_bench.auditing import shortcuts
 from findna_bench.auditing.audit_report import (
     AuditReport,
-    ClassSummary,
     CrossSplit,
     SplitSummary,
     histograms,
     per_class,
-    spread,
+    summarise_classes,
 )
 from findna_bench.auditing.examples import Behind, ExampleRows
 from findna_bench.auditing.output_audits import audit_outputs
 from findna_bench.auditing.rare_labels import Columns, KnownRows
+from findna_bench.auditing.relatives import copies_of
 from findna_bench.auditing.verdict import Measured, asymmetries, judge_pairs
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
@@ -31,7 +31,6 @@ from findna_bench.models.combinations import SYMMETRIC
 from findna_bench.relatedness.composition import composition
 from findna_bench.relatedness.duplicates import Identity, twins_across, twins_within
 from findna_bench.relatedness.rows import Rows
-from findna_bench.relatedness.similarity import SequenceIndex
 from findna_bench.sequences.alphabet import reverse_complement
 
 __all__ = ["audit_pairs"]
@@ -132,22 +131,10 @@ def _joined(table: SequenceTable) -> list[str]:
 
 
 def _summary(table: SequenceTable, identity: Identity, names: Sequence[str]) -> SplitSummary:
-    made_of, lengths = composition(_joined(table)), table.lengths
-    classes = {}
-    for label, name in enumerate(names):
-        mine = table.labels == label
-        classes[name] = ClassSummary(
-            rows=int(mine.sum()),
-            fraction=float(mine.mean()),
-            length=spread(lengths[mine]),
-            gc=spread(made_of.gc[mine]),
-            n_mean=float(made_of.n[mine].mean()) if mine.any() else None,
-            rows_with_n=int((made_of.n[mine] > 0).sum()),
-        )
     twins = twins_within(identity, table.labels)
     return SplitSummary(
         len(table),
-        classes,
+        summarise_classes(table.labels, names, table.lengths, composition(_joined(table))),
         exact=per_class(twins.exact, table.labels, names),
         reverse_complement=per_class(twins.reverse_complement, table.labels, names),
         conflicting=per_class(twins.conflicting, table.labels, names),
@@ -164,7 +151,7 @@ def _across(
     (first_name, first), (second_name, second) = earlier, later
     twins = twins_across(identity[second_name], second.labels, identity[first_name], first.labels)
     known = {strands[side] for row in first.texts for side in row if side.strip("N")}
-    copied = _copies(known, {strands[side] for row in second.texts for side in row if side.strip("N")} - known)
+    copied = copies_of(known, {strands[side] for row in second.texts for side in row if side.strip("N")} - known)
     shared = np.array([any(strands[side] in known for side in row) for row in second.texts], dtype=bool)
     related = shared | np.array([any(strands[side] in copied for side in row) for row in second.texts], dtype=bool)
     return {
@@ -193,15 +180,6 @@ def _example_rows(
     if "exact" in masks:
         masks = {**masks, "identical": masks["exact"] | masks["reverse_complement"]}
     return ExampleRows(splits, names, {name: Behind("test", mask) for name, mask in masks.items()})
-
-
-def _copies(known: set[str], others: set[str]) -> set[str]:
-    """Those of the other sequences that are copies of a known one."""
-    if not known or not others:
-        return set()
-    ordered = sorted(others)
-    hits = SequenceIndex(sorted(known)).nearest(ordered)
-    return {ordered[i] for i in np.flatnonzero(hits.copy >= 0).tolist()}
 
 
 # ------------------------------------------------------------------------------------------------------------- controls

@@ -12,8 +12,9 @@ from findna_bench.auditing.audit_report import ClassCount, PerClass
 from findna_bench.auditing.examples import Behind
 from findna_bench.relatedness.diverged_copies import DivergedCopies
 from findna_bench.relatedness.duplicates import Identity
+from findna_bench.relatedness.similarity import SequenceIndex
 
-__all__ = ["Relatives", "count_holders"]
+__all__ = ["Relatives", "copies_of", "count_holders"]
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,12 @@ def count_holders(mask: np.ndarray, holds: np.ndarray, names: Sequence[str]) -> 
     rows, of = (mask[:, None] & holds).sum(axis=0), holds.sum(axis=0)
     counts = {name: ClassCount(int(rows[i]), float(rows[i] / of[i]) if of[i] else 0.0) for i, name in enumerate(names)}
     return PerClass(int(mask.sum()), counts)
+
+
+def copies_of(known: set[str], others: set[str]) -> set[str]:
+    """Those of the other sequences that are copies of a known one."""
+    if not known or not others:
+        return set()
+    ordered = sorted(others)
+    hits = SequenceIndex(sorted(known)).nearest(ordered)
+    return {ordered[i] for i in np.flatnonzero(hits.copy >= 0).tolist()}

@@ -18,13 +18,12 @@ import numpy as np
 from findna_bench.auditing import shortcuts
 from findna_bench.auditing.audit_report import (
     AuditReport,
-    ClassSummary,
     CrossSplit,
     Finding,
     SplitSummary,
     histograms,
     per_class,
-    spread,
+    summarise_classes,
 )
 from findna_bench.auditing.balanced import (
     Gain,
@@ -37,6 +36,7 @@ from findna_bench.auditing.balanced import (
 from findna_bench.auditing.examples import Behind, ExampleRows
 from findna_bench.auditing.output_audits import audit_outputs
 from findna_bench.auditing.rare_labels import Columns, KnownRows
+from findna_bench.auditing.relatives import copies_of
 from findna_bench.auditing.rules import ERRORS, find_rule
 from findna_bench.auditing.verdict import Measured, judge_variants
 from findna_bench.cards import TaskCard
@@ -47,7 +47,6 @@ from findna_bench.errors import DataError
 from findna_bench.relatedness.composition import composition
 from findna_bench.relatedness.overlaps import largest_overlaps
 from findna_bench.relatedness.rows import Rows
-from findna_bench.relatedness.similarity import SequenceIndex
 
 __all__ = ["audit_variants", "holds_variant_rows"]
 
@@ -199,22 +198,11 @@ def _elements(tables: Mapping[str, SequenceTable]) -> bool:
 
 
 def _summary(table: SequenceTable, sites: _Sites, names: Sequence[str]) -> SplitSummary:
-    labels, made_of, lengths = table.labels, composition(table.sequences), table.lengths
-    classes = {}
-    for label, name in enumerate(names):
-        mine = labels == label
-        classes[name] = ClassSummary(
-            rows=int(mine.sum()),
-            fraction=float(mine.mean()),
-            length=spread(lengths[mine]),
-            gc=spread(made_of.gc[mine]),
-            n_mean=float(made_of.n[mine].mean()) if mine.any() else None,
-            rows_with_n=int((made_of.n[mine] > 0).sum()),
-        )
+    labels = table.labels
     twice = np.bincount(sites.variant)[sites.variant] > 1
     return SplitSummary(
         len(table),
-        classes,
+        summarise_classes(labels, names, table.lengths, composition(table.sequences)),
         exact=per_class(twice, labels, names),
         reverse_complement=per_class(np.zeros(len(table), dtype=bool), labels, names),
         conflicting=per_class(_differs(sites.variant, labels, sites.variant, labels), labels, names),
@@ -301,11 +289,8 @@ def _windows_again(first: SequenceTable, second: SequenceTable) -> dict[str, np.
             "overlap_any": (overlaps.target >= 0)[of_row],
             "overlap_half": (overlaps.fraction >= 0.5)[of_row],
         }
-    known_texts, texts = set(first.sequences), sorted(set(second.sequences))
-    copied = known_texts & set(texts)
-    if rest := [text for text in texts if text not in copied]:
-        hits = SequenceIndex(sorted(known_texts)).nearest(rest)
-        copied = copied | {rest[i] for i in np.flatnonzero(hits.copy >= 0).tolist()}
+    known_texts, texts = set(first.sequences), set(second.sequences)
+    copied = (known_texts & texts) | copies_of(known_texts, texts - known_texts)
     return {"copies": np.array([text in copied for text in second.sequences], dtype=bool)}
 
 

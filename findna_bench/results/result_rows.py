@@ -241,7 +241,36 @@ class Rows:
         }
 
 
-class StoredResult(Result):
+class _AsInItsFile:
+    """What pydantic does with an object it does with the fields that are at hand; here with all of them."""
+
+    __slots__ = ()
+
+    def whole(self) -> Any:
+        raise NotImplementedError
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.whole().model_dump(**options)
+        return found
+
+    def model_dump_json(self, **options: Any) -> str:
+        return str(self.whole().model_dump_json(**options))
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self.whole())
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.whole() == (other.whole() if isinstance(other, _AsInItsFile) else other))
+
+    __hash__ = None  # type: ignore[assignment]  # as those of pydantic
+
+    def __repr__(self) -> str:
+        return repr(self.whole())
+
+    __str__ = __repr__
+
+
+class StoredResult(_AsInItsFile, Result):  # type: ignore[misc]
     """A result as an index holds it, all of it: fields that are not at hand are read when they are first looked at. What it has in common
     with others it shares, and it is not to be changed.
     """
@@ -314,27 +343,6 @@ class StoredResult(Result):
             fields["metrics"] = fields["metrics"].whole()
         return _built(Result, fields)
 
-    # What pydantic does with an object it does with the fields that are at hand.
-
-    def model_dump(self, **options: Any) -> dict[str, Any]:
-        return self.whole().model_dump(**options)
-
-    def model_dump_json(self, **options: Any) -> str:
-        return self.whole().model_dump_json(**options)
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
-        return iter(self.whole())
-
-    def __eq__(self, other: object) -> bool:
-        return self.whole() == (other.whole() if isinstance(other, StoredResult) else other)
-
-    __hash__ = None  # type: ignore[assignment]  # as a Result
-
-    def __repr__(self) -> str:
-        return repr(self.whole())
-
-    __str__ = __repr__
-
     def __copy__(self) -> StoredResult:
         made = _built(StoredResult, self.__dict__.copy())
         object.__setattr__(made, "__pydantic_fields_set__", set(self.__pydantic_fields_set__))
@@ -348,7 +356,7 @@ class StoredResult(Result):
         return Result.model_validate, (self.to_dict(),)
 
 
-class _StoredMetrics(Metrics):
+class _StoredMetrics(_AsInItsFile, Metrics):  # type: ignore[misc]
     """The metrics of a stored result: those of the main one are at hand."""
 
     __slots__ = ("_row",)
@@ -381,25 +389,6 @@ class _StoredMetrics(Metrics):
         except DamagedRowError:
             metrics = rows.source.from_file(record).metrics
         return metrics
-
-    def model_dump(self, **options: Any) -> dict[str, Any]:
-        return self.whole().model_dump(**options)
-
-    def model_dump_json(self, **options: Any) -> str:
-        return self.whole().model_dump_json(**options)
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
-        return iter(self.whole())
-
-    def __eq__(self, other: object) -> bool:
-        return self.whole() == (other.whole() if isinstance(other, _StoredMetrics) else other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return repr(self.whole())
-
-    __str__ = __repr__
 
     def __copy__(self) -> Metrics:  # type: ignore[override]
         return copy.copy(self.whole())
