@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -77,9 +78,10 @@ def bundle(
     if not archive.name.lower().endswith((".tar.gz", ".tgz")):
         raise UsageError(f"--to {archive}: a bundle is a .tar.gz; give it that suffix")
     root = ResultStore.existing(output_dir).root
+    signed = _signer(sign)
     output.remark(f"packed {write_bundle(root, archive, output.complain)} files into {archive}")
-    if sign is not None:
-        output.remark(f"signed: {_signed(archive, sign)}")
+    if signed is not None:
+        output.remark(f"signed: {signed(archive)}")
 
 
 @app.command("keygen", cls=GroupedCommand, epilog=epilog("results keygen"))
@@ -127,7 +129,7 @@ def push(
         ResultStore.existing(output_dir).root,
         repository,
         name,
-        sign=None if sign is None else lambda archive: _signed(archive, sign),
+        sign=_signer(sign),
         private=private,
         pull_request=pull_request,
         left_out=output.complain,
@@ -173,10 +175,13 @@ def _online(offline: bool) -> None:
         raise OfflineError("the hub is on the network, which --offline forbids; leave it out")
 
 
-def _signed(archive: Path, secret: Path) -> Path:
-    from findna_bench.results.signing import sign
+def _signer(secret: Path | None) -> Callable[[Path], Path] | None:
+    """What signs with a key, which is opened before anything is packed; None where there is none."""
+    from findna_bench.results.signing import signer
 
-    return sign(archive, secret, lambda: _passphrase(f"Passphrase of {secret.name}"), output.complain)
+    if secret is None:
+        return None
+    return signer(secret, lambda: _passphrase(f"Passphrase of {secret.name}"), output.complain)
 
 
 def _passphrase(question: str, *, twice: bool = False) -> str:

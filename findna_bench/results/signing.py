@@ -17,7 +17,7 @@ from findna_bench.errors import OutputError, UsageError
 from findna_bench.files import write_atomic
 from findna_bench.private_paths import last_part
 
-__all__ = ["Signed", "check_signature", "make_keys", "sign", "signature_of"]
+__all__ = ["Signed", "check_signature", "make_keys", "sign", "signature_of", "signer"]
 
 _KEY_LINE_LENGTH = 56
 """Characters of a public key in base64."""
@@ -74,21 +74,19 @@ def make_keys(secret: Path, public: Path, passphrase: str | None) -> str:
     return key
 
 
-def sign(archive: Path, secret: Path, passphrase: Callable[[], str], warn: Callable[[str], None]) -> Path:
-    """Sign a file.
+def signer(secret: Path, passphrase: Callable[[], str], warn: Callable[[str], None]) -> Callable[[Path], Path]:
+    """Open a secret key, before there is anything to sign.
 
     Args:
-        archive: the file.
         secret: a secret key, of :func:`make_keys` or of minisign.
         passphrase: asked where the key is encrypted.
         warn: takes a sentence where others may read the key.
 
     Returns:
-        The signature's file, ``ARCHIVE.minisig``.
+        What signs one file, and returns the signature's file, ``ARCHIVE.minisig``; it raises OutputError where a file cannot be read or written.
 
     Raises:
         UsageError: signing is not installed, the key is none, or the passphrase is another.
-        OutputError: the signature cannot be written.
     """
     minisign = _library()
     content = _small(secret, "secret key")
@@ -102,15 +100,24 @@ def sign(archive: Path, secret: Path, passphrase: Callable[[], str], warn: Calla
         raise UsageError(f"{secret} is no secret key of minisign ({error}); `results keygen` makes one") from error
     except minisign.Error as error:
         raise UsageError(f"{secret}: {error}") from error
-    comment = f"timestamp:{int(time.time())}\tfile:{_printable(last_part(archive))}\thashed"
-    try:
-        with key, archive.open("rb") as stream:
-            signature = key.sign(stream, prehash=True, trusted_comment=comment)
-    except OSError as error:
-        raise OutputError(f"cannot read {archive}: {error.strerror or error}") from error
-    path = signature_of(archive)
-    write_atomic(path, bytes(signature) + b"\n")
-    return path
+
+    def sign_file(archive: Path) -> Path:
+        comment = f"timestamp:{int(time.time())}\tfile:{_printable(last_part(archive))}\thashed"
+        try:
+            with key, archive.open("rb") as stream:
+                signature = key.sign(stream, prehash=True, trusted_comment=comment)
+        except OSError as error:
+            raise OutputError(f"cannot read {archive}: {error.strerror or error}") from error
+        path = signature_of(archive)
+        write_atomic(path, bytes(signature) + b"\n")
+        return path
+
+    return sign_file
+
+
+def sign(archive: Path, secret: Path, passphrase: Callable[[], str], warn: Callable[[str], None]) -> Path:
+    """Sign a file: :func:`signer` says with what, and what may go wrong."""
+    return signer(secret, passphrase, warn)(archive)
 
 
 def check_signature(archive: Path, key: str) -> Signed:

@@ -128,7 +128,9 @@ def fb_bundle(results: Path, archive: Path) -> None:
     write_bundle(results, archive)
 
 
-def test_another_key_is_named_and_so_is_what_is_none(results: Path, tmp_path: Path) -> None:
+def test_another_key_is_named_and_so_is_what_is_none(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret, public, key = keys(tmp_path)
     _, other, other_key = keys(tmp_path, "other")
     archive = tmp_path / "r.tar.gz"
@@ -144,6 +146,12 @@ def test_another_key_is_named_and_so_is_what_is_none(results: Path, tmp_path: Pa
     for wrong in (public, archive):
         with pytest.raises(UsageError, match="no secret key"):
             sign(archive, wrong, no_passphrase, lambda text: None)
+    argv = ["findna-bench", "results", "bundle", "-o", results, "--to", tmp_path / "unsigned.tar.gz", "--sign", public]
+    monkeypatch.setattr("sys.argv", [str(word) for word in argv])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert not (tmp_path / "unsigned.tar.gz").exists(), "the key is opened before anything is packed"
     with pytest.raises(UsageError, match=r"checks the signature of a bundle"):
         verify(results, key=str(public))
 
