@@ -32,8 +32,8 @@ def measured(bases: str, rows: int, length: int) -> list[str]:
     for share in SHARES:
         copies = [substituted(row, share, generator) for row in originals[: rows // 3]]
         copies = [reverse_complement(copy) if i % 2 else copy for i, copy in enumerate(copies)]
-        target = diverged_copies(copies, originals, np.arange(len(copies))).target
-        found.append(f"{100 * (target == np.arange(len(copies))).mean():.1f}")
+        again = diverged_copies(copies, originals, np.arange(len(copies)))
+        found.append(f"{100 * (again.target == again.rows).mean():.1f}")
     nothing = diverged_copies(others, originals, np.arange(len(others)))
     return [*found, f"{100 * (nothing.target >= 0).mean():.1f}", f"{100 * nothing.background:.1f}"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BAND", "GAP", "MATCH", "MISMATCH", "Alignments", "align"]
+__all__ = ["BAND", "GAP", "MATCH", "MISMATCH", "Alignments", "align", "compare_whole"]
 
 MATCH, MISMATCH, GAP = 1, -2, -3
 BAND = 16
@@ -81,6 +81,27 @@ def align(
         best = _align_batch(query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], half)
         score[pairs], matches[pairs], columns[pairs] = best >> _SCORE, (best >> _MATCHES) & mask, best & mask
     return Alignments(score, matches, columns)
+
+
+def compare_whole(
+    query: tuple[np.ndarray, np.ndarray],
+    query_row: np.ndarray,
+    target: tuple[np.ndarray, np.ndarray],
+    target_row: np.ndarray,
+    reverse: np.ndarray,
+    diagonal: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matches and columns, (p,) int64, of all bases that lie beside each other on the diagonal, without gaps and whatever they score: of rows
+    of which a fifth of the bases differ a local alignment leaves the ends out. Arguments as of :func:`align`."""
+    span = _spans(query, query_row, target, target_row, diagonal)
+    matches = np.zeros(len(query_row), dtype=np.int64)
+    start, forward = np.maximum(0, -diagonal), np.zeros(len(query_row), dtype=bool)
+    for pairs, _ in _batches(span, banded=False):
+        steps = int(span[pairs].max())
+        bases = _gather(query, query_row[pairs], start[pairs], steps, forward[pairs], _N_QUERY)
+        beside = _gather(target, target_row[pairs], (start + diagonal)[pairs], steps, reverse[pairs], _PAD_TARGET)
+        matches[pairs] = ((bases == beside) & (bases < 4)).sum(axis=0)
+    return matches, span
 
 
 def _along_diagonal(

@@ -2,8 +2,8 @@
 
 Such pairs are below what makes rows similar (:mod:`findna_bench.relatedness.similarity`), and members of repeat families are as much
 alike. What tells them apart: a copy begins and ends where its original does, while windows of a genome cut a repeat anywhere; and
-it has one relative, while a repeat has many. So a pair counts where lengths and ends agree within :data:`SLACK`, the alignment covers
-:data:`FULL` of the longer row with at least :data:`IDENTITY`, enough of it is no tandem repeat, and at most :data:`FEW` other rows are
+it has one relative, while a repeat has many. So a pair counts where lengths and ends agree within :data:`SLACK`, the alignment, or the
+rows laid beside each other without gaps, cover :data:`FULL` of the longer row with at least :data:`IDENTITY`, enough of it is no tandem repeat, and at most :data:`FEW` other rows are
 related by half of the row. How often rows that cannot be related pass all that is measured on the same rows read backwards.
 
 Grouped splits do not join such pairs.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from findna_bench.relatedness.alignment import align
+from findna_bench.relatedness.alignment import align, compare_whole
 from findna_bench.relatedness.copies import tandem_bases
 from findna_bench.relatedness.kmer_seeds import SeedScheme
 from findna_bench.relatedness.similarity import Candidates, SequenceIndex
@@ -50,8 +50,11 @@ BACKGROUND_ROWS = 1000
 """Rows of it that are read backwards for the background rate."""
 _RELATED = 0.5
 _UNIQUE = 0.25
-_SEEDS = SeedScheme(11, 2)
+_SEEDS = SeedScheme(11, 2, "1110101001001010111")
 _TOP = 8
+"""Pairs of a row that are aligned, those with the most seeds."""
+_TOP_BESIDE = 32
+"""As many whose ends agree: among hundreds of thousands of rows chance pairs share as many seeds as a copy of a short row, but not there."""
 _TARGETS_AT_ONCE = 20_000
 
 
@@ -95,41 +98,70 @@ def _originals(sample: Sequence[str], targets: Sequence[str]) -> np.ndarray:
     # The sample is indexed and all targets are looked up in it: it is the smaller of the two.
     index = SequenceIndex(sample, _SEEDS)
     encoded = encode(targets)
-    pairs = _strongest(_candidates(index, targets), len(sample))
-    n, m = index.lengths[pairs.target], np.diff(encoded[1])[pairs.query]
+    lengths = np.fromiter(map(len, targets), dtype=np.int64, count=len(targets))
+    pairs = _strongest(_candidates(index, targets, lengths), index.lengths, lengths)
     found = align(encoded, pairs.query, index.encoded, pairs.target, pairs.reverse, pairs.diagonal)
-    shorter, longer = np.minimum(n, m), np.maximum(n, m)
-    slack = np.maximum(SLACK * shorter, 4)
-    ends = (longer - shorter <= slack) & (np.abs(pairs.diagonal) <= slack)
-    whole = ends & (found.columns >= FULL * longer) & (found.identity >= IDENTITY) & (shorter >= LEAST_LENGTH)
+    shorter, longer = _by_length(pairs, index.lengths, lengths)
+    beside = np.flatnonzero(_ends_agree(pairs, index.lengths, lengths) & (shorter >= LEAST_LENGTH))
+    matches, columns = found.matches.copy(), found.columns.copy()
+    # From end to end, where an alignment that leaves the ends out is too short.
+    trimmed = beside[columns[beside] < FULL * longer[beside]]
+    near = pairs.take(trimmed)
+    matches[trimmed], columns[trimmed] = compare_whole(
+        encoded, near.query, index.encoded, near.target, near.reverse, near.diagonal
+    )
+    whole = np.zeros(len(matches), dtype=bool)
+    whole[beside] = (columns >= FULL * longer)[beside] & (matches >= IDENTITY * columns)[beside]
     related = (found.columns >= _RELATED * shorter) & (found.columns >= LEAST_LENGTH // 2)
     relatives = np.bincount(pairs.target[related], minlength=len(sample)) - 1
     tandem = np.add.reduceat(np.append(tandem_bases(*index.encoded), 0).astype(np.int64), index.encoded[1][:-1])
     plain = tandem <= (1 - _UNIQUE) * index.lengths
     good = np.flatnonzero(whole & (relatives <= FEW)[pairs.target] & plain[pairs.target])
-    good = good[np.lexsort((-pairs.query[good], found.matches[good]))]  # the best is written last
+    good = good[np.lexsort((-pairs.query[good], matches[good]))]  # the best is written last
     original[pairs.target[good]] = pairs.query[good]
     return original
 
 
-def _candidates(index: SequenceIndex, targets: Sequence[str]) -> list[Candidates]:
-    """Pairs (query = target row, target = row of the sample) that share seeds."""
+def _by_length(pairs: Candidates, sample: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(p,) bases of the shorter and of the longer row of each pair. sample, targets: lengths of all rows."""
+    n, m = sample[pairs.target], targets[pairs.query]
+    return np.minimum(n, m), np.maximum(n, m)
+
+
+def _ends_agree(pairs: Candidates, sample: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(p,) bool: the rows begin and end at about the same place."""
+    shorter, longer = _by_length(pairs, sample, targets)
+    slack = np.maximum(SLACK * shorter, 4)
+    agree: np.ndarray = (longer - shorter <= slack) & (np.abs(pairs.diagonal) <= slack)
+    return agree
+
+
+def _candidates(index: SequenceIndex, targets: Sequence[str], lengths: np.ndarray) -> list[Candidates]:
+    """Pairs (query = target row, target = row of the sample) that share seeds, no more of any part of the targets than are needed of all."""
     found = []
     for first in range(0, len(targets), _TARGETS_AT_ONCE):
         for part in index.candidates(encode(targets[first : first + _TARGETS_AT_ONCE])):
-            found.append(Candidates(part.query + first, part.target, part.reverse, part.diagonal, part.seeds))
+            pairs = Candidates(part.query + first, part.target, part.reverse, part.diagonal, part.seeds)
+            found.append(_strongest([pairs], index.lengths, lengths))
     return found
 
 
-def _strongest(parts: Sequence[Candidates], n: int) -> Candidates:
-    """The pairs of each sample row with the most seeds."""
+def _strongest(parts: Sequence[Candidates], sample: np.ndarray, targets: np.ndarray) -> Candidates:
+    """The pairs of each sample row with the most seeds, and those whose ends agree with the most seeds."""
     columns = ("query", "target", "reverse", "diagonal", "seeds")
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
         return Candidates(empty, empty, empty.astype(bool), empty, empty)
     pairs = Candidates(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
-    order = np.lexsort((pairs.query, -pairs.seeds, pairs.target))
-    target = pairs.target[order]
-    starts = np.flatnonzero(np.diff(target, prepend=-1))
-    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    return pairs.take(order[rank < _TOP])
+    pairs = pairs.take(np.lexsort((pairs.query, -pairs.seeds, pairs.target)))
+    kept = _rank(pairs.target) < _TOP
+    agree = np.flatnonzero(_ends_agree(pairs, sample, targets))
+    kept[agree[_rank(pairs.target[agree]) < _TOP_BESIDE]] = True
+    return pairs.take(np.flatnonzero(kept))
+
+
+def _rank(row: np.ndarray) -> np.ndarray:
+    """(p,) how many of the same row stand before each. row: (p,) in order."""
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    ranks: np.ndarray = np.arange(len(row)) - np.repeat(starts, np.diff(np.append(starts, len(row))))
+    return ranks

@@ -3,11 +3,15 @@
 A k-mer is read on the strand where its packed value is smaller (k is odd, so no k-mer is its own reverse complement). In
 large sets only closed syncmers are kept: k-mers whose smallest s-mer is the first or the last (Edgar 2021,
 10.7717/peerj.10805). Whether a k-mer is one depends on the k-mer alone, so two copies keep the same seeds.
+
+The k bases need not be neighbours: spaced seeds find more of what is less alike, for their hits depend less on each other (Ma, Tromp and Li
+2002, 10.1093/bioinformatics/18.3.440). In 100 bases of which 80 agree, 11 neighbours agree somewhere in 87 % of all cases, 11 in the shape
+1110101001001010111 in 97 %, and unrelated rows share either as rarely.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +26,31 @@ _LARGEST_WINDOW = 8
 
 @dataclass(frozen=True)
 class SeedScheme:
-    """k: seed length in bases (odd, at most 15). window: s-mers per k-mer, s = k - window + 1; 2 keeps every k-mer."""
+    """Attributes:
+    k: bases of a seed (odd, at most 15).
+    window: s-mers per k-mer, s = k - window + 1; 2 keeps every k-mer.
+    shape: which of the bases it lies over are the k, "1" for these and "0" for the others; it reads the same from either end, as
+        strands ask for. "" = k neighbours.
+    """
 
     k: int
     window: int
+    shape: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a shape that is not one of k bases, is not the same from both ends, or is thinned."""
+        if self.shape and (self.shape.count("1") != self.k or self.shape != self.shape[::-1] or self.window > 2):
+            raise ValueError(f"{self.shape!r} is no symmetric shape of {self.k} bases of which every one is kept")
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Of the k bases, counted from the first."""
+        return tuple(i for i, base in enumerate(self.shape or "1" * self.k) if base == "1")
+
+    @property
+    def span(self) -> int:
+        """Bases that a seed lies over."""
+        return len(self.shape) or self.k
 
     @property
     def density(self) -> float:
@@ -74,30 +99,32 @@ def _row_chunks(offsets: np.ndarray) -> Iterator[tuple[int, int]]:
 def _chunk_seeds(
     codes: np.ndarray, offsets: np.ndarray, first: int, last: int, scheme: SeedScheme
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    k, part = scheme.k, codes[offsets[first] : offsets[last]]
-    size = len(part) - k + 1
+    span, part = scheme.span, codes[offsets[first] : offsets[last]]
+    size = len(part) - span + 1
     if size <= 0:
         empty = np.zeros(0, dtype=np.int64)
         return empty.astype(np.uint32), empty, empty, empty.astype(bool)
     lengths = np.diff(offsets[first : last + 1])
-    forward, backward = _packed(part, k)
+    forward, backward = _packed(part, scheme.places)
     value = np.minimum(forward, backward)
-    keep = _without_n(part, k) & _closed_syncmers(part, k, scheme.window)
+    keep = _without_n(part, span)
+    if scheme.window > 2:
+        keep &= _closed_syncmers(part, scheme.k, scheme.window)
     starts = np.flatnonzero(keep)
     row = np.repeat(np.arange(len(lengths)), lengths)[starts]
     position = starts - (offsets[first:last] - offsets[first])[row]
-    inside = position + k <= lengths[row]
+    inside = position + span <= lengths[row]
     starts, row, position = starts[inside], row[inside], position[inside]
     return value[starts], row + first, position, forward[starts] < backward[starts]
 
 
-def _packed(codes: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(size - k + 1,) uint32 packed k-mers as read, and as read on the other strand; N is packed as A."""
+def _packed(codes: np.ndarray, places: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(size - span + 1,) uint32 packed k-mers as read, and as read on the other strand; N is packed as A. places: of their bases."""
     bases = (codes & 3).astype(np.uint32)
-    size = len(codes) - k + 1
+    size = len(codes) - places[-1]
     forward, backward = np.zeros(size, dtype=np.uint32), np.zeros(size, dtype=np.uint32)
-    for j in range(k):
-        base = bases[j : j + size]
+    for j, place in enumerate(places):
+        base = bases[place : place + size]
         forward = (forward << np.uint32(2)) | base
         backward |= (np.uint32(3) - base) << np.uint32(2 * j)
     return forward, backward
@@ -114,9 +141,7 @@ def _without_n(codes: np.ndarray, k: int) -> np.ndarray:
 def _closed_syncmers(codes: np.ndarray, k: int, window: int) -> np.ndarray:
     """(size - k + 1,) bool."""
     size = len(codes) - k + 1
-    if window <= 2:
-        return np.ones(size, dtype=bool)
-    forward, backward = _packed(codes, k - window + 1)
+    forward, backward = _packed(codes, range(k - window + 1))
     order = _scrambled(np.minimum(forward, backward))
     smallest = order[:size].copy()
     for j in range(1, window):

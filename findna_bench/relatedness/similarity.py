@@ -284,7 +284,7 @@ class SequenceIndex:
         query, target = seeds.row[which], self._seeds.row[place].astype(np.int64)
         reverse = seeds.forward[which] != self._seeds.forward[place]
         position = self._seeds.position[place].astype(np.int64)
-        position = np.where(reverse, self.lengths[target] - self.scheme.k - position, position)
+        position = np.where(reverse, self.lengths[target] - self.scheme.span - position, position)
         packed = pairs.pack(query, target, reverse, position - seeds.position[which])
         return packed if own_row is None else packed[target != own_row[query]]
 
@@ -292,7 +292,7 @@ class SequenceIndex:
         """Leave out chains with far fewer seeds than the least similar pair is expected to share."""
         shorter = np.minimum(query_length[found.query], self.lengths[found.target])
         columns = np.maximum(MIN_COLUMNS, COVERAGE * shorter)
-        expected = (columns - self.scheme.k + 1) * IDENTITY**self.scheme.k * self.scheme.density
+        expected = (columns - self.scheme.span + 1) * IDENTITY**self.scheme.k * self.scheme.density
         return found.take(np.flatnonzero(found.seeds > expected * _LEAST_SEEDS))
 
 
