@@ -271,6 +271,7 @@ def report_grids(report: Mapping[str, Any]) -> list[Grid]:
         _classes(report),
         *kind_grids(report),
         *crossed,
+        _families(report),
         _controls(report),
         *_positions(report),
         _bins(report),
@@ -401,6 +402,19 @@ def _cross(pair: str, cross: Mapping[str, Any], labels: Sequence[str]) -> Grid:
     return Grid((f"in {earlier}", *labels, "all"), rows, f"Rows of {later} that {earlier} has already")
 
 
+def _families(report: Mapping[str, Any]) -> Grid:
+    """A line for each two splits; nothing in reports made before families were counted."""
+    rows = []
+    for pair, cross in report["across"].items():
+        found = cross.get("repeat_families")
+        if found and found["families"]:
+            cells = (found["rows"], found["rows_in_large"], found["families"], found["largest"])
+            rows.append((pair, *map(_whole, (*cells, *found["sizes"].values()))))
+    sizes = (f"of {size} rows" for size in ("2", "3-9", "10-99", "100+"))
+    header = ("splits", "repeats", "of those, in families of 10+", "families", "largest, rows", *sizes)
+    return Grid(header, tuple(rows), "Families of repeats, rows of both splits together")
+
+
 def _count(entry: Mapping[str, Any]) -> str:
     return f"{entry['rows']:,} ({_percent(entry['fraction'])} %)" if entry["rows"] else "0"
 
@@ -529,7 +543,8 @@ def _copies_and_repeats(copy: Mapping[str, Any] | None) -> list[str]:
         f"  and that stands out: at most {copy['few']} rows are as near, or {100 * copy['alike']:.0f} % of the many reach the end of a row at "
         f"{100 * copy['same']:.0f} % identity or are cut end to end at {100 * copy['alike_identity']:.0f} %. Never two rows whose",
         "  coordinates are known and do not overlap. Either strand, whatever the label. A tandem repeat from end to end is a copy only of the same text.",
-        "* repeats: all other similar rows: matches in part, to many rows, by tandem repeats, or at another locus.",
+        "* repeats: all other similar rows: matches in part, to many rows, by tandem repeats, or at another locus. A family: rows of both splits that such matches",
+        "  link, directly or through others; of each test row its few dozen strongest are looked at.",
     ]
 
 

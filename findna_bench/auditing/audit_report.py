@@ -27,7 +27,9 @@ JSON keys (``AuditReport.to_dict``), every count per class:
   the same alternative at a site of an earlier row; an element that earlier rows have), ``overlap_any``, ``overlap_half`` (coordinates
   shared: any base, at least half of the row), ``overlap_conflicting`` (the row with the largest overlap has another label),
   ``untouched`` (none of all these). Each is ``{"total": n, "per_class": {class: {"rows": n, "fraction": of the class}}}``, or
-  null where it cannot be known (no sequences, no coordinates).
+  null where it cannot be known (no sequences, no coordinates). ``repeat_families``: how large the families of ``repeats`` are, rows of both
+  splits together: ``families``, ``largest``, ``rows`` (of the later split, in any), ``rows_in_large`` (in families of ten rows and more), ``sizes``: families by rows
+  ("2", "3-9", "10-99", "100+"), see :mod:`findna_bench.relatedness.repeat_families`; null without sequences.
 * ``asymmetry.<measure>``: over train->test, the class with the largest and the smallest fraction, and ``difference``.
 * ``controls.<name>``: ``accuracy``, ``balanced_accuracy``, ``f1_macro``, ``mcc``, ``recall`` per class, ``details``.
 * ``positions``: of test, where sequences are known: ``start`` and ``end``: class -> shares of A, C, G, T, N at the first and last places;
@@ -65,6 +67,7 @@ from findna_bench.auditing.neighbours import Neighbour
 from findna_bench.auditing.rules import RULES, Rule, find_rule, rule_versions
 from findna_bench.auditing.shortcuts import Control
 from findna_bench.relatedness.composition import Composition
+from findna_bench.relatedness.repeat_families import RepeatFamilies
 
 __all__ = [
     "SCHEMA",
@@ -263,6 +266,15 @@ class CrossSplit:
     overlap_half: PerClass | None = None
     overlap_conflicting: PerClass | None = None
     untouched: PerClass | None = None
+    repeat_families: RepeatFamilies | None = None
+
+    @classmethod
+    def of(
+        cls, earlier: str, later: str, counts: Mapping[str, PerClass], families: RepeatFamilies | None = None
+    ) -> CrossSplit:
+        """From the rows of each measure."""
+        measures: dict[str, Any] = dict(counts)
+        return cls(earlier, later, **measures, repeat_families=families)
 
 
 @dataclass(frozen=True)

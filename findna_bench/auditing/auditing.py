@@ -42,6 +42,7 @@ from findna_bench.relatedness.diverged_copies import DivergedCopies
 from findna_bench.relatedness.duplicates import Identity, identities, twins_across, twins_within
 from findna_bench.relatedness.libraries import Library, find_library
 from findna_bench.relatedness.overlaps import Overlaps, known_apart, largest_overlaps
+from findna_bench.relatedness.repeat_families import RepeatFamilies, repeat_families
 from findna_bench.relatedness.rows import Rows, rows_from_intervals, rows_from_table
 from findna_bench.relatedness.similarity import COVERAGE, IDENTITY, MIN_COLUMNS, Hits, SequenceIndex
 from findna_bench.sequences.letter_case import case_features, lower_share
@@ -426,6 +427,7 @@ def _relatives(splits: Mapping[str, Rows], status: str) -> Relatives:
     behind = _behind(evidence, masks.get(("train", "test"), {}), positional.Positions())
     return Relatives(
         masks,
+        {pair: _repeat_families(evidence, *pair, found) for pair, found in masks.items()},
         behind,
         evidence.identity,
         evidence.diverged,
@@ -490,7 +492,23 @@ def _counted(
     evidence: _Evidence, earlier: str, later: str, masks: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> CrossSplit:
     labels = evidence.splits[later].labels
-    return CrossSplit(earlier, later, **{key: per_class(mask, labels, names) for key, mask in masks.items()})
+    counts = {key: per_class(mask, labels, names) for key, mask in masks.items()}
+    return CrossSplit.of(earlier, later, counts, _repeat_families(evidence, earlier, later, masks))
+
+
+def _repeat_families(
+    evidence: _Evidence, earlier: str, later: str, masks: Mapping[str, np.ndarray]
+) -> RepeatFamilies | None:
+    """How large the families are that the repeats of the later split belong to; None without sequences."""
+    if (earlier, later) not in evidence.hits:
+        return None
+    query, target = evidence.hits[earlier, later].repeats
+    nearest = _counterparts(evidence, earlier, later)["repeats"]
+    rows = np.flatnonzero(
+        masks["repeats"] & (nearest >= 0)
+    )  # among them copies that coordinates know to be another locus
+    links = np.concatenate([query, rows]), np.concatenate([target, nearest[rows]])
+    return repeat_families(links, masks["repeats"], len(evidence.splits[earlier]))
 
 
 def _diverged_target(diverged: DivergedCopies, n: int) -> np.ndarray:

@@ -266,9 +266,8 @@ def _across(
     (first_name, first), (second_name, second) = earlier, later
     masks = {name: mask for name, mask in relatives.masks[first_name, second_name].items() if name not in _OF_LABELS}
     masks["conflicting"] = _conflicting(second, first, relatives.identity[second_name], relatives.identity[first_name])
-    return CrossSplit(
-        first_name, second_name, **{name: count_holders(mask, holds, names) for name, mask in masks.items()}
-    )
+    counts = {name: count_holders(mask, holds, names) for name, mask in masks.items()}
+    return CrossSplit.of(first_name, second_name, counts, relatives.families[first_name, second_name])
 
 
 def _conflicting(second: SequenceTable, first: SequenceTable, query: Identity, known: Identity) -> np.ndarray:

@@ -69,7 +69,7 @@ def _audit_classes(tables: Mapping[str, SequenceTable], card: TaskCard, status: 
         (a, b): _across((a, tables[a]), (b, tables[b]), identity, strands) for a, b in itertools.combinations(tables, 2)
     }
     across = {
-        f"{a}->{b}": CrossSplit(a, b, **{key: per_class(mask, tables[b].labels, names) for key, mask in masks.items()})
+        f"{a}->{b}": CrossSplit.of(a, b, {key: per_class(mask, tables[b].labels, names) for key, mask in masks.items()})
         for (a, b), masks in found.items()
     }
     cross = across.get("train->test")

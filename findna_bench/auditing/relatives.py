@@ -12,6 +12,7 @@ from findna_bench.auditing.audit_report import ClassCount, PerClass
 from findna_bench.auditing.examples import Behind
 from findna_bench.relatedness.diverged_copies import DivergedCopies
 from findna_bench.relatedness.duplicates import Identity
+from findna_bench.relatedness.repeat_families import RepeatFamilies
 from findna_bench.relatedness.similarity import SequenceIndex
 
 __all__ = ["Relatives", "copies_of", "count_holders"]
@@ -21,11 +22,13 @@ __all__ = ["Relatives", "copies_of", "count_holders"]
 class Relatives:
     """Attributes:
     masks: (earlier, later) split -> name of a counterpart (see ``across`` of a report) -> (n,) bool, rows of the later split that have one.
+    families: (earlier, later) split -> how large the families of its repeats are; None without sequences.
     behind: the rows behind these numbers, of train -> test.
     identity: split -> numbers of its sequences. diverged: copies at low identity. settings, route: of a report. looked_at: of a verdict.
     """
 
     masks: Mapping[tuple[str, str], Mapping[str, np.ndarray]]
+    families: Mapping[tuple[str, str], RepeatFamilies | None]
     behind: Mapping[str, Behind]
     identity: Mapping[str, Identity]
     diverged: DivergedCopies | None

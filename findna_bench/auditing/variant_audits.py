@@ -109,7 +109,7 @@ def _audit_classes(
         (a, b): _found_again((tables[a], sites[a]), (tables[b], sites[b])) for a, b in itertools.combinations(tables, 2)
     }
     across = {
-        f"{a}->{b}": CrossSplit(a, b, **{key: per_class(mask, tables[b].labels, names) for key, mask in found.items()})
+        f"{a}->{b}": CrossSplit.of(a, b, {key: per_class(mask, tables[b].labels, names) for key, mask in found.items()})
         for (a, b), found in masks.items()
     }
     controls, gains = _controls(tables, names)

@@ -14,6 +14,7 @@ from findna_bench.auditing.positional import Site, SiteCounts
 from findna_bench.auditing.rules import ERRORS, RULES, Rule
 from findna_bench.auditing.shortcuts import Control
 from findna_bench.relatedness.diverged_copies import IDENTITY, DivergedCopies
+from findna_bench.relatedness.repeat_families import LARGE, RepeatFamilies
 from findna_bench.statistics.proportions import difference_interval, paired_interval, share_interval
 
 __all__ = [
@@ -498,6 +499,17 @@ def _shuffles(m: Measured) -> Iterator[Finding]:
             yield from _shared(m, "note/shuffles", _counted(summary.shuffles), text, [f"shuffles_{split}"], split)
 
 
+def _families(found: RepeatFamilies | None) -> str:
+    """How large the families of repeats are, in a sentence."""
+    if found is None or not found.families:
+        return ""
+    many = "family" if found.families == 1 else "families"
+    return (
+        f" By sequence {found.rows:,} test rows belong to {found.families:,} {many} of repeats, the largest of {found.largest:,} rows of train and test; "
+        f"{found.rows_in_large:,} of them to families of {LARGE} rows or more."
+    )
+
+
 def _repeats(m: Measured) -> Iterator[Finding]:
     """Repeats are biology, and a model may use them: they are reported, and make no task worthless."""
     cross = m.across
@@ -516,7 +528,8 @@ def _repeats(m: Measured) -> Iterator[Finding]:
             + listed_shares(cross.copies_elsewhere)
         )
     numbers = ["near_elsewhere", "repeats", "identical_elsewhere"]
-    found = list(_shared(m, "note/repeats", _counted(*parts), f"Test rows {where}: {{}}{as_copies}.", numbers))
+    text = f"Test rows {where}: {{}}{as_copies}.{_families(cross.repeat_families)}"
+    found = list(_shared(m, "note/repeats", _counted(*parts), text, numbers))
     yield from found
     if not found and cross.identical_elsewhere is not None:
         text = f"Test rows identical to a train row at another locus: {{}}{as_copies}."

@@ -15,7 +15,7 @@ from findna_bench.relatedness.overlaps import overlap_groups
 from findna_bench.relatedness.rows import LabelledRows
 from findna_bench.relatedness.similarity import SequenceIndex
 
-__all__ = ["GROUPING_VERSION", "components", "join_groups", "related_by", "row_groups", "row_sites"]
+__all__ = ["GROUPING_VERSION", "components", "join_groups", "join_links", "related_by", "row_groups", "row_sites"]
 
 
 class SitedRows(LabelledRows, Protocol):
@@ -67,7 +67,7 @@ def _pair_groups(a: Sequence[str], b: Sequence[str], similar: bool) -> np.ndarra
     element = join_groups(_sequence_groupings(both, similar), len(both))
     padding = np.array([not sequence.strip("N") for sequence in both], dtype=bool)
     element = np.where(padding, len(both) + np.arange(len(both)), element)
-    return _connected(np.tile(np.arange(n), 2), n + element, n + 2 * len(both))[:n]
+    return join_links(np.tile(np.arange(n), 2), n + element, n + 2 * len(both))[:n]
 
 
 def row_groups(table: LabelledRows) -> np.ndarray:
@@ -119,7 +119,7 @@ def join_groups(groupings: Sequence[np.ndarray], n: int) -> np.ndarray:
     if len(groupings) > 1:
         sizes = np.cumsum([n, *(int(grouping.max(initial=-1)) + 1 for grouping in groupings)])
         links = np.concatenate([grouping + size for grouping, size in zip(groupings, sizes[:-1], strict=True)])
-        component = _connected(np.tile(np.arange(n), len(groupings)), links, int(sizes[-1]))[:n]
+        component = join_links(np.tile(np.arange(n), len(groupings)), links, int(sizes[-1]))[:n]
     _, start, number = np.unique(component, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(start, kind="stable"), kind="stable")[number].astype(np.int64)
 
@@ -131,18 +131,18 @@ def _copy_groups(sequences: Sequence[str]) -> np.ndarray:
     unique = [sequences[i] for i in first.tolist()]
     n = len(unique)
     pairs = SequenceIndex(unique).copies(unique, own_row=np.arange(n))
-    return _connected(*pairs, n)[back]
+    return join_links(*pairs, n)[back]
 
 
 def _library_groups(library: Library) -> np.ndarray:
     """(n,) int64: rows that share a segment, directly or through others, share a number."""
     n = int(library.number.max()) + 1
-    group = _connected(library.sequences, n + library.words, n + int(library.words.max(initial=-1)) + 1)
+    group = join_links(library.sequences, n + library.words, n + int(library.words.max(initial=-1)) + 1)
     rows: np.ndarray = group[library.number]
     return rows
 
 
-def _connected(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
+def join_links(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
     """(n,) int64 component of each of n nodes, linked in pairs."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

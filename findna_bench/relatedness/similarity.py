@@ -113,6 +113,7 @@ class Hits:
     target: (n,) int64, -1 = nothing aligned; reverse: (n,) bool; identity: (n,); columns, matches: (n,) int64;
     similar: (n,) bool, see the module; matched_fraction: (n,) matches over the length of the query row.
     copy: (n,) int64, the nearest target row that the row is a copy of, -1 = none; a similar row that is no copy is a repeat.
+    repeats: query and target rows of the aligned pairs that are similar and no copies, both (p,) int32; of each query row the strongest few dozen alone.
     """
 
     target: np.ndarray
@@ -123,6 +124,7 @@ class Hits:
     similar: np.ndarray
     matched_fraction: np.ndarray
     copy: np.ndarray
+    repeats: tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -193,10 +195,13 @@ class SequenceIndex:
         _check_lengths(sequences)
         encoded = encode(sequences)
         hits = _nothing_found(len(sequences))
+        repeats = [np.zeros((2, 0), dtype=np.int32)]
         for aligned in self._aligned(encoded, own_row):
             _keep_best(hits, aligned)
+            repeats.append(_repeats(aligned, len(self.lengths)))
         lengths = np.maximum(np.diff(encoded[1]), 1)
-        return replace(hits, matched_fraction=hits.matches / lengths)
+        query, target = np.concatenate(repeats, axis=1)
+        return replace(hits, matched_fraction=hits.matches / lengths, repeats=(query, target))
 
     def copies(self, sequences: Sequence[str], *, own_row: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(query row, indexed row), both (p,) int64: pairs that are copies. own_row: as :meth:`nearest` takes it."""
@@ -380,7 +385,15 @@ def _nothing_found(n: int) -> Hits:
         similar=np.zeros(n, dtype=bool),
         matched_fraction=np.zeros(n),
         copy=np.full(n, -1, dtype=np.int64),
+        repeats=(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)),
     )
+
+
+def _repeats(aligned: _Aligned, n_targets: int) -> np.ndarray:
+    """(2, p) int32 query and target rows of pairs that are similar, and copies on no strand and diagonal."""
+    pair = aligned.pairs.query * n_targets + aligned.pairs.target
+    repeats = np.setdiff1d(pair[aligned.similar], pair[aligned.copy])
+    return np.stack(np.divmod(repeats, n_targets)).astype(np.int32)
 
 
 def _keep_best(hits: Hits, aligned: _Aligned) -> None:
