@@ -76,10 +76,14 @@ def test_nothing_planted_accuses_nobody(planting: ModuleType) -> None:
     assert [planting.accused(bases(), 190, seed) for seed in (1, 2)] == [[], []]
 
 
-@pytest.mark.parametrize(("share", "least"), [(0.15, 0.95), (0.20, 0.80)])
-def test_copies_are_found_at_low_identity_on_either_strand(planting: ModuleType, share: float, least: float) -> None:
+@pytest.mark.parametrize(
+    ("share", "least", "length"), [(0.15, 0.95, 200), (0.20, 0.95, 200), (0.15, 0.95, 100), (0.20, 0.90, 100)]
+)
+def test_copies_are_found_at_low_identity_on_either_strand(
+    planting: ModuleType, share: float, least: float, length: int
+) -> None:
     generator = np.random.default_rng(1)
-    rows = planting.windows(bases(), 380, generator)
+    rows = planting.windows(bases(), 380, generator, length)
     train, rest = rows[:300], rows[300:]
     for strand in (str, reverse_complement):
         copies = [strand(planting.substituted(row, share, generator)) for row in train[:200]]

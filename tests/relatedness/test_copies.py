@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from findna_bench.auditing import AuditReport, audit_tables
-from findna_bench.auditing.audit_pages import read_verdicts, write_pages
+from findna_bench.auditing.audit_pages import read_verdicts, render_report, write_pages
 from findna_bench.cards import TaskCard
 from findna_bench.data.table import SequenceTable
+from findna_bench.leaderboard.audit_html import render_audit_html
 from findna_bench.leaderboard.audits import read_audits
 from findna_bench.relatedness.components import components
 from findna_bench.sequences.alphabet import reverse_complement
@@ -174,6 +175,16 @@ def test_rows_within_an_interspersed_repeat_are_repeats(same_place: bool) -> Non
     assert total(report, "copies") <= 2
     assert leaks(report) == []
     assert "note: repeats" in report.flags
+    families = report.across["train->test"].repeat_families
+    assert families is not None
+    assert (families.families, families.sizes["100+"]) == (1, 1)
+    assert families.rows == families.rows_in_large == total(report, "repeats")
+    assert 100 < families.largest <= 120
+    told = f"the largest of {families.largest} rows of train and test"
+    assert told in report.verdict.text
+    page = report.to_dict()
+    assert "## Families of repeats" in render_report(page)
+    assert told in render_audit_html(page)
 
 
 def test_a_copy_of_a_row_within_a_repeat_stands_out() -> None:
