@@ -1,4 +1,5 @@
-"""Draw the scores of a results folder as one SVG: a panel per task, a dot with its 95 % interval per model, the best control as a line.
+"""Draw the scores of a results folder as one SVG: a panel per task of the suite's mean (per task, where there is none), a dot with its
+95 % interval per model, the best control as a line. Dots have titles with their numbers, as tables show them.
 
     python scripts/draw_scores.py RESULTS --to leaderboards/images/scores.svg
 
@@ -45,7 +46,8 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 def draw(table: SuiteTable) -> str:
     """A table of scores as SVG."""
     rows = [row for row in table.rows if any(entry.value is not None for entry in row.entries.values())]
-    width, height = NAMES + len(table.columns) * (PANEL + GAP), TOP + LINE * len(rows) + 48
+    columns = [column for column in table.columns if column.in_mean] or table.columns
+    width, height = NAMES + len(columns) * (PANEL + GAP), TOP + LINE * len(rows) + 48
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
         f"<title>{escape(table.name)}: scores with 95 % intervals</title>",
@@ -54,7 +56,7 @@ def draw(table: SuiteTable) -> str:
     for number, row in enumerate(rows):
         words = f"{row.model} (control)" if row.control else row.model
         lines.append(f'<text class="end" x="{NAMES - 14}" y="{_middle(number) + 4}">{escape(words)}</text>')
-    for place, column in enumerate(table.columns):
+    for place, column in enumerate(columns):
         lines += _panel(column, rows, NAMES + place * (PANEL + GAP))
     words = f"{escape(table.name)}. Dot: mean over seeds; bar: 95 % interval; dashed: the control that is best on validation"
     lines.append(f'<text class="small" x="{NAMES}" y="{height - 8}">{words}</text>')
@@ -97,7 +99,9 @@ def _panel(column: TaskColumn, rows: list[Row], left: int) -> Iterator[str]:
         kind, y = "control" if rows[number].control else "model", _middle(number)
         if None not in interval:
             yield f'<line class="{kind}" x1="{x(interval[0])}" x2="{x(interval[1])}" y1="{y}" y2="{y}"/>'
-        yield f'<circle class="{kind}" cx="{x(value)}" cy="{y}" r="4"/>'
+        spread = "" if None in interval else f" [{interval[0]:.1f}, {interval[1]:.1f}]"
+        title = f"{rows[number].model}, {column.name.rpartition('/')[2]}: {value:.2f}{spread}"
+        yield f'<circle class="{kind}" cx="{x(value)}" cy="{y}" r="4"><title>{escape(title)}</title></circle>'
 
 
 def main() -> int:

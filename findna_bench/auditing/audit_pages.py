@@ -1,6 +1,6 @@
 """Reports as pages: markdown, PNG and JSON per task, and an index made from all JSON files of the folder.
 
-The same reports give the same bytes: no dates, no machine, no version.
+The same reports give the same bytes with the same versions on the same kind of processor: no dates, no names of machines.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from findna_bench.auditing.verdict import LENGTH_CONTROLS, NEIGHBOUR_CONTROLS
 from findna_bench.files import path_segment, write_atomic
 from findna_bench.grid import Grid, code, escape, markdown_table
 from findna_bench.relatedness.composition import LEAST_LENGTH
+from findna_bench.results.environment import environment, versions_line
 from findna_bench.sequences.alphabet import BASES
 
 __all__ = [
@@ -61,11 +62,14 @@ _COUNTERPARTS = (
 )
 _SHOWN = 6
 """Places from each end in the tables of a page; reports hold more."""
+_PACKAGES = ("findna-bench", "numpy", "scikit-learn")
+"""What the figures of an audit are computed with."""
 _OF_OUTPUTS = ("length-trees", "composition-trees", "kmer", "nn-overlap")
 
 
-def write_pages(reports: Sequence[AuditReport], folder: Path) -> list[Path]:
-    """Write the pages of the reports, and the index of everything in ``folder``; returns what was written.
+def write_pages(reports: Sequence[AuditReport], folder: Path, command: str | None = None) -> list[Path]:
+    """Write the pages of the reports, and the index of everything in ``folder``; returns what was written. command: what the
+    user typed, which the pages name.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -74,8 +78,14 @@ def write_pages(reports: Sequence[AuditReport], folder: Path) -> list[Path]:
     for report in reports:
         for part in (report, report.published_coordinates):
             if part is not None:
-                written += _write_report(part.to_dict(), folder)
+                written += _write_report({**part.to_dict(), "made_by": _made_by(command)}, folder)
     return [*written, *write_index(folder)]
+
+
+def _made_by(command: str | None) -> dict[str, Any]:
+    here = environment()
+    versions = {package: here["versions"][package] for package in _PACKAGES}
+    return {"command": command, "cpu": here["cpu"], "python": here["python"], "versions": versions}
 
 
 def _write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -251,6 +261,10 @@ def render_report(report: Mapping[str, Any], plot: str | None = None) -> str:
         f"Audited by {escape(report['route'])}{escape(_status(report))}. [All figures as JSON]({_json_name(report)}).",
         "",
     ]
+    if made_by := report.get("made_by"):  # pages of older versions have none
+        command = f" by {code(made_by['command'])}" if made_by["command"] else ""
+        versions = versions_line(made_by, tuple(made_by["versions"]))
+        lines += [f"Made{command} ({code(report['schema'])}) on {escape(made_by['cpu'])}; {escape(versions)}.", ""]
     if plot:
         lines += [f"![class distributions, rows found again, controls]({plot})", ""]
     if looked_at := verdict.get("looked_at"):

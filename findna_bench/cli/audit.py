@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -144,7 +145,8 @@ def audit(
     if html is not None and reports:
         _write_html(reports[0], html)
     if pages is not None:
-        write_pages(reports, pages)
+        found_by = {"--target": target, "--against": against, "--genome": genome, "--published-best": published_best}
+        write_pages(reports, pages, command=_command(names, pages, found_by, drop_missing=drop_missing))
         output.remark(f"pages are in {pages}")
     if json:
         one = len(expand_targets(names)) == 1
@@ -160,6 +162,17 @@ def audit(
     if kinds is not None:
         codes.append(_gate(audited, kinds))
     return max(codes)
+
+
+def _command(names: list[str], pages: Path, found_by: Mapping[str, Any], *, drop_missing: bool) -> str:
+    """The command line that makes the same pages, for the record. found_by: what decides the figures, by flag; None = not given."""
+    from findna_bench.requests.declarations import quoted
+
+    words = ["findna-bench", "audit", *names, "--pages", str(pages)]
+    for flag, value in found_by.items():
+        given = [] if value is None else value if isinstance(value, list) else [value]
+        words += [word for one in given for word in (flag, str(one))]
+    return quoted([*words, "--drop-missing"] if drop_missing else words)
 
 
 def _write_html(report: AuditReport, path: Path) -> None:

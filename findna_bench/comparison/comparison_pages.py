@@ -24,6 +24,8 @@ def render_comparison_markdown(comparison: Comparison, *, title: str = "Comparis
         parts += [f"This page was made by {code(command)}.", ""]
     if comparison.commands:
         parts += ["The results were computed by", "", *(f"* {code(c)}" for c in comparison.commands), ""]
+    if comparison.environments:
+        parts += ["on", "", *(f"* {escape(e)}" for e in comparison.environments), ""]
     for block in _blocks(comparison):
         parts += [f"## {escape(block.title)}", ""]
         parts += [*block.to_markdown(), ""] if block.rows else []

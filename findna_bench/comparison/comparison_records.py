@@ -142,6 +142,7 @@ class Comparison:
     across: AcrossTasks | None
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
     complete: bool = True
     """False where predictions are missing, damaged or not of the same rows."""
 

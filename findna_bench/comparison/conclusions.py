@@ -19,6 +19,7 @@ from findna_bench.comparison.contestants import Contestant
 from findna_bench.errors import OutputError, UsageError
 from findna_bench.leaderboard.selected_results import schema_note
 from findna_bench.registry import Registry
+from findna_bench.results.environment import environment_line
 from findna_bench.results.flags import flags_of, warnings_of
 from findna_bench.statistics.metric import metric_card
 from findna_bench.statistics.paired_tests import (
@@ -86,6 +87,7 @@ def conclusions(
         across=_across(found, [c.model.label for c in contestants], registry),
         notes=(*notes, *schema_note(successes)),
         commands=tuple(sorted({r.command for r in successes if r.command})),
+        environments=tuple(sorted({environment_line(r.environment, r.protocol_version) for r in successes})),
         complete=not any(one.damaged for one in scored),
     )
 

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from findna_bench.leaderboard.selected_results import (
     without_superseded_failures,
 )
 from findna_bench.registry import Registry, get_registry
+from findna_bench.results.environment import environment_line
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_words, flags_of, share_read
 from findna_bench.results.schema import Result
 from findna_bench.results.schema import Task as TaskOfResult
@@ -75,13 +76,13 @@ def leaderboard(
     tables = tuple(
         _suite_table(*key, groups[key], registry, _Scoring(predictions, unread, metric), expected) for key in keys
     )
-    environments = {id(r.environment): r.environment for r in kept if r.status == "success"}
+    environments = {(id(r.environment), r.protocol_version): r for r in kept if r.status == "success"}
     notes += _unread_note(unread) + schema_note(kept)
     return Leaderboard(
         tables,
         tuple(notes),
         tuple(sorted({r.command for r in kept if r.command})),
-        tuple(sorted({_environment_line(environment) for environment in environments.values()})),
+        tuple(sorted({environment_line(r.environment, r.protocol_version) for r in environments.values()})),
         {r.model.name: r for r in kept},
     )
 
@@ -116,15 +117,6 @@ def _rows_used(r: Result) -> tuple[int, int, str]:
 def _suite_order(registry: Registry, suite: str) -> int:
     names = [card.name for card in registry.cards("suites")]
     return names.index(suite) if suite in names else len(names)
-
-
-def _environment_line(environment: Mapping[str, Any]) -> str:
-    versions = environment.get("versions", {})
-    return (
-        f"{environment.get('device', '?')}: {environment.get('cpu', '?')}, {environment.get('cpu_count', '?')} cores; "
-        f"Python {environment.get('python', '?')}, torch {versions.get('torch', '?')}, "
-        f"findna-bench {versions.get('findna-bench', '?')}"
-    )
 
 
 def _suite_table(

@@ -6,14 +6,16 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["environment"]
+from findna_bench import __version__
+
+__all__ = ["environment", "environment_line", "versions_line"]
 
 _PACKAGES = (
-    "findna-bench",
     "torch",
     "numpy",
     "scikit-learn",
@@ -29,7 +31,7 @@ _PACKAGES = (
 @cache
 def environment() -> dict[str, Any]:
     """JSON-serialisable description of this process's surroundings; no host or user name, no path."""
-    versions: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {"findna-bench": __version__}  # installed metadata may be older than the code
     for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
@@ -45,6 +47,27 @@ def environment() -> dict[str, Any]:
         "cpu": _cpu(),
         "cpu_count": os.cpu_count(),
     }
+
+
+def environment_line(environment: Mapping[str, Any], protocol_version: int | None = None) -> str:
+    """An environment on one line, as pages have it: device where there is one, processor, versions, and the protocol's version
+    where scores are shown.
+
+    Example:
+        >>> environment_line({"device": "cpu", "cpu": "AMD EPYC", "cpu_count": 2, "python": "3.11.7", "versions": {"torch": "2.14.1"}}, 2)
+        'cpu: AMD EPYC, 2 cores; Python 3.11.7, torch 2.14.1, findna-bench ?; protocol version 2'
+    """
+    device = f"{environment['device']}: " if environment.get("device") else ""
+    processor = f"{environment.get('cpu', '?')}, {environment.get('cpu_count', '?')} cores"
+    line = f"{device}{processor}; {versions_line(environment, ('torch', 'findna-bench'))}"
+    return line if protocol_version is None else f"{line}; protocol version {protocol_version}"
+
+
+def versions_line(environment: Mapping[str, Any], packages: Sequence[str]) -> str:
+    """Python and the packages with their versions: "Python 3.11.7, torch 2.14.1"."""
+    versions = environment.get("versions", {})
+    named = (f"{package} {versions.get(package) or '?'}" for package in packages)
+    return ", ".join((f"Python {environment.get('python', '?')}", *named))
 
 
 def _cpu() -> str:
