@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audit import tables
-from planted_faults import processor
 
 from findna_bench.grid import markdown_table
+from findna_bench.results.environment import environment, environment_line
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -77,7 +77,7 @@ def main() -> int:
     ]
     header = ["command", "processor seconds", "peak GB"]
     words = [
-        f"{options.rows:,} rows of {options.length} bases, one thread; {processor()}. Made by `python benchmarks/audit_speed.py --rows {options.rows}`."
+        f"{options.rows:,} rows of {options.length} bases, one thread; {environment_line(environment())}. Made by `python benchmarks/audit_speed.py --rows {options.rows}`."
     ]
     if program is None:
         words.append("seqleak is not installed here.")

@@ -21,6 +21,7 @@ from planted_faults import GENOMES, genome, substituted, windows
 
 from findna_bench.grid import markdown_table
 from findna_bench.relatedness.diverged_copies import diverged_copies
+from findna_bench.results.environment import environment, environment_line
 from findna_bench.sequences.alphabet import reverse_complement
 
 SHARES = (0.0, 0.15, 0.20)
@@ -65,7 +66,7 @@ def main() -> int:
     rows = ",".join(map(str, options.rows))
     command = f"python benchmarks/diverged_copies.py --data ../shared/data --rows {rows}"
     words = [
-        f"Made by `{command}`. Of the rows a third, each changed to this identity, is looked up among two thirds, which hold what it was made from; the last third is no copy of any.",
+        f"Made by `{command}`; {environment_line(environment())}. Of the rows a third, each changed to this identity, is looked up among two thirds, which hold what it was made from; the last third is no copy of any.",
         "What is not found unchanged belongs to a family of repeats, or is a tandem repeat: such rows are no copies by definition. The goal is 95 % at 85 % identity and 80 % at 80 %.",
     ]
     text = "\n".join(["# Diverged copies", "", *words, "", *markdown_table(header, lines, words=1), ""])

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import platform
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ import pytest
 
 from findna_bench.files import write_atomic
 from findna_bench.grid import Grid
+from findna_bench.results.environment import environment, environment_line
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "executors"
@@ -83,7 +83,7 @@ def page(known: dict[str, dict[str, Any]]) -> str:
         "# Executors under faults",
         "",
         f"`python benchmarks/executor_faults.py`: the tests of `tests/executors` on a real Slurm of two nodes of one processor each ({said('slurmctld', '-V') or 'not here'}, without accounting, by "
-        f"submitit {installed('submitit')}) and a real Ray cluster of a head and two such nodes ({installed('ray')}), all on one machine ({platform.machine()}, Python {platform.python_version()}). Nodes are killed with all "
+        f"submitit {installed('submitit')}) and a real Ray cluster of a head and two such nodes ({installed('ray')}), all on one machine ({environment_line(environment())}). Nodes are killed with all "
         "their processes, daemons alone, processes by SIGKILL; disks are full by a tmpfs of 16 kB under an overlay. A name in brackets is what is killed, sent or answered. Seconds are wall clock, other work going on.",
         "",
         f"{good} of {len(known)} passed.",

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import special, stats
 
 from findna_bench.grid import markdown_table
+from findna_bench.results.environment import environment, environment_line
 from findna_bench.statistics.paired_tests import Difference, Predictions, compare
 
 SHARED, FAMILY, PRETRAINING = 0.5, 0.2, 0.15
@@ -112,7 +113,7 @@ def page(tables: int) -> str:
             "# Differences between families of pretrainings",
             "",
             f"Made by `python benchmarks/family_differences.py --tables {tables}`, whose docstring says what is simulated: 1,000 rows, accuracy 75 %, three "
-            f"fits of every pretraining. A share of {tables:,} tables has a standard error of about {100 * math.sqrt(0.05 * 0.95 / tables):.1f} points.",
+            f"fits of every pretraining. A share of {tables:,} tables has a standard error of about {100 * math.sqrt(0.05 * 0.95 / tables):.1f} points. {environment_line(environment())}.",
             "",
             "## False alarms where there is no difference (0.05 is right)",
             "",

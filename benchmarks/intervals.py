@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 from scipy import special, stats
 
+from findna_bench.results.environment import environment, environment_line
 from findna_bench.statistics.base_states import NO_STATE
 from findna_bench.statistics.classification import compute_metrics
 from findna_bench.statistics.metric import make_metric
@@ -379,6 +380,8 @@ def page(tables: int, metrics: Sequence[str] = ()) -> str:
         f"Made by `{command}`, whose docstring says what is simulated. A share of {tables:,} "
         f"tables has a standard error of about {100 * np.sqrt(0.05 * 0.95 / tables):.1f} points. few: tables without an interval, "
         "because fewer than ten groups are of the rarer class. Groups: n groups of one to ten related rows. Five seeds: half of the tables.",
+        "",
+        f"{environment_line(environment())}.",
         "",
     ]
     lines += _method_lines(tables) if not metrics else []

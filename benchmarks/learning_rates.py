@@ -27,7 +27,7 @@ from findna_bench.files import write_json
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.protocols.fine_tuning import FineTuned, FineTuning, LabelledRows, fine_tune
 from findna_bench.protocols.settings import FINETUNE_PRESETS
-from findna_bench.results.environment import environment
+from findna_bench.results.environment import environment, environment_line
 
 WIDE = tuple(10 ** (exponent / 2) for exponent in range(-4, 5))
 NETWORKS: Mapping[str, tuple[str, Mapping[str, Any] | None]] = {
@@ -95,7 +95,7 @@ def table(found: Mapping[str, Mapping[str, Any]], steps: int) -> str:
         + (f" --steps {steps}" if steps != FINETUNE_PRESETS["default"].min_steps else "")
         + "`).",
         "",
-        f"Accuracy in %, on one thread of an {environment()['cpu']}. *Behind*: points of validation accuracy between the default and the best of all nine runs.",
+        f"Accuracy in %, on one thread; {environment_line(environment())}. *Behind*: points of validation accuracy between the default and the best of all nine runs.",
         "",
         "| network | parameters | centre | default: rate | validation | test | wide, least loss: rate | validation | test | behind |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -33,6 +32,7 @@ import numpy as np
 
 from findna_bench.auditing import AuditReport, audit_task
 from findna_bench.grid import markdown_table
+from findna_bench.results.environment import environment, environment_line
 from findna_bench.sequences.alphabet import reverse_complement
 from findna_bench.sequences.fasta import read_fasta
 from findna_bench.sequences.shuffling import dinucleotide_shuffle
@@ -544,7 +544,7 @@ def clean_page(results: Sequence[Sequence[str]], options: argparse.Namespace) ->
     share = 100 * len(wrong) / len(results)
     command = f"python benchmarks/planted_faults.py --data ../shared/data --rows {options.rows} --clean {len(results)}"
     words = [
-        f"Made by `{command}` on {', '.join(options.backgrounds)}; {processor()}.",
+        f"Made by `{command}` on {', '.join(options.backgrounds)}; {environment_line(environment())}.",
         f"{len(wrong)} of {len(results)} sets of {options.rows} rows are accused ({share:.1f} %, goal: 2 % at most).",
     ]
     lines = [[text, str(wrong.count(text))] for text in sorted(set(wrong))]
@@ -641,7 +641,7 @@ def main() -> int:
         if len(said) < len({case for case, _ in said}) * len(others_run):
             absent.append("of the other linters some sets were not run: n of m counts those that were")
     words = [
-        f"Made by `{command}` on {', '.join(options.backgrounds)}; {processor()}.",
+        f"Made by `{command}` on {', '.join(options.backgrounds)}; {environment_line(environment())}.",
         *(f"{line[0].upper()}{line[1:]}." for line in absent),
     ]
     if options.cure:
@@ -655,16 +655,6 @@ def main() -> int:
     if options.output:
         options.output.write_text(text, encoding="utf-8")
     return 0
-
-
-def processor() -> str:
-    """Name of this machine's processor."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

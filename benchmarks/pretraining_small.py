@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.results.environment import environment
+from findna_bench.results.environment import environment, environment_line
 
 LITERAL = {"alpha": 0.5, "mnm_reduction": "sum", "cl_reduction": "sum", "teacher_momentum": 0.996}
 """The paper's equations: what differs from the defaults of self_distillation in the preset findna-tiny, put back."""
@@ -123,8 +123,8 @@ def page(runs: list[dict[str, Any]]) -> str:
         statistics.mean(run["base_cross_entropy"] for run in runs),
     )
     return (
-        "What each objective learns from 2,000 windows of 500 bp. Made by `benchmarks/pretraining_small.py "
-        f"--steps {runs[0]['steps']}` on {environment()['cpu']}, one thread.\n\n"
+        "What each objective learns from 2,000 windows of 500 bp. Made by `python benchmarks/pretraining_small.py "
+        f"--steps {runs[0]['steps']}` on {environment_line(environment())}, one thread.\n\n"
         + "\n".join(lines)
         + f"\n\nMean (lowest to highest) over seeds; base composition: {100 * base[0]:.1f} %, {base[1]:.3f} nats. "
         + f"{runs[0]['steps']} optimiser steps, {runs[0]['bases'] / 1e6:.1f} Mb read, 2,000 training windows.\n"

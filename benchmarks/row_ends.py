@@ -24,6 +24,7 @@ from findna_bench.data.importing import import_suite
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task import open_task
 from findna_bench.grid import markdown_table
+from findna_bench.results.environment import environment, environment_line
 
 SUITE = "genomic_benchmarks-clean"
 SEQUENCES = "genomic_benchmarks/chr20_22_X"
@@ -86,7 +87,16 @@ def main() -> int:
         "at most 2",
     ]
     command = "python benchmarks/row_ends.py --data ../shared/data"
-    text = "\n".join(["# Ends of rows", "", f"Made by `{command}`.", "", *markdown_table(header, lines, words=2), ""])
+    text = "\n".join(
+        [
+            "# Ends of rows",
+            "",
+            f"Made by `{command}`; {environment_line(environment())}.",
+            "",
+            *markdown_table(header, lines, words=2),
+            "",
+        ]
+    )
     print(text)
     if options.output:
         options.output.write_text(text, encoding="utf-8")

@@ -10,7 +10,6 @@ window and one over the variant's. Process time, best of ``--repeat``, both ways
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from findna_bench.models.backbone import Backbone
 from findna_bench.models.loading import load_model
+from findna_bench.results.environment import environment, environment_line
 
 BASES = "ACGT"
 ABOUT = """Passes: floating-point operations of all matrix products, in those of one forward pass over the element. All variants of a site share its hidden row, so a loop
@@ -111,14 +111,6 @@ def measure(name: str, variants: int, bases: int, repeat: int) -> str:
     )
 
 
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--models", default="findna-tiny,hyenadna@random")
@@ -131,7 +123,7 @@ def main() -> None:
     lines = [
         "# Scoring variants without training: shared masks beside a plain loop",
         "",
-        f"{processor()}, 1 thread, torch {torch.__version__}; process time, best of {arguments.repeat}, both ways by turns. Element of "
+        f"{environment_line(environment())}, 1 thread; process time, best of {arguments.repeat}, both ways by turns. Element of "
         f"{arguments.bases} bases.",
         "",
         f"`python benchmarks/zero_shot.py --models {arguments.models} --variants {arguments.variants} --bases {arguments.bases} "

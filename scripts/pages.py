@@ -90,7 +90,11 @@ class Table:
     def why_old(self, name: str) -> str | None:
         """The reason in the list of old pages, None where the file is in none."""
         return next(
-            (why for place, why in self.old.items() if name == place or (place.endswith("/") and name.startswith(place))),
+            (
+                why
+                for place, why in self.old.items()
+                if name == place or (place.endswith("/") and name.startswith(place))
+            ),
             None,
         )
 
@@ -98,7 +102,9 @@ class Table:
 def read_table(root: Path = ROOT) -> Table:
     """The table of a checkout."""
     content = tomllib.loads((root / TABLE).read_text(encoding="utf-8"))
-    pages = tuple(Page(**{k: tuple(v) if isinstance(v, list) else v for k, v in page.items()}) for page in content["page"])
+    pages = tuple(
+        Page(**{k: tuple(v) if isinstance(v, list) else v for k, v in page.items()}) for page in content["page"]
+    )
     return Table(pages, {old["files"]: old["why"] for old in content.get("old", ())}, content["sources"])
 
 
@@ -159,8 +165,14 @@ def _of_file(page: Page, path: Path, root: Path) -> Iterator[str]:
 
 def _commands(page: Page, text: str) -> Iterator[str]:
     """A page names one of its commands or more, and none that the table lacks."""
-    named = [a or b for a, b in _CODE.findall(text.replace("\\\n", ""))]
-    named = [c for c in named if re.match(r"(python (benchmarks|scripts)/|findna-bench (run|leaderboard|compare|profile|audit) )", c)]
+    named = [a or b for a, b in _CODE.findall(text)] + re.findall(
+        r"^(?:\$ )?((?:python|findna-bench) .+)$", text, re.MULTILINE
+    )
+    named = [
+        c
+        for c in named
+        if re.match(r"(python (benchmarks|scripts)/|findna-bench (run|leaderboard|compare|profile|audit) )", c)
+    ]
     known = {_bare(command) for command in page.commands}
     if not any(_bare(command) in known for command in named):
         yield f"names none of the commands of page {page.name} in {TABLE}"
@@ -176,7 +188,11 @@ def _bare(command: str) -> str:
     words, skip = [], False
     for word in shlex.split(command):
         if not skip and word not in _WHERE:
-            words.append(re.sub(r"(^|:)(?:\.{0,2}/)?(?:[\w.@*-]+/)+(?=[\w.*-]+$)", r"\1", word) if "/" in word and "," not in word else word)
+            words.append(
+                re.sub(r"(^|:)(?:\.{0,2}/)?(?:[\w.@*-]+/)+(?=[\w.*-]+$)", r"\1", word)
+                if "/" in word and "," not in word
+                else word
+            )
         skip = word in _WHERE
     return " ".join(words)
 
@@ -365,7 +381,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("check", help="is every page what it has to be? exit code 1 if not")
     making = verbs.add_parser("make", help="make all pages, or those named")
     making.add_argument("names", nargs="*", metavar="NAME")
-    making.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the data of the field")
+    making.add_argument(
+        "--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the data of the field"
+    )
     making.add_argument("--work", type=Path, default=ROOT / "pages-work")
     options: Any = parser.parse_args(arguments)
     table = read_table()
@@ -379,7 +397,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     problems = check()
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(problems)} problems" if problems else f"{len(table.pages)} pages: all are in the table and are what it says")
+    print(
+        f"{len(problems)} problems"
+        if problems
+        else f"{len(table.pages)} pages: all are in the table and are what it says"
+    )
     return int(bool(problems))
 
 

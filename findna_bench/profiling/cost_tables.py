@@ -286,8 +286,6 @@ def write_profile(
         plot_pareto(pareto_points(results, longest), images[-1], control=best_control(results, longest, controls))
     page, data = folder / "compute.md", folder / "compute.json"
     shown = [path.name for path in images]
-    write_atomic(
-        page, render_page(rows, command=command, environment=environment, published=published, images=shown)
-    )
+    write_atomic(page, render_page(rows, command=command, environment=environment, published=published, images=shown))
     write_json(data, to_json(rows, command=command, environment=environment, published=published))
     return [page, data, *images]
