@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # One test process per core, each with one thread.
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: demo test test-all mutants lint types check docs clean
+.PHONY: demo test test-all mutants lint types check docs pages pages-check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/findna-bench run --models findna-tiny,findna-tiny@random,hyenadna@random,kmer,trivial,majority --suite demo \
@@ -40,6 +40,13 @@ docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "site/index.html"
 
+# The committed pages and pictures, all of them (hours) or those named: make pages PAGES="demo audit-demo" PAGES_ARGS="--data FOLDER".
+pages: $(VENV)/.installed-test
+	$(BIN)/python scripts/pages.py make $(PAGES) $(PAGES_ARGS)
+
+pages-check: $(VENV)/.installed-test
+	$(BIN)/python scripts/pages.py check
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "findna-bench needs Python >= 3.11, and $(PYTHON) is older: install one and say make PYTHON=python3.11"; exit 1; }
@@ -68,4 +75,4 @@ $(VENV)/.installed-mutants: $(VENV)/bin/python pyproject.toml
 	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist site demo-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site demo-results pages-work .pytest_cache .mypy_cache .ruff_cache
