@@ -52,7 +52,7 @@ _LINE = re.compile(
     r"(?P<cpu>[^:;*(]+), \d+ cores; Python [\d.]+, torch [\w.+]+, findna-bench (?P<release>[\d.]+)(?:; protocol version (?P<protocol>\d+))?"
 )
 _CODE = re.compile(r"``(.+?)``|`([^`\n]+)`")
-_FIGURES = re.compile(r"<!-- figures: (?P<pages>[^>]+?) -->\n(?P<block>(?:[^\n]*\S[^\n]*\n?)+)")
+_FIGURES = re.compile(r"<!-- figures: (?P<pages>[^>]+?) -->\n+(?P<block>(?:[^\n]*\S[^\n]*\n?)+)")
 _DECIMAL = re.compile(r"(?<![\w.])\d[\d,]*\.\d+(?![\w.]*\d)")
 _VERSION = re.compile(r"(?:Python|Apache|version|torch)[- ]\d+\.[\d.]+")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from findna_bench import __version__
 from findna_bench.auditing import audit_tables
 from findna_bench.auditing.audit_pages import read_verdicts, write_pages
 from findna_bench.auditing.stored_reports import describe_task
@@ -51,6 +52,15 @@ def test_equal_reports_give_equal_bytes(tmp_path: Path) -> None:
     assert names == ["README.md", "made-up/a-task.json", "made-up/a-task.md", "made-up/a-task.png"]
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_page_says_by_what_it_was_made(tmp_path: Path) -> None:
+    write_pages([audit_tables(tables(), CARD)], tmp_path, command="findna-bench audit made-up --pages audits")
+    made_by = json.loads((tmp_path / "made-up" / "a-task.json").read_text())["made_by"]
+    assert made_by["command"] == "findna-bench audit made-up --pages audits"
+    assert made_by["versions"]["findna-bench"] == __version__
+    page = (tmp_path / "made-up" / "a-task.md").read_text()
+    assert f"Made by `{made_by['command']}` (`audit-4`) on {made_by['cpu']}; Python {made_by['python']}, " in page
 
 
 def test_the_index_is_made_from_every_report_in_the_folder(tmp_path: Path) -> None:

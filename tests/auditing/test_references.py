@@ -95,6 +95,8 @@ def test_places_on_a_genome_say_what_train_and_test_share(found: tuple[dict[str,
     report, page = found
     genome = report["references"]["genome"]
     assert genome["file"] == "genome.fa"
+    typed = "findna-bench audit mine.csv --pages pages --against other.csv --genome genome.fa --published-best 97.4"
+    assert f"Made by `{typed}`" in page
     assert {split: counts["total"] for split, counts in genome["placed"].items()} == {"train": 120, "test": 30}
     assert (genome["overlap_any"]["total"], genome["overlap_half"]["total"]) == (15, 15)
     assert "leak/genome-locus" in {finding["rule_id"] for finding in report["verdict"]["findings"]}

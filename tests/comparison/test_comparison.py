@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -386,6 +387,9 @@ def test_names_are_text_wherever_they_stand(
     found = compare_models(tmp_path, [hostile, "b", "c"], registry=registry)
     page = render_comparison_markdown(found, title="<b>|", command="findna-bench compare `")
     assert not any(tag in page for tag in ("<script", "<b>", "<i>", "\n# heading"))
+    assert re.search(
+        r"^on\n\n\* .*, \? cores; Python \?, torch \?, findna-bench \?; protocol version \d$", page, re.MULTILINE
+    )
     widths = {
         line.count("|") - line.count("\\|") for line in page.splitlines() if line.startswith("| ") and "one" in line
     }

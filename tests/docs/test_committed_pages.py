@@ -37,6 +37,7 @@ MEASURED = f"Made by `python benchmarks/speed.py --rows 9`; {ON.removeprefix('cp
 README = """# Here
 
 <!-- figures: leaderboards/demo.md -->
+
 | model | species4<br>accuracy % |
 |---|---|
 | kmer *(control)* | **83.11 ± 0.95**<br>[80.0, 85.8] |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def test_scores_are_drawn_as_svg(tmp_path: Path) -> None:
     assert {"kmer (control)", "trivial (control)", "findna-tiny@random", "species4"} <= set(words)
     bars = [line for line in drawn["line"] if line.get("class") in ("model", "control")]
     assert len(drawn["circle"]) == len(bars) == 3
+    titles = [dot.findtext("{http://www.w3.org/2000/svg}title") or "" for dot in drawn["circle"]]
+    assert all(re.fullmatch(r"[\w@-]+, species4: \d+\.\d\d \[\d+\.\d, \d+\.\d\]", title) for title in titles)
     for dot, bar in zip(drawn["circle"], bars, strict=True):
         assert float(bar.get("x1", "")) < float(dot.get("cx", "")) < float(bar.get("x2", ""))
     (best,) = [line for line in drawn["line"] if line.get("class") == "best"]

@@ -226,6 +226,24 @@ def test_a_failure_stands_in_the_row_it_was_asked_for(registry: Registry) -> Non
     assert not rows(leaderboard([*suite(tasks=("one",)), settled], registry=registry))["m"].entries["toy/one"].reason
 
 
+def test_a_page_says_the_processor_the_versions_and_the_protocol_version_of_every_result(registry: Registry) -> None:
+    here = {
+        "device": "cpu",
+        "cpu": "c",
+        "cpu_count": 2,
+        "python": "3.11",
+        "versions": {"torch": "2", "findna-bench": "0.2.0"},
+    }
+    results = [
+        result(environment=here, protocol_version=1),
+        result("n", environment=here, protocol_version=2),
+        result("o", environment=here, protocol_version=2),
+    ]
+    page = render_markdown(leaderboard(results, registry=registry))
+    line = "cpu: c, 2 cores; Python 3.11, torch 2, findna-bench 0.2.0; protocol version"
+    assert [row for row in page.splitlines() if row.startswith("* cpu")] == [f"* {line} 1", f"* {line} 2"]
+
+
 def test_a_spread_is_shown_where_fits_differ_and_is_never_zero(registry: Registry) -> None:
     def shown(values: list[float], **changes: Any) -> str:
         results = [result(value=value, seed=seed, **changes) for seed, value in enumerate(values)]
