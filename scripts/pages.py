@@ -75,7 +75,8 @@ class Page:
         found: list[Path] = []
         for name in self.files:
             place = root / name
-            found += sorted(p for p in place.rglob("*") if p.is_file()) if name.endswith("/") else [place]
+            within = sorted(p for p in place.rglob("*") if p.is_file())
+            found += within if within and name.endswith("/") else [place]
         return found
 
 
@@ -180,14 +181,26 @@ def _commands(page: Page, text: str) -> Iterator[str]:
         yield from (f"names `{c}`, which page {page.name} of {TABLE} lacks" for c in named if _bare(c) not in known)
 
 
-_WHERE = ("-o", "--output", "--output-dir", "--to", "--into", "--out", "--markdown", "--data-dir", "--data", "--page")
+_WHERE = (
+    "--pages",
+    "-o",
+    "--output",
+    "--output-dir",
+    "--to",
+    "--into",
+    "--out",
+    "--markdown",
+    "--data-dir",
+    "--data",
+    "--page",
+)
 
 
 def _bare(command: str) -> str:
     """A command without where its data lie and its results go, and with the last part of every path."""
     words, skip = [], False
     for word in shlex.split(command):
-        if not skip and word not in _WHERE:
+        if not skip and word not in (*_WHERE, "--offline"):
             words.append(
                 re.sub(r"(^|:)(?:\.{0,2}/)?(?:[\w.@*-]+/)+(?=[\w.*-]+$)", r"\1", word)
                 if "/" in word and "," not in word

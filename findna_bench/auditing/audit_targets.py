@@ -62,9 +62,11 @@ def audit_targets(
     references: References | None = None,
     registry: Registry | None = None,
     progress: Callable[[str], None] = lambda text: None,
+    finished: Callable[[AuditReport], object] = lambda report: None,
 ) -> list[Audited]:
     """Audit every task of the given suites, tasks and paths. drop_missing: of paths, leave out rows without sequence or label.
-    target: of paths, what their columns predict, where these say otherwise. references: what each is compared with.
+    target: of paths, what their columns predict, where these say otherwise. references: what each is compared with. finished: called
+    with each report as it is made, so that it can be kept where a later task fails.
 
     A task of a suite that is not imported is skipped with a reason; one that was asked for by its own name is an error.
 
@@ -90,6 +92,7 @@ def audit_targets(
             references=references,
             progress=progress,
         )
+        finished(report)
         out.append(Audited(task, report))
     return out
 

@@ -124,6 +124,7 @@ def audit(
         raise UsageError("--published-best is a score of one task; name one")
     if html is not None and len(expand_targets(names)) > 1:
         raise UsageError("--html is a page on one task; name one (--pages writes a folder for several)")
+    found_by = {"--target": target, "--against": against, "--genome": genome, "--published-best": published_best}
     references = audit_references(
         against=options.split_names(against),
         genome=genome,
@@ -132,6 +133,12 @@ def audit(
         offline=offline,
         progress=output.remark,
     )
+    command = None if pages is None else _command(names, pages, found_by, drop_missing=drop_missing)
+
+    def written(report: AuditReport) -> None:
+        if pages is not None:
+            write_pages([report], pages, command=command)
+
     audited = audit_targets(
         names,
         references=references,
@@ -140,13 +147,12 @@ def audit(
         drop_missing=drop_missing,
         target=target,
         progress=output.remark,
+        finished=written,
     )
     reports = [entry.report for entry in audited if entry.report is not None]
     if html is not None and reports:
         _write_html(reports[0], html)
     if pages is not None:
-        found_by = {"--target": target, "--against": against, "--genome": genome, "--published-best": published_best}
-        write_pages(reports, pages, command=_command(names, pages, found_by, drop_missing=drop_missing))
         output.remark(f"pages are in {pages}")
     if json:
         one = len(expand_targets(names)) == 1

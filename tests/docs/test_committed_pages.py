@@ -134,6 +134,7 @@ def _report(**changes: object) -> Callable[[Path], None]:
     [
         (lambda root: (root / "leaderboards/new.md").write_text("x"), "leaderboards/new.md: in no page"),
         (lambda root: (root / "leaderboards/demo.md").unlink(), "is not there; `make pages PAGES=demo`"),
+        (lambda root: shutil.rmtree(root / "leaderboards/audit"), "audit: stands in"),
         (_replaced("leaderboards/demo.md", "; protocol version 2", "; protocol version 1"), "says protocol version 1"),
         (_replaced("leaderboards/demo.md", "; protocol version 2", ""), "says no protocol version"),
         (_replaced("leaderboards/demo.md", f"* {ON}", "* here"), "does not say"),
