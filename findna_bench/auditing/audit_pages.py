@@ -196,13 +196,19 @@ def _published(reports: Sequence[Mapping[str, Any]]) -> list[str]:
         for key, prefix in (("rule", ""), ("composition", "composition_")):
             reached = [_percent(best.get(f"{prefix}{name}")) for name in ("reaches", "of_gain")]
             cells += [escape(best.get(key) or "-"), *reached]
-        rows.append([escape(report["task"]), escape(best["metric"]), *cells, escape(best["source"])])
+        audited = (
+            f"{escape(report['route'])}, {escape(report['status'])}" if report["status"] else escape(report["route"])
+        )
+        rows.append([escape(report["task"]), audited, escape(best["metric"]), *cells, escape(best["source"])])
     if not rows:
         return []
     by_rule = ("best rule without biology", "reaches", "% of the gain")
     by_composition = ("best one on composition", "reaches", "% of the gain")
-    header = ("task", "metric", "published", "majority", *by_rule, *by_composition, "published by")
-    about = "The best figure that a registered paper prints, and how much of what it gains over the majority class rules gain (x 100)."
+    header = ("task", "audited", "metric", "published", "majority", *by_rule, *by_composition, "published by")
+    about = (
+        "The best figure that a registered paper prints, and how much of what it gains over the majority class rules gain (x 100). Where rows are audited in "
+        "part, rules are scored on these, and the figure is of all."
+    )
     return ["## What the published best is worth", "", about, "", *_left_table(header, rows), ""]
 
 

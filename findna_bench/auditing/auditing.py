@@ -95,7 +95,9 @@ def _audit(task: Task, references: References) -> AuditReport:
     report = audit_tables(tables, task.card, status=task.status, notes=task.notes)
     report = with_references(report, tables, task.card, references)
     if task.status == "partial" and task.interval_splits:
-        return replace(report, published_coordinates=_audit_coordinates(task))
+        published = References(published=references.published)  # of the complete rows; sequences are compared above
+        complete = with_references(_audit_coordinates(task), {}, task.card, published)
+        return replace(report, published_coordinates=complete)
     return report
 
 
