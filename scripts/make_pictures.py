@@ -3,7 +3,8 @@
     python scripts/make_pictures.py RESULTS [--costs compute.json] [--audits leaderboards/audit] [--into leaderboards/images]
 
 Writes ``leaderboard.png`` (headless Chromium, which must be installed) and ``pareto.png``; without ``--costs`` the cost is the
-number of parameters. Both are reduced to a palette, so that neither is larger than 250 kB.
+number of parameters. Both are reduced to a palette, so that neither is larger than 250 kB, and say in their metadata on what processor,
+with what versions and by which protocol version their scores were computed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from findna_bench.errors import BenchError, UsageError
 from findna_bench.files import atomic_path
@@ -38,7 +40,7 @@ LARGEST = 250_000
 """Bytes of a picture."""
 
 
-def screenshot(page: str, path: Path, *, width: int, height: int) -> None:
+def screenshot(page: str, path: Path, *, width: int, height: int, about: str) -> None:
     """What headless Chromium shows of a page, light."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -57,21 +59,25 @@ def screenshot(page: str, path: Path, *, width: int, height: int) -> None:
             [chromium, *flags, f"--user-data-dir={folder}/profile", f"--window-size={width},{height}", f"--screenshot={shot}", source.as_uri()],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
-        shrink(shot, path)
+        shrink(shot, path, about)
 
 
-def shrink(source: Path, path: Path) -> None:
-    """Write a picture with as many colours (at most 256) as fit into the size allowed."""
+def shrink(source: Path, path: Path, about: str) -> None:
+    """Write a picture with as many colours (at most 256) as fit into the size allowed. about: its comment."""
     picture = Image.open(source).convert("RGB")
+    comment = PngInfo()
+    comment.add_text("Comment", about)
     for colours in (256, 128, 64, 32):
         with atomic_path(path) as temporary:
-            picture.quantize(colours, dither=Image.Dither.NONE).save(temporary, format="png", optimize=True)
+            picture.quantize(colours, dither=Image.Dither.NONE).save(
+                temporary, format="png", optimize=True, pnginfo=comment
+            )
         if path.stat().st_size <= LARGEST:
             return
     raise UsageError(f"{path} has {path.stat().st_size:,} bytes, more than {LARGEST:,}; make it smaller with --height")
 
 
-def pareto(results: list[Result], costs: Path | None, path: Path) -> None:
+def pareto(results: list[Result], costs: Path | None, path: Path, about: str) -> None:
     """Score against time per base, or against parameters where nothing was profiled."""
     records: list[Mapping[str, Any]] = [result.to_dict() for result in results]
     if costs is not None:
@@ -86,7 +92,7 @@ def pareto(results: list[Result], costs: Path | None, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         plot = Path(folder) / "pareto.png"
         plot_pareto(pareto_points(records, rows, cost=cost), plot, cost=cost, control=control)
-        shrink(plot, path)
+        shrink(plot, path, about)
 
 
 def parameters_only(model: str, size: int) -> ProfileRow:
@@ -110,15 +116,17 @@ def main() -> int:
             raise UsageError(f"results folder {options.results} does not exist; `findna-bench run` makes one")
         store = ResultStore(options.results)
         results = store.load()
+        board = leaderboard(results, predictions=store.predictions)
+        about = "\n".join(board.environments)
         page = render_html(
-            leaderboard(results, predictions=store.predictions),
+            board,
             title=options.title,
             papers=load_published(get_registry().cards("published")),
             audits=read_audits(options.audits) if options.audits else None,
             costs=read_costs(options.costs) if options.costs else None,
         )
-        screenshot(page, options.into / "leaderboard.png", width=options.width, height=options.height)
-        pareto(results, options.costs, options.into / "pareto.png")
+        screenshot(page, options.into / "leaderboard.png", width=options.width, height=options.height, about=about)
+        pareto(results, options.costs, options.into / "pareto.png", about)
     except BenchError as error:
         print(f"make_pictures: {error}", file=sys.stderr)
         return 1

@@ -67,6 +67,7 @@ class Page:
     commands: tuple[str, ...] = ()
     made: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    folder: str = ""
     seconds: int | None = None
     by_hand: bool = False
 
@@ -127,7 +128,7 @@ def check(root: Path = ROOT) -> list[str]:
             elif found:
                 seen.add(place)
     for place, why in table.old.items():
-        if place in seen or place.endswith(".png"):
+        if place in seen:
             print(f"old: {place}: {why}")
         else:
             problems.append(f"{place}: in the list of old pages, and nothing is wrong with it; take it off")
@@ -156,6 +157,8 @@ def _of_file(page: Page, path: Path, root: Path) -> Iterator[str]:
         return
     if page.kind == "audits":
         yield from _of_audit(path, page)
+    elif path.suffix == ".png" and page.kind == "scores":
+        yield from _made_on(page, path.read_bytes().decode("latin-1"))  # in its comment
     elif path.suffix == ".md":
         text = path.read_text(encoding="utf-8")
         yield from _commands(page, text)
@@ -358,7 +361,7 @@ def make(pages: Sequence[Page], table: Table, data: Path, work: Path) -> int:
 
 def _folder(page: Page, data: Path, work: Path) -> Path:
     """The page's own folder, with ways to the real ones."""
-    folder = work / page.name
+    folder = work / (page.folder or page.name)
     folder.mkdir(parents=True, exist_ok=True)
     ways = {name: ROOT / name for name in ("scripts", "benchmarks", "leaderboards")} | {"data": data.resolve()}
     for name, target in ways.items():

@@ -48,7 +48,7 @@ TABLE = """
 [[page]]
 name = "demo"
 kind = "scores"
-files = ["leaderboards/demo.md", "leaderboards/images/scores.svg"]
+files = ["leaderboards/demo.md", "leaderboards/images/scores.svg", "leaderboards/images/sizes.png"]
 commands = ["findna-bench leaderboard -o results --markdown other/page.md"]
 
 [[page]]
@@ -91,6 +91,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "scripts/pages.toml": TABLE,
         "leaderboards/demo.md": SCORES,
         "leaderboards/images/scores.svg": PICTURE,
+        "leaderboards/images/sizes.png": f"PNG tEXtComment\0{ON}; protocol version 2",
         "benchmarks/results/speed.md": MEASURED,
         "README.md": README,
         "docs/design/results.md": "Nothing yet.\n",
@@ -142,6 +143,7 @@ def _report(**changes: object) -> Callable[[Path], None]:
         (_replaced("benchmarks/results/speed.md", "--rows 9", "--rows 8"), "names `python benchmarks/speed.py --rows 8`"),
         (_replaced("benchmarks/results/speed.md", "bench 0.2.0", "bench 0.1.0"), "older than"),
         (_replaced("leaderboards/images/scores.svg", "83.11", "84.11"), "is not what leaderboards/demo.md says"),
+        (_replaced("leaderboards/images/sizes.png", "version 2", "version 1"), "says protocol version 1"),
         (_replaced("README.md", "83.11", "83.12"), "is not a cell of that row and column"),
         (_replaced("README.md", "Python 3.11 or newer", "It reaches 97.4 %"), "97.4 is held to no page"),
         (_replaced("README.md", "demo.md", "nowhere.md"), "nowhere.md, which is not there"),
