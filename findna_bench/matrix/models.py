@@ -409,6 +409,7 @@ class LiveModel:
             window=request.window,
             cache=self._embedding_cache(),
             also=every[1:] if every and representation == every[0] else (),
+            stream=True,
             progress=lambda done, total: self._reporter.progress(done, total, "sequences embedded"),
         )
         self.embed_s += time.perf_counter() - started

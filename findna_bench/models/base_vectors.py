@@ -7,10 +7,6 @@ them, however many there are.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,10 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from findna_bench.errors import OutputError, UsageError
-from findna_bench.files import size_text
+from findna_bench.errors import UsageError
 from findna_bench.models.backbone import Backbone, TokenBatch
-from findna_bench.models.cache_folder import cache_root
 from findna_bench.models.embedding import (
     EMBED_STRANDS,
     batching_of,
@@ -36,58 +30,14 @@ from findna_bench.models.embedding_cache import EmbeddingCache
 from findna_bench.models.kept_bases import KeptBases, OneSequence
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.representations import Representation, resolve_layer
+from findna_bench.models.row_vectors import VectorFile
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.sequences.alphabet import normalise_all, reverse_complement
 
-__all__ = ["BaseEmbeddings", "BaseReading", "BaseVectors", "VectorFile", "embed_bases", "spread_over_bases"]
+__all__ = ["BaseEmbeddings", "BaseReading", "BaseVectors", "embed_bases", "spread_over_bases"]
 
 _PORTION_BYTES = 64 * 2**20
 """Of vectors that are in memory at once, sums over windows included."""
-
-
-class VectorFile:
-    """Rows of float32 in a file without a name, which is gone with the last reference, or with the process."""
-
-    def __init__(self, dim: int, rows: int) -> None:
-        self.dim = dim
-        folder = cache_root()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            needed, free = rows * dim * 4, shutil.disk_usage(folder).free
-            if needed > free:
-                raise OutputError(
-                    f"vectors of {rows:,} bases take {size_text(needed)}, and {folder} has room for {size_text(free)}; choose a folder "
-                    "with room by FINDNA_BENCH_CACHE_DIR, or fewer rows by --limit"
-                )
-            self._stream = tempfile.TemporaryFile(dir=folder, prefix="bases-")  # noqa: SIM115 - closed with this object
-        except OSError as error:
-            raise OutputError(
-                f"cannot write vectors of bases to {folder}: {error.strerror or error}; choose a folder with room by FINDNA_BENCH_CACHE_DIR"
-            ) from error
-        weakref.finalize(self, self._stream.close)
-
-    def write(self, first: int, rows: NDArray[np.float32]) -> None:
-        """Put rows (m, D) at number ``first``."""
-        data = np.ascontiguousarray(rows, dtype="<f4").data.cast("B")
-        place, done = first * self.dim * 4, 0
-        try:
-            while done < len(data):
-                done += os.pwrite(self._stream.fileno(), data[done:], place + done)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write vectors of bases: {error.strerror or error}; choose a folder with room by FINDNA_BENCH_CACHE_DIR"
-            ) from error
-
-    def read(self, first: int, n: int) -> NDArray[np.float32]:
-        """(n, D) rows from number ``first``."""
-        rows = np.empty((n, self.dim), dtype="<f4")
-        data, place, done = rows.data.cast("B"), first * self.dim * 4, 0
-        while done < len(data):
-            got = os.preadv(self._stream.fileno(), [data[done:]], place + done)
-            if not got:
-                raise OutputError("the file of base vectors is shorter than what was written to it")
-            done += got
-        return rows
 
 
 @dataclass(frozen=True)

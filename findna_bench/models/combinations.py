@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from findna_bench.models.row_vectors import RowVectors
+
 __all__ = ["OF_VARIANTS", "SYMMETRIC", "combine_sides", "combined_width", "read_in_order"]
 
 SYMMETRIC = frozenset(("absdiff_product",))
@@ -29,16 +31,18 @@ def combine_sides(name: str, a: Any, b: Any) -> Any:
 
     Args:
         name: one of :data:`findna_bench.cards.COMBINATIONS`, or ``change``.
-        a: (n, D) NumPy array, CSR matrix or tensor, of the first side.
+        a: (n, D) NumPy array, CSR matrix, tensor or vectors on disk, of the first side.
         b: the same of the other side.
 
     Returns:
-        What it was given, in one: an array, a CSR matrix or a tensor.
+        What it was given, in one: an array, a CSR matrix, a tensor or vectors on disk.
 
     Example:
         >>> combine_sides("absdiff_product", np.array([[1.0, 2.0]]), np.array([[3.0, 2.0]])).tolist()
         [[2.0, 0.0, 3.0, 4.0]]
     """
+    if isinstance(a, RowVectors):
+        return a.mapped(b, lambda one, other: combine_sides(name, one, other))
     return _beside([part(a, b) for part in _PARTS[name]])
 
 
@@ -52,6 +56,8 @@ def read_in_order(sequences: Sequence[str], read: Callable[[list[str]], Any]) ->
     """
     order = np.array(sorted(range(len(sequences)), key=sequences.__getitem__), dtype=np.int64)
     found = read([sequences[i] for i in order])
+    if isinstance(found, RowVectors):
+        return found[np.argsort(order)]
     vectors = np.empty_like(found)
     vectors[order] = found
     return vectors

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling, pool, short_rows
 from findna_bench.models.precision import compute_precision
 from findna_bench.models.representations import Representation, resolve_layer
+from findna_bench.models.row_vectors import RowVectors, VectorRows, vectors_for
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.results.flags import truncation_note
 from findna_bench.results.schema import Coverage
@@ -64,7 +65,8 @@ _WRITE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Embeddings:
-    """vectors: float32 (n, D).
+    """vectors: float32 (n, D); where they may be on disk and are many, :class:`~findna_bench.models.row_vectors.RowVectors`, which are
+    used as an array is by whoever reads block by block.
 
     coverage: ``bases_total``, ``bases_seen``, ``truncated_sequences``, ``windows`` (pieces read), ``short_sequences`` (no ordinary
     token). batch: ``requested``, ``effective`` (most sequences in a batch as planned), ``micro`` (most that memory allowed).
@@ -131,6 +133,7 @@ def embed(
     window: str | None = None,
     cache: EmbeddingCache | None = None,
     also: Sequence[Representation] = (),
+    stream: bool = False,
     progress: Progress | None = None,
 ) -> Embeddings:
     """One vector per sequence, in the order given; a vector depends neither on the batch nor on the other sequences.
@@ -139,10 +142,10 @@ def embed(
     ones count from the end. batch_size: rows, or ``"auto"``: as many tokens as the device is good for. Either is halved when
     memory runs out. strand: one of :data:`EMBED_STRANDS`; ``rc-mean`` averages the vectors of both. cache: where vectors are
     kept; not used for a model whose code cannot be hashed. also: further layers and poolings, whose vectors the same forward
-    passes put into the cache. progress: called with (sequences done, of all).
+    passes put into the cache. stream: whether vectors that take much room may be kept on disk. progress: called with (sequences done, of all).
 
     Raises:
-        DataError: a sequence is empty or no DNA (its number is named). UsageError, UnsupportedError: an option is wrong.
+        DataError: a sequence is empty or no DNA (its number is named). OutputError: there is no room on disk. UsageError, UnsupportedError: an option is wrong.
         torch.OutOfMemoryError: a single sequence does not fit. ModelError: the model gives NaN.
     """
     how = check_pooling(pooling or model.card.pooling, causal=model.backbone.causal)
@@ -155,12 +158,26 @@ def embed(
     unique, inverse = _unique(normal)
     strands = ("forward", "reverse") if strand == "rc-mean" else (strand,)
     report = _shared_progress(progress, len(unique), len(strands), len(normal))
-    parts = [_embed_strand(model, unique, [*wanted], policy, s, batching, cache, report) for s in strands]
-    vectors: NDArray[np.float32] = parts[0][0] if len(parts) == 1 else (parts[0][0] + parts[1][0]) / np.float32(2)
+    parts = []
+    for one in strands:
+        place, whole = vectors_for(len(unique), model.backbone.embed_dim, stream=stream)
+        counts = _embed_strand(model, unique, [*wanted], policy, one, batching, cache, report, place)
+        parts.append((whole(), counts))
+    vectors = parts[0][0] if len(parts) == 1 else _mean(parts[0][0], parts[1][0])
     counts = parts[0][1]
     return Embeddings(
-        vectors[inverse], _coverage(normal, counts, inverse), batching.record(), int(counts.found[inverse].sum())
+        cast("NDArray[np.float32]", vectors[inverse]),
+        _coverage(normal, counts, inverse),
+        batching.record(),
+        int(counts.found[inverse].sum()),
     )
+
+
+def _mean(one: Any, other: Any) -> Any:
+    """Of the vectors of both strands."""
+    if isinstance(one, RowVectors):
+        return one.mapped(other, _mean)
+    return (one + other) / np.float32(2)
 
 
 def encode(
@@ -257,41 +274,63 @@ def _embed_strand(
     batching: _Batching,
     cache: EmbeddingCache | None,
     report: Callable[[float], None],
-) -> tuple[NDArray[np.float32], _Counts]:
-    """Vectors of the first of ``wanted``; those of the others go into the cache, where there is one."""
+    vectors: VectorRows,
+) -> _Counts:
+    """Put vectors of the first of ``wanted`` into ``vectors``, portion by portion; those of the others go into the cache, where there
+    is one.
+    """
     n, dim = len(sequences), model.backbone.embed_dim
-    vectors, counts = np.zeros((n, dim), np.float32), _Counts.zeros(n)
+    counts = _Counts.zeros(n)
     spaces: list[CacheSpace] = []
     if cache is not None and n and model.code_digest is not None:
         spaces = [cache.space(cache_key(model, one, policy, strand, batching), dim) for one in wanted]
     digests = sequence_digests(sequences) if spaces else np.zeros(n, "V16")
-    found = np.zeros((max(1, len(spaces)), n), dtype=bool)
-    for number, space in reversed([*enumerate(spaces)]):
-        hits = space.lookup(digests)
-        found[number] = hits.found
-        vectors, counts = hits.vectors, _Counts(hits.bases, hits.windows, hits.short, hits.found.copy())
-    complete: NDArray[np.bool_] = np.asarray(found.all(axis=0))
-    report(int(complete.sum()))
+    written = [False] * len(spaces)
     # Shards of a bounded size: what was computed before a crash is kept. Portions and batch sizes follow from all rows,
     # cached or not, so that a run that was interrupted records and computes what an uninterrupted one does.
     for portion in _portions(np.arange(n), sequences, dim):
+        found = np.zeros((max(1, len(spaces)), len(portion)), dtype=bool)
+        for number, space in enumerate(spaces):
+            found[number] = _look_up(space, digests[portion], portion, counts, vectors if number == 0 else None)
+        complete = found.all(axis=0)
+        report(int(complete.sum()))
         batching.plan(model, [stop - start for row in portion for start, stop in _cut(model, policy, sequences[row])])
-        rows = portion[~complete[portion]]
+        rows = portion[~complete]
         if not len(rows):
             continue
         computed = _embed_rows(model, sequences, rows, wanted[: len(found)], policy, strand, batching, counts, report)
         for number, values in enumerate(computed):
-            lacking = ~found[number, rows]
+            lacking = ~found[number, ~complete]
             new = rows[lacking]
             if number == 0:
                 vectors[new] = values[lacking]
             if spaces:
                 counted = counts.bases[new], counts.windows[new], counts.short[new]
                 spaces[number].store(digests[new], values[lacking], *counted)
+                written[number] = written[number] or bool(len(new))
     for number, space in enumerate(spaces):
-        if not found[number].all():
+        if written[number]:
             space.merge()
-    return vectors, counts
+    return counts
+
+
+def _look_up(
+    space: CacheSpace,
+    digests: NDArray[np.void],
+    rows: NDArray[np.int64],
+    counts: _Counts,
+    vectors: VectorRows | None,
+) -> NDArray[np.bool_]:
+    """Which of the rows a space holds. Of the space whose vectors are wanted, these and what was read are taken over."""
+    hits = space.lookup(digests)
+    if vectors is not None:
+        some = rows[hits.found]
+        vectors[some] = hits.vectors[hits.found]
+        counts.bases[some], counts.windows[some], counts.short[some] = (
+            column[hits.found] for column in (hits.bases, hits.windows, hits.short)
+        )
+        counts.found[some] = True
+    return hits.found
 
 
 def cache_key(

@@ -17,6 +17,7 @@ import logging
 import os
 import struct
 import time
+import weakref
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from findna_bench.models.cache_folder import (
     evict,
     mark_used,
 )
+from findna_bench.models.row_vectors import read_rows
 
 __all__ = ["CacheSpace", "EmbeddingCache", "Hits", "sequence_digests"]
 
@@ -43,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 _INDEX = np.dtype([("digest", "V16"), ("crc", "<u4"), ("bases", "<i8"), ("windows", "<i4"), ("short", "<i4")])
 _MOST_SHARDS = 64
+_MERGED_BYTES = 64 * 2**20
+"""Most bytes of shards that are joined, which are in memory together."""
 _BLOCK = 16_384
 _STALE_SECONDS = 86_400
 
@@ -146,7 +150,7 @@ class CacheSpace:
             wanted = np.flatnonzero((unique[place] == stored) & ~hits.found[first[place]])
             whole = True
             for block in np.split(wanted, range(_BLOCK, len(wanted), _BLOCK)):
-                values = vectors[block]
+                values = vectors.read(block)
                 sums = np.fromiter((zlib.crc32(row) for row in values), dtype=np.uint32, count=len(block))
                 good = sums == index["crc"][block]
                 whole = whole and bool(good.all())
@@ -164,6 +168,8 @@ class CacheSpace:
             return whole
         except FileNotFoundError:  # another process has merged or removed it since the folder was listed
             return True
+        except EOFError:
+            return False
         except OSError as error:
             logger.warning("embedding cache: %s cannot be read (%s); its rows are computed again", shard, error)
             return True
@@ -205,22 +211,36 @@ class CacheSpace:
             return None
 
     def merge(self) -> None:
-        """Join many small shards into one; called when a run is through. Safe beside other processes."""
-        shards = self._shards()
-        if len(shards) <= _MOST_SHARDS or not self.writable:
+        """Join many small shards into fewer ones of a bounded size; called when a run is through. Safe beside other processes."""
+        if not self.writable or len(self._shards()) <= _MOST_SHARDS:
+            return
+        small = [shard for shard in self._shards() if _bytes_of(shard) < _MERGED_BYTES // 2]
+        together: list[Path] = []
+        for shard in small:  # newest first
+            if together and sum(map(_bytes_of, (*together, shard))) > _MERGED_BYTES:
+                self._join(together)
+                together = []
+            together.append(shard)
+        self._join(together)
+
+    def _join(self, shards: Sequence[Path]) -> None:
+        """Shards, newest first, into one, which takes their place."""
+        if len(shards) < 2:
             return
         parts: dict[bytes, tuple[Any, NDArray[np.float32]]] = {}
         read = []
         for shard in shards[::-1]:  # of several vectors of one sequence, the newest is kept
             try:
                 opened = _open(shard, self.dim)
+                rows = None if opened is None else opened[1].read(np.arange(len(opened[0])))
+            except EOFError:
+                opened = None
             except OSError:
                 continue
-            if opened is None:
+            if opened is None or rows is None:
                 self._discard(shard)
                 continue
-            index, vectors = opened
-            rows = np.array(vectors)
+            index, _ = opened
             if any(zlib.crc32(row) != crc for row, crc in zip(rows, index["crc"], strict=True)):
                 self._discard(shard)
                 continue
@@ -279,8 +299,33 @@ def _pack(
     return b"".join((SHARD_MAGIC, struct.pack("<I", len(header)), header, raw, vectors.tobytes()))
 
 
-def _open(path: Path, dim: int) -> tuple[NDArray[Any], NDArray[np.float32]] | None:
-    """Index and mapped vectors of a shard; None where its frame or index is damaged.
+class _ShardVectors:
+    """Vectors of a shard that is open: read row by row, as a mapping would leave what was read with the process."""
+
+    def __init__(self, descriptor: int, start: int, dim: int) -> None:
+        self._descriptor, self._start, self._dim = descriptor, start, dim
+        weakref.finalize(self, os.close, descriptor)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(m, D) of rows (m,).
+
+        Raises:
+            EOFError: the shard has become shorter. OSError: it cannot be read.
+        """
+        found = np.empty((len(rows), self._dim), dtype="<f4")
+        read_rows(self._descriptor, self._start, rows, found)
+        return found
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _open(path: Path, dim: int) -> tuple[NDArray[Any], _ShardVectors] | None:
+    """Index and vectors of a shard; None where its frame or index is damaged.
 
     Raises:
         OSError: it cannot be read.
@@ -299,7 +344,6 @@ def _open(path: Path, dim: int) -> tuple[NDArray[Any], NDArray[np.float32]] | No
         if wide != dim or rows < 1 or size != start + rows * (_INDEX.itemsize + 4 * dim):
             return None
         raw = stream.read(rows * _INDEX.itemsize)
-    if hashlib.blake2b(raw, digest_size=16).hexdigest() != digest:
-        return None
-    vectors = np.memmap(path, dtype="<f4", mode="r", offset=start + len(raw), shape=(rows, dim))
-    return np.frombuffer(raw, dtype=_INDEX), vectors
+        if hashlib.blake2b(raw, digest_size=16).hexdigest() != digest:
+            return None
+        return np.frombuffer(raw, dtype=_INDEX), _ShardVectors(os.dup(stream.fileno()), start + len(raw), dim)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from findna_bench.errors import ModelError, PluginError, UsageError
+from findna_bench.models.row_vectors import row_blocks
 from findna_bench.models.spec import ModelSpec
 from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import load_factory
@@ -251,8 +252,11 @@ def _not_finite(found: Any) -> int | None:
     if hasattr(found, "tocsr"):
         places = np.flatnonzero(~np.isfinite(found.tocsr().data))
         return int(np.searchsorted(found.tocsr().indptr, places[0], side="right")) - 1 if len(places) else None
-    wrong = ~np.isfinite(np.asarray(found)).all(axis=1)
-    return int(np.argmax(wrong)) if wrong.any() else None
+    for where, block in row_blocks(found):
+        wrong = ~np.isfinite(block).all(axis=1)
+        if wrong.any():
+            return int(where.start) + int(np.argmax(wrong))
+    return None
 
 
 def fitted_settings(estimator: Estimator, name: str) -> dict[str, Any]:

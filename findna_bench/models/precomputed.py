@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.files import open_regular
+from findna_bench.models.row_vectors import ArrayFile, RowVectors, row_blocks, streams
 from findna_bench.unpacking import check_held, check_unpacked
 
 if TYPE_CHECKING:
@@ -130,8 +131,9 @@ class PrecomputedFeatures:
     def fit(self, train: Rows, validation: Rows | None, seed: int, n_classes: int) -> None:
         """Nothing to fit."""
 
-    def transform(self, table: Rows) -> NDArray[np.float32]:
-        """(n, D) float32 vectors of rows that were aligned.
+    def transform(self, table: Rows) -> Any:
+        """(n, D) float32 vectors of rows that were aligned; of many rows of an ``.npy`` file as
+        :class:`~findna_bench.models.row_vectors.RowVectors`.
 
         Raises:
             UnsupportedError: a row is not one of the task's (its reverse complement, say), so there is no vector for it.
@@ -143,14 +145,15 @@ class PrecomputedFeatures:
                 f"{self.path} has no vector for row {str(table.ids[rows.index(None)])!r}: vectors computed elsewhere exist for the "
                 "task's own rows only"
             )
-        return self._stored.vectors[np.asarray(rows, dtype=np.int64)].astype(np.float32)
+        found = self._stored.vectors[np.asarray(rows, dtype=np.int64)]
+        return found if isinstance(found, RowVectors) and streams(*found.shape) else found.astype(np.float32)
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """vectors (n, D), mapped where the format allows; ids and splits (n,) as text, or None."""
+    """vectors (n, D), left in the file where the format allows; ids and splits (n,) as text, or None."""
 
-    vectors: NDArray[Any]
+    vectors: NDArray[Any] | RowVectors
     ids: NDArray[Any] | None = None
     splits: NDArray[Any] | None = None
 
@@ -173,6 +176,8 @@ def _read_arrays(path: Path) -> _Stored:
     try:
         if zipfile.is_zipfile(path):
             check_archive(path)
+        elif (file := ArrayFile.open(path)) is not None:
+            return _Stored(RowVectors((file,)))
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _Stored(loaded)
@@ -258,6 +263,8 @@ def _check(path: Path, stored: _Stored) -> None:
     for name, column in (("ids", ids), ("split", splits)):
         if column is not None and column.shape != (len(vectors),):
             raise DataError(f"{path}: {name} has shape {column.shape}, vectors has {len(vectors)} rows")
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise DataError(f"{path}: row {int(np.argmin(finite))} (counted from 0) holds NaN or infinity")
+    for where, block in row_blocks(vectors):
+        finite = np.isfinite(block).all(axis=1)
+        if not finite.all():
+            row = where.start + int(np.argmin(finite))
+            raise DataError(f"{path}: row {row} (counted from 0) holds NaN or infinity")

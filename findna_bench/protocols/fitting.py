@@ -17,6 +17,7 @@ from findna_bench.errors import ModelError, PluginError
 from findna_bench.models.consistency import check_consistent_rows
 from findna_bench.models.estimators import fit_estimator, fitted_settings, rows_of
 from findna_bench.models.representations import Representation
+from findna_bench.models.row_vectors import in_memory
 from findna_bench.plugin_code import plugin_code
 from findna_bench.protocols.protocol import FitOptions, Fitted, HeadProtocol, ModelToFit, Pool, PredictScores
 from findna_bench.protocols.seed_splits import (
@@ -101,6 +102,8 @@ class Embedder:
     def __init__(self, vectors: Callable[[SequenceTable, str], Any], strand: str) -> None:
         self._vectors = vectors
         self.strand = strand
+        self.streams = False
+        """Whether features may lie on disk; arrays are made of them where not."""
         self._known: list[tuple[SequenceTable, str, Any]] = []
 
     def forward(self, table: SequenceTable) -> Any:
@@ -116,12 +119,14 @@ class Embedder:
             if known is table and known_direction == direction:
                 return features
         features = self._vectors(table, direction)
+        features = features if self.streams else in_memory(features)
         self._known.append((table, direction, features))
         return features
 
 
 def fit_heads(protocol: HeadProtocol, pool: Pool, embedder: Embedder, preset: Preset, device: str) -> list[Fitted]:
     """Heads of all seeds on frozen features."""
+    embedder.streams = protocol.streams and protocol.name not in pool.target.heads
     features = embedder.forward(pool.table)
     labels, splits = pool.table.labels, list(pool.splits)
     if embedder.strand == "rc-augment":

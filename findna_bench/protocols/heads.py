@@ -1,7 +1,7 @@
 """Heads on frozen features: probes and nearest neighbours, all seeds fitted in one computation.
 
-A seed is a :class:`SeedSplit`: which rows it trains on and which it validates on. Features are (n, D) float32, dense or
-scipy CSR; heads give (m, C) float64 probabilities.
+A seed is a :class:`SeedSplit`: which rows it trains on and which it validates on. Features are (n, D) float32, dense (an array, or
+:class:`~findna_bench.models.row_vectors.RowVectors` on disk) or scipy CSR; heads give (m, C) float64 probabilities.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from findna_bench.errors import ModelError, UsageError
+from findna_bench.models.row_vectors import all_finite, in_memory
 from findna_bench.protocols.adamw import LinearLayer, fit_linear_layers
 from findna_bench.protocols.logistic import LogisticPaths, fit_paths
 from findna_bench.protocols.seed_splits import (
@@ -206,8 +207,7 @@ def check_features(features: Any, n_rows: int, splits: Sequence[SeedSplit], *, n
     """
     if features.shape[0] != n_rows:
         raise ValueError(f"{features.shape[0]} rows of features, {n_rows} of labels")
-    values = features.data if hasattr(features, "tocsr") else features
-    if not np.isfinite(values).all():
+    if not (np.isfinite(features.data).all() if hasattr(features, "tocsr") else all_finite(features)):
         raise ModelError("the model's features hold a value that is not a finite number")
     for split in splits:
         lacks = needs_validation and split.folds is None and not len(split.validation)
@@ -446,7 +446,7 @@ def _fit_adamw(
     preset: AdamWProbe,
     device: str | torch.device,
 ) -> list[LinearHead]:
-    dense = features.toarray() if hasattr(features, "tocsr") else features
+    dense = features.toarray() if hasattr(features, "tocsr") else in_memory(features)
 
     def fit(rows: Sequence[SeedSplit], epochs: Sequence[int | None]) -> list[LinearLayer]:
         return fit_linear_layers(dense, labels, rows, n_classes, preset, device, epochs=epochs) if rows else []

@@ -23,6 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from findna_bench.models.row_vectors import RowVectors
+
 __all__ = ["LogisticPaths", "fit_paths"]
 
 _CHUNK_ROWS = 4096
@@ -76,7 +78,7 @@ def fit_paths(
 ) -> LogisticPaths:
     """Fit every subset of rows with every strength.
 
-    features: (n, D) dense, or a scipy CSR matrix. labels: (n,) in 0..n_classes-1, or (n, S) of 0 and 1, the labels of each subset. subsets: S arrays of row numbers.
+    features: (n, D) dense, in memory or on disk, or a scipy CSR matrix. labels: (n,) in 0..n_classes-1, or (n, S) of 0 and 1, the labels of each subset. subsets: S arrays of row numbers.
     strengths: K values of lambda, all > 0. drop_below: channels whose standard deviation is under this share of the
     median one are left out. tolerance: on the length of the last step, relative to 1 + the length of the solution.
     """
@@ -95,7 +97,8 @@ class _Design:
         self.device = device
         self.n_rows, self.n_channels = len(rows), features.shape[1]
         sparse = hasattr(features, "tocsr")
-        self._source: Any = features.tocsr() if sparse else np.asarray(features)
+        on_disk = isinstance(features, RowVectors)
+        self._source: Any = features.tocsr() if sparse else features if on_disk else np.asarray(features)
         if len(rows) != features.shape[0]:
             self._source = self._source[rows]
         cells = self.n_rows * self.n_channels
@@ -127,9 +130,9 @@ class _Design:
             elif self.sparse_products:
                 yield where, _SparseBlock(self._source[where])
             else:
-                block = self._source[where].toarray() if self._densify else self._source[where]
+                block = self._source[where].toarray() if self._densify else np.asarray(self._source[where])
                 values = torch.as_tensor(block).to(self.device).to(torch.float64)
-                yield where, (values - self.centre) / self.scale
+                yield where, (values - self.centre).div_(self.scale)
 
 
 class _SparseBlock:

@@ -28,6 +28,7 @@ class Probe(HeadProtocol):
     inputs = ("sequence", "variant", "pair")
     settings = (LogisticProbe, AdamWProbe, ConvProbe)
     presets = PROBE_PRESETS
+    streams = True
 
     def check(self, request: Any) -> None:
         if request.search is not None:

@@ -246,6 +246,9 @@ class HeadProtocol(Protocol):
     """
 
     chooses_representation = True
+    streams: ClassVar[bool] = False
+    """Whether features of rows may also be :class:`~findna_bench.models.row_vectors.RowVectors`, which lie on disk and are read block by
+    block, by :meth:`fit_heads` and by its heads; where not, these are read into memory first."""
 
     @abstractmethod
     def fit_heads(

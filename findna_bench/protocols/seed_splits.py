@@ -116,7 +116,7 @@ def with_reverse_strand(
         from scipy.sparse import vstack
 
         features = vstack([forward, reverse], format="csr")
-    elif hasattr(forward, "joined"):  # vectors of bases
+    elif hasattr(forward, "joined"):  # on disk
         features = forward.joined(reverse)
     else:
         features = np.concatenate([forward, reverse])
