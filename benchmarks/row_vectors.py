@@ -38,7 +38,7 @@ def write_vectors(path: Path, labels: np.ndarray, channels: int) -> None:
         np.lib.format.read_array_header_1_0(stream)
         for first in range(0, len(labels), BLOCK):
             own = labels[first : first + BLOCK]
-            latent = rng.standard_normal((len(own), LATENT), dtype=np.float32) + 0.4 * np.outer(own * 2 - 1, apart)
+            latent = rng.standard_normal((len(own), LATENT), dtype=np.float32) + 0.15 * np.outer(own * 2 - 1, apart)
             noise = rng.standard_normal((len(own), channels), dtype=np.float32)
             stream.write((latent @ mixing + 0.3 * noise + 1).astype(np.float32).tobytes())
 
