@@ -62,7 +62,11 @@ def measure(folder: Path) -> None:
     import findna_bench as fb
 
     (result,) = fb.run(
-        [f"embeddings:{folder / 'vectors.npy'}"], [str(folder / "task.csv")], seeds=1, threads=1, output_dir=folder / "results"
+        [f"embeddings:{folder / 'vectors.npy'}"],
+        [str(folder / "task.csv")],
+        seeds=1,
+        threads=1,
+        output_dir=folder / "results",
     )
     assert result.status == "success", result.error
     with open("/proc/self/status") as stream:  # what ru_maxrss counts may be the parent's
