@@ -346,6 +346,12 @@ def make(pages: Sequence[Page], table: Table, data: Path, work: Path) -> int:
         if missing:
             print(f"{page.name}: skipped, without {missing[0]} in the data folder: {table.sources[missing[0]]}")
             continue
+        took = (
+            "how long it takes was not measured"
+            if page.seconds is None
+            else f"it took {page.seconds:,} s of the processor"
+        )
+        print(f"{page.name}: {took}", flush=True)
         started = resource.getrusage(resource.RUSAGE_CHILDREN)
         good = all(_typed(command, folder) for command in page.commands)
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
