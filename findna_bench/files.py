@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -148,6 +149,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@functools.lru_cache(maxsize=4096)
 def path_segment(name: str) -> str:
     """``name`` as one path segment: anything outside ``[A-Za-z0-9._@-]`` percent-encoded, never ``.`` or ``..``."""
     encoded = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match.group().encode()), name)

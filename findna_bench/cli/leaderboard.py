@@ -40,6 +40,7 @@ def _made(request: LeaderboardRequest, json: bool, store: ResultStore, found: Su
     from findna_bench.leaderboard.audits import read_audits
     from findna_bench.leaderboard.columns import render_csv
     from findna_bench.leaderboard.costs import read_costs
+    from findna_bench.leaderboard.fit_intervals import kept_intervals
     from findna_bench.leaderboard.html import html_files
     from findna_bench.leaderboard.markdown import render_markdown
     from findna_bench.leaderboard.published import load_published
@@ -53,12 +54,14 @@ def _made(request: LeaderboardRequest, json: bool, store: ResultStore, found: Su
         shown_results = _shown_by(index.results(), request.metric, store)
         output.print_json([result.to_dict() for result in shown_results])
         return 0
-    board = build(
-        index.results(),
-        include_limited=request.include_limited,
-        predictions=store.predictions,
-        metric=request.metric,
-    )
+    with kept_intervals(store) as intervals:
+        board = build(
+            index.results(),
+            include_limited=request.include_limited,
+            predictions=store.predictions,
+            intervals=intervals,
+            metric=request.metric,
+        )
     if not pages_wanted:
         render_screen(board)
         return 0

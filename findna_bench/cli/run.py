@@ -16,6 +16,7 @@ from findna_bench.requests.run_request import RunRequest
 def run(request: RunRequest, json: options.Json = False) -> int:
     """Run models on tasks; finished cells are skipped, and the table is printed at the end."""
     from findna_bench.cli.progress import matrix_reporter
+    from findna_bench.leaderboard.fit_intervals import kept_intervals
     from findna_bench.leaderboard.screen import render_screen
     from findna_bench.leaderboard.table_building import leaderboard
     from findna_bench.matrix.runner import run as run_matrix
@@ -30,6 +31,10 @@ def run(request: RunRequest, json: options.Json = False) -> int:
     else:
         store = ResultStore(request.output_dir)
         tasks = {result.task_name for result in results}
-        render_screen(leaderboard(results, include_limited=True, predictions=store.predictions, expected=tasks))
+        with kept_intervals(store) as intervals:
+            board = leaderboard(
+                results, include_limited=True, predictions=store.predictions, intervals=intervals, expected=tasks
+            )
+        render_screen(board)
         output.remark(f"results are in {request.output_dir}")
     return int(any(result.status in ("error", "oom") for result in results))

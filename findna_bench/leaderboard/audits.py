@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from findna_bench.auditing.audit_pages import read_verdicts
 from findna_bench.errors import UsageError
 
 __all__ = ["Verdict", "read_audits"]
@@ -27,6 +26,10 @@ def read_audits(folder: Path) -> Mapping[str, tuple[Verdict, ...]]:
     Raises:
         UsageError: the folder holds no audit, or another kind of JSON.
     """
+    from findna_bench.auditing.audit_pages import (
+        read_verdicts,
+    )  # which takes as long to import as all the rest of a leaderboard
+
     try:
         verdicts = read_verdicts(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:

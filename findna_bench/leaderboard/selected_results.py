@@ -11,12 +11,12 @@ from findna_bench.registry import Registry
 from findna_bench.results.schema import APART, Result
 from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.metric import metric_card
-from findna_bench.targets.target import find_target
 
 __all__ = [
     "Read",
     "named_apart",
     "on_newest_data",
+    "one_of_each",
     "schema_note",
     "with_metric",
     "without_superseded_failures",
@@ -26,9 +26,21 @@ __all__ = [
 Read = Callable[[Result], ScoredRows]
 
 
+def one_of_each(results: Iterable[Result]) -> list[Result]:
+    """The first of those that are :attr:`~findna_bench.results.schema.Result.alike`, in order: of a hundred thousand results, what holds for all of
+    them is looked up on a few thousand."""
+    found: dict[int, Result] = {}
+    for r in results:
+        found.setdefault(r.alike, r)
+    return list(found.values())
+
+
 def without_superseded_failures(results: Sequence[Result]) -> list[Result]:
     """A failure is dropped once the same request came to a number."""
-    settled = {r.request_id for r in results if r.status == "success"}
+    failed = {r.request_id for r in results if r.status != "success"}
+    settled = {r.request_id for r in results if r.status == "success"} if failed else set()
+    if not failed & settled:
+        return list(results)
     return [r for r in results if r.status == "success" or r.request_id not in settled]
 
 
@@ -36,6 +48,12 @@ def on_newest_data(results: Sequence[Result], notes: list[str]) -> list[Result]:
     """Where the data of a task changed between runs, only rows of the newest data are comparable. Files of one name that lie in
     different folders are different tasks.
     """
+    digests: dict[tuple[str, str | None, str | None], set[str]] = {}
+    for r in one_of_each(results):
+        if r.status == "success":
+            digests.setdefault((r.task_name, r.task.split, r.place), set()).add(r.task.data_digest or "")
+    if all(len(found) == 1 for found in digests.values()):
+        return list(results)
     newest: dict[tuple[str, str | None, str | None], tuple[str, str]] = {}
     for r in results:
         if r.status == "success":
@@ -56,6 +74,8 @@ def named_apart(results: Sequence[Result]) -> list[Result]:
     beginning of its digest in their name: ``adhoc/x#3fa9c1``.
     """
     data: dict[tuple[str, str | None], dict[str, str]] = {}  # task and split -> place -> digest
+    if all(r.place is None for r in one_of_each(results)):
+        return list(results)
     for r in results:
         if r.task.data_digest is not None and (place := r.place) is not None:
             data.setdefault((r.task_name, r.task.split), {})[place] = r.task.data_digest
@@ -97,6 +117,8 @@ def with_metric(
 
 def _computed(r: Result, metric: str, predictions: Read | None, registry: Registry) -> Result:
     """A result with one more metric."""
+    from findna_bench.targets.target import find_target  # with SciPy, which few tables need
+
     if (why := without_metric(r.protocol.name, metric, registry)) is not None:
         raise UsageError(why)
     if predictions is None:
@@ -113,9 +135,9 @@ def _computed(r: Result, metric: str, predictions: Read | None, registry: Regist
 def schema_note(results: Iterable[Result]) -> list[str]:
     """Which results are of schema 1, and what that means; empty where none is."""
     everything = list(results)
-    old = [r for r in everything if r.schema_version == 1]
-    if not old:
+    if not any(r.schema_version == 1 for r in one_of_each(everything)):
         return []
+    old = [r for r in everything if r.schema_version == 1]
     names = sorted({r.model.name for r in old})
     which = "all" if len(old) == len(everything) else f"{len(old)} of {len(everything)}"
     return [

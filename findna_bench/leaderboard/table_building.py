@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
-
-import numpy as np
 
 from findna_bench.cards import SuiteCard
 from findna_bench.errors import OutputError
 from findna_bench.leaderboard.configurations import differing_settings, requested_settings, shot_validation
+from findna_bench.leaderboard.fit_intervals import KeptIntervals, interval_over_fits
 from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable, TaskColumn
 from findna_bench.leaderboard.selected_results import (
     Read,
@@ -26,10 +26,7 @@ from findna_bench.registry import Registry, get_registry
 from findna_bench.results.environment import environment_line
 from findna_bench.results.flags import OF_CELLS, OF_TASKS, bases_read, few_shot_words, flags_of, share_read
 from findna_bench.results.schema import Result
-from findna_bench.results.schema import Task as TaskOfResult
-from findna_bench.results.store import ScoredRows
 from findna_bench.statistics.metric import metric_card, metric_scale
-from findna_bench.targets.target import find_target
 
 __all__ = ["leaderboard"]
 
@@ -44,6 +41,7 @@ def leaderboard(
     include_limited: bool = False,
     registry: Registry | None = None,
     predictions: Read | None = None,
+    intervals: KeptIntervals | None = None,
     metric: str | None = None,
     expected: Collection[str] | None = None,
 ) -> Leaderboard:
@@ -51,7 +49,8 @@ def leaderboard(
 
     ``include_limited``: results computed on a part of the rows (``--limit``) are left out unless this is set. ``predictions``: reads
     the scored rows of a result (:meth:`~findna_bench.results.store.ResultStore.predictions`), which the interval of a mean over
-    several fits is computed from; without them such means have no interval, and a note says so. ``metric``: one
+    several fits is computed from; without them such means have no interval, and a note says so. ``intervals``: those that were computed
+    before (:func:`~findna_bench.leaderboard.fit_intervals.kept_intervals`). ``metric``: one
     for all tasks, computed from predictions where a result does not hold it; None for each task's main one. ``expected``: tasks
     that a table names if they have no number; None for all of its suite.
 
@@ -60,53 +59,73 @@ def leaderboard(
     """
     registry = registry or get_registry()
     notes: list[str] = []
-    kept = sorted(
-        results, key=lambda r: (r.task_name, r.model.name, r.config_id or "", r.seed or 0, r.created, r.request_id)
-    )
+    kept = list(results)
     if not include_limited:
-        limited = [r for r in kept if r.limit is not None]
-        if limited:
-            notes.append(f"{len(limited)} results computed with --limit are left out; --include-limited shows them")
-        kept = [r for r in kept if r.limit is None]
+        within = [r for r in kept if r.limit is None]
+        if n_limited := len(kept) - len(within):
+            notes.append(f"{n_limited} results computed with --limit are left out; --include-limited shows them")
+        kept = within
     kept = named_apart(on_newest_data(without_superseded_failures(kept), notes))
     kept = with_metric(kept, metric, predictions, registry, notes)
-    groups = _by_suite(kept, registry)
+    found = _fits(kept)
+    groups = _by_suite(found, registry)
     keys = sorted(groups, key=lambda key: (_suite_order(registry, key[0]), key[:2], key[2] != "official", key[2:]))
-    unread: list[str] = []
-    tables = tuple(
-        _suite_table(*key, groups[key], registry, _Scoring(predictions, unread, metric), expected) for key in keys
-    )
-    environments = {(id(r.environment), r.protocol_version): r for r in kept if r.status == "success"}
-    notes += _unread_note(unread) + schema_note(kept)
+    scoring = _Scoring(predictions, intervals, [], metric)
+    tables = tuple(_suite_table(*key, groups[key], registry, scoring, expected) for key in keys)
+    computed = {(id(r.environment), r.protocol_version): r for r in map(_first, found) if r.status == "success"}
+    notes += _unread_note(scoring.unread) + schema_note(kept)
     return Leaderboard(
         tables,
         tuple(notes),
-        tuple(sorted({r.command for r in kept if r.command})),
-        tuple(sorted({environment_line(r.environment, r.protocol_version) for r in environments.values()})),
-        {r.model.name: r for r in kept},
+        tuple(sorted({r.command for r in map(_first, found) if r.command})),
+        tuple(sorted({environment_line(r.environment, r.protocol_version) for r in computed.values()})),
+        {fits[0].model.name: fits[-1] for fits in sorted(found, key=lambda fits: _order(fits[-1]))},
     )
 
 
+_Fits: TypeAlias = list[Result]
+"""Results that are :attr:`~findna_bench.results.schema.Result.alike`, in order: seeds of one model on one task, mostly. Where they belong the first
+says for all of them."""
+_first: Callable[[_Fits], Result] = operator.itemgetter(0)
 _Group: TypeAlias = tuple[str, str, str, tuple[int, int, str]]
 """Suite, protocol, split, rows used."""
 
 
-def _by_suite(results: Sequence[Result], registry: Registry) -> dict[_Group, list[Result]]:
+def _order(r: Result) -> tuple[str, str, str, int, str, str]:
+    return r.task_name, r.model.name, r.config_id or "", r.seed or 0, r.created, r.request_id
+
+
+def _fits(results: Iterable[Result]) -> list[_Fits]:
+    found: dict[int, _Fits] = {}
+    for r in results:
+        found.setdefault(r.alike, []).append(r)
+    for fits in found.values():
+        fits.sort(key=lambda r: (r.seed or 0, r.created, r.request_id))
+    return sorted(found.values(), key=lambda fits: _order(fits[0]))
+
+
+def _together(fits: Sequence[_Fits]) -> Sequence[Result]:
+    """All of them, in order."""
+    return fits[0] if len(fits) == 1 else sorted((r for alike in fits for r in alike), key=_order)
+
+
+def _by_suite(found: Sequence[_Fits], registry: Registry) -> dict[_Group, list[_Fits]]:
     """Results by the suite that their task is from. A suite of tasks of its own and of others has all of them in its table; the
     others stand in the table of their own suite as well.
     """
     lists = {card.name: {*card.tasks, *card.extra_tasks} for card in registry.cards("suites")}
-    groups: dict[_Group, list[Result]] = {}
+    groups: dict[_Group, list[_Fits]] = {}
     listed: dict[str, list[str]] = {}
     for suite, tasks in lists.items():
         for task in tasks:
             listed.setdefault(task, []).append(suite)
-    for r in results:
+    for fits in found:
+        r = fits[0]
         listed_by = (suite for suite in listed.get(r.task_name, ()) if suite != r.task.suite)
         for suite in (r.task.suite, *listed_by):
             key = (suite, r.protocol.name, r.task.split or "official", _rows_used(r))
-            groups.setdefault(key, []).append(r)
-    return {key: found for key, found in groups.items() if any(r.task.suite == key[0] for r in found)}
+            groups.setdefault(key, []).append(fits)
+    return {key: own for key, own in groups.items() if any(fits[0].task.suite == key[0] for fits in own)}
 
 
 def _rows_used(r: Result) -> tuple[int, int, str]:
@@ -124,20 +143,20 @@ def _suite_table(
     protocol: str,
     split: str,
     used: tuple[int, int, str],
-    results: Sequence[Result],
+    found: Sequence[_Fits],
     registry: Registry,
     scoring: _Scoring,
     expected: Collection[str] | None,
 ) -> SuiteTable:
     card = next((c for c in registry.cards("suites") if c.name == suite), None)
-    of_tasks = _by_task(results)
+    of_tasks = _by_task(found)
     present = list(of_tasks)
     order = [*card.tasks, *card.extra_tasks] if card else []
     names = [n for n in order if n in present] + sorted(n for n in present if n not in order)
-    columns = tuple(_column(name, of_tasks[name], card, registry, scoring) for name in names)
-    scored = {r.task_name for r in results if r.status == "success"}
+    columns = tuple(_column(name, [*map(_first, of_tasks[name])], card, registry, scoring) for name in names)
+    scored = {r.task_name for r in map(_first, found) if r.status == "success"}
     missing = tuple(n for n in order if n not in scored and (expected is None or n in expected))
-    rows = _rows(results, columns, tuple(card.tasks) if card else (), registry, scoring)
+    rows = _rows(found, columns, tuple(card.tasks) if card else (), registry, scoring)
     limit, shots, validation = used
     part = ", ".join([f"limit {limit}"] * bool(limit) + [few_shot_words(shots, validation)] * bool(shots))
     return SuiteTable(suite, protocol, split, part, card.summary if card else "", columns, missing, rows)
@@ -176,37 +195,40 @@ def _known_shortcuts(name: str, registry: Registry) -> tuple[str, ...]:
 
 
 def _rows(
-    results: Sequence[Result],
+    found: Sequence[_Fits],
     columns: Sequence[TaskColumn],
     suite_tasks: Sequence[str],
     registry: Registry,
     scoring: _Scoring,
 ) -> tuple[Row, ...]:
     controls = {card.name for card in registry.cards("models") if card.control}
-    groups: dict[tuple[str, str], list[Result]] = {}
-    for r in results:
-        if r.status == "success":
-            groups.setdefault((r.model.name, r.config_id or ""), []).append(r)
+    groups: dict[tuple[str, str], list[_Fits]] = {}
+    for fits in found:
+        if fits[0].status == "success":
+            groups.setdefault((fits[0].model.name, fits[0].config_id or ""), []).append(fits)
     wanted: dict[tuple[str, tuple[object, ...]], list[tuple[str, str]]] = {}
     for key, group in groups.items():
-        wanted.setdefault((key[0], requested_settings(group[0])), []).append(key)
-    for r in results:
-        if r.status != "success":
+        wanted.setdefault((key[0], requested_settings(group[0][0])), []).append(key)
+    for fits in found:
+        if (r := fits[0]).status != "success":
             # It has no configuration, only what was asked for: the rows that agree with that, else one of its own.
             for key in wanted.get((r.model.name, requested_settings(r))) or [(r.model.name, "")]:
-                groups.setdefault(key, []).append(r)
+                groups.setdefault(key, []).append(fits)
+    configurations: dict[str, dict[str, list[Result]]] = {}
+    for (model, config), group in groups.items():
+        configurations.setdefault(model, {})[config] = [*map(_first, group)]
     counted = [name for name in suite_tasks if not _known_shortcuts(name, registry)]
     rows = []
     for (model, config), group in groups.items():
-        good = [r for r in group if r.status == "success"]
         of_tasks = _by_task(group)
-        entries = {c.name: _entry(of_tasks[c.name], scoring) for c in columns if c.name in of_tasks}
-        sample = (good or group)[0]
+        entries = {c.name: _entry(_together(of_tasks[c.name]), scoring) for c in columns if c.name in of_tasks}
+        firsts = configurations[model][config]
+        sample = next((r for r in firsts if r.status == "success"), firsts[0])
         mean, why_not = _mean(entries, columns, counted)
         rows.append(
             Row(
                 model=model,
-                settings=differing_settings(config, {c: g for (m, c), g in groups.items() if m == model}),
+                settings=differing_settings(config, configurations[model]),
                 config_id=config,
                 control=model in controls,
                 n_parameters=sample.model.n_parameters,
@@ -251,11 +273,11 @@ def _on_tasks(kind: str, found: Mapping[str, Sequence[str]], entries: Mapping[st
     return f"{kind} ({low if low == high else f'{low} to {high}'} of bases read) {where}"
 
 
-def _by_task(results: Iterable[Result]) -> dict[str, list[Result]]:
-    found: dict[str, list[Result]] = {}
-    for r in results:
-        found.setdefault(r.task_name, []).append(r)
-    return found
+def _by_task(found: Iterable[_Fits]) -> dict[str, list[_Fits]]:
+    of_tasks: dict[str, list[_Fits]] = {}
+    for fits in found:
+        of_tasks.setdefault(fits[0].task_name, []).append(fits)
+    return of_tasks
 
 
 def _entry(cells: Sequence[Result], scoring: _Scoring) -> Entry:
@@ -277,10 +299,13 @@ def _aggregate(cells: Sequence[Result], scoring: _Scoring) -> Entry:
     varies = tuple(dict.fromkeys(v for r in ordered for v in r.protocol.settings.get("seed_varies", [])))
     if not varies:  # one deterministic fit, whatever seed it was asked for with
         ordered = ordered[:1]
-    name, _ = scoring.metric_of(ordered[0])
-    values = [value for r in ordered if (value := scoring.value(r)) is not None]
-    interval = scoring.interval(ordered) if len(values) == len(ordered) else None
-    known = all(r.metrics.n_groups is not None for r in ordered)
+    name = scoring.metric or ordered[0].main_metric
+    values = [value for r in ordered if (value := r.score(scoring.metric or r.main_metric)) is not None]
+    stored = [r.interval(name) for r in ordered]
+    undefined = all(interval is None for interval in stored)
+    interval = None
+    if not undefined and len(values) == len(ordered):
+        interval = stored[0] if len(ordered) == 1 else scoring.over_fits(ordered, name)
     return Entry(
         status="success",
         value=statistics.fmean(values) if values else None,
@@ -290,8 +315,8 @@ def _aggregate(cells: Sequence[Result], scoring: _Scoring) -> Entry:
         n=len(ordered),
         varies=varies,
         results=tuple(ordered),
-        too_few=bool(values) and known and all(r.metrics.interval(name) is None for r in ordered),
-        scale=metric_scale(name),
+        too_few=bool(values) and undefined and all(r.metrics.n_groups is not None for r in ordered),
+        scale=scoring.scale(name),
         validation=_validation(ordered, name),
     )
 
@@ -300,12 +325,15 @@ def _aggregate(cells: Sequence[Result], scoring: _Scoring) -> Entry:
 class _Scoring:
     """Which number of a result is shown, and its interval.
 
-    unread: collects what has no interval because its predictions cannot be read. metric: None for the main one of each task.
+    unread: collects what has no interval because its predictions cannot be read. metric: None for the main one of each task. scales: those
+    looked up before.
     """
 
     predictions: Read | None
+    intervals: KeptIntervals | None
     unread: list[str]
     metric: str | None
+    scales: dict[str, float] = field(default_factory=dict)
 
     def metric_of(self, r: Result) -> tuple[str, bool]:
         """(name, whether higher is better) of the metric that is shown."""
@@ -314,39 +342,23 @@ class _Scoring:
             return main.name, main.higher_is_better
         return str(self.metric), metric_card(str(self.metric)).higher_is_better
 
-    def value(self, r: Result) -> float | None:
-        """The number that is shown; None where it is undefined."""
-        main = r.metrics.main
-        return main.value if self.metric in (None, main.name) else r.metrics.all.get(str(self.metric))
+    def scale(self, metric: str) -> float:
+        """What its values are multiplied by."""
+        if (found := self.scales.get(metric)) is None:
+            found = self.scales[metric] = metric_scale(metric)
+        return found
 
-    def interval(self, fits: Sequence[Result]) -> tuple[float, float] | None:
-        """As stored for one fit; over rows and fits, from their predictions, for several."""
-        name, _ = self.metric_of(fits[0])
-        stored = [r.metrics.interval(name) for r in fits]
-        if len(fits) == 1 or all(interval is None for interval in stored):
-            return stored[0]
+    def over_fits(self, fits: Sequence[Result], metric: str) -> tuple[float, float] | None:
+        """The interval of a mean over several fits: over rows and fits, from their predictions."""
         try:
             if self.predictions is None:
                 raise OutputError("nothing says where")
-            return _over_fits([self.predictions(r) for r in fits], name, fits[0].task)
+            if self.intervals is not None:
+                return self.intervals.of(fits, metric)
+            return interval_over_fits([self.predictions(r) for r in fits], metric, fits[0].task)
         except OutputError:
             self.unread.append(f"{fits[0].model.name} on {fits[0].task_name}")
             return None
-
-
-def _over_fits(fits: Sequence[ScoredRows], metric: str, task: TaskOfResult) -> tuple[float, float] | None:
-    """Raises OutputError where the fits' rows are not the same ones."""
-    from findna_bench.statistics.paired_tests import Predictions, estimate
-
-    first = fits[0]
-    if any(not np.array_equal(rows.ids, first.ids) or not np.array_equal(rows.labels, first.labels) for rows in fits):
-        raise OutputError("the fits were scored on different rows")
-    groups = next((rows.groups for rows in fits if rows.groups is not None), None)
-    scores = tuple(rows.scores for rows in fits)
-    classes, target = tuple(task.labels), find_target(task.target)
-    scored = Predictions(first.labels, scores, groups, classes=classes, target=target, folds=first.folds)
-    found = estimate(scored, metric)
-    return None if found.low is None or found.high is None else (found.low, found.high)
 
 
 def _unread_note(unread: Sequence[str]) -> list[str]:

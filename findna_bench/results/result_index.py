@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from warnings import warn
 
+from pydantic_core import from_json
+
 from findna_bench.collecting import no_collection
 from findna_bench.errors import OutputError
 from findna_bench.files import atomic_path, path_segment
@@ -86,7 +88,7 @@ def _collect(folder: str, prefix: str, above: int, found: list[tuple[str, list[_
                 name = entry.name
                 if name[0] == ".":
                     continue
-                if (above == 0 or failures) and name.endswith(".json"):
+                if name.endswith(".json") and (above == 0 or failures):
                     files.append(_file(name, entry))
                 if (above or failures) and entry.is_dir(follow_symlinks=False):
                     inner.append(name)
@@ -159,7 +161,7 @@ class _Snapshot:
     def _folders(self, rows: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, _Folder]]:
         for path, content, checksum in rows:
             if isinstance(path, str) and isinstance(content, str) and _checksum(path, content) == checksum:
-                yield path, _Folder(self, path, *json.loads(content))
+                yield path, _Folder(self, path, *from_json(content))
 
     def rest(self, number: int, path: str) -> bytes:
         """The rest of a result in a folder.
@@ -389,33 +391,37 @@ class ResultIndex:
         """The results in the order of their paths, those of some models and tasks or all. Each reads what is looked at; what they have in common they
         share: it is not to be changed.
         """
-        return [result for _, result in self.located(models=models, tasks=tasks)]
+        with no_collection():
+            return [result for _, _, result in self._chosen(models, tasks)]
 
     def located(
         self, *, models: Collection[str] | None = None, tasks: Collection[str] | None = None
     ) -> list[tuple[str, Result]]:
         """:meth:`results`, each with its file, relative to the folder."""
-        wanted: dict[Rows, bool] = {}
-        found = []
         with no_collection():
-            for listed in self._listed:
-                for name, folder, record in listed.rows():
-                    if folder is None:
-                        chosen = _among(record.model.name, models) and _among(record.task_name, tasks)
-                        found += [(listed.path + name, record)] if chosen else []
-                        continue
-                    try:
-                        rows = folder.rows(record[_PLACE])
-                    except (DamagedRowError, ValueError, TypeError, LookupError):
-                        found += [
-                            (listed.path + name, result) for result in self._from_file(folder, name, models, tasks)
-                        ]
-                        continue
-                    if rows not in wanted:
-                        wanted[rows] = _among(rows.model, models) and _among(rows.task, tasks)
-                    if wanted[rows]:
-                        found.append((listed.path + name, rows.result(Record._make(record))))
-        return found
+            return [(folder + name, result) for folder, name, result in self._chosen(models, tasks)]
+
+    def _chosen(
+        self, models: Collection[str] | None, tasks: Collection[str] | None
+    ) -> Iterator[tuple[str, str, Result]]:
+        """(folder, name of the file, result)."""
+        wanted: dict[Rows, bool] = {}
+        for listed in self._listed:
+            for name, folder, record in listed.rows():
+                if folder is None:
+                    if _among(record.model.name, models) and _among(record.task_name, tasks):
+                        yield listed.path, name, record
+                    continue
+                try:
+                    rows = folder.rows(record[_PLACE])
+                except (DamagedRowError, ValueError, TypeError, LookupError):
+                    for result in self._from_file(folder, name, models, tasks):
+                        yield listed.path, name, result
+                    continue
+                if rows not in wanted:
+                    wanted[rows] = _among(rows.model, models) and _among(rows.task, tasks)
+                if wanted[rows]:
+                    yield listed.path, name, rows.result(Record._make(record))
 
     def names(self) -> tuple[set[str], set[str]]:
         """(models, tasks) that there are results of."""

@@ -26,8 +26,8 @@ _SHARED: Final[Mapping[str, type[BaseModel]]] = {
     "batch": schema.Batch,
     "coverage": schema.Coverage,
 }
-_OWN: Final = ("request_id", "identity", "seed", "created")
-_REST: Final = ("digest", "predictions_digest", "metrics", "validation", "error")
+_OWN: Final = ("request_id", "identity", "seed", "created", "predictions_digest")
+_REST: Final = ("digest", "metrics", "validation", "error")
 _APART: Final = (*_SHARED, *_OWN, *_REST, "timing", "memory", "environment", "hashed", "request")
 _OF_TABLES: Final = ("status", "flags", "limit", "config_id", "command", "selection")
 """What tables look at in each result, apart from its parts."""
@@ -55,6 +55,7 @@ class Record(NamedTuple):
     identity: str | None
     seed: int | None
     created: str
+    predictions_digest: str | None
     value: float | None
     low: float | None
     high: float | None
@@ -232,7 +233,7 @@ class Rows:
         request, options = rest["request"], self.main.options
         hashed, config = (self.source.parts.plain(number) for number in self._numbers[8:])
         return {
-            **{name: rest[name] for name in ("digest", "predictions_digest", "validation")},
+            **{name: rest[name] for name in ("digest", "validation")},
             "metrics": Metrics.model_validate(rest["metrics"]),
             "error": rest["error"] and schema.Error.model_validate(rest["error"]),
             "request": request
@@ -286,8 +287,8 @@ class StoredResult(_AsInItsFile, Result):  # type: ignore[misc]
         for common in (rows.facts, rows.shared):
             if name in common:
                 return common[name]
-        if name == "identity":
-            return record.identity
+        if name in ("identity", "predictions_digest"):
+            return getattr(record, name)
         try:
             if name in _SHARED or name == "environment":
                 return rows.part(name)
@@ -330,6 +331,24 @@ class StoredResult(_AsInItsFile, Result):  # type: ignore[misc]
             return super().option(name, default)
         return options.get(name, default)
 
+    @property
+    def alike(self) -> int:
+        return id(self._row[0])
+
+    @property
+    def main_metric(self) -> str:
+        return self._row[0].main.name if "metrics" not in self.__dict__ else super().main_metric
+
+    def score(self, metric: str) -> float | None:
+        rows, record = self._row
+        return record.value if metric == rows.main.name and "metrics" not in self.__dict__ else super().score(metric)
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        rows, record = self._row
+        if metric != rows.main.name or "metrics" in self.__dict__:
+            return super().interval(metric)
+        return _interval(record)
+
     def validation_score(self, metric: str) -> Any:
         if metric != self._row[0].main.name or "validation" in self.__dict__:
             return super().validation_score(metric)
@@ -344,7 +363,7 @@ class StoredResult(_AsInItsFile, Result):  # type: ignore[misc]
         return _built(Result, fields)
 
     def __copy__(self) -> StoredResult:
-        made = _built(StoredResult, self.__dict__.copy())
+        made = _built(_CopiedResult, self.__dict__.copy())
         object.__setattr__(made, "__pydantic_fields_set__", set(self.__pydantic_fields_set__))
         object.__setattr__(made, "_row", self._row)
         return made
@@ -354,6 +373,16 @@ class StoredResult(_AsInItsFile, Result):  # type: ignore[misc]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Result.model_validate, (self.to_dict(),)
+
+
+class _CopiedResult(StoredResult):
+    """One whose fields may since have been given other values."""
+
+    __slots__ = ()
+
+    @property
+    def alike(self) -> int:
+        return id(self)
 
 
 class _StoredMetrics(_AsInItsFile, Metrics):  # type: ignore[misc]
@@ -379,7 +408,7 @@ class _StoredMetrics(_AsInItsFile, Metrics):  # type: ignore[misc]
         rows, record = self._row
         if metric != rows.main.name:
             return super().interval(metric)
-        return None if record.low is None or record.high is None else (record.low, record.high)
+        return _interval(record)
 
     def whole(self) -> Metrics:
         """The same, as it would be read from its file."""
@@ -398,6 +427,10 @@ class _StoredMetrics(_AsInItsFile, Metrics):  # type: ignore[misc]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Metrics.model_validate, (self.model_dump(),)
+
+
+def _interval(record: Record) -> tuple[float, float] | None:
+    return None if record.low is None or record.high is None else (record.low, record.high)
 
 
 def _metrics(rows: Rows, record: Record) -> Metrics:

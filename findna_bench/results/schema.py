@@ -246,6 +246,26 @@ class Result(_Part):
         return f"{self.task.suite}/{self.task.name}"
 
     @property
+    def alike(self) -> int:
+        """A number that results share which differ in nothing but ids, seed, scores, times and what was said of the fit: what the rest decides
+        can be decided once for all of them. Results of an index have it in common; any other has one of its own."""
+        return id(self)
+
+    @property
+    def main_metric(self) -> str:
+        """The name of the main metric."""
+        return self.metrics.main.name
+
+    def score(self, metric: str) -> float | None:
+        """A metric on test rows; None where it is undefined or was not computed."""
+        main = self.metrics.main
+        return main.value if metric == main.name else self.metrics.all.get(metric)
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """The 95 % interval of a metric on test rows; None where there is none."""
+        return self.metrics.interval(metric)
+
+    @property
     def is_deterministic(self) -> bool:
         """Whether this one fit stands for all seeds: no seed changes anything."""
         return self.status == "success" and self.protocol.settings.get("seed_varies") == []

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from warnings import warn
 
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["ResultStore", "ScoredRows", "read_predictions", "write_predictions"]
 
 _STALE_S = 86_400.0
+_DIGITS: Final = 16
+"""Of the identity, in the name of a file."""
+_PREDICTIONS: Final = ".predictions.parquet"
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,27 @@ class ResultStore:
 
     def path_of(self, result: Result) -> Path:
         """The file of a result: by identity, or under ``errors/`` by request where the cell has no identity."""
+        return self.root / f"{self._stem(result)}.json"
+
+    def predictions_name(self, result: Result) -> str:
+        """The file of its predictions, relative to the folder."""
+        return self._stem(result) + _PREDICTIONS
+
+    def have_predictions(self, results: Sequence[Result]) -> bool:
+        """Whether those of all results of one model, task and protocol are there; they lie in one folder."""
+        folder = os.path.dirname(self._stem(results[0]))
+        try:
+            there = set(os.listdir(f"{self.root}/{folder}"))
+        except OSError:
+            return False
+        return all(f"{(r.identity or '')[:_DIGITS]}{_PREDICTIONS}" in there for r in results)
+
+    def _stem(self, result: Result) -> str:
         if result.status in ("error", "oom") or result.identity is None:
-            return self.error_path(result.request_id)
+            return f"errors/{result.request_id}"
         task = result.task.name.partition(APART)[0]
-        folder = self.folder(result.model.name, result.task.suite, task, result.protocol.name)
-        return folder / f"{result.identity[:16]}.json"
+        folder = self.folder_name(result.model.name, result.task.suite, task, result.protocol.name)
+        return folder + result.identity[:_DIGITS]
 
     def name_of(self, path: Path) -> str:
         """A file of this folder as other processes and machines find it: relative to the folder."""
@@ -147,7 +166,7 @@ class ResultStore:
             ResultsFolderError: the disk is full or the folder cannot be written.
         """
         path = self.path_of(result)
-        beside = path.with_suffix(".predictions.parquet")
+        beside = self.root / self.predictions_name(result)
         try:
             if predictions is not None:
                 write_predictions(beside, predictions, result.task.target)
@@ -165,7 +184,7 @@ class ResultStore:
         Raises:
             OutputError: they are missing, or not what belongs to this result.
         """
-        path = self.path_of(result).with_suffix(".predictions.parquet")
+        path = self.root / self.predictions_name(result)
         return read_predictions(path, result.task.labels, result.task.target)
 
     def paths(self) -> Iterator[Path]:

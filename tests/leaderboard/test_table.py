@@ -7,7 +7,7 @@ import hashlib
 import random
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from findna_bench.cards import ModelCard, SuiteCard, TaskCard, hookimpl
 from findna_bench.cli import main
 from findna_bench.comparison.comparing import compare_models
 from findna_bench.errors import UsageError
-from findna_bench.leaderboard import columns
+from findna_bench.leaderboard import columns, fit_intervals
+from findna_bench.leaderboard.fit_intervals import INTERVALS, kept_intervals
 from findna_bench.leaderboard.html import render_html
 from findna_bench.leaderboard.markdown import render_markdown
 from findna_bench.leaderboard.overview import overview
@@ -28,6 +29,7 @@ from findna_bench.leaderboard.screen import render_screen
 from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.matrix import plugin as core
 from findna_bench.registry import Plugin, Registry
+from findna_bench.results.result_index import ResultIndex
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore, ScoredRows
 from findna_bench.statistics.classification import compute_metrics
@@ -321,10 +323,11 @@ def test_a_control_without_a_validation_score_is_no_reference_and_is_named(regis
     assert "over coin (strand rc-mean)" in page
 
 
-def test_one_cell_has_one_interval_in_tables_and_in_a_comparison(tmp_path: Path, registry: Registry) -> None:
+def scored(root: Path, seeds_of: Mapping[str, Sequence[int]]) -> ResultStore:
+    """Results on 200 rows in groups, with their predictions; models -> seeds."""
     rng = np.random.default_rng(0)
-    store, labels, groups = ResultStore(tmp_path), np.arange(200) % 2, np.arange(200) // 4
-    for name, seeds in (("m", (0, 1, 2)), ("coin", (0,))):
+    store, labels, groups = ResultStore(root), np.arange(200) % 2, np.arange(200) // 4
+    for name, seeds in seeds_of.items():
         for seed in seeds:
             scores = np.eye(2)[np.where(rng.random(200) < 0.8, labels, 1 - labels)]
             values = compute_metrics(labels, scores)
@@ -332,9 +335,14 @@ def test_one_cell_has_one_interval_in_tables_and_in_a_comparison(tmp_path: Path,
                 "main": {"name": "accuracy", "value": values["accuracy"]}, "all": values, "interval_unit": "groups",
                 "intervals": confidence_intervals(labels, scores, groups), "n_groups": 50, "groups_by": "as told",
             }  # fmt: skip
-            one = result(name, "one", seed=seed, metrics=metrics, varies=("row order",) if name == "m" else ())
+            one = result(name, "one", seed=seed, metrics=metrics, varies=() if name == "coin" else ("row order",))
             one = one.model_copy(update={"identity": hashlib.sha256(one.request_id.encode()).hexdigest()})
             store.write(one, ScoredRows(np.array([f"r{i}" for i in range(200)]), labels, scores, groups))
+    return store
+
+
+def test_one_cell_has_one_interval_in_tables_and_in_a_comparison(tmp_path: Path, registry: Registry) -> None:
+    store = scored(tmp_path, {"m": (0, 1, 2), "coin": (0,)})
     results = store.load()
     board = rows(leaderboard(results, registry=registry, predictions=store.predictions))
     (task,) = compare_models(tmp_path, ["m", "coin"], registry=registry).tasks
@@ -346,6 +354,105 @@ def test_one_cell_has_one_interval_in_tables_and_in_a_comparison(tmp_path: Path,
     unread = leaderboard(results, registry=registry)
     assert rows(unread)["m"].entries["toy/one"].low is None
     assert unread.notes == ("no interval for means over several fits whose predictions are not there: m on toy/one",)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the predictions that are read from now on."""
+    read: list[str] = []
+
+    def predictions(self: ResultStore, r: Result) -> ScoredRows:
+        read.append(self.predictions_name(r))
+        return original(self, r)
+
+    original = ResultStore.predictions
+    monkeypatch.setattr(ResultStore, "predictions", predictions)
+    return read
+
+
+def test_intervals_over_fits_are_computed_once_and_follow_the_predictions(
+    tmp_path: Path, registry: Registry, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = scored(tmp_path, {f"m{number:02}": (0, 1) for number in range(21)})
+
+    def page(kept: bool = True) -> str:
+        with kept_intervals(store) as intervals:
+            given = intervals if kept else None
+            board = leaderboard(store.load(), registry=registry, predictions=store.predictions, intervals=given)
+        return render_markdown(board)
+
+    plain = page(kept=False)
+    assert page() == plain
+    assert len(reads) == 84
+    reads.clear()
+    assert page() == plain
+    assert not reads
+    (first,) = (r for r in store.load() if (r.model.name, r.seed) == ("m00", 0))
+    file = tmp_path / store.predictions_name(first)
+    before = file.read_bytes()
+    file.unlink()  # what is gone cannot be computed again
+    assert "whose predictions are not there: m00 on toy/one" in page()
+    file.write_bytes(before)
+    reads.clear()
+    other = ScoredRows(*(lambda rows: (rows.ids, rows.labels, 1 - rows.scores, rows.groups))(store.predictions(first)))
+    store.write(first, other)
+    assert page() == page(kept=False) != plain
+    reads.clear()
+    kept_file = tmp_path / INTERVALS
+    changed = page(kept=False)
+    for harm in (b"\xff", kept_file.read_bytes().replace(b"0.", b"1.")):
+        kept_file.write_bytes(harm)
+        assert page() == changed
+    kept_file.unlink()
+    file.write_bytes(before)  # not those of its result any more: the interval is not kept under their name
+    page()
+    reads.clear()
+    page()
+    assert {Path(name).parts[0] for name in reads} == {"m00"}
+    monkeypatch.setattr(fit_intervals, "_heading", lambda content: "of tomorrow's code")
+    reads.clear()
+    page()
+    assert len(reads) == 42
+
+
+def test_an_index_gives_the_table_of_the_files(tmp_path: Path, registry: Registry) -> None:
+    """What tables look up once for results that are alike holds for each of them."""
+    draw, store = random.Random(0), ResultStore(tmp_path)
+    for turn in range(6):
+        for number in range(60):
+            changes: dict[str, Any] = {
+                "created": f"2026-01-0{draw.randint(1, 4)}T00:00:00+00:00",
+                "request_id": f"{number}",
+            }
+            if draw.random() < 0.15:
+                changes |= {"status": draw.choice(["oom", "error", "skipped"])}
+            if draw.random() < 0.1:
+                changes |= {"limit": 50}
+            if draw.random() < 0.2:
+                changes |= {"flags": draw.choice([["leak"], ["untrained", "did not learn"]])}
+            if draw.random() < 0.3:
+                changes |= {
+                    "config": draw.choice("cde"),
+                    "environment": {"device": "cuda"},
+                    "command": draw.choice("ab"),
+                }
+            task: dict[str, Any] = {"data_digest": draw.choice("dddddg")} if turn % 2 else {}
+            paths = {"request": {"task": {"path": draw.choice("xy")}}} if turn > 3 else {}
+            name, on = draw.choice(["m", "n", "coin"]), draw.choice(TASKS)
+            one = result(name, on, draw.random(), draw.randint(0, 3), task=task, hashed=paths, **changes)
+            path = tmp_path / f"{turn}" / name / "toy" / on / "probe" / f"{number}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(one.to_json())
+        store = ResultStore(tmp_path / f"{turn}")
+        indexed = ResultIndex(store.root, fewest=1).results()
+        assert len({r.alike for r in indexed}) < len(indexed) == 60
+        for options in ({}, {"include_limited": True}):
+            board = leaderboard(indexed, registry=registry, **options)
+            of_files = leaderboard((r for _, r in store.readable()), registry=registry, **options)
+            assert render_markdown(board) == render_markdown(of_files)
+            assert {name: r.to_dict() for name, r in board.models.items()} == {
+                name: r.to_dict() for name, r in of_files.models.items()
+            }
 
 
 def test_too_few_is_said_and_schema_1_is_named(registry: Registry) -> None:

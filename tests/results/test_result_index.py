@@ -73,13 +73,15 @@ def same(root: Path, **options: Any) -> None:
         of_tables = [
             (r.task_name, r.warnings, r.place, r.option("window", 1), r.option("seeds"), r.option("later", 2),
              r.metrics.main, r.metrics.n_groups, r.metrics.groups, r.metrics.grouping, r.timing, r.memory, r.is_deterministic,
-             *((r.metrics.interval(metric), r.validation_score(metric)) for metric in ("accuracy", "mcc", "none")))
+             r.main_metric, *((r.metrics.interval(metric), r.interval(metric), r.score(metric), r.validation_score(metric))
+                              for metric in ("accuracy", "mcc", "none")))
             for r in (result, whole)
         ]  # fmt: skip
         assert of_tables[0] == of_tables[1]
         changed = result.model_copy(update={"status": "oom", "metrics": result.metrics.model_copy(update={"all": {}})})
         expected = whole.model_copy(update={"status": "oom", "metrics": whole.metrics.model_copy(update={"all": {}})})
         assert changed == expected
+        assert changed.alike != result.alike
         assert changed.to_dict() == expected.to_dict()
         for copied in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result), copy.copy(result)):
             assert copied == result == whole == copied
