@@ -8,7 +8,7 @@
    places hold, and gradients of the head, of the encoder and of both parts of the pretraining loss. No training.
 2. ``fine-tuning``: training loss, validation and test, with other learning rates, rescaled features, or a layer drawn anew (`RUNS`).
 3. ``continued``: the network of masked nucleotides trained on for a few steps with each setting of self-distillation (`CHANGES`): which
-   of them take away what fine-tuning needs?
+   of them take away what fine-tuning needs? Two of these networks are then fine-tuned; give their measurements first.
 4. ``begun``: the same settings from random weights, equal steps and windows.
 
 One thread, one seed. What is measured is kept in the folder ``--work``, a file each, and not measured again; ``--only`` names those that
@@ -66,16 +66,16 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     "preset findna-tiny": {},
     "alpha 1 (nothing contrastive)": {"alpha": 1.0},
     "alpha 0.99": {"alpha": 0.99},
-    "alpha 0.5": {"alpha": 0.5},
+    "both temperatures times ten": {"teacher_temperature": 0.4, "student_temperature": 1.0},
+    "softmax over channels": {"cl_softmax": "channels"},
     "symmetric": {"symmetric": True},
     "teacher temperature 0.1": {"teacher_temperature": 0.1},
-    "both temperatures times ten": {"teacher_temperature": 0.4, "student_temperature": 1.0},
     "teacher momentum 0.9": {"teacher_momentum": 0.9},
     "teacher momentum 0.999": {"teacher_momentum": 0.999},
-    "softmax over channels": {"cl_softmax": "channels"},
+    "alpha 0.5": {"alpha": 0.5},
 }
 """Name -> what differs from the preset."""
-CONTINUED = {"steps": 100, "windows": 1600, "lr": 1e-3}
+CONTINUED = {"steps": 60, "windows": 960, "lr": 1e-3}
 BEGUN = {"steps": 300, "windows": 4800, "lr": 3e-3}
 COMMON = {"window_length": 150, "validation_windows": 200, "batch_size": 16, "seed": 1}
 
@@ -103,11 +103,10 @@ RUNS = (
     Run(SHIPPED, 1e-3, 300),
     Run(SHIPPED, 3.2e-3),
     Run(SHIPPED, 1e-3, features="standardised"),
+    Run("continued-preset-findna-tiny", 1e-3),
+    Run("continued-both-temperatures-times-ten", 1e-3),
     Run(MASKED, 1e-3, features=f"as {SHIPPED}"),
     Run(MASKED, 1e-3, drawn_anew=2),
-    Run(SHIPPED, 3.2e-3, features="standardised"),
-    Run(SHIPPED, 1e-2),
-    Run(UNTRAINED, 1e-3, features="standardised"),
 )
 
 
@@ -122,9 +121,10 @@ class Place:
 
     def load(self, network: str) -> LoadedModel:
         """A network by its name: a folder of ``networks`` or ``work``, or a registered model."""
-        for folder in (self.networks / network, self.work / network):
-            if (folder / "config.json").is_file():
-                return load_model(f"path:{folder}", device="cpu")
+        if (made := self.work / "networks" / network / "config.json").is_file():
+            return load_model(f"path:{made.parent}", network="student", device="cpu")  # the teacher lags behind
+        if (given := self.networks / network / "config.json").is_file():
+            return load_model(f"path:{given.parent}", device="cpu")
         return load_model(network, device="cpu")
 
 
@@ -156,6 +156,14 @@ def order_distance(pooled: np.ndarray, table: SequenceTable) -> float:
     within = ((first - second) ** 2).sum(1).mean()
     between = ((first - np.roll(first, 1, axis=0)) ** 2).sum(1).mean()
     return float(np.sqrt(within / between))
+
+
+def explained_by_composition(pooled: np.ndarray, table: SequenceTable) -> float:
+    """Share of the variance of pooled features that a linear function of the counts of A, C and G explains."""
+    counts = np.array([[sequence.count(base) for base in "ACG"] for sequence in table.sequences], dtype=np.float64)
+    design = np.column_stack([np.ones(len(counts)), counts])
+    left = pooled - design @ np.linalg.lstsq(design, pooled, rcond=None)[0]
+    return float(1 - left.var(0).sum() / pooled.var(0).sum())
 
 
 def probe(pooled: np.ndarray, labels: np.ndarray, train: np.ndarray, validation: np.ndarray) -> float:
@@ -218,6 +226,12 @@ def first_gradient(model: LoadedModel) -> dict[str, float]:
         "head": float(gradients[0].norm()),
         "encoder": float(torch.cat([g.flatten() for g in gradients[1:]]).norm()),
     }
+
+
+def composition(place: Place, network: str) -> dict[str, Any]:
+    table = load_task(TASK).load("train")
+    pooled = embed(place.load(network), table.sequences, pooling="mean").vectors.astype(np.float64)
+    return {"share": explained_by_composition(pooled, table)}
 
 
 def features(place: Place, network: str) -> dict[str, Any]:
@@ -305,7 +319,7 @@ def pooled_moments(model: LoadedModel) -> tuple[Tensor, Tensor]:
 
 def pretrained(place: Place, kind: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What is left after (``continued``) or comes of (``begun``) a short pretraining."""
-    folder = place.work / "networks" / f"{kind}-{name.replace(' ', '-').replace('(', '').replace(')', '')}"
+    folder = place.work / "networks" / f"{kind}-{name.partition(' (')[0].replace(' ', '-')}"
     masked_alone = name == MASKED_ALONE
     options = {"translocation_maximum": 20} if masked_alone else {**PRESET, **CHANGES[name]}
     request = PretrainRequest(
@@ -322,7 +336,7 @@ def pretrained(place: Place, kind: str, name: str, settings: Mapping[str, Any]) 
         **settings,
     )
     report = pretrain(request, curves=False)
-    model, table = load_model(f"path:{folder}", network="student", device="cpu"), load_task(TASK).load("train")
+    model, table = place.load(folder.name), load_task(TASK).load("train")
     pooled = embed(model, table.sequences, pooling="mean").vectors.astype(np.float64)
     with torch.no_grad():
         tokens = model.backbone(model.backbone.tokenize(list(table.sequences[:128]))).tokens
@@ -345,6 +359,7 @@ def work_to_do(place: Place) -> dict[str, Callable[[], dict[str, Any]]]:
     todo: dict[str, Callable[[], dict[str, Any]]] = {}
     for network in (MASKED, DISTILLED, SHIPPED, UNTRAINED):
         todo[f"features/{network}"] = lambda network=network: features(place, network)
+        todo[f"composition/{network}"] = lambda network=network: composition(place, network)
     for run in RUNS:
         todo[f"fine-tuning/{run.name}"] = lambda run=run: fine_tuned(place, run)
     for kind, settings in (("continued", CONTINUED), ("begun", BEGUN)):
@@ -357,7 +372,7 @@ def page(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Markdown of what is there."""
     of = {
         kind: {name.partition("/")[2]: value for name, value in found.items() if name.startswith(f"{kind}/")}
-        for kind in ("features", "fine-tuning", "continued", "begun")
+        for kind in ("features", "composition", "fine-tuning", "continued", "begun")
     }
     lines = [
         "Why a self-distilled FinDNA fine-tunes worse on `motif_order`: measurements of `python benchmarks/fine_tuning_collapse.py`, whose "
@@ -366,7 +381,7 @@ def page(found: Mapping[str, Mapping[str, Any]]) -> str:
         "",
     ]
     for title, table in (
-        ("Frozen features", _features_table(of["features"])),
+        ("Frozen features", _features_table(of["features"], of["composition"])),
         ("Fine-tuning", _runs_table(of["fine-tuning"])),
         (_pretraining_title("Masked nucleotides, trained on with", CONTINUED), _changes_table(of["continued"])),
         (_pretraining_title("From random weights", BEGUN), _changes_table(of["begun"])),
@@ -380,7 +395,7 @@ def _pretraining_title(words: str, settings: Mapping[str, Any]) -> str:
     return f"{words}: {settings['steps']} steps of {COMMON['batch_size']} windows of {COMMON['window_length']} bases, learning rate {settings['lr']:g}"
 
 
-def _features_table(found: Mapping[str, Mapping[str, Any]]) -> str:
+def _features_table(found: Mapping[str, Mapping[str, Any]], compositions: Mapping[str, Mapping[str, Any]]) -> str:
     if not found:
         return ""
     measures: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -403,6 +418,8 @@ def _features_table(found: Mapping[str, Mapping[str, Any]]) -> str:
         "first gradient of fine-tuning by order alone: encoder": lambda f: f"{f['first gradient']['encoder']:.2g}",
     }
     body = [[title, *(read(value) for value in found.values())] for title, read in measures.items()]
+    shares = [f"{100 * compositions[name]['share']:.1f}" if name in compositions else "" for name in found]
+    body.insert(1, ["variance of pooled features that base composition explains, %", *shares])
     return "\n".join(markdown_table(["", *found], body))
 
 
