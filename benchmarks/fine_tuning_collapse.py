@@ -43,7 +43,7 @@ from findna_bench.protocols.fine_tuning_run import FineTuneOptions, FineTuningRu
 from findna_bench.protocols.logistic import fit_paths
 from findna_bench.protocols.settings import LogisticProbe
 from findna_bench.requests.pretrain_request import PretrainRequest
-from findna_bench.results.environment import environment
+from findna_bench.results.environment import environment, environment_line
 from findna_bench.training.launch import pretrain
 from findna_plugins.bases import BLANK
 from findna_plugins.objectives.nucleotides import base_batch
@@ -60,6 +60,11 @@ PRESET = {
 }
 """Of the objective in the preset findna-tiny."""
 N_CLS = 10
+COMMAND = (
+    "python benchmarks/fine_tuning_collapse.py --networks networks --fasta GRCh37_chrX_1-69999930.fa.gz "
+    "--fasta GRCh37_chr22_epo_blocks.fa.gz"
+)
+"""As `scripts/pages.toml` has it."""
 
 MASKED_ALONE = "masked nucleotides alone"
 CHANGES: Mapping[str, Mapping[str, Any]] = {
@@ -375,9 +380,9 @@ def page(found: Mapping[str, Mapping[str, Any]]) -> str:
         for kind in ("features", "composition", "fine-tuning", "continued", "begun")
     }
     lines = [
-        "Why a self-distilled FinDNA fine-tunes worse on `motif_order`: measurements of `python benchmarks/fine_tuning_collapse.py`, whose "
-        f"docstring says how, on one thread of an {environment()['cpu']}. One pretraining seed and one fine-tuning seed: differences of a few points "
-        "are noise.",
+        f"Why a self-distilled FinDNA fine-tunes worse on `motif_order`: what `{COMMAND}` measures, as its docstring says; one thread; "
+        f"{environment_line(environment())}. One pretraining seed and one fine-tuning seed: differences of a few points are noise. Columns and runs are "
+        f"called after networks: {MASKED} and {DISTILLED} are the two pretrainings, continued-NAME those of the third table.",
         "",
     ]
     for title, table in (
