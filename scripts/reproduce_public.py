@@ -10,8 +10,12 @@ parameters counted, the masked- or next-token loss on real sequence (the demo su
 conformance checks run. Stage ``numbers``: one published figure per model, where one with a public split is known, is computed
 again and compared within the tolerance below. Data have to be fetched before (``findna-bench fetch genomic_benchmarks``, ``gue``).
 
-A tolerance covers what the source does differently (said beside each figure), never more. Prints one line per model and figure,
-writes everything to ``--output``/reproduced.json, and exits 1 if anything was off, 0 if all that could be tried agreed.
+A tolerance covers what the source does differently (said beside each figure), never more. Prints one line per model and figure, then one
+verdict per model, and exits 1 if anything was off, 0 if all that could be tried agreed.
+
+``--output``/reproduced.json is the file to submit, in an issue or a pull request; ``--by "Name, institute"`` signs it. For a confirmed
+model it holds the sentence that goes into the ``notes`` of its card in ``baselines/findna_baselines/baseline_cards.py``, in place of
+"not yet with the released weights": who confirmed what, when, with which version.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from findna_bench.models.loading import load_model
 from findna_bench.models.sanity import sanity_loss
 from findna_bench.models.spec import parse_model
 from findna_bench.registry import get_registry
+from findna_bench.results.environment import environment
 from findna_bench.sequences.reference_samples import reference_sample
 from findna_bench.testing import check_model
 
@@ -39,6 +44,8 @@ NATURE = "doi:10.1038/s41467-025-65823-8, Table 1 (frozen, mean over tokens)"
 NATURE_DIFFERS = "their classifier on the embeddings is another one, and their split of the rows may be"
 CADUCEUS = "Schiff et al. 2024, arXiv:2403.03234, Table 1 (fine-tuned, five-fold)"
 QUOTED = "DNABERT-2's figures as quoted in arXiv:2405.08538, Table 3 (fine-tuned)"
+
+GUE_TABLE = "Zhou et al. 2024, DNABERT-2, arXiv:2306.15006v2, Table 6 (fine-tuned)"
 
 
 @dataclass(frozen=True)
@@ -76,15 +83,13 @@ FIGURES = (
     Figure("caduceus-ph", NONTATA, "probe", "auroc", 0.9426, 0.03, NATURE, NATURE_DIFFERS),
     Figure("caduceus-ps-1k-d118", NONTATA, "finetune", "accuracy", 0.945, 0.02, CADUCEUS, "five-fold cross-validation"),
     Figure("caduceus-ph-1k-d118", NONTATA, "finetune", "accuracy", 0.946, 0.02, CADUCEUS, "five-fold cross-validation"),
-    Figure(
-        "dnabert-6",
-        "gue/emp_H3",
-        "finetune",
-        "mcc",
-        0.7415,
-        0.04,
-        QUOTED,
-        "their own settings, k not said in the quote",
+    *(
+        Figure(model, "gue/emp_H3", "finetune", "mcc", value, 0.04, GUE_TABLE, "their own settings for each k")
+        for model, value in (("dnabert-3", 0.7415), ("dnabert-4", 0.7303), ("dnabert-5", 0.7340), ("dnabert-6", 0.7310))
+    ),
+    *(
+        Figure(model, "gue/emp_H3", "finetune", "mcc", value, 0.05, GUE_TABLE, "fine-tuned with LoRA there")
+        for model, value in (("nt-500m-1000g", 0.7252), ("nt-2500m-1000g", 0.7461))
     ),
     Figure("nt-500m-human", "gue/emp_H3", "finetune", "mcc", 0.6967, 0.05, QUOTED, "fine-tuned with LoRA there"),
     Figure("nt-2500m-multi", "gue/emp_H3", "finetune", "mcc", 0.7877, 0.05, QUOTED, "fine-tuned with LoRA there"),
@@ -103,6 +108,39 @@ class Outcome:
 
     def line(self) -> str:
         return f"{self.status:<9}  {self.model:<22}  {self.what:<46}  {self.words}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What all outcomes of a model come to. note: for its card, where it is confirmed."""
+
+    model: str
+    status: Status
+    words: str
+    note: str = ""
+
+
+def verdict(model: str, outcomes: list[Outcome], by: str, date: str) -> Verdict:
+    """``confirmed``: its weights and at least one published figure are; one thing that is off makes it ``off``.
+
+    Example:
+        >>> verdict("m", [Outcome("m", "loading", "confirmed", ""), Outcome("m", "t probe mcc", "off", "0.1")], "A", "2026-01-01").words
+        't probe mcc'
+    """
+    off = [o.what for o in outcomes if o.status == "off"]
+    confirmed = [o for o in outcomes if o.status == "confirmed"]
+    figures = [o for o in confirmed if "value" in o.details]
+    if off:
+        return Verdict(model, "off", ", ".join(off))
+    if figures and any(o.what == "loading" for o in confirmed):
+        found = "; ".join(f"{o.what} {o.details['ours']:.4f} (published {o.details['value']:.4f})" for o in figures)
+        who = f" by {by}" if by else ""
+        note = f"confirmed with the released weights{who} on {date}, findna-bench {fb.__version__}: {found}"
+        return Verdict(model, "confirmed", found, note)
+    tried = ", ".join(o.what for o in confirmed)
+    return Verdict(
+        model, "not tried", f"confirmed: {tried}; no published figure" if tried else "nothing could be compared"
+    )
 
 
 def baselines() -> list[str]:
@@ -174,7 +212,7 @@ def reproduce_figure(figure: Figure, options: argparse.Namespace) -> Outcome:
             protocol=figure.protocol,
             preset=figure.preset,
             seeds=options.seeds,
-            weights={text: given} if given and not options.random else None,
+            weights={text: given} if given and not options.random else {},
             output_dir=options.output,
             data_dir=options.data_dir,
             limit=options.limit,
@@ -216,6 +254,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--offline", action="store_true")
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--by", default="", metavar="NAME", help="who made this, for the file to submit")
     parser.add_argument("--output", type=Path, default=Path("results-reproduction"))
     options = parser.parse_args()
     options.weights = dict(item.split("=", 1) for item in options.weights)
@@ -246,16 +285,25 @@ def main() -> int:
             add(reproduce_figure(figure, options))
         if not figures:
             add(Outcome(name, "published figure", "not tried", "no figure with a public split is known for this size"))
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    verdicts = [verdict(name, [o for o in outcomes if o.model == name], options.by, created[:10]) for name in names]
+    print()
+    for found in verdicts:
+        print(f"{found.status:<9}  {found.model:<22}  {found.words}")
     options.output.mkdir(parents=True, exist_ok=True)
     written = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": created,
+        "by": options.by,
         "random_weights": options.random,
         "findna_bench": fb.__version__,
+        "environment": environment(),
+        "models": [asdict(found) for found in verdicts],
         "outcomes": [asdict(outcome) for outcome in outcomes],
     }
     (options.output / "reproduced.json").write_text(json.dumps(written, indent=1, default=str))
-    counts = {s: sum(o.status == s for o in outcomes) for s in ("confirmed", "off", "not tried")}
-    print(", ".join(f"{number} {status}" for status, number in counts.items()))
+    counts = {s: sum(found.status == s for found in verdicts) for s in ("confirmed", "off", "not tried")}
+    print("\nmodels: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
+    print(f"{options.output / 'reproduced.json'} is the file to submit")
     return 1 if counts["off"] else 0
 
 
