@@ -223,7 +223,7 @@ def score(
         list[str] | None, typer.Option("--only", help="Runs (their keys); repeatable. Default: all.")
     ] = None,
     recipe: Annotated[
-        list[str] | None, typer.Option("--recipe", help="Recipes; repeatable. Default: all, and controls.")
+        list[str] | None, typer.Option("--recipe", help="Recipes, or `controls`; repeatable. Default: all.")
     ] = None,
 ) -> None:
     """Score the networks that are there, and the controls."""
@@ -238,7 +238,7 @@ def score(
     for run in (run for run in RUNS if not only or run.key in only):
         chosen = [name for name in run.recipes if not recipe or name in recipe]
         models = [f"path:{network.absolute()}" for name in chosen for network in _members(networks, name)]
-        models += [] if recipe else run.others
+        models += run.others if not recipe or "controls" in recipe else ()
         if models:
             options = ("--threads", "1", "-q", "-o", "results")
             codes.append(findna_bench("run", "-m", ",".join(models), *run.words, *options, folder=work))
