@@ -151,8 +151,8 @@ def sha256_file(path: Path) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def path_segment(name: str) -> str:
-    """``name`` as one path segment: anything outside ``[A-Za-z0-9._@-]`` percent-encoded, never ``.`` or ``..``."""
+    """``name`` as one path segment: anything outside ``[A-Za-z0-9._@-]`` percent-encoded, and a dot at its beginning, so that nothing is hidden."""
     encoded = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match.group().encode()), name)
     if encoded.strip(".") == "":
-        encoded = "".join(f"%{ord(character):02X}" for character in encoded) or "%00"
-    return encoded
+        return "".join(f"%{ord(character):02X}" for character in encoded) or "%00"
+    return f"%2E{encoded[1:]}" if encoded[0] == "." else encoded

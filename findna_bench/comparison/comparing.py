@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from warnings import warn
 
@@ -10,6 +10,7 @@ from findna_bench.comparison.aligned_predictions import aligned_predictions
 from findna_bench.comparison.comparison_records import Comparison
 from findna_bench.comparison.conclusions import conclusions
 from findna_bench.comparison.contestants import (
+    canonical_name,
     check_distinct,
     contestant_of,
     find_model,
@@ -20,10 +21,12 @@ from findna_bench.comparison.contestants import (
 )
 from findna_bench.data.catalog import TaskRef
 from findna_bench.errors import UsageError
+from findna_bench.files import path_segment
 from findna_bench.leaderboard.selected_results import named_apart, on_newest_data, without_superseded_failures
 from findna_bench.matrix.request import path_digest
 from findna_bench.protocols.protocol import without_metric
 from findna_bench.registry import Registry, get_registry
+from findna_bench.results.result_index import ResultIndex
 from findna_bench.results.schema import APART, Result
 from findna_bench.results.store import ResultStore
 from findna_bench.statistics.metric import metric_card
@@ -60,7 +63,7 @@ def compare_models(
     if metric is not None:
         metric_card(metric, registry)
     store = ResultStore.existing(output_dir)
-    stored = store.index(left_out)
+    stored = _index(store, models, tasks, registry, left_out)
     of_models, of_tasks = stored.names()
     wanted = wanted_tasks(tasks, suites, of_tasks, registry)
     named = [find_model(text, sorted(of_models), registry, output_dir) for text in models]
@@ -82,6 +85,35 @@ def compare_models(
         for name in _names(task, wanted.get(task), usable)
     ]
     return conclusions(scored, contestants, registry, notes)
+
+
+def _index(
+    store: ResultStore, models: Sequence[str], tasks: Sequence[str], registry: Registry, left_out: Callable[[str], None]
+) -> ResultIndex:
+    """Of the models alone where their names are those of folders and their tasks are known; else of everything, as a name may stand for several models,
+    and an error names what there is."""
+    said: set[str] = set()
+
+    def once(problem: str) -> None:
+        if problem not in said:
+            said.add(problem)
+            left_out(problem)
+
+    names = {canonical_name(text, (), registry) for text in models}
+    if all((store.root / path_segment(name)).is_dir() for name in names):
+        stored = store.index(once, models=names)
+        of_models, of_tasks = stored.names()
+        if names <= of_models and all(_is_known(task, of_tasks, registry) for task in tasks):
+            return stored
+    return store.index(once)
+
+
+def _is_known(task: str, known: Collection[str], registry: Registry) -> bool:
+    try:
+        wanted_tasks([task], (), known, registry)
+    except UsageError:
+        return False
+    return True
 
 
 def _names(task: str, ref: TaskRef | None, results: Sequence[Result]) -> list[str]:

@@ -19,6 +19,7 @@ from findna_bench.results.schema import Result
 __all__ = [
     "Contestant",
     "NamedModel",
+    "canonical_name",
     "check_distinct",
     "contestant_of",
     "draw_of",
@@ -76,11 +77,11 @@ def find_model(text: str, names: Sequence[str], registry: Registry, root: Path) 
             return NamedModel(family_name(name), settings, members, True)
         raise UsageError(f"no results of {name} are in {root}; there are {', '.join(names[:12]) or 'none at all'}")
     if match := _POOLED.fullmatch(name):
-        base = _canonical(match[1], names, registry)
+        base = canonical_name(match[1], names, registry)
         found = [n for n in names if n == base or re.fullmatch(re.escape(base) + r":\d+", n)]
         if found:
             return NamedModel(f"{base}:*", settings, tuple(sorted(found, key=draw_of)), True)
-    name = _canonical(name, names, registry)
+    name = canonical_name(name, names, registry)
     if name in names:
         return NamedModel(name, settings, (name,), False)
     near = difflib.get_close_matches(text, names, n=3) or names[:12]
@@ -88,7 +89,8 @@ def find_model(text: str, names: Sequence[str], registry: Registry, root: Path) 
     raise UsageError(f"no results of {text} are in {root}{there}")
 
 
-def _canonical(name: str, names: Sequence[str], registry: Registry) -> str:
+def canonical_name(name: str, names: Sequence[str], registry: Registry) -> str:
+    """A model's name as results have it, whatever alias was written; one of ``names`` as it is."""
     base, at, variant = name.partition("@")
     if name in names:
         return name

@@ -15,7 +15,7 @@ from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.files import atomic_path, path_segment, sha256_file, write_atomic
 from findna_bench.registry import get_registry, make
 from findna_bench.results.result_index import ResultIndex, result_files
-from findna_bench.results.schema import APART, Result, read_result, sealed
+from findna_bench.results.schema import APART, Result, read_result, result_text, sealed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,7 +171,7 @@ class ResultStore:
             if predictions is not None:
                 write_predictions(beside, predictions, result.task.target)
             digest = sha256_file(beside) if predictions is not None else None
-            write_atomic(path, sealed(result, digest).to_json())
+            write_atomic(path, result_text(sealed(result, digest)))
         except OutputError as error:
             raise ResultsFolderError(str(error)) from error
         if path != self.error_path(result.request_id):

@@ -451,3 +451,20 @@ def test_computed_results_are_compared_on_the_command_line(
     assert "there are majority" in err
     assert bench("kmer", "majority", "-o", tmp_path / "absent")[0] == 2
     assert fb.compare(["kmer", "majority"], ["species4"], output_dir=computed).n_tests == 1
+
+
+def test_of_a_large_folder_those_models_alone_are_read_that_are_named(
+    add: Add, tmp_path: Path, registry: Registry
+) -> None:
+    for name in ("a", "b", "c"):
+        for seed in range(2):
+            add(name, 0.8, seed=seed)
+    for name in ("a", "c"):
+        (tmp_path / name / "toy" / "one" / "probe" / "0.json").write_text("{")
+    said: list[str] = []
+    assert compare_models(tmp_path, ["a", "b"], registry=registry, left_out=said.append).tasks
+    assert [text.partition(" is not")[0] for text in said] == [str(tmp_path / "a" / "toy" / "one" / "probe" / "0.json")]
+    said.clear()
+    with pytest.raises(UsageError, match=r"no results of d are in .*; there are a, b, c"):
+        compare_models(tmp_path, ["a", "d"], registry=registry, left_out=said.append)
+    assert len(said) == 2

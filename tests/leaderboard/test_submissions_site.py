@@ -51,7 +51,7 @@ def write(folder: Path, model: str, value: float, *, day: int = 1, task: str = "
     place = hashlib.sha256(f"{model} {task}".encode()).hexdigest()[:8] if len(model) > 100 else path_segment(model)
     path = folder / place / "demo" / path_segment(task) / "probe" / f"{made['request_id'][:16]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sealed(Result.model_validate(made), None).to_dict()))
+    path.write_text(json.dumps(sealed(Result.model_validate(made), None)))
 
 
 class _Links(HTMLParser):

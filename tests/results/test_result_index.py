@@ -265,3 +265,14 @@ def test_two_processes_write_results_and_indices_while_a_third_reads(folder: Pat
     assert seen == sorted(seen)
     assert seen[-1] == 42
     same(folder)
+
+
+@pytest.mark.parametrize("name", [".hidden", "..", "...x", "a.b", "%2E"])
+def test_names_that_begin_with_a_dot_are_seen(tmp_path: Path, name: str) -> None:
+    """Of models, suites, tasks and protocols; a file name with a dot in front is hidden."""
+    store = ResultStore(tmp_path)
+    wanted = content(0)
+    wanted["model"]["name"] = wanted["task"]["suite"] = wanted["task"]["name"] = wanted["protocol"]["name"] = name
+    path = store.write(Result.model_validate(wanted))
+    assert [store.root / found for found, _ in store.index().located(models=[name])] == [path]
+    assert path == store.path_of(*store.load())
