@@ -18,6 +18,7 @@ __all__ = [
     "OfflineError",
     "OutputError",
     "PluginError",
+    "RanksError",
     "ResultsFolderError",
     "TruncationWarning",
     "UnknownNameError",
@@ -86,6 +87,10 @@ class OutputError(BenchError):
 
 class ResultsFolderError(OutputError):
     """The results folder cannot be written: nothing that follows could be kept, so a run ends here."""
+
+
+class RanksError(BenchError):
+    """Processes that train one network together have lost one another, so a run ends here."""
 
 
 _MEMORY_RAN_OUT = re.compile(

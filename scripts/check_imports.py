@@ -22,6 +22,7 @@ LEVELS = {
     "plugin_code": 4,
     "grid": 2,
     "threads": 1,
+    "torchrun": 1,
     "unpacking": 2,
     "download": 2,
     "cards": 3,
@@ -46,6 +47,7 @@ LEVELS = {
     "api": 13,
     "testing": 14,
     "cli": 15,
+    "__main__": 16,
 }
 PUBLIC = {"findna_bench", "findna_bench.api", "findna_bench.cards", "findna_bench.testing"}
 PLUGINS = {

@@ -10,6 +10,7 @@ from findna_bench.cli import options, output
 from findna_bench.cli.requested import requested
 from findna_bench.requests.declarations import to_words
 from findna_bench.requests.run_request import RunRequest
+from findna_bench.torchrun import is_first
 
 
 @requested(RunRequest)
@@ -26,6 +27,8 @@ def run(request: RunRequest, json: options.Json = False) -> int:
     # What a plugin prints goes where progress goes: stdout holds the answer and nothing else.
     with matrix_reporter() as reporter, contextlib.redirect_stdout(sys.stderr):
         results = run_matrix(request, reporter=reporter)
+    if not is_first():  # of the processes of torchrun one speaks
+        return 0
     if json:
         output.print_json([result.to_dict() for result in results])
     else:

@@ -17,6 +17,7 @@ from findna_bench.errors import (
     OfflineError,
     OutputError,
     PluginError,
+    RanksError,
     ResultsFolderError,
     UnsupportedError,
     is_out_of_memory,
@@ -156,7 +157,7 @@ class GroupRunner:
             return None
         except UnsupportedError as error:
             results += self._write_skipped(todo, str(error))
-        except ResultsFolderError:
+        except (ResultsFolderError, RanksError):
             raise
         except (Exception, SystemExit) as error:  # a plugin that calls sys.exit() fails its own cell, not the run
             results += self._write_failed(todo, results, error)
@@ -209,11 +210,20 @@ class GroupRunner:
             for note in (*facts.task.notes, *model.notes()):
                 self.report(Note(note))
             reporter = UnitReporter(self.report, unit.key, unit.label)
-            for outcome in compute(self.request, facts, model, pending, reporter):
+            for outcome in self._computed(facts, model, pending, reporter):
                 self._write(unit, outcome)
                 results.append(outcome.result)
         self.store.forget_failures(cell.request_id for cell in unit.cells)
         return bool(pending)
+
+    def _computed(
+        self, facts: UnitFacts, model: LiveModel, pending: Sequence[CellKeys], reporter: UnitReporter
+    ) -> Iterator[Outcome]:
+        if self.request.world_size == 1:
+            return compute(self.request, facts, model, pending, reporter)
+        from findna_bench.matrix.unit_processes import compute_together
+
+        return compute_together(self.request, facts, model, pending, reporter)
 
     def _write(self, unit: Unit, outcome: Outcome) -> None:
         with uninterrupted():

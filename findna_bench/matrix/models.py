@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from findna_bench.data.task import Task
     from findna_bench.models.estimators import Features
     from findna_bench.models.loading import LoadedModel
+    from findna_bench.training.ranks import Ranks
 
 __all__ = ["LiveModel"]
 
@@ -303,8 +304,16 @@ class LiveModel:
             checkpoint_of=checkpoint_of,
             progress=self._reporter.progress,
             combination=self._combination or of_windows,
+            ranks=self._ranks(),
         )
         return self._protocol.fit(self, pool, preset, options)
+
+    def _ranks(self) -> Ranks | None:
+        if self._request.world_size == 1 or self.kind != "encoder":
+            return None
+        from findna_bench.training.ranks import ranks_at_work
+
+        return ranks_at_work()
 
     # What a protocol may ask of the model (:class:`~findna_bench.protocols.protocol.ModelToFit`).
 

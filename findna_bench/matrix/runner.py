@@ -24,6 +24,7 @@ from findna_bench.requests.declarations import options_of
 from findna_bench.requests.run_request import RunRequest
 from findna_bench.results.schema import Result, read_result
 from findna_bench.results.store import ResultStore
+from findna_bench.torchrun import world_size
 
 __all__ = ["event_teller", "run"]
 
@@ -37,8 +38,15 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
         OutputError: results cannot be written.
         BenchError: a cell failed and ``fail_fast`` is set.
     """
+    if world_size() > 1 or request.world_size > 1:
+        from findna_bench.matrix.unit_processes import run_together
+
+        return run_together(request, reporter or Silent(), _run)
+    return _run(request, reporter or Silent())
+
+
+def _run(request: RunRequest, reporter: RunReporter) -> list[Result]:
     registry = get_registry()
-    reporter = reporter or Silent()
     units = expand(request, registry)
     card = registry.resolve("executors", request.executor).card
     if request.held and not card.in_process:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.task_store import content_digest
-from findna_bench.errors import NotFiniteError, UnsupportedError, UsageError
+from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.combinations import combine_sides, combined_width, read_in_order
@@ -40,6 +40,7 @@ from findna_bench.targets.classes import Classes
 from findna_bench.targets.learning import state_shares
 from findna_bench.targets.target import Target
 from findna_bench.training.loop import Plan, TrainingLoop, own_random_numbers
+from findna_bench.training.ranks import Ranks
 from findna_bench.training.schedules import parameter_groups
 from findna_bench.training.training_checkpoints import Checkpoint
 
@@ -100,6 +101,8 @@ class FineTuneOptions:
     """Called with (coverage, batch) of every table that is read."""
     progress: Callable[[int, int], None] | None = None
     """Called with (steps done, of all)."""
+    ranks: Ranks = field(default_factory=Ranks)
+    """Processes that train together: each reads its share of the rows of a step, and of those that are scored."""
 
 
 @dataclass
@@ -134,7 +137,7 @@ class FineTuned:
             file.unlink(missing_ok=True)
 
     def _outputs(self, texts: Sequence[Texts], strand: str, width: int | None) -> np.ndarray:
-        logits, coverage, batch = _predict_logits(self.model, self.net, texts, self.options, strand, width)
+        logits, coverage, batch = _shared_logits(self.model, self.net, texts, self.options, strand, width)
         if self.options.counted is not None and strand != "reverse":
             self.options.counted(coverage, batch)
         return self.target.outputs(logits)
@@ -165,10 +168,11 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The rows of a step: texts as they are read, labels (R,) on the device."""
+    """This process's rows of a step: texts as they are read, labels (R,) on the device. scored: what is scored of the whole step."""
 
     texts: list[Texts]
     labels: Tensor
+    scored: int
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             self._optimiser(preset.lr),
             model.device,
             dtype=model.dtype,
+            ranks=options.ranks,
             checkpoint=self._checkpoint(options.checkpoint),
         )
 
@@ -257,6 +262,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         o = self.options
         reading = [o.metric, o.selection, o.strand, o.window, o.pooling, o.batch_size, self.target.name]
         reading += [] if o.combination is None else [o.combination]
+        reading += [] if o.ranks.world == 1 else [o.ranks.world]
         weights = [self.model.weights_digest, self.model.code_digest, self.model.dtype_name, self.model.device.type]
         settings = [preset_settings(self.preset), reading, self.seed, self.n_classes]
         return stable_hash([settings, weights, torch.get_num_threads(), rows])
@@ -268,6 +274,10 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             torch.OutOfMemoryError: a single row does not fit. NotFiniteError: training does not stay finite.
         """
         self.resume()
+        if len(set(self.ranks.gather(self._step))) > 1:
+            raise ModelError(
+                f"{self.model.name}: processes do not go on from the same checkpoint; choose a results folder that all of them see"
+            )
         if self._step:
             logger.info("%s: continuing at step %d of %d", self.model.name, self._step, self.plan.steps)
         self.train()
@@ -298,15 +308,19 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             if self.target.of_bases:
                 spans = [self.reading.span(len(self.train_rows.sequences[row])) for row in order[where]]
                 labels = _states_read(labels, spans, flipped[where])
-            yield _Batch(texts, torch.from_numpy(labels).to(self.device))
+            own = slice(self.ranks.rank, None, self.ranks.world)
+            scored = self.target.scored(torch.from_numpy(labels))
+            yield _Batch(texts[own], torch.from_numpy(labels[own]).to(self.device), scored)
 
     def parts(self, batch: _Batch) -> Iterator[_Part]:
         self.net.train()
-        torch.manual_seed(_derived(self.seed, _STEP, self._step))
-        scored = self.target.scored(batch.labels)
+        # Of several processes each has dropout masks of its own; they are not those of one process that reads all rows.
+        torch.manual_seed(_derived(self.seed, _STEP, self._step, *([self.ranks.rank] if self.ranks.rank else [])))
+        if not batch.texts:
+            return
         for portion, pieces, tokens in self.portions.tokenized(batch.texts, self.at.micro_tokens):
             labels = batch.labels[torch.from_numpy(portion).to(self.device)]
-            yield _Part(labels, pieces, tokens, scored)
+            yield _Part(labels, pieces, tokens, batch.scored)
 
     def loss(self, part: _Part) -> tuple[Tensor, _Outcome]:
         logits = self.net(part.tokens.to(self.device, non_blocking=True), part.pieces)
@@ -321,10 +335,14 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         logger.info("%s: a portion does not fit into memory, going on with halves", self.model.name)
 
     def stepped(self, outcomes: list[_Outcome]) -> None:
-        self.at.loss_sum += sum(outcome.loss for outcome in outcomes)
-        self.at.hits += sum(outcome.hits for outcome in outcomes)
-        self.at.rows += sum(outcome.scored for outcome in outcomes)
-        self.at.micro_rows = max(self.at.micro_rows, *(outcome.rows for outcome in outcomes))
+        loss, hits, scored = (sum(getattr(one, name) for one in outcomes) for name in ("loss", "hits", "scored"))
+        if self.ranks.world > 1:
+            sums = torch.tensor([loss, hits, scored], dtype=torch.float64, device=self.device)
+            loss, hits, scored = self.ranks.total(sums).tolist()
+        self.at.loss_sum += loss
+        self.at.hits += int(hits)
+        self.at.rows += int(scored)
+        self.at.micro_rows = max([self.at.micro_rows, *(outcome.rows for outcome in outcomes)])
         if self._step == 1:
             self._check_gradients()
         if self.options.progress is not None:
@@ -332,7 +350,12 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
 
     def _check_gradients(self) -> None:
         """Adapters that the backbone computes past would train nothing, silently."""
-        trained = [p.grad is not None for p in self.net.backbone.parameters() if p.requires_grad]
+        of_several = self.ranks.world > 1  # where those without a gradient have one of zeros
+        trained = [
+            p.grad is not None and (not of_several or bool(p.grad.any()))
+            for p in self.net.backbone.parameters()
+            if p.requires_grad
+        ]
         if trained and not any(trained):
             what = "low-rank adapters" if self.preset.lora_rank else "its parameters"
             raise UnsupportedError(
@@ -359,7 +382,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             return {**entry, "loss": None, "predicted_classes": None}
         strand = "rc-mean" if self.options.strand == "rc-mean" else "forward"
         width = truth.shape[1] if self.target.of_bases else None
-        logits, _, _ = _predict_logits(self.model, self.net, self.chosen_on.texts, self.options, strand, width)
+        logits, _, _ = _shared_logits(self.model, self.net, self.chosen_on.texts, self.options, strand, width)
         if not np.isfinite(logits).all():
             raise NotFiniteError(
                 f"{self.model.name}: outputs on the validation rows are not finite after step {self._step}; use a lower learning "
@@ -573,6 +596,29 @@ def _states_read(states: np.ndarray, spans: Sequence[tuple[int, int]], flipped: 
         else:
             found[row, start : start + len(own)] = own
     return found
+
+
+def _shared_logits(
+    model: LoadedModel,
+    net: EncoderHead | BaseEncoderHead,
+    texts: Sequence[Texts],
+    options: FineTuneOptions,
+    strand: str,
+    width: int | None,
+) -> tuple[np.ndarray, dict[str, int], dict[str, Any]]:
+    """:func:`_predict_logits`, of which each process computes its share of the rows, and has all of them."""
+    ranks = options.ranks
+    if len(texts) < ranks.world or ranks.world == 1:
+        return _predict_logits(model, net, texts, options, strand, width)
+    own = texts[ranks.rank :: ranks.world]
+    if width is None and isinstance(net, BaseEncoderHead):
+        width = max(len(sequence) for row in texts for sequence in row)
+    shares = ranks.gather(_predict_logits(model, net, own, options, strand, width))
+    logits = np.empty((len(texts), *shares[0][0].shape[1:]), dtype=shares[0][0].dtype)
+    for rank, (share, _, _) in enumerate(shares):
+        logits[rank :: ranks.world] = share
+    coverage = {name: sum(share[1][name] for share in shares) for name in shares[0][1]}
+    return logits, coverage, shares[0][2]
 
 
 def _predict_logits(

@@ -69,6 +69,7 @@ class FineTune(Protocol):
 
 def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTuning, options: FitOptions) -> Fitted:
     from findna_bench.protocols.fine_tuning import FineTuneOptions, LabelledRows, fine_tune, search
+    from findna_bench.training.ranks import Ranks
 
     started = time.perf_counter()
     own = split.held_out()
@@ -88,6 +89,7 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
         reload=model.reload,
         counted=model.count,
         progress=lambda done, total: options.progress(done, total, "steps of fine-tuning"),
+        ranks=options.ranks or Ranks(),
     )
     if options.search is not None and len(validation):
         tuned = search(model.encoder(), rows, preset.variations(options.search), split.seed, how)

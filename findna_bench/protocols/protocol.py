@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # `list presets` asks protocols, and starts without NumPy
     from findna_bench.protocols.heads import FittedHead
     from findna_bench.protocols.seed_splits import SeedSplit
     from findna_bench.targets.target import Target
+    from findna_bench.training.ranks import Ranks
 
 __all__ = [
     "FitOptions",
@@ -130,6 +131,8 @@ class FitOptions:
     checkpoint_of: Callable[[int], Path]
     progress: Callable[[int, int, str], None]
     combination: str | None = None
+    ranks: Ranks | None = None
+    """The processes that train the encoder together; None = this one alone."""
 
 
 class ModelToFit(typing.Protocol):

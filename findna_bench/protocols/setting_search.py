@@ -95,7 +95,7 @@ class _Search:
         self.steps = [planned_steps(preset, len(rows.train))[1] for preset in self.trials]
         self.whole = [planned_steps(preset, len(rows.train))[1] for preset in self.presets]
         self.total = sum(self.steps) + (max(self.whole) if self.whole != self.steps else 0)
-        self.finished = _Finished.resume(self._checkpoint())
+        self.finished = _Finished.resume(self._checkpoint(), options.ranks.first)
 
     def _checkpoint(self) -> Checkpoint | None:
         path = self.options.checkpoint
@@ -153,23 +153,25 @@ class _Finished:
     """
 
     file: Checkpoint | None
+    writes: bool = True
+    """Whether this process writes the file; of several that search together the first one does."""
     trials: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     chosen: int = 0
     worth: float = -math.inf
 
     @classmethod
-    def resume(cls, file: Checkpoint | None) -> _Finished:
+    def resume(cls, file: Checkpoint | None, writes: bool) -> _Finished:
         """What lies in the file, where that was written for the same search."""
         found = file.load() if file is not None else None
-        return cls(file, **{name: value for name, value in (found or {}).items() if name != "run"})
+        return cls(file, writes, **{name: value for name, value in (found or {}).items() if name != "run"})
 
     def add(self, record: dict[str, Any], outcome: dict[str, Any] | None, worth: float) -> None:
         """The next trial; it is safe when this returns."""
         if outcome is not None and (self.best is None or worth > self.worth):
             self.best, self.chosen, self.worth = outcome, len(self.trials), worth
         self.trials.append(record)
-        if self.file is not None:
+        if self.file is not None and self.writes:
             self.file.save({"trials": self.trials, "best": self.best, "chosen": self.chosen, "worth": self.worth})
 
 

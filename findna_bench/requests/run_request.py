@@ -183,6 +183,14 @@ class RunRequest:
     dtype: str = shared.dtype()
     batch_size: int | str = shared.batch_size()
     threads: int = shared.threads()
+    world_size: int = option(
+        Whole(1, "at least one process computes"),
+        "Processes that train one encoder together (--protocol finetune); torchrun, which starts them, says how many.",
+        default=1,
+        panel=_RUNNING,
+        environment=False,
+        in_ids="given",
+    )
     output_dir: Path = shared.results_dir(_RUNNING)
     data_dir: Path | None = shared.data_dir()
     drop_missing: bool = shared.drop_missing()

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from findna_bench.errors import NotFiniteError, is_out_of_memory
+from findna_bench.errors import BenchError, NotFiniteError, is_out_of_memory
 from findna_bench.interrupt import uninterrupted
 from findna_bench.models.precision import compute_precision
 from findna_bench.training.ranks import Ranks
@@ -194,14 +194,24 @@ class TrainingLoop(ABC, Generic[Batch, Part, Outcome]):
         """Gradients of all parts, over all processes, then one optimiser step; returns the learning rate."""
         self._within_step = True
         rate = set_learning_rate(self.optimiser, self.rate_factor(self._step))
-        while (outcomes := self._accumulate(batch)) is None:
-            self.divide(batch)
+        try:
+            while (outcomes := self._accumulate(batch)) is None:
+                self.divide(batch)
+        except Exception:
+            self._say_failed()
+            raise
         self.ranks.sum_gradients(self.parameters)
         self._update()
         self._step += 1
         self.stepped(outcomes)
         self._within_step = False
         return rate
+
+    def _say_failed(self) -> None:
+        """The other processes wait for gradients that there are none of."""
+        self.optimiser.zero_grad(set_to_none=True)
+        with contextlib.suppress(BenchError):
+            self.ranks.sum_gradients(self.parameters, failed=True)
 
     def rate_factor(self, step: int) -> float:
         """What the peak learning rate is multiplied by in a step, counted from 0."""

@@ -6,12 +6,16 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-__all__ = ["Ranks", "process_group"]
+from findna_bench.errors import ModelError, RanksError
+from findna_bench.torchrun import world_size
+
+__all__ = ["Ranks", "process_group", "ranks_at_work"]
 
 
 @dataclass(frozen=True)
@@ -30,42 +34,88 @@ class Ranks:
     def broadcast(self, module: nn.Module) -> None:
         """Give every process the first one's parameters and buffers."""
         if self.world > 1:
-            for tensor in (*module.parameters(), *module.buffers()):
-                dist.broadcast(tensor.data, 0)
+            with _talking():
+                for tensor in (*module.parameters(), *module.buffers()):
+                    dist.broadcast(tensor.data, 0)
 
-    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Add up gradients over processes in one message; a parameter without one counts as zero."""
+    def sum_gradients(self, parameters: Iterable[Tensor], *, failed: bool = False) -> None:
+        """Add up gradients over processes in one message; a parameter without one counts as zero.
+
+        Args:
+            parameters: whose gradients, the same in every process.
+            failed: that this process has none, and says so to the others.
+
+        Raises:
+            ModelError: one has failed. RanksError: one is gone.
+        """
         if self.world == 1:
             return
         wanted = list(parameters)
-        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) for p in wanted])
-        dist.all_reduce(flat)
-        for parameter, part in zip(wanted, flat.split([p.numel() for p in wanted]), strict=True):
+        parts = [(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1) for p in wanted]
+        flat = torch.cat([*parts, parts[0].new_full((1,), float(failed))])
+        with _talking():
+            dist.all_reduce(flat)
+        if bool(flat[-1]):
+            raise ModelError(f"one of {self.world} processes failed in this step of training")
+        for parameter, part in zip(wanted, flat[:-1].split([p.numel() for p in wanted]), strict=True):
             parameter.grad = part.view_as(parameter)
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over processes."""
         if self.world > 1:
-            dist.all_reduce(values)
+            with _talking():
+                dist.all_reduce(values)
         return values
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each process has, in the order of their numbers."""
+        if self.world == 1:
+            return [value]
+        found: list[Any] = [None] * self.world
+        with _talking():
+            dist.all_gather_object(found, value)
+        return found
 
     def wait(self) -> None:
         """Until every process is here."""
         if self.world > 1:
-            dist.barrier()
+            with _talking():
+                dist.barrier()
+
+
+@contextlib.contextmanager
+def _talking() -> Iterator[None]:
+    """What a library says of a process that is gone, in a sentence.
+
+    Raises:
+        RanksError: one is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise RanksError(
+            "another process of torchrun is gone; start the same command again: finished work stays, and training goes on from its checkpoint"
+        ) from error
+
+
+def ranks_at_work() -> Ranks:
+    """The processes of the group that this one is in, or this one alone."""
+    if not dist.is_available() or not dist.is_initialized():
+        return Ranks()
+    return Ranks(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
 
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[Ranks]:
     """The processes ``torchrun`` started (environment variables ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``), or this one alone."""
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if world_size() == 1:
         yield Ranks()
         return
     already = dist.is_initialized()
     if not already:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        yield ranks_at_work()
     finally:
         if not already:
             dist.destroy_process_group()
