@@ -150,7 +150,14 @@ class UnitProcesses:
         text = "" if error is None else str(error) or type(error).__name__
         self._store().set(f"{self._name}/met/{number}/{self.ranks.rank}", text)
         keys = [f"{self._name}/met/{number}/{rank}" for rank in range(self.ranks.world)]
-        texts = self._wait(keys, _ALL_THROUGH if error is None else _ONE_FAILED)
+        try:
+            texts = self._wait(keys, _ALL_THROUGH if error is None else _ONE_FAILED)
+        except RanksError as lost:
+            if error is None:
+                raise
+            raise RanksError(
+                f"process {self.ranks.rank} of {self.ranks.world} failed and others did not: {text}"
+            ) from lost
         failed = [(rank, words) for rank, words in enumerate(texts) if words]
         if failed and len(failed) < self.ranks.world:
             rank, words = failed[0]
