@@ -140,7 +140,8 @@ def test_a_process_that_dies_ends_the_run_in_a_sentence_and_the_same_command_goe
     assert whole.returncode == 0, whole.stderr[-3000:]
     killed = run(site, "killed", processes=2, fault="1,4,die")
     assert killed.returncode != 0
-    assert "another process of torchrun is gone" in killed.stderr
+    # torchrun asks the others to stop: whichever they notice first.
+    assert "another process of torchrun is gone" in killed.stderr or "interrupted; the same command" in killed.stderr
     assert killed.stderr.count("Traceback") == 1  # torchrun's own
     assert list((site.parent / "killed" / ".checkpoints").glob("*.pt"))
     assert not any(result["status"] == "error" for result in results(site, "killed").values())
