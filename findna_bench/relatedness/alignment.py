@@ -4,14 +4,16 @@ Each pair is first compared along its diagonal without gaps. Most pairs that sha
 that agree there all the way; the others are aligned with gaps within a band.
 
 Score: match +1, mismatch -2, gap -3 per base (the first two are megablast's): an alignment goes on while more than about
-two thirds of its bases agree. Score, matches and columns of a path are packed into one integer, so that the best path
-carries its identity with it and no traceback is needed.
+two thirds of its bases agree. Score, matches and columns of a path are packed into one integer, of 32 bits where the rows are
+short enough, so that the best path carries its identity with it and no traceback is needed.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +23,13 @@ MATCH, MISMATCH, GAP = 1, -2, -3
 BAND = 16
 """Diagonals either side of the seeds' own that a path may visit; longer pairs get a 64th of their length."""
 
-_SCORE, _MATCHES = 40, 20  # bits below the score and below the matches: paths of up to 2**20 columns
-_ONE = np.int64(1) << _SCORE
 _CELLS_AT_ONCE = 1 << 17
 _WORTH_GAPS = 16
 """Least ungapped score of a pair that is aligned with gaps: a seed that two rows share by chance scores its own length and hardly more,
 the least similar pair (32 columns, nine of ten matching) 22."""
 _NEARLY_ALL = 2
 """Pairs with at most so many mismatches along the whole diagonal gain nothing from gaps."""
+_FEW_PAIRS = 256
 _PAD_TARGET, _N_QUERY = np.uint8(5), np.uint8(6)
 
 
@@ -75,11 +76,11 @@ def align(
             query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], span[pairs]
         )
     gapped = np.flatnonzero((score >= _WORTH_GAPS) & (matches < span - _NEARLY_ALL))
-    mask = (np.int64(1) << _MATCHES) - 1
     for part, half in _batches(span[gapped]):
         pairs = gapped[part]
-        best = _align_batch(query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], half)
-        score[pairs], matches[pairs], columns[pairs] = best >> _SCORE, (best >> _MATCHES) & mask, best & mask
+        score[pairs], matches[pairs], columns[pairs] = _align_batch(
+            query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], half
+        )
     return Alignments(score, matches, columns)
 
 
@@ -160,6 +161,38 @@ def _batches(span: np.ndarray, *, banded: bool = True) -> Iterator[tuple[np.ndar
         first = last
 
 
+@dataclass(frozen=True)
+class _Packing:
+    """Score, matches and columns of a path in one integer, the score on top: the larger one is the better path.
+
+    Attributes:
+        score, matches: bits below them. dtype: of the integers, int32 where that is enough.
+    """
+
+    score: int
+    matches: int
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, steps: int, width: int) -> _Packing:
+        """For paths over ``steps`` query bases in a band of ``width`` diagonals."""
+        matches = (2 * steps + width).bit_length()  # columns: each passes a base of the query or one of the target
+        score = matches + steps.bit_length()
+        # Within a step the score is raised by what a gap over the whole band costs.
+        enough = score + (steps - GAP * (width + 2)).bit_length() <= 31
+        return cls(score, matches, np.dtype(np.int32 if enough else np.int64))
+
+    def pack(self, score: int, matches: int) -> int:
+        """Of one column."""
+        return (score << self.score) + (matches << self.matches) + 1
+
+    def unpack(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Score, matches and columns, int64."""
+        values = packed.astype(np.int64)
+        matches = (values >> self.matches) & ((1 << (self.score - self.matches)) - 1)
+        return values >> self.score, matches, values & ((1 << self.matches) - 1)
+
+
 def _align_batch(
     query: tuple[np.ndarray, np.ndarray],
     query_row: np.ndarray,
@@ -168,8 +201,12 @@ def _align_batch(
     reverse: np.ndarray,
     diagonal: np.ndarray,
     half: int,
-) -> np.ndarray:
-    """Packed best of each pair. Layout (band, pairs): cell b of row i is target position i + diagonal - half + b."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Best score of each pair, with its matches and columns. Layout (band, pairs): cell b of row i is target position i + diagonal - half + b.
+
+    Cells lie in ``state`` less what a gap from the first of the band costs, so that a gap along the band is a running maximum, and plus a
+    mismatch, which most pairs of bases are.
+    """
     n, m = np.diff(query[1])[query_row], np.diff(target[1])[target_row]
     start = np.clip(-diagonal - half, 0, n)
     steps = int(max(1, (np.minimum(n, m - diagonal + half) - start).max(initial=1)))
@@ -177,22 +214,40 @@ def _align_batch(
     bases = _gather(query, query_row, start, steps, np.zeros(len(n), dtype=bool), _N_QUERY)
     beside = _gather(target, target_row, start + diagonal - half, steps + width - 1, reverse, _PAD_TARGET)
     bases[bases == 4] = _N_QUERY  # N agrees with nothing, N included
-    match, mismatch, gap = MATCH * _ONE + (1 << _MATCHES) + 1, MISMATCH * _ONE + 1, GAP * _ONE + 1
-    slope = (np.arange(width, dtype=np.int64) * gap)[:, None]
-    state = np.zeros((width + 1, len(n)), dtype=np.int64)  # the last line stays 0: nothing comes from outside the band
-    best = np.zeros((width, len(n)), dtype=np.int64)
+    packing = _Packing.of(steps, width)
+    number = packing.dtype.type
+    match, mismatch, gap = packing.pack(MATCH, 1), packing.pack(MISMATCH, 0), packing.pack(GAP, 0)
+    one, gain, gap_here = number(1 << packing.score), number(match - mismatch), number(2 * gap - mismatch)
+    slope = (gap * np.arange(width + 1)).astype(number)[:, None]
+    state = np.repeat(
+        number(mismatch) - slope, len(n), axis=1
+    )  # the last line stays: nothing comes from outside the band
+    same, following = state[:width], state[1:]
+    to_state, slope = number(mismatch) - slope[:width], slope[:width]
+    best, cell, gapped = np.zeros((3, width, len(n)), dtype=number)
+    equal = np.empty((width, len(n)), dtype=bool)
     for i in range(steps):
-        cell = state[:width] + np.where(beside[i : i + width] == bases[i], match, mismatch)
-        np.maximum(cell, state[1:] + gap, out=cell)
-        cell[cell < _ONE] = 0  # a path that scores nothing starts anew
-        cell -= slope
-        np.maximum.accumulate(cell, axis=0, out=cell)
+        np.equal(beside[i : i + width], bases[i], out=equal)
+        np.multiply(equal, gain, out=cell)
+        cell += same
+        np.add(following, gap_here, out=gapped)
+        np.maximum(cell, gapped, out=cell)
+        _running_maximum(cell)
         cell += slope
-        cell[cell < _ONE] = 0
+        np.greater_equal(cell, one, out=equal)
+        np.multiply(cell, equal, out=cell)  # a path that scores nothing starts anew
         np.maximum(best, cell, out=best)
-        state[:width] = cell
-    highest: np.ndarray = best.max(axis=0)
-    return highest
+        np.add(cell, to_state, out=same)
+    return packing.unpack(best.max(axis=0))
+
+
+def _running_maximum(cells: np.ndarray) -> None:
+    """Along the first axis, in place. numpy's own takes one number at a time, which is faster for few pairs alone."""
+    if cells.shape[1] < _FEW_PAIRS:
+        np.maximum.accumulate(cells, axis=0, out=cells)
+        return
+    for before, line in itertools.pairwise(cells):
+        np.maximum(line, before, out=line)
 
 
 def _gather(
