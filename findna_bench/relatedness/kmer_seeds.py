@@ -18,7 +18,8 @@ import numpy as np
 
 __all__ = ["SeedScheme", "Seeds", "choose_scheme", "find_seeds"]
 
-_BASES_AT_ONCE = 1 << 21
+_BASES_AT_ONCE = 1 << 18
+"""Their words stay in the cache."""
 _DENSE_BASES = 8_000_000
 """Up to this many bases every k-mer is a seed."""
 _LARGEST_WINDOW = 8
@@ -60,7 +61,7 @@ class SeedScheme:
 
 @dataclass(frozen=True)
 class Seeds:
-    """value: (m,) uint32 packed k-mer; row: (m,) int64; position: (m,) int64 in the row; forward: (m,) bool, read on the
+    """value: (m,) uint32 packed k-mer; row: (m,) int32; position: (m,) int32 in the row; forward: (m,) bool, read on the
     given strand. Ordered by row and position."""
 
     value: np.ndarray
@@ -82,7 +83,7 @@ def find_seeds(codes: np.ndarray, offsets: np.ndarray, scheme: SeedScheme) -> Se
     them. K-mers with N, and rows shorter than k, give none."""
     parts = [_chunk_seeds(codes, offsets, first, last, scheme) for first, last in _row_chunks(offsets)]
     if not parts:
-        empty = np.zeros(0, dtype=np.int64)
+        empty = np.zeros(0, dtype=np.int32)
         return Seeds(empty.astype(np.uint32), empty, empty, empty.astype(bool))
     value, row, position, forward = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Seeds(value, row, position, forward)
@@ -102,7 +103,7 @@ def _chunk_seeds(
     span, part = scheme.span, codes[offsets[first] : offsets[last]]
     size = len(part) - span + 1
     if size <= 0:
-        empty = np.zeros(0, dtype=np.int64)
+        empty = np.zeros(0, dtype=np.int32)
         return empty.astype(np.uint32), empty, empty, empty.astype(bool)
     lengths = np.diff(offsets[first : last + 1])
     forward, backward = _packed(part, scheme.places)
@@ -115,7 +116,8 @@ def _chunk_seeds(
     position = starts - (offsets[first:last] - offsets[first])[row]
     inside = position + span <= lengths[row]
     starts, row, position = starts[inside], row[inside], position[inside]
-    return value[starts], row + first, position, forward[starts] < backward[starts]
+    rows, positions = (row + first).astype(np.int32), position.astype(np.int32)
+    return value[starts], rows, positions, forward[starts] < backward[starts]
 
 
 def _packed(codes: np.ndarray, places: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,8 @@ COMMON_SEED = 64
 """A seed with more places than this among the target rows is used only for rows that have fewer than _FEW others."""
 _FEW = 3
 _RESCUED = 8
-_HITS_AT_ONCE = 1 << 22
+_HITS_AT_ONCE = 1 << 20
+_TAKEN_AT_ONCE = 1 << 20
 _FILTER_BITS = 26
 _SAME_DIAGONAL = 12
 """Seeds of one pair whose diagonals lie this close are one chain (a few inserted or deleted bases between them)."""
@@ -171,21 +172,16 @@ class SequenceIndex:
             (number.setdefault(s, len(number)) for s in sequences), dtype=np.int64, count=len(sequences)
         )
         seeds = find_seeds(*self.encoded, self.scheme)
-        # One sort of (value, place): 30 bits of seed above 34 bits of place.
-        packed = np.sort(
-            (seeds.value.astype(np.uint64) << np.uint64(34)) | np.arange(len(seeds.value), dtype=np.uint64)
-        )
-        order = (packed & np.uint64((1 << 34) - 1)).astype(np.int64)
-        self._seeds = Seeds(
-            (packed >> np.uint64(34)).astype(np.uint32),
-            seeds.row[order].astype(np.int32),
-            seeds.position[order].astype(np.int32),
-            seeds.forward[order],
-        )
+        self._seeds = _by_value(seeds)
+        del seeds
         # Most seeds of a query are nowhere in the index: a table of low bits tells so without a search.
-        bits = min(2 * self.scheme.k, max(16, (8 * len(order)).bit_length()), _FILTER_BITS)
+        bits = min(2 * self.scheme.k, max(16, (8 * len(self._seeds.value)).bit_length()), _FILTER_BITS)
         self._filter = np.zeros(1 << bits, dtype=bool)
         self._filter[self._seeds.value & np.uint32((1 << bits) - 1)] = True
+        new = np.ones(len(self._seeds.value), dtype=bool)
+        np.not_equal(self._seeds.value[1:], self._seeds.value[:-1], out=new[1:])
+        self._first = np.append(np.flatnonzero(new), len(new))
+        self._distinct = self._seeds.value[self._first[:-1]]
 
     def nearest(self, sequences: Sequence[str], *, own_row: np.ndarray | None = None) -> Hits:
         """The nearest indexed row of each sequence.
@@ -263,10 +259,15 @@ class SequenceIndex:
         """(m,) first place of each seed among the sorted ones of the index, and how many it has there."""
         first, places = np.zeros((2, len(value)), dtype=np.int64)
         known = np.flatnonzero(self._filter[value & np.uint32(len(self._filter) - 1)])
+        if not len(self._distinct):
+            return first, places
         order = known[np.argsort(value[known], kind="stable")]
         asked = value[order]
-        first[order] = np.searchsorted(self._seeds.value, asked, side="left")
-        places[order] = np.searchsorted(self._seeds.value, asked, side="right") - first[order]
+        at = np.minimum(np.searchsorted(self._distinct, asked), len(self._distinct) - 1)
+        there = self._distinct[at] == asked
+        order, at = order[there], at[there]
+        first[order] = self._first[at]
+        places[order] = self._first[at + 1] - self._first[at]
         return first, places
 
     def _expand(
@@ -286,7 +287,7 @@ class SequenceIndex:
         step = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
         # Evenly spaced where there are too many.
         place = first[which] + step * places[which] // np.maximum(taken[which], 1)
-        query, target = seeds.row[which], self._seeds.row[place].astype(np.int64)
+        query, target = seeds.row[which].astype(np.int64), self._seeds.row[place].astype(np.int64)
         reverse = seeds.forward[which] != self._seeds.forward[place]
         position = self._seeds.position[place].astype(np.int64)
         position = np.where(reverse, self.lengths[target] - self.scheme.span - position, position)
@@ -299,6 +300,23 @@ class SequenceIndex:
         columns = np.maximum(MIN_COLUMNS, COVERAGE * shorter)
         expected = (columns - self.scheme.span + 1) * IDENTITY**self.scheme.k * self.scheme.density
         return found.take(np.flatnonzero(found.seeds > expected * _LEAST_SEEDS))
+
+
+def _by_value(seeds: Seeds) -> Seeds:
+    """In order of value, and of row and position where it is the same."""
+    # One sort of (value, place), 32 bits each, which are read again without shifts and copies.
+    packed = np.empty(len(seeds.value), dtype="<u8")
+    halves = packed.view("<u4").reshape(-1, 2)
+    halves[:, 0] = np.arange(len(packed), dtype=np.uint32)
+    halves[:, 1] = seeds.value
+    packed.sort()
+    columns = [halves[:, 1].astype(np.uint32)]
+    for column in (seeds.row, seeds.position, seeds.forward):
+        columns.append(np.empty_like(column))
+        for first in range(0, len(packed), _TAKEN_AT_ONCE):
+            part = slice(first, first + _TAKEN_AT_ONCE)
+            columns[-1][part] = column[halves[part, 0]]
+    return Seeds(*columns)
 
 
 def _usable(row: np.ndarray, places: np.ndarray, n_rows: int) -> np.ndarray:
