@@ -40,6 +40,7 @@ from findna_bench.relatedness import diverged_copies as diverged
 from findna_bench.relatedness.composition import Composition, composition, dinucleotide_keys, same_composition
 from findna_bench.relatedness.diverged_copies import DivergedCopies
 from findna_bench.relatedness.duplicates import Identity, identities, twins_across, twins_within
+from findna_bench.relatedness.kmer_seeds import SeedScheme
 from findna_bench.relatedness.libraries import Library, find_library
 from findna_bench.relatedness.overlaps import Overlaps, known_apart, largest_overlaps
 from findna_bench.relatedness.repeat_families import RepeatFamilies, repeat_families
@@ -316,14 +317,16 @@ class _Evidence:
     """All that was measured on the rows, before it is counted.
 
     shuffled: (earlier, later) split -> (n,) for each row of the later one a row of the earlier one with its dinucleotide counts, -1 = none.
+    within_train: of the rows of :func:`_probed`, the nearest other rows of train. schemes: seeds of each split that was searched.
     """
 
     splits: dict[str, Rows]
     identity: dict[str, Identity]
     made_of: dict[str, Composition]
     shuffled: dict[tuple[str, str], np.ndarray]
-    indexes: dict[str, SequenceIndex]
+    schemes: dict[str, SeedScheme]
     hits: dict[tuple[str, str], Hits]
+    within_train: Hits | None
     overlaps: dict[tuple[str, str], Overlaps]
     diverged: DivergedCopies | None
     places: dict[str, slice]
@@ -355,20 +358,40 @@ class _Evidence:
 def _gather(splits: dict[str, Rows]) -> _Evidence:
     identity = identities(splits)
     made_of = {name: composition(rows.sequences) for name, rows in splits.items() if rows.sequences is not None}
-    indexes: dict[str, SequenceIndex] = {}
-    hits: dict[tuple[str, str], Hits] = {}
-    overlaps: dict[tuple[str, str], Overlaps] = {}
-    for earlier, later in _split_pairs(splits):
-        first, second = splits[earlier], splits[later]
-        if first.sequences is not None and second.sequences is not None:
-            if earlier not in indexes:
-                indexes[earlier] = SequenceIndex(first.sequences)
-            hits[earlier, later] = indexes[earlier].nearest(second.sequences)
-        if first.located.any() and second.located.any():
-            overlaps[earlier, later] = largest_overlaps(second, first)
+    schemes, hits, within_train = _search(splits)
+    overlaps = {
+        (earlier, later): largest_overlaps(splits[later], splits[earlier])
+        for earlier, later in _split_pairs(splits)
+        if splits[earlier].located.any() and splits[later].located.any()
+    }
     low = _diverged(splits, identity, hits)
     shuffled = _shuffled(splits, identity)
-    return _Evidence(dict(splits), identity, made_of, shuffled, indexes, hits, overlaps, low, *_library(splits))
+    library = _library(splits)
+    return _Evidence(dict(splits), identity, made_of, shuffled, schemes, hits, within_train, overlaps, low, *library)
+
+
+def _search(splits: Mapping[str, Rows]) -> tuple[dict[str, SeedScheme], dict[tuple[str, str], Hits], Hits | None]:
+    """``schemes``, ``hits`` and ``within_train`` of the evidence. An index is large, and gone once all has been looked up in it."""
+    schemes: dict[str, SeedScheme] = {}
+    hits: dict[tuple[str, str], Hits] = {}
+    within_train = None
+    for earlier, pairs in itertools.groupby(_split_pairs(splits), lambda pair: pair[0]):
+        known = splits[earlier].sequences
+        later = {name: rows for _, name in pairs if (rows := splits[name].sequences) is not None}
+        if known is None or not later:
+            continue
+        index = SequenceIndex(known)
+        schemes[earlier] = index.scheme
+        hits |= {(earlier, name): index.nearest(sequences) for name, sequences in later.items()}
+        if earlier == "train" and "test" in later:
+            probe = _probed(len(known))
+            within_train = index.nearest([known[i] for i in probe.tolist()], own_row=probe)
+    return schemes, hits, within_train
+
+
+def _probed(n_train: int) -> np.ndarray:
+    """(p,) train rows that are looked up among the others."""
+    return np.sort(np.random.default_rng(0).permutation(n_train)[:_PROBE_ROWS])
 
 
 def _shuffled(splits: Mapping[str, Rows], identity: Mapping[str, Identity]) -> dict[tuple[str, str], np.ndarray]:
@@ -638,18 +661,16 @@ def _neighbour_controls(evidence: _Evidence, names: Sequence[str]) -> dict[str, 
     train = evidence.splits["train"]
     neighbours: dict[str, np.ndarray] = {}
     probes: dict[str, np.ndarray] = {}
-    probe = np.sort(np.random.default_rng(0).permutation(len(train))[:_PROBE_ROWS])
+    probe = _probed(len(train))
     if ("train", "test") in evidence.overlaps:
         found, own = evidence.overlaps["train", "test"], largest_overlaps(train, train, same=True)
         for key, need in (("overlap-any", 0.0), ("overlap-half", 0.5)):
             neighbours[key] = np.where(found.fraction >= need, found.target, -1)
             probes[key] = np.where(own.fraction >= need, own.target, -1)[probe]
-    if ("train", "test") in evidence.hits:
-        assert train.sequences is not None
+    if (within := evidence.within_train) is not None:
         hits = evidence.hits["train", "test"]
-        own_hits = evidence.indexes["train"].nearest([train.sequences[i] for i in probe], own_row=probe)
         neighbours["similar"] = np.where(hits.similar, hits.target, -1)
-        probes["similar"] = np.where(own_hits.similar, own_hits.target, -1)
+        probes["similar"] = np.where(within.similar, within.target, -1)
     if neighbours:
         order = [key for key in ("overlap-any", "similar") if key in neighbours]
         neighbours["nn-overlap"] = _first_found([neighbours[key] for key in order])
@@ -722,9 +743,7 @@ def _settings(evidence: _Evidence) -> dict[str, Any]:
             "rows": len(found.rows),
             "background": found.background,
         }
-    settings["seeds"] = {
-        name: {"k": index.scheme.k, "window": index.scheme.window} for name, index in evidence.indexes.items()
-    }
+    settings["seeds"] = {name: {"k": scheme.k, "window": scheme.window} for name, scheme in evidence.schemes.items()}
     settings["probe_rows"] = _PROBE_ROWS
     if (library := evidence.library) is not None:
         settings["library"] = {

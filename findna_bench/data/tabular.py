@@ -56,6 +56,8 @@ spreadsheets write for it.
 It does in every format alike, also where it is text that a format could tell from a missing value (``"None"`` in JSON, a FASTA header
 ``|NA``): a class of such a name has to be renamed. Otherwise the same rows would have other classes as csv and as parquet."""
 
+_LONGEST_MISSING = max(map(len, MISSING))
+
 
 @dataclass
 class RawTable:
@@ -139,7 +141,7 @@ def rows_to_table(
         raise DataError(f"{raw.origin} has a header and no rows")
     truth = label_indices(raw, labels) if truth is None else truth
     texts = [cell_text(value) for value in raw.columns[column]]
-    if missing := [row for row, text in enumerate(texts) if text.lower() in MISSING]:
+    if missing := [row for row, text in enumerate(texts) if _says_nothing(text)]:
         raise DataError(f"{raw.where(missing[0])}: the row has no {column}")
     sequences = normalise_all(texts, raw.where)
     contig, start, end, strand = coordinates(raw)
@@ -186,22 +188,39 @@ def label_texts(raw: RawTable) -> tuple[list[str], dict[str, str] | None]:
     if not columns:
         raise no_column(raw, "label or class")
     values = raw.columns[columns[0]]
-    if (row := next((i for i, value in enumerate(values) if isinstance(value, list | dict | tuple)), None)) is not None:
+    if any(issubclass(kind, list | dict | tuple) for kind in set(map(type, values))):
+        row = next(i for i, value in enumerate(values) if isinstance(value, list | dict | tuple))
         raise DataError(f"{raw.where(row)}: {columns[0]} is a list of several values; give one class per row")
-    texts = [_plain_number(label_text(value)) for value in values]
-    if (row := next((i for i, text in enumerate(texts) if "\n" in text or "\r" in text), None)) is not None:
+    texts = _each_once(values, lambda value: _plain_number(label_text(value)))
+    distinct = set(texts)
+    if broken := [text for text in distinct if "\n" in text or "\r" in text]:
+        row = min(map(texts.index, broken))
         raise DataError(f"{raw.where(row)}: {columns[0]} holds a line break; a quote may stand where none belongs")
-    if "" in texts:
+    if "" in distinct:
         raise DataError(f"{raw.where(texts.index(''))}: the row has no {columns[0]}")
-    if not all(map(is_number, texts)):
+    if not all(map(is_number, distinct)):
         return texts, None
     for name in columns[1:]:
-        others = [label_text(value) for value in raw.columns[name]]
+        others = _each_once(raw.columns[name], label_text)
         pairs = set(zip(texts, others, strict=True))
         one_to_one = len(pairs) == len({number for number, _ in pairs}) == len({other for _, other in pairs})
         if one_to_one and "" not in others and not any(map(is_number, others)):
             return texts, dict(pairs)
     return texts, None
+
+
+def _each_once(values: Sequence[Any], text_of: Callable[[Any], str]) -> list[str]:
+    """The text of each value; of labels as files have them, texts of which there are few, computed once each."""
+    known: dict[str, str] = {}
+    texts = []
+    for value in values:
+        if type(value) is not str:
+            texts.append(text_of(value))
+        elif (text := known.get(value)) is not None:
+            texts.append(text)
+        else:
+            texts.append(known.setdefault(value, text_of(value)))
+    return texts
 
 
 def _plain_number(text: str) -> str:
@@ -221,7 +240,11 @@ def cell_text(value: Any) -> str:
 
 def is_missing(value: Any) -> bool:
     """Whether a cell holds no value, in whatever way (:data:`MISSING`)."""
-    return cell_text(value).lower() in MISSING
+    return _says_nothing(cell_text(value))
+
+
+def _says_nothing(text: str) -> bool:
+    return len(text) <= _LONGEST_MISSING and text.lower() in MISSING
 
 
 def is_number(text: str) -> bool:
@@ -272,7 +295,7 @@ def label_text(value: Any) -> str:
     if text[:1] == "+" or "." in text:
         whole = _WHOLE_NUMBER.fullmatch(text)
         return whole[1].removeprefix("+") if whole else text
-    return "" if text.lower() in MISSING else text
+    return "" if _says_nothing(text) else text
 
 
 def row_ids(
