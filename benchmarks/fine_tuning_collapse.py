@@ -81,7 +81,7 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
 }
 """Name -> what differs from the preset."""
 CONTINUED = {"steps": 60, "windows": 960, "lr": 1e-3}
-BEGUN = {"steps": 300, "windows": 4800, "lr": 3e-3}
+BEGUN = {"steps": 200, "windows": 3200, "lr": 3e-3}
 COMMON = {"window_length": 150, "validation_windows": 200, "batch_size": 16, "seed": 1}
 
 
