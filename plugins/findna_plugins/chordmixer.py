@@ -10,7 +10,7 @@ One block computes ``x + Rot(MLP(x))`` with ``Rot(y)[t, track i] = y[(t + s_i) m
 
 * ``plain``: ``torch.roll`` per track, concatenation, addition; the reference.
 * ``fused``: positions of all sequences in one (N, C) matrix without padding, and rotation and residual in one pass that
-  writes each track once, already shifted. Default on the CPU.
+  writes each track once, already shifted; with gradient in portions (:mod:`findna_plugins.chordmixer_training`). Default on the CPU.
 * ``gather``: a padded (B, T, C) tensor and one gather per block whose backward is the inverse gather, channels padded to
   a multiple of 64. Default on CUDA; the block may be compiled.
 """
@@ -47,6 +47,7 @@ from findna_plugins.chordmixer_rotation import (
     rotate_add,
     rotation_index,
 )
+from findna_plugins.chordmixer_training import Portions, block_by_portions
 
 __all__ = ["REFERENCE_ADAPTATIONS", "ChordMixer", "Tracks", "rotate", "rotate_add"]
 
@@ -183,7 +184,8 @@ class ChordMixer(Backbone):
     output; a cross-entropy of it says nothing, so such a network names no ``mask_token`` for the sanity check.
 
     ``formulation``: ``auto`` (``fused`` on the CPU, ``gather`` on CUDA), ``plain``, ``fused``, ``gather``.
-    ``recompute_gelu`` keeps the activation before the GELU only, which saves about 40 % of the memory of training.
+    ``recompute_gelu`` keeps the activation before the GELU only, which saves about 40 % of the memory of training; in float32 on the CPU
+    that is done in any case.
 
     Raises:
         ModelError: impossible sizes or an unknown option.
@@ -428,15 +430,24 @@ class ChordMixer(Backbone):
         """(N,) codes or (N, 5) rows -> hidden states (N, C) of the layers wanted and of the last."""
         x = self.embedding(inputs)
         states = {0: x} if 0 in wanted else {}
+        portions = None if plain else self._portions(x, groups)
         for number, blocks in enumerate(self.layers, start=1):
             for block, sign in zip(blocks, self.signs, strict=True):  # type: ignore[call-overload]
                 if plain:
                     x = block.norm_post(x + self._rotate_plain(block.mix(x), groups, sign))
+                elif portions is not None and block.bare:
+                    x = block_by_portions(x, block.fc1, block.fc2, portions, sign)
                 else:
                     x = block.norm_post(rotate_add(x, self._mix(block, x), groups, self.tracks, sign))
             if number in wanted or number == self.n_layers:
                 states[number] = x
         return states
+
+    def _portions(self, x: Tensor, groups: Groups) -> Portions | None:
+        """What bare blocks are computed in, where it is worth it: on a CPU, in the format of the weights."""
+        if x.device.type != "cpu" or not groups or _compute_format(x.device, x.dtype) != x.dtype:
+            return None
+        return Portions(groups, self.tracks, x, self.hidden)
 
     def _blocks(self) -> list[ChordMixerBlock]:
         return [block for blocks in self.layers for block in blocks]  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from findna_bench.api import Backbone, Checkpoint, ModelError, TokenBatch, WeightsError
+from findna_plugins import chordmixer_training
 from findna_plugins.augmentations import Translocation
 from findna_plugins.bases import BLANK
 from findna_plugins.chordmixer import ChordMixer, Tracks, rotate
@@ -129,9 +130,10 @@ def test_translocation_leaves_the_mean_over_positions_alone(formulation: str) ->
     formulation=st.sampled_from(["fused", "gather"]),
     recompute=st.booleans(),
     directions=st.sampled_from(["left", "alternate"]),
+    positions=st.sampled_from([1, 60, 2048]),
 )
 def test_fast_formulations_equal_the_plain_one_with_gradients(
-    lengths: list[int], formulation: str, recompute: bool, directions: str
+    lengths: list[int], formulation: str, recompute: bool, directions: str, positions: int
 ) -> None:
     plain = small(formulation="plain", directions=directions)
     fast = small(formulation=formulation, recompute_gelu=recompute, directions=directions)
@@ -139,13 +141,27 @@ def test_fast_formulations_equal_the_plain_one_with_gradients(
     sequences = random_sequences(lengths)
     results = []
     for model in (plain, fast):
-        tokens = model(model.tokenize(sequences)).tokens
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chordmixer_training, "POSITIONS", positions)
+            tokens = model(model.tokenize(sequences)).tokens
         (tokens.square().sum() + tokens.sin().sum()).backward()
         results.append((tokens.detach(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
     (expected, expected_gradients), (got, gradients) = results
     assert torch.allclose(expected, got, atol=1e-5)
     for name, gradient in expected_gradients.items():
         assert torch.allclose(gradient, gradients[name], atol=1e-5, rtol=1e-5), name
+
+
+def test_gradients_are_right_whatever_is_frozen() -> None:
+    model, plain = small(), small(formulation="plain")
+    for network in (model, plain):
+        network.embedding.requires_grad_(False)
+        network.layers[0].requires_grad_(False)
+        network.layers[1][0].fc1.requires_grad_(False)
+        network(network.tokenize(random_sequences([20, 9, 20]))).tokens.sin().sum().backward()
+    for (name, own), (_, other) in zip(model.named_parameters(), plain.named_parameters(), strict=True):
+        assert (own.grad is None) == (other.grad is None), name
+        assert own.grad is None or torch.allclose(own.grad, other.grad, atol=1e-5, rtol=1e-5), name
 
 
 @pytest.mark.parametrize("norm", ["none", "pre", "prepost"])
