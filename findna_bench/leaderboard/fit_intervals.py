@@ -81,8 +81,10 @@ class KeptIntervals:
         Raises:
             OutputError: predictions are missing or damaged, or of different rows.
         """
+        if not self._store.have_predictions(fits):
+            raise OutputError("its predictions are missing")
         key = self._key(fits, metric)
-        if key is not None and key in self._known and self._store.have_predictions(fits):
+        if key is not None and key in self._known:
             self._used.add(key)
             return self._known[key]
         found = interval_over_fits([self._store.predictions(r) for r in fits], metric, fits[0].task)
