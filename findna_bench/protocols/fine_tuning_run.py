@@ -31,7 +31,7 @@ from findna_bench.models.pooling import check_pooling
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.protocols.base_encoder import BaseEncoderHead, ConvHead, predict_base_logits
 from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
-from findna_bench.protocols.row_portions import RowPortions, Texts, first_limit
+from findna_bench.protocols.row_portions import Portion, RowPortions, Texts, first_limit
 from findna_bench.protocols.settings import FineTuning, preset_settings
 from findna_bench.requests.run_request import SELECTIONS, STRANDS
 from findna_bench.statistics.base_states import NO_STATE
@@ -39,7 +39,7 @@ from findna_bench.statistics.metric_cards import metric_card
 from findna_bench.targets.classes import Classes
 from findna_bench.targets.learning import state_shares
 from findna_bench.targets.target import Target
-from findna_bench.training.loop import Plan, TrainingLoop, own_random_numbers
+from findna_bench.training.loop import Plan, TrainingLoop, own_random_numbers, prepared_ahead
 from findna_bench.training.ranks import Ranks
 from findna_bench.training.schedules import parameter_groups
 from findna_bench.training.training_checkpoints import Checkpoint
@@ -168,11 +168,15 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Batch:
-    """This process's rows of a step: texts as they are read, labels (R,) on the device. scored: what is scored of the whole step."""
+    """This process's rows of a step: texts as they are read, labels (R,). scored: what is scored of the whole step. portions: the rows as
+    tokens, of ``limit`` at most.
+    """
 
     texts: list[Texts]
     labels: Tensor
     scored: int
+    limit: int | None
+    portions: list[Portion]
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,8 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         self.epoch_steps, steps = planned_steps(preset, len(rows.train))
         self.at = _Progress(micro_tokens=first_limit(model.device))
         self.best: dict[str, Tensor] | None = None
+        self._texts = rows.train.texts
+        self._epoch: tuple[int, np.ndarray, np.ndarray] | None = None
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         super().__init__(
             model.name,
@@ -291,36 +297,50 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
     # -------------------------------------------------------------------------------------------------------- one step
 
     def batches(self) -> Generator[_Batch, None, None]:
-        order, flipped, drawn_for = np.arange(0), np.zeros(0, dtype=bool), -1
-        size, rows = self.preset.batch_size, self.train_rows.texts
-        for step in range(self._step, self.plan.steps):
-            epoch, number = divmod(step, self.epoch_steps)
-            if epoch != drawn_for:
-                generator = np.random.default_rng([self.seed, _ORDER, epoch])
-                order, drawn_for = generator.permutation(len(self.train_rows)), epoch
-                flipped = generator.random(len(order)) < (0.5 if self.options.strand == "rc-augment" else 0.0)
-            where = slice(number * size, (number + 1) * size)
-            texts = [
-                tuple(map(self.reading.other_strand, rows[row])) if flip else rows[row]
-                for row, flip in zip(order[where], flipped[where], strict=True)
-            ]
-            labels = self.train_rows.labels[order[where]]
-            if self.target.of_bases:
-                spans = [self.reading.span(len(self.train_rows.sequences[row])) for row in order[where]]
-                labels = _states_read(labels, spans, flipped[where])
-            own = slice(self.ranks.rank, None, self.ranks.world)
-            scored = self.target.scored(torch.from_numpy(labels))
-            yield _Batch(texts[own], torch.from_numpy(labels[own]).to(self.device), scored)
+        """Beside a GPU the next step's rows are turned and tokenized while the current step is computed."""
+        yield from prepared_ahead(self._load_rows, range(self._step, self.plan.steps), self.device)
+
+    def _load_rows(self, step: int) -> _Batch:
+        """This process's rows of a step, tokenized in portions of today's size."""
+        epoch, number = divmod(step, self.epoch_steps)
+        order, flipped = self._order_of(epoch)
+        size, rows = self.preset.batch_size, self._texts
+        where = slice(number * size, (number + 1) * size)
+        texts = [
+            tuple(map(self.reading.other_strand, rows[row])) if flip else rows[row]
+            for row, flip in zip(order[where], flipped[where], strict=True)
+        ]
+        labels = self.train_rows.labels[order[where]]
+        if self.target.of_bases:
+            spans = [self.reading.span(len(self.train_rows.sequences[row])) for row in order[where]]
+            labels = _states_read(labels, spans, flipped[where])
+        own = slice(self.ranks.rank, None, self.ranks.world)
+        scored = self.target.scored(torch.from_numpy(labels))
+        limit = self.at.micro_tokens
+        return _Batch(texts[own], torch.from_numpy(labels[own]), scored, limit, self._tokenized(texts[own], limit))
+
+    def _order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of an epoch in their order, and which of them are read from the other strand."""
+        if self._epoch is None or self._epoch[0] != epoch:
+            generator = np.random.default_rng([self.seed, _ORDER, epoch])
+            order = generator.permutation(len(self.train_rows))
+            flipped = generator.random(len(order)) < (0.5 if self.options.strand == "rc-augment" else 0.0)
+            self._epoch = epoch, order, flipped
+        return self._epoch[1:]
+
+    def _tokenized(self, texts: Sequence[Texts], limit: int | None) -> list[Portion]:
+        return [portion.pinned(self.device) for portion in self.portions.tokenized(texts, limit)] if texts else []
 
     def parts(self, batch: _Batch) -> Iterator[_Part]:
         self.net.train()
         # Of several processes each has dropout masks of its own; they are not those of one process that reads all rows.
         torch.manual_seed(_derived(self.seed, _STEP, self._step, *([self.ranks.rank] if self.ranks.rank else [])))
-        if not batch.texts:
-            return
-        for portion, pieces, tokens in self.portions.tokenized(batch.texts, self.at.micro_tokens):
-            labels = batch.labels[torch.from_numpy(portion).to(self.device)]
-            yield _Part(labels, pieces, tokens, batch.scored)
+        limit, portions, whole = self.at.micro_tokens, batch.portions, batch.labels.to(self.device)
+        if limit != batch.limit:  # memory ran out since
+            portions = self._tokenized(batch.texts, limit)
+        for portion in portions:
+            labels = whole[torch.from_numpy(portion.rows).to(self.device)]
+            yield _Part(labels, portion.pieces, portion.tokens, batch.scored)
 
     def loss(self, part: _Part) -> tuple[Tensor, _Outcome]:
         logits = self.net(part.tokens.to(self.device, non_blocking=True), part.pieces)

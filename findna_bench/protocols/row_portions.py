@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -13,9 +13,8 @@ from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.loading import LoadedModel
 from findna_bench.protocols.encoder_head import Pieces, Reading
 from findna_bench.sequences.batches import length_batches
-from findna_bench.training.loop import prepared_ahead
 
-__all__ = ["RowPortions", "Texts", "first_limit"]
+__all__ = ["Portion", "RowPortions", "Texts", "first_limit"]
 
 Texts = tuple[str, ...]
 """The sequences of a row: one, or both sides of a pair."""
@@ -26,6 +25,22 @@ _CPU_TOKENS = 16_384
 def first_limit(device: torch.device) -> int | None:
     """Tokens of a portion at most: on a CPU some thousands, on other devices a whole step, until memory says otherwise."""
     return _CPU_TOKENS if device.type == "cpu" else None
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some rows of a step: their numbers in it, what is read of them, and that as tokens."""
+
+    rows: np.ndarray
+    pieces: Pieces
+    tokens: TokenBatch
+
+    def pinned(self, device: torch.device) -> Portion:
+        """In memory that a GPU can fetch from while it computes; as it is for other devices."""
+        if device.type != "cuda":
+            return self
+        pinned = {name: getattr(self.tokens, name).pin_memory() for name in self.tokens.__dataclass_fields__}
+        return replace(self, tokens=TokenBatch(**pinned))
 
 
 @dataclass(frozen=True)
@@ -56,15 +71,12 @@ class RowPortions:
             )
         return max(largest // 2, int(costs.max()))
 
-    def tokenized(self, texts: Sequence[Texts], limit: int | None) -> Iterator[tuple[np.ndarray, Pieces, TokenBatch]]:
-        """(row numbers, pieces, tokens) of each portion; of pairs the first sides of its rows, then the other ones."""
-
-        def tokenize(portion: np.ndarray) -> tuple[np.ndarray, Pieces, TokenBatch]:
-            sides = zip(*(texts[row] for row in portion), strict=True)
+    def tokenized(self, texts: Sequence[Texts], limit: int | None) -> Iterator[Portion]:
+        """Each portion as tokens; of pairs the first sides of its rows, then the other ones."""
+        for rows in self.divide(texts, limit):
+            sides = zip(*(texts[row] for row in rows), strict=True)
             pieces = self.reading.pieces([sequence for side in sides for sequence in side])
-            return portion, pieces, self.model.backbone.tokenize(pieces.sequences)
-
-        return prepared_ahead(tokenize, self.divide(texts, limit), self.model.device)
+            yield Portion(rows, pieces, self.model.backbone.tokenize(pieces.sequences))
 
     def coverage(self, texts: Sequence[Texts], *, by_tokens: bool) -> dict[str, int]:
         """What is read of rows: by lengths, and by tokens where these are cut."""
