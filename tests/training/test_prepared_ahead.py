@@ -38,11 +38,10 @@ def test_an_error_comes_at_its_item_and_the_thread_ends_with_it_or_with_the_cons
         return item
 
     before = threading.active_count()
-    found = []
+    items = prepared_ahead(prepare, range(5), GPU)
+    assert [next(items), next(items)] == [0, 1]
     with pytest.raises(ValueError, match="no such base"):
-        for item in prepared_ahead(prepare, range(5), GPU):
-            found.append(item)
-    assert found == [0, 1]
+        next(items)
     left = prepared_ahead(prepare, range(5), GPU)
     assert next(left) == 0
     left.close()  # type: ignore[attr-defined]
