@@ -58,10 +58,10 @@ class Authors(ChordMixer):
             x = functional.one_hot(x.long(), 6)[..., :5].float()
         x = functional.linear(x, self.embedding.weight, self.embedding.bias)
         for blocks in self.layers:
-            for block in blocks:  # type: ignore[attr-defined]
+            for block, sign in zip(blocks, self.signs, strict=True):  # type: ignore[call-overload]
                 y = block.fc2(functional.gelu(block.fc1(x)))
                 chunks = torch.split(y, self.track_size, dim=-1)
-                rolled = [chunks[0], *(torch.roll(c, -(2**i), 1) for i, c in enumerate(chunks[1:]))]
+                rolled = [chunks[0], *(torch.roll(c, -sign * 2**i, 1) for i, c in enumerate(chunks[1:]))]
                 x = x + torch.cat(rolled, -1)
         return Encoding(tokens=x)
 
