@@ -38,7 +38,7 @@ import findna_bench.api as fb
 from findna_bench.comparison.comparison_records import PairedDifference, TaskComparison
 from findna_bench.grid import escape, markdown_table
 from findna_bench.matrix.request import PROTOCOL_VERSION
-from findna_bench.results.environment import environment
+from findna_bench.results.environment import environment, environment_line
 from findna_bench.statistics.paired_tests import holm, smallest_detectable
 
 app = typer.Typer(help=__doc__.splitlines()[0], add_completion=False)
@@ -156,6 +156,9 @@ CONTRASTS = (
 
 Networks = Annotated[Path, typer.Argument(help="Folder of the networks.", file_okay=False)]
 Work = Annotated[Path, typer.Option("--work", help="Folder of files and results.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Data root, where suites were fetched to; default: the user's.")
+]
 
 
 def findna_bench(*words: str, folder: Path) -> int:
@@ -222,6 +225,7 @@ def score(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Runs (their keys); repeatable. Default: all.")
     ] = None,
+    data_dir: DataDir = None,
     recipe: Annotated[
         list[str] | None, typer.Option("--recipe", help="Recipes, or `controls`; repeatable. Default: all.")
     ] = None,
@@ -240,7 +244,8 @@ def score(
         models = [f"path:{network.absolute()}" for name in chosen for network in _members(networks, name)]
         models += run.others if not recipe or "controls" in recipe else ()
         if models:
-            options = ("--threads", "1", "-q", "-o", "results")
+            options = ["--threads", "1", "-q", "-o", "results"]
+            options += ["--data-dir", str(data_dir.absolute())] if data_dir else []
             codes.append(findna_bench("run", "-m", ",".join(models), *run.words, *options, folder=work))
     raise typer.Exit(max(codes))
 
@@ -255,19 +260,17 @@ def page(
     networks: Networks,
     work: Work,
     to: Annotated[Path, typer.Option("--to", help="Folder of the pages.")],
+    data_dir: DataDir = None,
 ) -> None:
     """Compare the recipes, and write README.md and families.json."""
     found = {recipe.name: len(_members(networks, recipe.name)) for recipe in RECIPES}
-    tables = [
-        table
-        for run in RUNS
-        if (table := _compared(run, work, [name for name in run.recipes if found[name] > 1])) is not None
-    ]
     results = fb.load_results(work / "results")
+    results = results[results["status"] == "success"]
+    tables = [scored for run in RUNS if (scored := _compared(run, networks, results, work, data_dir)) is not None]
     contrasts = {}
     for pair in CONTRASTS:
         lines = _contrast(pair, tables)
-        contrasts[pair] = _over_tasks(pair, lines, results[results["status"] == "success"]) + lines
+        contrasts[pair] = _over_tasks(pair, lines, results) + lines
     learned = {name: _learned(networks, name) for name, count in found.items() if count}
     to.mkdir(parents=True, exist_ok=True)
     (to / "README.md").write_text(_page(found, tables, contrasts, learned))
@@ -288,20 +291,20 @@ class Scored:
     comparison: fb.Comparison
 
 
-def _compared(run: Run, work: Path, recipes: Sequence[str]) -> Scored | None:
-    """None where too few networks are there, or nothing was scored."""
-    others = [name for name in run.others if name not in TWINS] + (
-        ["findna-tiny@random:*"] if set(TWINS) & set(run.others) else []
-    )
+def _compared(run: Run, networks: Path, results: pd.DataFrame, work: Path, data_dir: Path | None) -> Scored | None:
+    """None where nothing was scored, or of one network alone."""
     tasks = run.words[run.words.index("-t") + 1].split(",")
-    if not recipes:
+    rows = results[(results["protocol.name"] == run.protocol) & (results["task.split"] == (run.split or "official"))]
+    scored = set(rows[rows["task.name"].isin([Path(task).stem for task in tasks])]["model.name"])
+    families = [name for name in run.recipes if sum(f"path:{n.name}" in scored for n in _members(networks, name)) > 1]
+    others = [name for name in run.others if name in scored and name not in TWINS]
+    twins = ["findna-tiny@random:*"] if scored.issuperset(TWINS) else []
+    models = [*(f"family:{name}-*" for name in families), *twins, *others]
+    if not families or len(models) < 2:
         return None
+    places = [str(work / task) if task.startswith("./") else task for task in tasks]
     comparison = fb.compare(
-        [*(f"family:{name}-*" for name in recipes), *others],
-        tasks,
-        protocol=run.protocol,
-        split=run.split,
-        output_dir=work / "results",
+        models, places, protocol=run.protocol, split=run.split, output_dir=work / "results", data_dir=data_dir
     )
     return Scored(run, comparison)
 
@@ -371,7 +374,9 @@ def _over_tasks(pair: tuple[str, str], lines: Sequence[Line], table: pd.DataFram
             continue
         names = {line.task.rsplit("/", 1)[-1] for line in own}
         rows = table[(table["protocol.name"] == protocol) & table["task.name"].isin(names)]
-        scores = 100 * rows.groupby(["model.name", "task.name"])["metrics.main.value"].mean().unstack().mean(axis=1)
+        scores = 100 * rows.groupby(["model.name", "task.name"])["metrics.main.value"].mean().unstack().dropna().mean(
+            axis=1
+        )
         first, second = (scores[scores.index.str.fullmatch(rf"path:{name}-\d+")] for name in pair)
         test = stats.ttest_ind(first, second, equal_var=False)
         low, high = test.confidence_interval(0.95)
@@ -401,22 +406,13 @@ def _points(value: float | None) -> float | None:
 
 
 def _learned(networks: Path, recipe: str) -> dict[str, list[float]]:
-    """Of every network: masked accuracy and cross-entropy on held-out windows after the last step, and seconds."""
+    """Of every network: masked accuracy and cross-entropy on held-out windows after the last step."""
     rows = []
     for folder in _members(networks, recipe):
         with (folder / "log.csv").open() as text:
             last = [row for row in csv.DictReader(text) if row["split"] == "validation"][-1]
-        rows.append(
-            (
-                100 * float(last["accuracy"]),
-                float(last["mnm"]),
-                json.loads((folder / "training.json").read_text())["seconds"],
-            )
-        )
-    return {
-        name: list(values)
-        for name, values in zip(("accuracy", "nats", "seconds"), zip(*rows, strict=True), strict=True)
-    }
+        rows.append((100 * float(last["accuracy"]), float(last["mnm"])))
+    return {name: list(values) for name, values in zip(("accuracy", "nats"), zip(*rows, strict=True), strict=True)}
 
 
 # ------------------------------------------------------------------------------------------------------------------- the page
@@ -428,16 +424,18 @@ def _page(
     contrasts: dict[tuple[str, str], list[Line]],
     learned: dict[str, dict[str, list[float]]],
 ) -> str:
-    where = environment()
-    made = ", ".join(f"{count} x {TITLES[name].lower()}" for name, count in found.items() if count)
+    made = ", ".join(f"{count} x {TITLES[name]}" for name, count in found.items() if count)
     lines = [
         "# Does self-distillation help a network of 0.3 M parameters?",
         "",
-        "Made by `python scripts/make_family_pages.py` (`pretrain`, `score`, `page`; its docstring says what is done) on "
-        f"{where['cpu']}, findna-bench {where['findna_bench']}, torch {where['torch']}, protocol {PROTOCOL_VERSION}.",
+        "Made by `python scripts/make_family_pages.py page networks --work work --to leaderboards/pretraining`, after `pretrain` and `score` of that script; its docstring "
+        "says what is done and which tasks were chosen beforehand.",
+        "",
+        f"* {environment_line(environment(), PROTOCOL_VERSION)}",
         "",
         f"Networks: {made}. All saw the same number of windows (1,300 steps of 16 x 500 bp of human chromosomes 22 and X), networks of one seed "
-        "the same windows. Tasks, protocols and contrasts were fixed before any of them was scored.",
+        "the same windows. Tasks, protocols and contrasts were fixed before any of them was scored. Recipes are presets: beside the loss, the views of self-distillation "
+        "differ (noise, reverse complement), and a translocation goes 20 bases far in it and anywhere with masked nucleotides alone.",
         "",
         "A difference is between recipes: its interval and p-value take pretrainings as draws, with test rows and head seeds "
         "([how](../../docs/reference/statistics.md)). Five against five find a true difference of 3.4 points in 41 of 100 cases where pretrainings spread by 2.3 points, one "
@@ -447,7 +445,7 @@ def _page(
         "## What they learned",
         "",
         *markdown_table(
-            ("recipe", "networks", "masked accuracy, %", "cross-entropy, nats", "seconds of a core"),
+            ("recipe", "networks", "masked accuracy, %", "cross-entropy, nats"),
             [_learned_row(*item) for item in learned.items()],
         ),
         "",
@@ -457,7 +455,7 @@ def _page(
     for pair, rows in contrasts.items():
         if rows:
             lines += [
-                f"## {TITLES[pair[0]]} minus {TITLES[pair[1]].lower() if pair[1] != 'transformer-distilled' else TITLES[pair[1]]}",
+                f"## {TITLES[pair[0]]} minus {TITLES[pair[1]]}",
                 "",
                 *_differences(rows),
                 "",
@@ -469,7 +467,7 @@ def _page(
 
 
 def _learned_row(name: str, figures: dict[str, list[float]]) -> tuple[str, ...]:
-    digits = {"accuracy": 2, "nats": 4, "seconds": 0}
+    digits = {"accuracy": 2, "nats": 4}
     return (TITLES[name], str(len(figures["accuracy"])), *(_mean_sd(figures[key], digits[key]) for key in digits))
 
 
@@ -483,8 +481,8 @@ def _differences(lines: Sequence[Line]) -> list[str]:
         "protocol",
         "task",
         "metric x100",
-        "first",
-        "second",
+        lines[0].first,
+        lines[0].second,
         "difference [95 % interval]",
         "p",
         "p (Holm)",
