@@ -451,6 +451,9 @@ def _page(
         "",
         "On 400 held-out windows of the same chromosomes; mean and standard deviation over pretrainings.",
         "",
+        "Below, ± is the standard deviation over pretrainings. Holm's correction is over all tasks of one table. A mean over tasks speaks of these tasks: each network counts once, with its "
+        "mean, and the interval is Welch's over networks.",
+        "",
     ]
     for pair, rows in contrasts.items():
         if rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from warnings import warn
@@ -100,7 +101,8 @@ def _index(
             left_out(problem)
 
     names = {canonical_name(text, (), registry) for text in models}
-    if all((store.root / path_segment(name)).is_dir() for name in names):
+    # os.path.isdir: False for a name that no folder can have, where Path.is_dir raises
+    if all(os.path.isdir(store.root / path_segment(name)) for name in names):
         stored = store.index(once, models=names)
         of_models, of_tasks = stored.names()
         if names <= of_models and all(_is_known(task, of_tasks, registry) for task in tasks):

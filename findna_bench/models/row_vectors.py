@@ -180,7 +180,7 @@ class ArrayFile:
                 return None
             shape, by_columns, dtype = _HEADERS[version](stream)
             start = stream.tell()
-            if len(shape) != 2 or by_columns or dtype.kind != "f" or not all(shape):
+            if len(shape) != 2 or by_columns or dtype.kind != "f" or min(shape) < 1:
                 return None
             if os.fstat(stream.fileno()).st_size < start + shape[0] * shape[1] * dtype.itemsize:
                 return None
