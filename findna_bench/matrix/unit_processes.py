@@ -112,7 +112,7 @@ class UnitProcesses:
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
         self._name = f"findna-bench {next(_NUMBERS)}"
-        self._told = self._met = 0
+        self._sent = self._met = 0
         self._in_step = True
 
     def tell(self, work: dict[str, Any] | None) -> None:
@@ -125,8 +125,8 @@ class UnitProcesses:
             raise RanksError(
                 "the processes of torchrun are not at the same work any more; start the same command again: finished cells stay"
             )
-        self._store().set(f"{self._name}/work/{self._told}", json.dumps(work))
-        self._told += 1
+        self._store().set(self._key_of_next(), json.dumps(work))
+        self._sent += 1
 
     def end(self) -> None:
         """Say that nothing more is computed, where the others listen; where they do not, torchrun ends them."""
@@ -135,8 +135,8 @@ class UnitProcesses:
 
     def listen(self) -> dict[str, Any] | None:
         """What :meth:`tell` says next."""
-        found = self._wait([f"{self._name}/work/{self._told}"], _LONG)
-        self._told += 1
+        found = self._wait([self._key_of_next()], _LONG)
+        self._sent += 1
         work: dict[str, Any] | None = json.loads(found[0])
         return work
 
@@ -187,6 +187,10 @@ class UnitProcesses:
             raise
         self.meet(None)
         self._in_step = True
+
+    def _key_of_next(self) -> str:
+        """Under which what is computed next is said; all processes count alike."""
+        return f"{self._name}/next/{self._sent}"
 
     def _store(self) -> Any:
         return dist.distributed_c10d._get_default_store()
