@@ -19,6 +19,7 @@ from findna_bench.auditing.verdict import LENGTH_CONTROLS, NEIGHBOUR_CONTROLS
 from findna_bench.files import path_segment, write_atomic
 from findna_bench.grid import Grid, code, escape, markdown_table
 from findna_bench.relatedness.composition import LEAST_LENGTH
+from findna_bench.relatedness.repeat_families import LARGE, SIZES
 from findna_bench.results.environment import environment, versions_line
 from findna_bench.sequences.alphabet import BASES
 
@@ -430,8 +431,8 @@ def _families(report: Mapping[str, Any]) -> Grid:
         if found and found["families"]:
             cells = (found["rows"], found["rows_in_large"], found["families"], found["largest"])
             rows.append((pair, *map(_whole, (*cells, *found["sizes"].values()))))
-    sizes = (f"of {size} rows" for size in ("2", "3-9", "10-99", "100+"))
-    header = ("splits", "repeats", "of those, in families of 10+", "families", "largest, rows", *sizes)
+    sizes = (f"of {size} rows" for size in SIZES)
+    header = ("splits", "repeats", f"of those, in families of {LARGE}+", "families", "largest, rows", *sizes)
     return Grid(header, tuple(rows), "Families of repeats, rows of both splits together")
 
 

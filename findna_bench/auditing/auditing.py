@@ -529,9 +529,8 @@ def _repeat_families(
         return None
     query, target = evidence.hits[earlier, later].repeats
     nearest = _counterparts(evidence, earlier, later)["repeats"]
-    rows = np.flatnonzero(
-        masks["repeats"] & (nearest >= 0)
-    )  # among them copies that coordinates know to be another locus
+    # Among these are copies that coordinates know to be another locus.
+    rows = np.flatnonzero(masks["repeats"] & (nearest >= 0))
     links = np.concatenate([query, rows]), np.concatenate([target, nearest[rows]])
     return repeat_families(links, masks["repeats"], len(evidence.splits[earlier]))
 

@@ -212,9 +212,10 @@ class CacheSpace:
 
     def merge(self) -> None:
         """Join many small shards into fewer ones of a bounded size; called when a run is through. Safe beside other processes."""
-        if not self.writable or len(self._shards()) <= _MOST_SHARDS:
+        shards = self._shards()
+        if not self.writable or len(shards) <= _MOST_SHARDS:
             return
-        small = [shard for shard in self._shards() if _bytes_of(shard) < _MERGED_BYTES // 2]
+        small = [shard for shard in shards if _bytes_of(shard) < _MERGED_BYTES // 2]
         together: list[Path] = []
         for shard in small:  # newest first
             if together and sum(map(_bytes_of, (*together, shard))) > _MERGED_BYTES:

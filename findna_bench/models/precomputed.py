@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.files import open_regular
-from findna_bench.models.row_vectors import ArrayFile, RowVectors, row_blocks, streams
+from findna_bench.models.row_vectors import ARRAY_HEADERS, ArrayFile, RowVectors, row_blocks, streams
 from findna_bench.unpacking import check_held, check_unpacked
 
 if TYPE_CHECKING:
     from findna_bench.data.table import RowOrder, RowOrigins
 
-__all__ = ["ARRAY_HEADERS", "PrecomputedFeatures", "Rows", "check_archive", "unreadable"]
+__all__ = ["PrecomputedFeatures", "Rows", "check_archive", "unreadable"]
 
 
 class Rows(Protocol):
@@ -222,9 +222,6 @@ def check_archive(path: Path, *, in_memory: bool = True) -> None:
                 held = member.file_size - stream.tell()
             if not dtype.hasobject and math.prod(shape) * dtype.itemsize != held:
                 raise ValueError(f"{member.filename} claims the shape {shape} and holds {held:,} bytes")
-
-
-ARRAY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def _read_parquet(path: Path) -> _Stored:

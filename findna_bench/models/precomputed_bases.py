@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from findna_bench.errors import DataError, UnsupportedError
 from findna_bench.files import open_regular
 from findna_bench.models.base_vectors import BaseVectors
-from findna_bench.models.precomputed import ARRAY_HEADERS, PrecomputedFeatures, check_archive, unreadable
-from findna_bench.models.row_vectors import VectorFile
+from findna_bench.models.precomputed import PrecomputedFeatures, check_archive, unreadable
+from findna_bench.models.row_vectors import ARRAY_HEADERS, VectorFile
 
 if TYPE_CHECKING:
     from findna_bench.data.table import SequenceTable

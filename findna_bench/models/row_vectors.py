@@ -23,6 +23,7 @@ from findna_bench.files import size_text
 from findna_bench.models.cache_folder import cache_root
 
 __all__ = [
+    "ARRAY_HEADERS",
     "ArrayFile",
     "RowVectors",
     "StoredRows",
@@ -39,6 +40,8 @@ __all__ = [
 _STREAMED_BYTES = 2**30
 """Vectors of a table that take more are kept on disk."""
 _BLOCK_ROWS = 8192
+ARRAY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""What reads the header of an ``.npy`` file, by its version."""
 
 
 def streams(rows: int, dim: int) -> bool:
@@ -59,16 +62,19 @@ def read_rows(descriptor: int, start: int, rows: NDArray[np.int64], out: NDArray
         EOFError: the file ends too early. OSError: it cannot be read.
     """
     size = out.strides[0]
-    ends = np.flatnonzero(np.diff(rows) != 1) + 1
-    for first, stop in zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True):
-        if first == stop:
-            continue
+    for first, stop in _runs(rows):
         data, place, done = out[first:stop].view(np.uint8).reshape(-1).data, start + int(rows[first]) * size, 0
         while done < len(data):
             got = os.preadv(descriptor, [data[done:]], place + done)
             if not got:
                 raise EOFError("a file of vectors is shorter than what it is to hold")
             done += got
+
+
+def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """(first, stop) of the rows (m,) that follow one another; none of no rows."""
+    ends = (np.flatnonzero(np.diff(rows) != 1) + 1).tolist()
+    return zip([0, *ends], [*ends, len(rows)], strict=True) if len(rows) else iter(())
 
 
 class VectorFile:
@@ -115,10 +121,8 @@ class VectorFile:
 
     def __setitem__(self, rows: NDArray[np.int64], values: NDArray[np.float32]) -> None:
         """Put values (m, D) at the given numbers (m,)."""
-        ends = np.flatnonzero(np.diff(rows) != 1) + 1
-        for first, stop in zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True):
-            if first < stop:
-                self.write(int(rows[first]), values[first:stop])
+        for first, stop in _runs(rows):
+            self.write(int(rows[first]), values[first:stop])
 
     def read(self, first: int, n: int) -> NDArray[np.float32]:
         """(n, D) rows from number ``first``."""
@@ -176,9 +180,9 @@ class ArrayFile:
                 return None
             stream.seek(0)
             version = np.lib.format.read_magic(stream)
-            if version not in _HEADERS:
+            if version not in ARRAY_HEADERS:
                 return None
-            shape, by_columns, dtype = _HEADERS[version](stream)
+            shape, by_columns, dtype = ARRAY_HEADERS[version](stream)
             start = stream.tell()
             if len(shape) != 2 or by_columns or dtype.kind != "f" or min(shape) < 1:
                 return None
@@ -196,9 +200,6 @@ class ArrayFile:
         except EOFError as error:
             raise OutputError(f"{self.path} has become shorter while it was read") from error
         return found.astype(np.float32, copy=False)
-
-
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class RowVectors:

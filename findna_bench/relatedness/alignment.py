@@ -96,13 +96,29 @@ def compare_whole(
     of which a fifth of the bases differ a local alignment leaves the ends out. Arguments as of :func:`align`."""
     span = _spans(query, query_row, target, target_row, diagonal)
     matches = np.zeros(len(query_row), dtype=np.int64)
-    start, forward = np.maximum(0, -diagonal), np.zeros(len(query_row), dtype=bool)
     for pairs, _ in _batches(span, banded=False):
-        steps = int(span[pairs].max())
-        bases = _gather(query, query_row[pairs], start[pairs], steps, forward[pairs], _N_QUERY)
-        beside = _gather(target, target_row[pairs], (start + diagonal)[pairs], steps, reverse[pairs], _PAD_TARGET)
-        matches[pairs] = ((bases == beside) & (bases < 4)).sum(axis=0)
+        agree = _agree(
+            query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], int(span[pairs].max())
+        )
+        matches[pairs] = agree.sum(axis=0)
     return matches, span
+
+
+def _agree(
+    query: tuple[np.ndarray, np.ndarray],
+    query_row: np.ndarray,
+    target: tuple[np.ndarray, np.ndarray],
+    target_row: np.ndarray,
+    reverse: np.ndarray,
+    diagonal: np.ndarray,
+    steps: int,
+) -> np.ndarray:
+    """(steps, p) bool: the same base, and no N, lies beside each other on the diagonal, from where both rows have bases on."""
+    start = np.maximum(0, -diagonal)
+    bases = _gather(query, query_row, start, steps, np.zeros(len(query_row), dtype=bool), _N_QUERY)
+    beside = _gather(target, target_row, start + diagonal, steps, reverse, _PAD_TARGET)
+    agree: np.ndarray = (bases == beside) & (bases < 4)
+    return agree
 
 
 def _along_diagonal(
@@ -115,11 +131,9 @@ def _along_diagonal(
     span: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Score, matches and columns of the best segment without gaps of each pair, (p,) int64."""
-    steps, start = int(span.max()), np.maximum(0, -diagonal)
-    bases = _gather(query, query_row, start, steps, np.zeros(len(span), dtype=bool), _N_QUERY)
-    beside = _gather(target, target_row, start + diagonal, steps, reverse, _PAD_TARGET)
-    gained = np.zeros((steps + 1, len(span)), dtype=np.int32)
-    np.cumsum(np.where((bases == beside) & (bases < 4), MATCH, MISMATCH), axis=0, out=gained[1:], dtype=np.int32)
+    agree = _agree(query, query_row, target, target_row, reverse, diagonal, int(span.max()))
+    gained = np.zeros((len(agree) + 1, len(span)), dtype=np.int32)
+    np.cumsum(np.where(agree, MATCH, MISMATCH), axis=0, out=gained[1:], dtype=np.int32)
     lowest = np.minimum.accumulate(gained, axis=0)
     last = (gained - lowest).argmax(axis=0)
     pair = np.arange(len(span))
@@ -219,9 +233,8 @@ def _align_batch(
     match, mismatch, gap = packing.pack(MATCH, 1), packing.pack(MISMATCH, 0), packing.pack(GAP, 0)
     one, gain, gap_here = number(1 << packing.score), number(match - mismatch), number(2 * gap - mismatch)
     slope = (gap * np.arange(width + 1)).astype(number)[:, None]
-    state = np.repeat(
-        number(mismatch) - slope, len(n), axis=1
-    )  # the last line stays: nothing comes from outside the band
+    # The last line stays as it is: nothing comes from outside the band.
+    state = np.repeat(number(mismatch) - slope, len(n), axis=1)
     same, following = state[:width], state[1:]
     to_state, slope = number(mismatch) - slope[:width], slope[:width]
     best, cell, gapped = np.zeros((3, width, len(n)), dtype=number)

@@ -8,11 +8,13 @@ import numpy as np
 
 from findna_bench.relatedness.components import join_links
 
-__all__ = ["LARGE", "RepeatFamilies", "repeat_families"]
+__all__ = ["LARGE", "SIZES", "RepeatFamilies", "repeat_families"]
 
 LARGE = 10
 """Rows from which a family is large."""
 _BOUNDS = {"2": (2, 2), "3-9": (3, LARGE - 1), "10-99": (LARGE, 99), "100+": (100, None)}
+SIZES = tuple(_BOUNDS)
+"""By how many rows families are counted."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -20,14 +19,8 @@ FILE = Path(__file__).parents[2] / "benchmarks" / "planted_faults.py"
 
 
 @pytest.fixture(scope="module")
-def planting() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("planted_faults", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["planted_faults"] = module
-    spec.loader.exec_module(module)
-    return module
+def planting(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("benchmarks/planted_faults.py")
 
 
 def bases() -> str:

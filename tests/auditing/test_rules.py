@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -108,8 +107,10 @@ def test_the_help_names_the_kinds_of_the_table() -> None:
     assert ", ".join(rules.KINDS) in " ".join(str(annotation) for annotation in audit.__annotations__.values())
 
 
-def test_the_reference_is_made_from_the_table() -> None:
-    generated = _docs_reference().audit_rules()
+def test_the_reference_is_made_from_the_table(load_script: Callable[[str], ModuleType]) -> None:
+    for name in ("griffe", "mkdocs"):
+        pytest.importorskip(name, reason="the extra `docs` is not installed")
+    generated = load_script("scripts/docs_reference.py").audit_rules()
     for rule in rules.RULES.values():
         assert rule.rule_id.partition("/")[0] in rules.KINDS
         assert rule.title.endswith(".")
@@ -117,17 +118,6 @@ def test_the_reference_is_made_from_the_table() -> None:
         assert f"| `{rule.rule_id}` |" in generated
         assert rule.condition in generated
     assert "<!-- generated: audit-rules -->" in (ROOT / "docs" / "reference" / "audit-rules.md").read_text()
-
-
-def _docs_reference() -> ModuleType:
-    for name in ("griffe", "mkdocs"):
-        pytest.importorskip(name, reason="the extra `docs` is not installed")
-    spec = importlib.util.spec_from_file_location("docs_reference", ROOT / "scripts" / "docs_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_intervals_are_those_of_the_literature() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,14 +14,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "reproduce_public.py"
 
 
 @pytest.fixture(scope="module")
-def reproduction() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reproduce_public", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reproduce_public"] = module
-    spec.loader.exec_module(module)
-    return module
+def reproduction(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("scripts/reproduce_public.py")
 
 
 def test_figure_is_confirmed_or_off(

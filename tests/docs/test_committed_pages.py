@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -68,14 +66,8 @@ commands = ["python benchmarks/speed.py --rows 9 -o speed.md"]
 
 
 @pytest.fixture(scope="module")
-def pages() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["pages"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def pages(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("scripts/pages.py")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
@@ -41,15 +40,6 @@ def parse(made: typer.Typer, verb: str, words: list[str]) -> dict[str, Any]:
 def options_of(verb: str) -> set[str]:
     command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
     return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-
-
-def script(path: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -110,13 +100,13 @@ def check_profile(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert resolve_task(name).card is not None
 
 
-def check_script(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def check_script(words: list[str], load_script: Callable[[str], ModuleType]) -> None:
     if words[:2] == ["-m", view_divergence.__name__]:
         made = typer.Typer()
         made.command()(view_divergence.command)
         assert parse(made, "", words[2:])["fasta"] == Path("hg38.fa")
         return
-    asked = script(words[0]).parser().parse_args(words[1:])
+    asked = load_script(words[0]).parser().parse_args(words[1:])
     assert parse_model(asked.model).card.pretraining_preset
     assert resolve_suite(asked.suite, get_registry()).tasks
 
@@ -131,11 +121,11 @@ CHECKS: dict[str, Callable[[list[str], pytest.MonkeyPatch], None]] = {
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_of_the_page_parses_and_resolves(
-    line: str, pretrained: None, monkeypatch: pytest.MonkeyPatch
+    line: str, pretrained: None, monkeypatch: pytest.MonkeyPatch, load_script: Callable[[str], ModuleType]
 ) -> None:
     program, *words = shlex.split(line)
     if program == "python":
-        check_script(words, monkeypatch)
+        check_script(words, load_script)
     else:
         assert program == "findna-bench"
         CHECKS[words[0]](words[1:], monkeypatch)
@@ -148,9 +138,9 @@ def test_every_table_has_its_command() -> None:
         assert "```\n" in section[0], number
 
 
-def test_options_named_in_the_text_exist() -> None:
+def test_options_named_in_the_text_exist(load_script: Callable[[str], ModuleType]) -> None:
     known = {option for verb in CHECKS for option in options_of(verb)}
-    known |= {name for a in script("scripts/paper_table_4.py").parser()._actions for name in a.option_strings}
+    known |= {name for a in load_script("scripts/paper_table_4.py").parser()._actions for name in a.option_strings}
     divergence = typer.Typer()
     divergence.command()(view_divergence.command)
     known |= {name for parameter in typer.main.get_command(divergence).params for name in parameter.opts}
@@ -159,8 +149,10 @@ def test_options_named_in_the_text_exist() -> None:
     assert named <= known
 
 
-def test_wrong_recipes_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    main = script("scripts/paper_table_4.py").main
+def test_wrong_recipes_are_refused_before_anything_is_trained(
+    tmp_path: Path, load_script: Callable[[str], ModuleType]
+) -> None:
+    main = load_script("scripts/paper_table_4.py").main
     with pytest.raises(fb.BenchError, match="recipe"):
         main(["--fasta", "no.fa", "--recipes", "M+NoAug,MX+NR", "-o", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,14 +16,8 @@ PATH = Path(__file__).parents[2] / "benchmarks" / "fine_tuning_collapse.py"
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    found = importlib.util.spec_from_file_location("fine_tuning_collapse", PATH)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    monkeypatch.setitem(sys.modules, "fine_tuning_collapse", module)  # dataclasses look their module up
-    found.loader.exec_module(module)
-    return module
+def benchmark(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("benchmarks/fine_tuning_collapse.py")
 
 
 def test_effective_rank_counts_the_directions_in_which_vectors_differ(benchmark: ModuleType) -> None:

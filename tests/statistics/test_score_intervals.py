@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -186,14 +185,8 @@ FILE = Path(__file__).parents[2] / "benchmarks" / "intervals.py"
 
 
 @pytest.fixture(scope="module")
-def simulation() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("simulated_intervals", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+def simulation(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("benchmarks/intervals.py")
 
 
 MEASURED = [("auroc", 200, 0.05), ("mcc", 500, 0.02), ("accuracy", 100, 0.99)]
