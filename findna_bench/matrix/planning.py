@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from statistics import fmean
@@ -13,9 +13,10 @@ from findna_bench.collecting import no_collection
 from findna_bench.data.catalog import TaskRef, data_root, read_manifest, task_folder, task_status
 from findna_bench.errors import DataError
 from findna_bench.matrix.request import CodeOfToday, Unit, can_choose, expand, unit_preset
-from findna_bench.protocols.protocol import find_protocol
+from findna_bench.protocols.protocol import Protocol, find_protocol
 from findna_bench.registry import Registry, get_registry
 from findna_bench.requests.run_request import RunRequest
+from findna_bench.results.result_index import Alike
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore
 
@@ -87,17 +88,39 @@ def _plan(request: RunRequest, registry: Registry) -> Plan:
     units = expand(request, registry)
     names = {unit.model.display_name for unit in units}
     # What is no result is computed.
-    results = ResultStore(request.output_dir).index(lambda problem: None, models=names).results(models=names)
-    by_request: dict[str, list[Result]] = {}
-    for result in results:
-        by_request.setdefault(result.request_id, []).append(result)
-    code = CodeOfToday(registry)
+    alike = list(ResultStore(request.output_dir).index(lambda problem: None, models=names).alike(models=names))
+    by_request: dict[str, list[tuple[Result, int | None]]] = {}
+    for group in alike:
+        for record in group.records:
+            by_request.setdefault(record.request_id, []).append((group.sample, record.seed))
     root, official = data_root(request.data_dir), request.split == "official"
-    digests = {unit.task.name: _digest(unit.task, root, whole=official) for unit in units}
-    costs = _costs([result for result in results if result.protocol.name == request.protocol])
-    return Plan(
-        tuple(_planned(request, unit, by_request, digests[unit.task.name], costs, registry, code) for unit in units)
+    tasks = {unit.task.name: unit.task for unit in units}
+    looked_up = _LookedUp(
+        request,
+        registry,
+        find_protocol(request.protocol, registry),
+        CodeOfToday(registry),
+        by_request,
+        {name: _digest(task, root, whole=official) for name, task in tasks.items()},
+        _costs(group for group in alike if group.sample.protocol.name == request.protocol),
     )
+    return Plan(tuple(_planned(unit, looked_up) for unit in units))
+
+
+@dataclass(frozen=True)
+class _LookedUp:
+    """What all units of a plan have in common.
+
+    lying: request id -> (what it shares with others, seed) of its results. digests: of the tasks' data, as :func:`_digest` gives them.
+    """
+
+    request: RunRequest
+    registry: Registry
+    protocol: Protocol
+    code: CodeOfToday
+    lying: Mapping[str, Sequence[tuple[Result, int | None]]]
+    digests: Mapping[str, str | None]
+    costs: Mapping[str, _Cost]
 
 
 def _digest(task: TaskRef, root: Path, *, whole: bool) -> str | None:
@@ -116,42 +139,38 @@ def _digest(task: TaskRef, root: Path, *, whole: bool) -> str | None:
     return str(manifest["digest"]) if manifest else None
 
 
-def _planned(
-    request: RunRequest,
-    unit: Unit,
-    by_request: Mapping[str, Sequence[Result]],
-    digest: str | None,
-    costs: Mapping[str, _Cost],
-    registry: Registry,
-    code: CodeOfToday,
-) -> PlannedUnit:
-    results = [result for cell in unit.cells for result in by_request.get(cell.request_id, ())]
-    done = [
-        r
-        for r in results
-        if r.status == "success" and (digest in (None, "") or r.task.data_digest == digest) and code.made(r, unit)
-    ]
-    cells = 1 if any(result.is_deterministic for result in done) else len(unit.cells)
-    finished = 0 if request.overwrite == "always" else len({result.seed for result in done})
-    settled = {result.seed for result in done}
-    failed = len({r.seed for r in results if r.status in ("error", "oom") and r.seed not in settled})
+def _planned(unit: Unit, looked_up: _LookedUp) -> PlannedUnit:
+    digest = looked_up.digests[unit.task.name]
+    found = [lying for cell in unit.cells for lying in looked_up.lying.get(cell.request_id, ())]
+    samples = {id(sample): sample for sample, _ in found}
+    done = {
+        key
+        for key, r in samples.items()
+        if r.status == "success"
+        and (digest in (None, "") or r.task.data_digest == digest)
+        and looked_up.code.made(r, unit)
+    }
+    cells = 1 if any(samples[key].is_deterministic for key in done) else len(unit.cells)
+    settled = {seed for sample, seed in found if id(sample) in done}
+    finished = 0 if looked_up.request.overwrite == "always" else len(settled)
+    failed = len({seed for sample, seed in found if sample.status in ("error", "oom") and seed not in settled})
     remark = f"skipped: {unit.skip}" if unit.skip is not None else ""
     if digest == "":
         source = (unit.task.card and unit.task.card.derived_from) or unit.task.name
         remark = remark or f"data missing: findna-bench fetch {source.partition('/')[0]}"
     left = cells - min(finished, cells)
-    settings, rates = _tried(request, unit, registry)
-    return PlannedUnit(unit, cells, min(finished, cells), failed, _seconds(unit, left, settings, rates, costs), remark)
+    seconds = _seconds(unit, left, *_tried(unit, looked_up), looked_up.costs)
+    return PlannedUnit(unit, cells, min(finished, cells), failed, seconds, remark)
 
 
-def _tried(request: RunRequest, unit: Unit, registry: Registry) -> tuple[int, int]:
+def _tried(unit: Unit, looked_up: _LookedUp) -> tuple[int, int]:
     """(settings of a search or a choice, learning rates of the preset) that a fit tries, 1 where nothing is chosen."""
-    protocol = find_protocol(request.protocol, registry)
+    request = looked_up.request
     if unit.model.kind != "encoder" or unit.skip is not None:
         return 1, 1
-    if not protocol.trains_encoder:
+    if not looked_up.protocol.trains_encoder:
         return (_candidates(request) if can_choose(request, unit) else 1), 1
-    preset = unit_preset(request, unit, unit.task.name, registry)
+    preset = unit_preset(request, unit, unit.task.name, looked_up.registry)
     return (request.search if can_choose(request, unit) else None) or 1, len(getattr(preset, "rates", (1.0,)))
 
 
@@ -184,29 +203,36 @@ class _Cost:
     runs: float | None
 
 
-def _costs(results: Iterable[Result]) -> dict[str, _Cost]:
+def _costs(groups: Iterable[Alike]) -> dict[str, _Cost]:
     """Means over what was measured, by model and task, and by model."""
-    times: dict[str, list[_Cost]] = {}
-    for result in results:
+    measured: dict[str, _Measured] = {}
+    for group in groups:
+        result = group.sample
         if result.status != "success":
             continue
-        timing = result.timing
         runs = _whole_runs(result.protocol.settings)
-        chosen = runs if len(result.protocol.settings.get("rates") or ()) > 1 else None
-        cost = _Cost(timing.embed_s or 0.0, (timing.fit_s or 0.0) / runs, timing.predict_s or 0.0, chosen)
+        chosen = len(result.protocol.settings.get("rates") or ()) > 1
+        _, once, run, predict = zip(*(record.times for record in group.records), strict=True)
         for key in (f"{result.model.name} on {result.task_name}", result.model.name):
-            times.setdefault(key, []).append(cost)
-    return {key: _mean(costs) for key, costs in times.items()}
+            known = measured.setdefault(key, _Measured())
+            known.once += [seconds or 0.0 for seconds in once]
+            known.run += [(seconds or 0.0) / runs for seconds in run]
+            known.predict += [seconds or 0.0 for seconds in predict]
+            known.runs += [runs] * (len(group.records) if chosen else 0)
+    return {key: known.mean() for key, known in measured.items()}
 
 
-def _mean(costs: Sequence[_Cost]) -> _Cost:
-    runs = [cost.runs for cost in costs if cost.runs is not None]
-    return _Cost(
-        fmean(cost.once for cost in costs),
-        fmean(cost.run for cost in costs),
-        fmean(cost.predict for cost in costs),
-        fmean(runs) if runs else None,
-    )
+@dataclass(slots=True)
+class _Measured:
+    """What costs are means of."""
+
+    once: list[float] = field(default_factory=list)
+    run: list[float] = field(default_factory=list)
+    predict: list[float] = field(default_factory=list)
+    runs: list[float] = field(default_factory=list)
+
+    def mean(self) -> _Cost:
+        return _Cost(fmean(self.once), fmean(self.run), fmean(self.predict), fmean(self.runs) if self.runs else None)
 
 
 def _whole_runs(settings: Mapping[str, Any]) -> float:

@@ -135,8 +135,8 @@ def request_id(hashed: Mapping[str, Any], seed: int) -> str:
 
 
 def _id_of_seed(key: str, seed: int) -> str:
-    """key: hash of what was asked for."""
-    return stable_hash([key, seed])[:32]
+    """The first 32 digits of :func:`stable_hash` of a list of both. key: hash of what was asked for, in digits that JSON writes as they are."""
+    return hashlib.sha256(f'["{key}",{seed:d}]'.encode()).hexdigest()[:32]
 
 
 def few_shot_validation(request: RunRequest, shots: int | None) -> str | None:

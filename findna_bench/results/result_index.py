@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import sqlite3
 import stat
@@ -31,10 +32,10 @@ from findna_bench.collecting import no_collection
 from findna_bench.errors import OutputError
 from findna_bench.files import atomic_path, path_segment
 from findna_bench.results import result_rows, schema
-from findna_bench.results.result_rows import DamagedRowError, Parts, Record, Rows
+from findna_bench.results.result_rows import DamagedRowError, Parts, Record, Rows, record_of
 from findna_bench.results.schema import Result, read_result
 
-__all__ = ["INDEX", "ResultIndex", "result_files"]
+__all__ = ["INDEX", "Alike", "ResultIndex", "result_files"]
 
 INDEX: Final = ".index.sqlite"
 _FEWEST: Final = 200
@@ -47,12 +48,16 @@ _DEPTH: Final = 4
 _TABLES: Final = """
     CREATE TABLE format (version TEXT);
     CREATE TABLE parts (number INTEGER PRIMARY KEY, content TEXT UNIQUE, checksum INTEGER);
-    CREATE TABLE folders (path TEXT PRIMARY KEY, content TEXT, checksum INTEGER);
+    CREATE TABLE folders (path TEXT PRIMARY KEY, files TEXT, content TEXT, checksum INTEGER);
     CREATE TABLE rests (number INTEGER PRIMARY KEY, rest BLOB, checksum INTEGER);
 """
 
-_File: TypeAlias = list[Any]
-"""A file where a result should be: name, size, times of change (content and inode, ns), inode. Size is None for what is no regular file."""
+_Files: TypeAlias = dict[str, str]
+"""Files where results should be, in the order of their names: name -> size, times of change (content and inode, ns) and inode, as text."""
+_IRREGULAR: Final = "?"
+"""Stands for what is no regular file."""
+_UNSETTLED: Final = "-"
+"""Stands for a file that may change without a trace; none is ever as that says."""
 
 
 def result_files(root: Path) -> Iterator[str]:
@@ -60,14 +65,14 @@ def result_files(root: Path) -> Iterator[str]:
     ones, and what lies elsewhere, are left out.
     """
     for folder, files in _scanned(root, None):
-        yield from (folder + file[0] for file in files)
+        yield from (folder + name for name in files)
 
 
-def _scanned(root: Path, models: Collection[str] | None) -> list[tuple[str, list[_File]]]:
+def _scanned(root: Path, models: Collection[str] | None) -> list[tuple[str, _Files]]:
     """(folder, relative with "/" at its end; its files) of all folders that hold any. models: names of folders to look into, and into that of
     failures; None for all.
     """
-    found: list[tuple[str, list[_File]]] = []
+    found: list[tuple[str, _Files]] = []
     base = os.fspath(root)
     if models is None:
         _collect(base, "", _DEPTH, found)
@@ -78,36 +83,48 @@ def _scanned(root: Path, models: Collection[str] | None) -> list[tuple[str, list
     return found
 
 
-def _collect(folder: str, prefix: str, above: int, found: list[tuple[str, list[_File]]]) -> None:
+def _collect(folder: str, prefix: str, above: int, found: list[tuple[str, _Files]]) -> None:
     failures = prefix.startswith(_ERRORS)
-    files: list[_File] = []
+    files: _Files = {}
     inner: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                if name[0] == ".":
-                    continue
-                if name.endswith(".json") and (above == 0 or failures):
-                    files.append(_file(name, entry))
-                if (above or failures) and entry.is_dir(follow_symlinks=False):
-                    inner.append(name)
+            seen = [entry for entry in entries if entry.name[0] != "."]
+        if above == 0 or failures:
+            files = {entry.name: _state(entry) for entry in seen if entry.name.endswith(".json")}
+        if above or failures:
+            inner = [entry.name for entry in seen if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return
     if files:
-        files.sort()
-        found.append((prefix, files))
+        found.append((prefix, dict(sorted(files.items()))))
     for name in sorted(inner):
         _collect(f"{folder}/{name}", f"{prefix}{name}/", above - 1, found)
 
 
-def _file(name: str, entry: os.DirEntry[str]) -> _File:
+def _state(entry: os.DirEntry[str]) -> str:
     try:
         about = entry.stat()
     except OSError:
-        return [name, None, 0, 0, 0]
-    size = about.st_size if stat.S_ISREG(about.st_mode) else None
-    return [name, size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
+        return _IRREGULAR
+    if not stat.S_ISREG(about.st_mode):
+        return _IRREGULAR
+    return f"{about.st_size}/{about.st_mtime_ns}/{about.st_ctime_ns}/{about.st_ino}"
+
+
+def _last_change(state: str) -> float:
+    """When a file last changed (ns), by what its folder says; what is no regular file never stops."""
+    return math.inf if state == _IRREGULAR else max(map(int, state.split("/")[1:3]))
+
+
+def _text(files: _Files) -> str:
+    """Files as one text, so that those of a folder are compared at once; no name has a slash."""
+    return "//".join([f"{name}/{state}" for name, state in files.items()])
+
+
+def _files(text: str) -> _Files:
+    """The inverse of :func:`_text`."""
+    return dict(file.split("/", 1) for file in text.split("//")) if text else {}
 
 
 class _Snapshot:
@@ -149,7 +166,7 @@ class _Snapshot:
 
     def folders(self, models: Collection[str] | None) -> Iterator[tuple[str, _Folder]]:
         """Folders with what lies in them, but for those of which something is damaged; of all models, or of some and the failures."""
-        select = "SELECT path, content, checksum FROM folders"
+        select = "SELECT path, files, content, checksum FROM folders"
         if models is None:
             yield from self._folders(self._connection.execute(select))
             return
@@ -158,10 +175,12 @@ class _Snapshot:
                 bounds = f"{name}/", f"{name}0"  # "0" is what follows "/"
                 yield from self._folders(self._connection.execute(f"{select} WHERE path >= ? AND path < ?", bounds))
 
-    def _folders(self, rows: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, _Folder]]:
-        for path, content, checksum in rows:
-            if isinstance(path, str) and isinstance(content, str) and _checksum(path, content) == checksum:
-                yield path, _Folder(self, path, *from_json(content))
+    def _folders(self, rows: Iterable[tuple[str, str, str, int]]) -> Iterator[tuple[str, _Folder]]:
+        for path, files, content, checksum in rows:
+            texts = path, files, content
+            if all(isinstance(text, str) for text in texts) and _checksum(*texts) == checksum:
+                numbers, records = from_json(content)
+                yield path, _Folder(self, path, files, numbers, [Record._make(values) for values in records])
 
     def rest(self, number: int, path: str) -> bytes:
         """The rest of a result in a folder.
@@ -185,9 +204,9 @@ class _Snapshot:
 
     def put(self, folder: _Folder) -> None:
         """Keep a folder, in place of what was known of it."""
-        content = json.dumps([folder.files, folder.numbers, folder.records], separators=(",", ":"))
-        values = (folder.path, content, _checksum(folder.path, content))
-        self._connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", values)
+        content = json.dumps([folder.numbers, folder.records], separators=(",", ":"))
+        texts = folder.path, _text(folder.files), content
+        self._connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)", (*texts, _checksum(*texts)))
 
     def forget(self, folders: Iterable[str], rests: Iterable[int]) -> None:
         """Folders that are gone, and the rests of results that are."""
@@ -237,18 +256,26 @@ def _version() -> str:
 class _Folder:
     """Results of one folder, as an index holds them; a :class:`~findna_bench.results.result_rows.Source`.
 
-    files: of the results. numbers: of parts; results that have all of them in common share one list. records: of each file, as
-    :class:`~findna_bench.results.result_rows.Record` has it.
+    listing: files of the results as one text, as the index has it. numbers: of parts; results that have all of them in common share one list.
+    records: of each file.
     """
 
     snapshot: _Snapshot
     path: str
-    files: list[_File] = field(default_factory=list)
+    listing: str = ""
     numbers: list[list[int]] = field(default_factory=list)
-    records: list[list[Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     root: Path = Path()
+    _files: _Files | None = None
     _rows: dict[int, Rows] = field(default_factory=dict)
     _places: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> _Files:
+        """Those of the results; of most folders nobody asks, as nothing has changed there."""
+        if self._files is None:
+            self._files = _files(self.listing)
+        return self._files
 
     @property
     def parts(self) -> Parts:
@@ -258,8 +285,8 @@ class _Folder:
         return self.snapshot.rest(record.number, self.path)
 
     def from_file(self, record: Record) -> Result:
-        number = next(i for i, values in enumerate(self.records) if values[_NUMBER] == record.number)
-        return self.read(self.files[number][0])
+        of_records = zip(self.files, self.records, strict=True)
+        return self.read(next(name for name, own in of_records if own.number == record.number))
 
     def read(self, name: str) -> Result:
         """A result from its file, as the index is damaged.
@@ -281,17 +308,14 @@ class _Folder:
             found = self._rows[place] = Rows(self, self.numbers[place])
         return found
 
-    def add(self, file: _File, numbers: Sequence[int], values: Sequence[Any]) -> None:
+    def add(self, name: str, state: str, numbers: Sequence[int], record: Record) -> None:
         """One more result; the place of its numbers is found here."""
         key = tuple(numbers)
         if (place := self._places.get(key)) is None:
             place = self._places[key] = len(self.numbers)
             self.numbers.append(list(numbers))
-        self.files.append(file)
-        self.records.append([place, *values[1:]])
-
-
-_PLACE, _NUMBER = Record._fields.index("place"), Record._fields.index("number")
+        self.files[name] = state
+        self.records.append(record._replace(place=place))
 
 
 @dataclass(eq=False, slots=True)
@@ -303,47 +327,55 @@ class _Listed:
     """
 
     path: str
-    files: list[_File]
+    files: _Files
     known: _Folder | None
     as_known: bool
     added: _Folder | None = None
     held: dict[str, Result] = field(default_factory=dict)
 
-    def of_known(self) -> dict[str, tuple[_Folder, list[Any]]]:
+    def of_known(self) -> dict[str, tuple[_Folder, Record]]:
         """Name -> (folder, record) of files that are as the index knows them."""
         if self.known is None:
             return {}
-        now = self.known.files if self.as_known else self.files
-        states = {file[0]: file for file in now}
         return {
-            file[0]: (self.known, values)
-            for file, values in zip(self.known.files, self.known.records, strict=True)
-            if states.get(file[0]) == file
+            name: (self.known, record)
+            for (name, state), record in zip(self.known.files.items(), self.known.records, strict=True)
+            if self.files.get(name) == state
         }
 
-    def unknown(self) -> list[_File]:
-        """Files to be read."""
+    def unknown(self) -> list[str]:
+        """Names of files to be read."""
         if self.as_known:
             return []
         known = self.of_known()
-        return [file for file in self.files if file[0] not in known]
+        return [name for name in self.files if name not in known]
 
     def rows(self) -> Iterator[tuple[str, _Folder | None, Any]]:
         """(name, folder, record) of each result, or (name, None, result), in the order of names."""
         if self.as_known and self.known is not None:
-            for file, values in zip(self.known.files, self.known.records, strict=True):
-                yield file[0], self.known, values
+            for name, record in zip(self.files, self.known.records, strict=True):
+                yield name, self.known, record
             return
         found = self.of_known()
         if self.added is not None:
-            found |= {
-                file[0]: (self.added, values) for file, values in zip(self.added.files, self.added.records, strict=True)
-            }
-        for name, *_ in self.files:
+            of_records = zip(self.added.files, self.added.records, strict=True)
+            found |= {name: (self.added, record) for name, record in of_records}
+        for name in self.files:
             if name in found:
                 yield name, *found[name]
             elif name in self.held:
                 yield name, None, self.held[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Results of one folder that are :attr:`~findna_bench.results.schema.Result.alike`.
+
+    sample: one of them, which says for all of them what they have in common. records: what each has alone, in the order of their paths.
+    """
+
+    sample: Result
+    records: Sequence[Record]
 
 
 class ResultIndex:
@@ -375,16 +407,16 @@ class ResultIndex:
             except (sqlite3.Error, ValueError, TypeError):
                 snapshot, known = None, {}
             self._listed = [_listed(path, files, known.pop(path, None), root) for path, files in scanned]
-            unknown = [(listed, file) for listed in self._listed for file in listed.unknown()]
+            unknown = [(listed, name) for listed in self._listed for name in listed.unknown()]
             n_files = sum(len(files) for _, files in scanned)
             if len(unknown) < max(fewest, n_files // 100):
-                for listed, file, result in self._read(unknown):
-                    listed.held[file[0]] = result
+                for listed, name, result in self._read(unknown):
+                    listed.held[name] = result
             else:
                 self._publish(snapshot, known, unknown)
         for listed in self._listed if self._problems else ():
-            for file in listed.files:
-                if (problem := self._problems.get(listed.path + file[0])) is not None:
+            for name in listed.files:
+                if (problem := self._problems.get(listed.path + name)) is not None:
                     left_out(problem)
 
     def results(self, *, models: Collection[str] | None = None, tasks: Collection[str] | None = None) -> list[Result]:
@@ -401,6 +433,24 @@ class ResultIndex:
         with no_collection():
             return [(folder + name, result) for folder, name, result in self._chosen(models, tasks)]
 
+    def alike(self, *, models: Collection[str] | None = None) -> Iterator[Alike]:
+        """:meth:`results` of some models or all, those of a folder that are alike together: an object for each takes most of the time of what looks
+        at all of them and at little of each.
+        """
+        for listed in self._listed:
+            of_rows: dict[Rows, list[Record]] = {}
+            for name, folder, record in listed.rows():
+                if folder is None:
+                    yield from (_alone(result) for result in [record] if _among(result.model.name, models))
+                    continue
+                try:
+                    of_rows.setdefault(folder.rows(record.place), []).append(record)
+                except (DamagedRowError, ValueError, TypeError, LookupError):
+                    yield from map(_alone, self._from_file(folder, name, models, None))
+            for rows, records in of_rows.items():
+                if _among(rows.model, models):
+                    yield Alike(rows.result(records[0]), records)
+
     def _chosen(
         self, models: Collection[str] | None, tasks: Collection[str] | None
     ) -> Iterator[tuple[str, str, Result]]:
@@ -413,7 +463,7 @@ class ResultIndex:
                         yield listed.path, name, record
                     continue
                 try:
-                    rows = folder.rows(record[_PLACE])
+                    rows = folder.rows(record.place)
                 except (DamagedRowError, ValueError, TypeError, LookupError):
                     for result in self._from_file(folder, name, models, tasks):
                         yield listed.path, name, result
@@ -421,7 +471,7 @@ class ResultIndex:
                 if rows not in wanted:
                     wanted[rows] = _among(rows.model, models) and _among(rows.task, tasks)
                 if wanted[rows]:
-                    yield listed.path, name, rows.result(Record._make(record))
+                    yield listed.path, name, rows.result(record)
 
     def names(self) -> tuple[set[str], set[str]]:
         """(models, tasks) that there are results of."""
@@ -433,7 +483,7 @@ class ResultIndex:
                     tasks.add(record.task_name)
                     continue
                 try:
-                    rows = folder.rows(record[_PLACE])
+                    rows = folder.rows(record.place)
                 except (DamagedRowError, ValueError, TypeError, LookupError):
                     for result in self._from_file(folder, name, None, None):
                         models.add(result.model.name)
@@ -457,17 +507,17 @@ class ResultIndex:
             return []
         return [result] if _among(result.model.name, models) and _among(result.task_name, tasks) else []
 
-    def _read(self, files: Iterable[tuple[_Listed, _File]]) -> Iterator[tuple[_Listed, _File, Result]]:
-        for listed, file in files:
-            path = self._root / (listed.path + file[0])
+    def _read(self, files: Iterable[tuple[_Listed, str]]) -> Iterator[tuple[_Listed, str, Result]]:
+        for listed, name in files:
+            path = self._root / (listed.path + name)
             try:
-                yield listed, file, read_result(path)
+                yield listed, name, read_result(path)
             except OutputError as error:
                 if path.is_symlink() or path.exists():  # not one that somebody removed in this moment
-                    self._problems[listed.path + file[0]] = f"{error}; it is left out"
+                    self._problems[listed.path + name] = f"{error}; it is left out"
 
     def _publish(
-        self, base: _Snapshot | None, gone: dict[str, _Folder], unknown: Sequence[tuple[_Listed, _File]]
+        self, base: _Snapshot | None, gone: dict[str, _Folder], unknown: Sequence[tuple[_Listed, str]]
     ) -> None:
         """Read files into a new index, or where none can be written into one that is gone with this process. gone: what the last holds of folders
         that are no more.
@@ -478,51 +528,52 @@ class ResultIndex:
                 snapshot = _Snapshot.written(temporary, base)
                 with snapshot.writing():
                     self._take(snapshot, unknown)
-                    snapshot.forget(gone, (row[_NUMBER] for folder in gone.values() for row in folder.records))
+                    snapshot.forget(gone, (record.number for folder in gone.values() for record in folder.records))
                     for listed in self._listed:
                         if not listed.as_known:
                             self._put(snapshot, listed, now)
         except (OutputError, sqlite3.Error):
             self._take(_Snapshot.written(None, None), unknown)
 
-    def _take(self, snapshot: _Snapshot, unknown: Iterable[tuple[_Listed, _File]]) -> None:
+    def _take(self, snapshot: _Snapshot, unknown: Iterable[tuple[_Listed, str]]) -> None:
         """Read files into a snapshot."""
-        for listed, file, result in self._read(unknown):
+        for listed, name, result in self._read(unknown):
             try:
-                (listed.path + file[0]).encode()
+                (listed.path + name).encode()
                 row = snapshot.parts.row(result)
             except ValueError:  # a name that is no UTF-8, or a number that no other reader of JSON takes
-                listed.held[file[0]] = result
+                listed.held[name] = result
                 continue
             if listed.added is None or listed.added.snapshot is not snapshot:
                 listed.added = _Folder(snapshot, listed.path, root=self._root)
             number = snapshot.add_rest(listed.path, row.rest)
-            listed.added.add(file, row.numbers, row.record._replace(number=number))
+            listed.added.add(name, listed.files[name], row.numbers, row.record._replace(number=number))
 
     def _put(self, snapshot: _Snapshot, listed: _Listed, now: int) -> None:
         """Keep a folder as it is. now: when reading began, by the clock of the folder (ns)."""
         whole = _Folder(snapshot, listed.path)
-        states = {file[0]: file for file in listed.files}
         kept = set()
-        for name, folder, values in listed.rows():
+        for name, folder, record in listed.rows():
             if folder is None:
                 continue
-            _, size, changed, inode_changed, inode = states[name]
             # What was changed just now may change once more without a trace: the next reader reads it again.
-            settled = max(changed, inode_changed) < now - _COARSE_NS
-            file = [name, size, changed, inode_changed, inode] if settled else [name, -1, 0, 0, 0]
-            whole.add(file, folder.numbers[values[_PLACE]], values)
-            kept.add(values[_NUMBER])
+            state = listed.files[name] if _last_change(listed.files[name]) < now - _COARSE_NS else _UNSETTLED
+            whole.add(name, state, folder.numbers[record.place], record)
+            kept.add(record.number)
         if listed.known is not None:
-            snapshot.forget((), (row[_NUMBER] for row in listed.known.records if row[_NUMBER] not in kept))
+            snapshot.forget((), (record.number for record in listed.known.records if record.number not in kept))
         with contextlib.suppress(UnicodeEncodeError):
             snapshot.put(whole)
 
 
-def _listed(path: str, files: list[_File], known: _Folder | None, root: Path) -> _Listed:
+def _listed(path: str, files: _Files, known: _Folder | None, root: Path) -> _Listed:
     if known is not None:
         known.root = root
-    return _Listed(path, files, known, known is not None and known.files == files)
+    return _Listed(path, files, known, known is not None and known.listing == _text(files))
+
+
+def _alone(result: Result) -> Alike:
+    return Alike(result, [record_of(result.to_dict())])
 
 
 def _among(name: str, names: Collection[str] | None) -> bool:

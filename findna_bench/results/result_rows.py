@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from findna_bench.results import schema
 from findna_bench.results.schema import Metrics, Result
 
-__all__ = ["DamagedRowError", "Parts", "Record", "Row", "Rows", "StoredResult"]
+__all__ = ["DamagedRowError", "Parts", "Record", "Row", "Rows", "StoredResult", "record_of"]
 
 _M = TypeVar("_M", bound=BaseModel)
 _SHARED: Final[Mapping[str, type[BaseModel]]] = {
@@ -63,8 +63,29 @@ class Record(NamedTuple):
     """The main metric: its value, its interval, and that of validation rows."""
     warnings: list[str]
     times: list[float | None]
+    """Seconds of loading, embedding, fitting and predicting."""
     peak_bytes: int | None
     grouped: bool
+
+
+def record_of(content: Mapping[str, Any]) -> Record:
+    """The record of a result (as JSON), before an index gives it a place and a number."""
+    metrics, validation, timing = content["metrics"], content["validation"], content["timing"]
+    main = metrics["main"]
+    low, high = metrics["intervals"].get(main["name"]) or (None, None)
+    return Record(
+        place=0,
+        number=0,
+        **{name: content[name] for name in _OWN},
+        value=main["value"],
+        low=low,
+        high=high,
+        validated=(validation.get("metrics") or {}).get(main["name"]),
+        warnings=validation.get("warnings") or [],
+        times=[timing[name] for name in _TIMES],
+        peak_bytes=content["memory"]["peak_bytes"],
+        grouped=bool(metrics["groups"] or metrics["grouping"]),
+    )
 
 
 class Row(NamedTuple):
@@ -115,7 +136,7 @@ class Parts:
         """A result as a row."""
         content = result.to_dict()
         hashed, request, metrics = content["hashed"], content["request"], content["metrics"]
-        main, validation, timing = metrics["main"], content["validation"], content["timing"]
+        main = metrics["main"]
         facts = {name: value for name, value in content.items() if name not in _APART}
         place = ((hashed["request"] or {}).get("task") or {}).get("path")
         options = request and {key: None if key in _UNLIKE else value for key, value in request["options"].items()}
@@ -127,26 +148,12 @@ class Parts:
             self._number(_Main(main["name"], main["higher_is_better"], units, place, options)),
             *(self._number(part) for part in (hashed["request"], hashed["config"])),
         )
-        low, high = metrics["intervals"].get(main["name"]) or (None, None)
-        record = Record(
-            place=0,
-            number=0,
-            **{name: content[name] for name in _OWN},
-            value=main["value"],
-            low=low,
-            high=high,
-            validated=(validation.get("metrics") or {}).get(main["name"]),
-            warnings=validation.get("warnings") or [],
-            times=[timing[name] for name in _TIMES],
-            peak_bytes=content["memory"]["peak_bytes"],
-            grouped=bool(metrics["groups"] or metrics["grouping"]),
-        )
         own = request and {
             "options": {key: value for key, value in request["options"].items() if key in _UNLIKE},
             "files": request["files"],
         }
         rest = {name: content[name] for name in _REST} | {"cell": hashed["cell"], "request": own}
-        return Row(numbers, record, zlib.compress(_json(rest).encode(), 1))
+        return Row(numbers, record_of(content), zlib.compress(_json(rest).encode(), 1))
 
     def _number(self, value: Any) -> int:
         return self._add(_json(value))

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from findna_bench.results import result_index
 from findna_bench.results.result_index import INDEX, ResultIndex
+from findna_bench.results.result_rows import record_of
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore
 
@@ -69,6 +70,13 @@ def same(root: Path, **options: Any) -> None:
     index = ResultIndex(root, said.append, **options)
     for name in Result.model_fields:  # each read alone
         assert [getattr(r, name) for r in index.results()] == [getattr(r, name) for r in wanted]
+    for models in (None, {"model-1"}):
+        alike = [(group.sample, record) for group in index.alike(models=models) for record in group.records]
+        of_plans = [(f"{r.status} {r.task} {r.model} {r.protocol}", record[2:]) for r, record in alike]
+        alone = [r for r in wanted if models is None or r.model.name in models]
+        assert sorted(of_plans, key=str) == sorted(
+            ((f"{r.status} {r.task} {r.model} {r.protocol}", record_of(r.to_dict())[2:]) for r in alone), key=str
+        )
     for result, whole in zip(index.results(), wanted, strict=True):
         of_tables = [
             (r.task_name, r.warnings, r.place, r.option("window", 1), r.option("seeds"), r.option("later", 2),
