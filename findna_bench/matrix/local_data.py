@@ -180,7 +180,7 @@ class LocalData:
             self._table(result, task, "train"),
             validation,
             [result.seed or 0],
-            target.n_outputs(task.label_names),
+            task.label_names,
             result.protocol.settings.get("shots"),
             within_shots=result.protocol.settings.get("shot_validation") == "within",
             choose=result.selection == "validation",

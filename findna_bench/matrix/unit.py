@@ -367,7 +367,7 @@ def _training_pool(request: RunRequest, facts: UnitFacts, task: Task, model: Liv
         train,
         validation,
         seeds,
-        target.n_outputs(task.label_names),
+        task.label_names,
         shots,
         within_shots=few_shot_validation(request, shots) == "within",
         choose=request.selection == "validation",

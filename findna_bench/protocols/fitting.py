@@ -51,7 +51,7 @@ def pool_rows(
     train: SequenceTable,
     validation: SequenceTable | None,
     seeds: Sequence[int],
-    n_classes: int,
+    names: Sequence[str],
     shots: int | None,
     *,
     within_shots: bool = False,
@@ -60,13 +60,14 @@ def pool_rows(
 ) -> Pool:
     """The pool and its divisions: the official validation split, or 10 % of train drawn anew per seed.
 
-    shots: train rows per class. within_shots: settings are chosen on these rows alone (``choose`` False: none are chosen), and
-    validation rows are left alone. This is the one place where rows are divided: whatever chooses, chooses by these splits.
+    names: of classes, labels or states. shots: train rows per class. within_shots: settings are chosen on these rows alone
+    (``choose`` False: none are chosen), and validation rows are left alone. This is the one place where rows are divided: whatever chooses, chooses by these splits.
     """
     target = target or Classes()
+    n_classes = target.n_outputs(names)
     if shots is not None and within_shots:
         rows, groups, strata = np.arange(len(train)), row_groups(train), target.strata(train.labels)
-        shot_splits = [few_shot_split(strata, rows, groups, shots, seed, choose=choose) for seed in seeds]
+        shot_splits = [few_shot_split(strata, rows, groups, shots, seed, choose=choose, names=names) for seed in seeds]
         return Pool(train, tuple(shot_splits), n_classes, False, within_shots=True, target=target)
     if validation is not None:
         pool = SequenceTable.concatenate([train, validation])
@@ -79,7 +80,8 @@ def pool_rows(
     if shots is not None:
         strata = target.strata(pool.labels)
         splits = [
-            replace(split, train=split.train[few_shot_rows(strata[split.train], shots, split.seed)]) for split in splits
+            replace(split, train=split.train[few_shot_rows(strata[split.train], shots, split.seed, names)])
+            for split in splits
         ]
     return Pool(pool, tuple(splits), n_classes, validation is not None, target=target)
 

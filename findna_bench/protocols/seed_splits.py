@@ -52,8 +52,8 @@ class SeedSplit:
         return SeedSplit(self.seed, *self.folds[0])
 
 
-def few_shot_rows(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
-    """``shots`` rows of every class present, drawn anew for each seed; sorted row numbers.
+def few_shot_rows(labels: np.ndarray, shots: int, seed: int, names: Sequence[str] = ()) -> np.ndarray:
+    """``shots`` rows of every class present, drawn anew for each seed; sorted row numbers. names: of the classes, for the error.
 
     Raises:
         UnsupportedError: a class has fewer rows.
@@ -63,23 +63,33 @@ def few_shot_rows(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         if len(rows) < shots:
-            raise UnsupportedError(f"{shots} shots asked for, but class {label} has {len(rows)} training rows")
+            of = f"class {names[label] if names else label}" if not names or label < len(names) else "no label"
+            raise UnsupportedError(
+                f"{shots} shots asked for, but {len(rows)} training rows are of {of}: ask for {len(rows)} or fewer"
+            )
         chosen.append(generator.choice(rows, size=shots, replace=False))
     return np.sort(np.concatenate(chosen))
 
 
 def few_shot_split(
-    labels: np.ndarray, train: np.ndarray, groups: np.ndarray, shots: int, seed: int, *, choose: bool = True
+    labels: np.ndarray,
+    train: np.ndarray,
+    groups: np.ndarray,
+    shots: int,
+    seed: int,
+    *,
+    choose: bool = True,
+    names: Sequence[str] = (),
 ) -> SeedSplit:
     """``shots`` of the rows ``train`` per class, and nothing else that is labelled: settings are chosen by their folds.
 
-    labels, groups: of all rows, groups holding rows that belong together. choose: False where nothing is chosen, so that
+    labels, groups: of all rows, groups holding rows that belong together. names: of the classes, for the error. choose: False where nothing is chosen, so that
     nothing need be held out. Rows of a group are in one fold, unless a class would then be missing from what is trained on.
 
     Raises:
         UnsupportedError: a class has fewer rows.
     """
-    rows = train[few_shot_rows(labels[train], shots, seed)]
+    rows = train[few_shot_rows(labels[train], shots, seed, names)]
     folds = _stratified_folds(labels[rows], groups[rows], min(_FOLDS, shots), [seed, shots, _FOLDING]) if choose else []
     nothing = np.zeros(0, dtype=rows.dtype)
     return SeedSplit(seed, rows, nothing, tuple((rows[~held], rows[held]) for held in folds))

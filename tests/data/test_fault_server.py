@@ -230,12 +230,25 @@ def test_a_faulty_source_alone_is_a_clear_error_and_leaves_nothing(fault: str, s
     assert task_status(task, root) == "missing"
 
 
-@pytest.mark.parametrize("fault", ["cut", "stall", "503", "wrong_range", "silent", "garbage", "too_long"])
+PASSING = ("408", "425", "429", "500", "502", "503", "504", "520", "521", "522", "523", "524")
+"""Answers of a server, or of the network before it, that say to try again."""
+LASTING = ("400", "401", "403", "404", "410", "451", "501", "505", "525")
+
+
+@pytest.mark.parametrize("fault", ["cut", "stall", "wrong_range", "silent", "garbage", "too_long", *PASSING])
 def test_a_passing_fault_is_outlived(fault: str, server: Server, root: Path) -> None:
     url = server.put("toy_enhancers_v0.zip", ARCHIVE, fault, "good")
     task = card(sources=[DataSource(url=url, layout="archive")])
     assert fetch(task, root).outcome == "imported"
     expect_whole(root, task)
+
+
+@pytest.mark.parametrize("status", LASTING)
+def test_an_answer_that_will_not_change_is_asked_for_once(status: str, server: Server, tmp_path: Path) -> None:
+    url = server.put("file.bin", b"content", status, "good")
+    with pytest.raises(DownloadError, match=status):
+        download(url, tmp_path / "file.bin", backoff=0.01)
+    assert len(server.requests) == 1
 
 
 def test_a_cut_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:

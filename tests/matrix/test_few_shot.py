@@ -124,6 +124,17 @@ def test_shots_that_are_all_rows_are_no_draw(tmp_path: Path) -> None:
     assert [r.protocol.settings["seed_varies"] for r in results] == [["folds"]] * 2
 
 
+def test_too_many_shots_name_the_class_that_has_fewer_rows(tmp_path: Path) -> None:
+    task = write_split(tmp_path / "task", n_validation=10, flipped=False)
+    for table in task.glob("*.csv"):
+        rows = pd.read_csv(table)
+        rows.assign(label=rows["label"].map({0: "poor", 1: "rich"})).to_csv(table, index=False)
+    (skipped,) = fb.run(["kmer"], [str(task)], output_dir=tmp_path / "r", shots=(31,), seeds=1, protocol="knn")
+    assert skipped.status == "skipped"
+    assert skipped.error is not None
+    assert skipped.error.message == "31 shots asked for, but 30 training rows are of class poor: ask for 30 or fewer"
+
+
 def test_folds_are_stratified_keep_relatives_together_and_belong_to_the_seed() -> None:
     labels, rows = np.arange(60) % 3, np.arange(60)
     split = few_shot_split(labels, rows, rows, 7, seed=4)

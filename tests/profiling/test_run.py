@@ -100,6 +100,18 @@ def test_only_the_best_formulation_gets_the_allocator_and_the_fused_optimiser(wo
     assert with_allocator
 
 
+@pytest.mark.parametrize("load", [2.0, 2.5])
+def test_times_beside_other_work_say_so(workers: Workers, monkeypatch: pytest.MonkeyPatch, load: float) -> None:
+    measured = workers.measured
+    monkeypatch.setattr(workers, "measured", lambda job: {**measured(job), "load": load})
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    rows = profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, batch_size=1, repeats=1, device="cpu"))
+    said = [
+        any("other work ran on this machine (load above its 2 processors)" in note for note in r.notes) for r in rows
+    ]
+    assert said == [load > 2] * len(rows)
+
+
 def test_a_model_that_runs_out_of_memory_is_a_row_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Workers(dnabert2=lambda job: {"status": "oom", "reason": "not enough memory"})
     monkeypatch.setattr(model_profiles, "run_job", failing)

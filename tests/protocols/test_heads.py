@@ -204,7 +204,7 @@ def test_few_shot_rows_are_stratified_and_drawn_anew_for_each_seed() -> None:
         assert len(set(chosen)) == 30
     assert len({r.tobytes() for r in rows}) == 3
     assert (few_shot_rows(labels, 10, 1) == rows[1]).all()
-    with pytest.raises(UnsupportedError, match="class 2 has 12"):
+    with pytest.raises(UnsupportedError, match="but 12 training rows are of class 2: ask for 12 or fewer"):
         few_shot_rows(labels, 13, 0)
 
 
