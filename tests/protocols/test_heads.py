@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from findna_bench.errors import ModelError, NotFiniteError, UnsupportedError, UsageError
+from findna_bench.protocols import logistic
 from findna_bench.protocols.heads import (
     AdamWProbe,
     KNearest,
@@ -70,6 +74,23 @@ def test_the_default_probe_reaches_scikit_learns_optimum(n_classes: int, strengt
     theirs = objective(own.predict_proba(scaler.transform(rows)), own.coef_)
     assert ours <= theirs * (1 + 1e-6)
     assert np.abs(head.predict_scores(x) - own.predict_proba(scaler.transform(x.astype(np.float64)))).max() < 1e-3
+
+
+def test_a_direction_that_rounding_turned_uphill_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = make(300, 20, 3)
+    splits, preset = draws(300, 3), LogisticProbe(strengths=(1e-3,))
+    expected = [head.predict_scores(x) for head in fit_probe(x, y, splits, 3, preset)]
+    calls, direction = itertools.count(), logistic._History.direction
+
+    def spoiled(*arguments: Any) -> torch.Tensor:
+        found = direction(*arguments)
+        found[next(calls) % len(found)] *= -1
+        return found
+
+    monkeypatch.setattr(logistic._History, "direction", spoiled)
+    heads = fit_probe(x, y, splits, 3, preset)
+    assert next(calls) > 3
+    assert max(np.abs(head.predict_scores(x) - e).max() for head, e in zip(heads, expected, strict=True)) < 1e-4
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
