@@ -70,8 +70,10 @@ TESTS_OF = {
     "findna_bench/grid.py": ("tests/cli", "tests/leaderboard"),
     "findna_bench/hookspecs.py": ("tests/plugins",),
     "findna_bench/interrupt.py": ("tests/cli", "tests/matrix/test_faults.py"),
+    "findna_bench/models/precomputed_bases.py": ("tests/targets/test_per_base.py", "tests/models"),
     "findna_bench/plugin_code.py": ("tests/plugins", "tests/testing"),
     "findna_bench/private_paths.py": ("tests/test_private_paths.py",),
+    "findna_bench/protocols/label_probe.py": ("tests/targets/test_labels.py", "tests/protocols"),
     "findna_bench/registry.py": ("tests/plugins",),
     "findna_bench/terminal.py": ("tests/cli", "tests/leaderboard/test_hostile_strings.py"),
     "findna_bench/threads.py": ("tests/matrix/test_threads.py",),
@@ -82,6 +84,7 @@ TESTS_OF = {
     "baselines/findna_baselines/controls": ("tests/controls",),
     "baselines/findna_baselines": ("tests/baselines",),
 }
+OF_EVERY_ROOM = "tests/test_dataclasses.py"
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def tests_of(module: str) -> list[str]:
         raise SystemExit(f"mutants: no tests are known for {module}: name them in TESTS_OF of {Path(__file__).name}")
     stem = Path(module).stem
     files.sort(key=lambda file: stem not in file.read_text(encoding="utf-8"))
-    return [file.relative_to(ROOT).as_posix() for file in files]
+    return [*(file.relative_to(ROOT).as_posix() for file in files), OF_EVERY_ROOM]
 
 
 class Copy:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
 
 from findna_bench.auditing import AuditReport, Rows, audit_rows, audit_tables, rows_from_intervals
+from findna_bench.auditing.shortcuts import control
 from findna_bench.cards import TaskCard
 from findna_bench.data.resplitting import regrouped
 from findna_bench.data.table import SequenceTable
@@ -262,3 +264,24 @@ def test_shuffles_of_train_rows_are_found_by_their_composition() -> None:
     cured = audit_tables(regrouped(parts, CARD.labels).tables, CARD)
     assert counts(cured, "train->test", "same_composition") == [0, 0]
     assert "shortcut: same-composition" not in cured.flags
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of classes that are not there
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 40), n_classes=st.integers(2, 4))
+def test_controls_are_scored_as_by_scikit_learn(seed: int, n: int, n_classes: int) -> None:
+    truth, said = np.random.default_rng(seed).integers(n_classes, size=(2, n))
+    names = [f"c{i}" for i in range(n_classes)]
+    found = control(truth, said, names, trees=3)
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(truth, said))
+    assert found.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(truth, said))
+    assert found.f1_macro == pytest.approx(metrics.f1_score(truth, said, average="macro"))
+    assert found.mcc == pytest.approx(metrics.matthews_corrcoef(truth, said))
+    each = metrics.recall_score(truth, said, labels=range(n_classes), average=None, zero_division=np.nan)
+    assert list(found.recall) == names
+    for value, recall in zip(found.recall.values(), each.tolist(), strict=True):
+        assert (value is None) == np.isnan(recall)
+        assert value is None or value == pytest.approx(recall)
+    assert found.right is not None
+    assert found.right.tolist() == (truth == said).tolist()
+    assert found.details == {"trees": 3}

@@ -308,6 +308,23 @@ def test_the_same_variant_site_and_element_in_train_are_told_apart() -> None:
     assert "[" in leak.examples[0].sequence
 
 
+@pytest.mark.parametrize(("shared", "same"), [((0, 60), 40), ((10, 51), 40), ((11, 60), 0), ((0, 50), 0)])
+def test_a_site_is_known_by_twenty_bases_on_either_side(shared: tuple[int, int], same: int) -> None:
+    """Variants at base 30 of windows of 60, of which so much is the same in test."""
+    rng = np.random.default_rng(0)
+    first, last = shared
+    train = ["A" * first + row[first:last] + "A" * (60 - last) for row in random_rows(40, rng, 60)]
+    test = ["C" * first + row[first:last] + "C" * (60 - last) for row in train]
+    given = {}
+    for split, windows in (("train", train), ("test", test)):
+        ref = np.array([window[30] for window in windows])
+        extra = {"offset": np.full(40, 30), "ref": ref, "alt": np.where(ref == "G", "T", "G")}
+        given[split] = table(windows, np.arange(40) % 2, split, extra=extra)
+    found = audit_tables(given, VARIANTS).across["train->test"].same_site
+    assert found is not None
+    assert found.total == same
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_class_rate_of_elements_is_a_shortcut_with_and_without_train(alone: bool) -> None:
     given = {}

@@ -40,6 +40,22 @@ PUBLISHED = {
     "caduceus-ph-1k-d118": (470_702, None),
     "caduceus-ps-1k-d118": (470_702, None),
 }
+# Bases that are read at once: as papers and names say, for Nucleotide Transformer 6 by token ([CLS] is none), for DNABERT 510 k-mers.
+BASES = {
+    "hyenadna-tiny-1k": 1_024,
+    "hyenadna-tiny-1k-d256": 1_024,
+    "hyenadna-tiny-16k": 16_384,
+    "hyenadna-small-32k": 32_768,
+    "hyenadna-medium-160k": 160_000,
+    "hyenadna-medium-450k": 450_000,
+    "hyenadna-large-1m": 1_000_000,
+    "dnabert2": 10_000,
+    **dict.fromkeys(("nt-500m-human", "nt-500m-1000g", "nt-2500m-multi", "nt-2500m-1000g"), 6 * 999),
+    **dict.fromkeys(("nt-v2-50m", "nt-v2-100m", "nt-v2-250m", "nt-v2-500m"), 6 * 2_047),
+    **{f"dnabert-{k}": 510 + k - 1 for k in (6, 5, 4, 3)},
+    **dict.fromkeys(("caduceus-ph", "caduceus-ps"), 2**17),
+    **dict.fromkeys(("caduceus-ph-1k", "caduceus-ps-1k", "caduceus-ph-1k-d118", "caduceus-ps-1k-d118"), 1_024),
+}
 ALIASES = {
     "hyenadna": "hyenadna-tiny-1k",
     "hyenadna-small-32k-seqlen-hf": "hyenadna-small-32k",
@@ -57,7 +73,7 @@ def test_every_published_encoder_has_a_count() -> None:
     ours = {
         e.card.name for e in get_registry().entries("models") if e.plugin == "baselines" and e.card.kind == "encoder"
     }
-    assert ours == set(PUBLISHED)
+    assert ours == set(PUBLISHED) == set(BASES)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -68,7 +84,7 @@ def test_sizes_have_the_published_parameter_count(name: str) -> None:
     encoder, whole = PUBLISHED[name]
     assert count_parameters(backbone) == encoder == spec.card.n_parameters
     assert count_parameters(backbone, head=True) == (whole or encoder)
-    assert backbone.max_length == spec.card.max_length
+    assert backbone.max_length == spec.card.max_length == BASES[name]
     assert backbone.causal == spec.card.causal
 
 

@@ -250,7 +250,10 @@ def index(**weight_map: str) -> Callable[[Folder], None]:
 REFUSED = {
     "renamed key": (rename, r"self\.query\.weight is missing"),
     "missing key": (drop, r"output\.dense\.weight is missing"),
-    "missing layer": (drop_layer, r"esm\.encoder\.layer\.1\..* missing"),
+    "missing layer": (
+        drop_layer,
+        r": keys (esm\.encoder\.layer\.1\.[\w.]+, ){3}esm\.encoder\.layer\.1\.[\w.]+ and 10 more are missing; ",
+    ),
     "unexpected key": (add, r"adapter\.weight is not expected"),
     "transposed tensor": (reshape, r"output\.dense\.weight has shape \(24, 16\).*\(16, 24\)"),
     "NaN": (poison(float("nan")), r"LayerNorm\.bias holds NaN"),

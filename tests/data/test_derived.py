@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +54,16 @@ def table(n: int, seed: int) -> SequenceTable:
         end=start + 60,
         strand=np.full(n, "+"),
     )
+
+
+class Malicious:
+    """Unpickled carelessly, it would leave a folder behind."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = str(target)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.target,)
 
 
 @pytest.fixture
@@ -200,3 +212,7 @@ def test_groups_are_found_once_for_all_folds(
     kept.write_bytes(kept.read_bytes()[:50])  # a damaged file is not used
     again = open_task("made-up/source", data_dir=tmp_path, registry=registry, split="grouped:1/3").load("test")
     assert again.ids.tolist() == second.ids.tolist()
+    np.save(kept, np.array([Malicious(tmp_path / "ran")], dtype=object), allow_pickle=True)  # nor one that holds code
+    again = open_task("made-up/source", data_dir=tmp_path, registry=registry, split="grouped:1/3").load("test")
+    assert again.ids.tolist() == second.ids.tolist()
+    assert not (tmp_path / "ran").exists()

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from findna_bench.api import ModelError, TokenBatch
+from findna_bench.models.loading import count_parameters
+from findna_bench.registry import get_registry
 from findna_plugins.objectives.masked_nucleotide import MaskedNucleotide
 from findna_plugins.objectives.self_distillation import SelfDistillation
 from findna_plugins.transformer import Transformer, _relative_buckets
@@ -38,6 +40,9 @@ def test_parameters_match_findna_and_the_released_gated_stack() -> None:
     assert sum(p.numel() for p in gated.layers[0].parameters()) == 1_643_168
     blocks = sum(p.numel() for p in softmax.layers.parameters())
     assert abs(blocks / 12_651_873 - 1) < 0.01
+    card = get_registry().resolve("models", "findna-t").card
+    assert count_parameters(softmax) == card.n_parameters  # without options it has the sizes of its card
+    assert softmax.max_length == card.max_length
 
 
 @pytest.mark.parametrize("options", VARIANTS)

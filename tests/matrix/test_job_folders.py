@@ -17,6 +17,7 @@ from motif_tasks import write_task
 import findna_bench as fb
 from findna_bench.matrix.events import event_to_json
 from findna_bench.matrix.job_workers import work
+from findna_bench.results.claims import Claims
 from findna_bench.results.store import ResultStore
 
 
@@ -173,6 +174,15 @@ def test_workers_take_up_jobs_and_leave_those_that_others_are_at(jobs: list[fb.J
     assert sorted(units) == ["majority on adhoc/t0", "majority on adhoc/t1"]
     assert [result.status for result in found[0]] == ["success", "success"]
     assert list(work(ResultStore(results), lambda event: None)) == []
+
+
+def test_a_job_that_a_living_worker_is_at_is_left_to_it(jobs: list[fb.Job], tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "r")
+    folder = fb.JobFolder.create(jobs[0], "worker")
+    with Claims(store.root) as other:
+        assert other.take(f"job-{folder.path.name}", {"executor": "worker"})
+        assert list(work(store, lambda event: None)) == []
+    assert len(list(work(store, lambda event: None))) == 2
 
 
 def test_a_process_that_is_stopped_says_so(jobs: list[fb.Job]) -> None:

@@ -20,7 +20,7 @@ from motif_tasks import IMPORTED, import_motif_task, write_task
 
 import findna_bench as fb
 from findna_bench.cli import main
-from findna_bench.errors import UsageError
+from findna_bench.errors import ModelError, UsageError
 from findna_bench.matrix.unit import metrics_of, replace_result
 from findna_bench.matrix.verification import verify
 from findna_bench.results.schema import digest_of
@@ -222,6 +222,19 @@ def test_a_file_that_is_not_known_or_another_one_is_said_and_calls_nothing_wrong
         main()
     assert not ended.value.code
     assert "rerun: 2 computed again\n" in capsys.readouterr().out
+
+
+def test_a_cell_that_fails_when_it_is_computed_again_is_named_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fb.run(["majority"], [SPECIES], seeds=1, limit=40, output_dir=tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ModelError("it broke")
+
+    monkeypatch.setattr("findna_baselines.controls.majority.Majority.fit", fail)
+    (finding,) = verify(tmp_path, rerun=1).findings
+    assert finding.problem == "computed again it ends in error: it broke"
 
 
 def test_a_result_from_before_requests_were_held_says_so(tmp_path: Path) -> None:

@@ -131,6 +131,16 @@ def test_strands_are_averaged_on_request_and_signs_are_the_protocol_s(tmp_path: 
         np.testing.assert_allclose(scores(tmp_path / str(options), result), expected, atol=1e-5)
 
 
+def test_each_of_several_values_is_ranked_by_the_one_score(tmp_path: Path) -> None:
+    rows = substitutions(windows(), per_element=12)
+    several = [[*row[:4], row[4], -float(str(row[4])) + i % 3] for i, row in enumerate(rows)]
+    task = write(tmp_path / "v.csv", several, [*HEADER[:4], "value_a", "value_b"])
+    (result,) = run(task, "findna-tiny", tmp_path / "r")
+    assert result.status == "success", result.error
+    found = ResultStore(tmp_path / "r").predictions(result).scores
+    np.testing.assert_allclose(found, np.tile(expected_ratios("findna-tiny", rows)[:, None], 2), atol=1e-5)
+
+
 def test_labels_are_ranked_by_how_unlikely_a_variant_is(tmp_path: Path) -> None:
     rows = substitutions(windows(), per_element=20)
     expected = expected_ratios("findna-tiny", rows)

@@ -197,6 +197,21 @@ def test_a_copy_of_a_row_within_a_repeat_stands_out() -> None:
     assert "leak: similarity" in report.flags
 
 
+@pytest.mark.parametrize(("share", "others", "stands_out"), [(0.10, 9, True), (0.10, 10, False), (0.15, 30, True)])
+def test_a_row_stands_out_where_ten_at_most_are_within_twice_its_divergence(
+    share: float, others: int, stands_out: bool
+) -> None:
+    """A row with 5 % changed, and others that hold most of the same text with more of it changed."""
+    generator = np.random.default_rng(12)
+    sources, train = made(10, generator), []
+    for source in sources:
+        family = [made(1, generator)[0][:25] + mutated(source, share, generator)[25:] for _ in range(others)]
+        train += [mutated(source, 0.05, generator), *family]
+    report = audited(train + made(60, generator), sources + made(60, generator))
+    found = (total(report, "copies"), total(report, "repeats"))
+    assert found == ((10, 0) if stands_out else (0, 10))
+
+
 def test_rows_at_known_and_disjoint_loci_are_never_copies() -> None:
     """Segmental duplications: the same text at another locus is a note, and the same rows without coordinates are a leak."""
     generator = np.random.default_rng(8)

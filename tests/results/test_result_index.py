@@ -40,7 +40,7 @@ def content(number: int, value: float = 0.5, **fields: Any) -> dict[str, Any]:
                     "groups": {"a": {"n": 3, "accuracy": value}} if number % 4 == 0 else {}},
         "validation": {"metrics": {"accuracy": value, "path": [1e22, -0.0, 10**30]}, "warnings": ["did not converge"] * (number % 2)},
         "timing": {"fit_s": 1.5}, "environment": {"device": "cpu", "versions": {"torch": "2"}}, "created": "2026-01-01T00:00:00+00:00",
-        "hashed": {"request": {"task": {"path": None}}, "config": {"a": [1]}, "cell": {"seed": number}},
+        "hashed": {"request": {"task": {"path": "rows.csv" if number % 3 else None}}, "config": {"a": [1]}, "cell": {"seed": number}},
         "request": {"options": {"models": [model], "seeds": [number], "window": None}, "files": {}},
     }  # fmt: skip
     return Result.model_validate(result | fields).to_dict()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from findna_bench.errors import DataError
 from findna_bench.sequences import fasta as fasta_module
 from findna_bench.sequences.alphabet import reverse_complement
-from findna_bench.sequences.fasta import Fasta, plain_fasta, read_fasta, windows
+from findna_bench.sequences.fasta import Fasta, match_contig, plain_fasta, read_fasta, windows
 
 CHR1 = "ACGTTGCANNACGTAGGTCCATTTGCAAGT"
 TEXT = f">chr1 first\n{CHR1[:12]}\n{CHR1[12:24].lower()}\n{CHR1[24:]}\n>2\nGGRUA\n"
@@ -83,6 +83,13 @@ def test_impossible_intervals(
 ) -> None:
     with Fasta(path, cache) as fasta, pytest.raises(DataError, match=message):
         fasta.fetch(contig, start, end, strand)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, "c0"), (5, "c0, c1, c2, c3, c4"), (6, "c0, c1, c2, c3, c4, ...")])
+def test_a_contig_that_is_not_there_is_said_with_those_that_are(count: int, shown: str) -> None:
+    with pytest.raises(DataError) as refused:
+        match_contig("chr9", [f"c{i}" for i in range(count)], "a.fa")
+    assert str(refused.value) == f"a.fa: has no contig 'chr9' (it has {shown})"
 
 
 def test_records_in_turn(path: Path) -> None:
@@ -169,6 +176,11 @@ def test_random_windows_are_seeded_and_keep_the_limit_on_n(path: Path, cache: Pa
         assert drawn == again
         assert len(drawn) == 50
         assert all("N" not in w.sequence and w.sequence == CHR1[w.start : w.end] for w in drawn)
+        of_both = list(windows(fasta, 4, n=60, generator=np.random.default_rng(1)))
+        contigs = {"chr1": CHR1, "2": "GGNTA"}
+        assert all(w.sequence == contigs[w.contig][w.start : w.end] and len(w.sequence) == 4 for w in of_both)
+        assert {w.start for w in of_both if w.contig == "2"} == {0, 1}
+        assert {w.start for w in of_both if w.contig == "chr1"} >= {0, 26}
         with pytest.raises(DataError, match="no contig has 31 bases"):
             list(windows(fasta, 31))
 

@@ -178,6 +178,21 @@ def test_labels_are_fitted_as_if_alone_and_choose_for_themselves() -> None:
     assert both.settings["strength"][0] < both.settings["strength"][1]
 
 
+def test_weak_strengths_are_tried_while_the_loss_of_a_label_does_not_rise() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(300, 30)).astype(np.float32)
+    signal = (features[:, 0] * 3 + rng.normal(size=300) * 0.1 > 0).astype(np.int8)
+    noise = (rng.random(300) < 0.5).astype(np.int8)
+    split = SeedSplit(0, np.arange(240), np.arange(240, 300))
+    for always, truth, tried in ((6, signal, 9), (6, noise, 6), (2, noise, 9)):  # of two losses nothing can be told
+        preset = LogisticProbe(always=always)
+        (head,) = fit_labels(features, truth[:, None], [split], preset)
+        path = head.validation["path"]
+        assert [entry["strength"] for entry in path] == sorted(preset.strengths, reverse=True)[:tried]
+        rising = path[5]["loss"] > path[4]["loss"] > path[3]["loss"]
+        assert rising == (truth is noise)
+
+
 def test_a_label_of_which_train_knows_one_class_is_predicted_by_its_share() -> None:
     rng = np.random.default_rng(2)
     features = rng.normal(size=(100, 5)).astype(np.float32)

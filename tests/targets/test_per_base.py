@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -382,6 +383,15 @@ def test_bases_that_no_window_covers_stay_unread_in_the_cache_and_a_small_cache_
     assert not list((tmp_path / "small").glob("*/*"))
 
 
+class Malicious:
+    """Unpickled carelessly, it would be counted."""
+
+    ran = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return setattr, (Malicious, "ran", 1)
+
+
 def embedded_elsewhere(path: Path, sequences: list[str], file: Path, **changes: object) -> Path:
     """Vectors of bases as somebody writes them, of the rows of a file."""
     model = fb.load_model("findna-tiny@random")
@@ -423,6 +433,10 @@ def test_vectors_of_bases_computed_elsewhere_score_as_the_model_does(tmp_path: P
             "give one for every base of every row",
         ),
         ({"vectors": lambda a: np.asfortranarray(a["vectors"])}, "ascontiguousarray"),
+        *(
+            ({name: lambda a: np.array([Malicious()], dtype=object)}, "it is none, or holds Python objects")
+            for name in ("offsets", "ids", "split")
+        ),
     ],
 )
 def test_vectors_of_bases_that_do_not_fit_are_refused(tmp_path: Path, changes: dict, words: str) -> None:
@@ -438,6 +452,7 @@ def test_vectors_of_bases_that_do_not_fit_are_refused(tmp_path: Path, changes: d
     (result,) = fb.run([f"embeddings:{tmp_path / 'v.npz'}"], [path], seeds=1, output_dir=tmp_path / "r")
     assert result.status in ("error", "skipped")
     assert words in result.error.message
+    assert Malicious.ran == 0
 
 
 def test_vectors_of_bases_are_for_states_per_base_and_the_strand_that_they_are_of(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def test_other_shapes_and_groups() -> None:
     assert decayed == {(4, 3)}
     assert len(parameter_groups(module, 0.1, decay_biases=True)[0]["params"]) == 4
     optimiser = torch.optim.AdamW(groups, lr=0.1)
-    assert [set_learning_rate(optimiser, factor) for factor in (0.5, 1.0)] == [0.05, 0.1]
+    optimiser.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.4})
+    assert [set_learning_rate(optimiser, factor) for factor in (0.5, 1.0, 0.5)] == [0.05, 0.1, 0.05]
+    assert [group["lr"] for group in optimiser.param_groups] == [0.05, 0.05, 0.2]
 
 
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
