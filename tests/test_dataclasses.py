@@ -16,6 +16,7 @@ UNDER_WORK = {
     "data/variants.py": {"_Found"},
     "matrix/group_runner.py": {"GroupRunner"},
     "matrix/job_folders.py": {"_Attempt", "_Followed"},
+    "matrix/planning.py": {"_Measured"},
     "matrix/rerun.py": {"Rerun"},
     "models/embedding.py": {"_Batching", "_Counts"},
     "models/likelihood.py": {"_Part", "_Row"},
@@ -40,5 +41,5 @@ def test_dataclasses_are_frozen_but_for_what_is_under_work() -> None:
                 count += 1
                 if "frozen=True" not in options:
                     open_ones.setdefault(path.relative_to(ROOT / package).as_posix(), set()).add(name)
-    assert open_ones == UNDER_WORK
+    assert open_ones == UNDER_WORK, "say frozen=True, or name the class in UNDER_WORK"
     assert count > 300
