@@ -94,6 +94,16 @@ def test_objects_and_tables_are_run_planned_compared_and_shown(tmp_path: Path) -
     assert len(fb.load_results(tmp_path)) == 10
 
 
+def test_a_network_is_read_on_the_device_that_it_is_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, options = fb.load_model("findna-tiny", device="cpu"), {"seeds": 1, "output_dir": tmp_path}
+    (named,) = fb.run([network], [table()], device="cpu", **options)  # type: ignore[arg-type]
+    assert named.status == "success", named.error
+    monkeypatch.setattr("findna_bench.models.precision.resolve_device", lambda name: torch.device("cuda"))
+    (other,) = fb.run([network], [table(1)], device="cuda", **options)  # type: ignore[arg-type]
+    assert other.error is not None
+    assert "is on cpu, not on cuda; move the object, or leave out --device" in other.error.message
+
+
 def test_a_table_is_read_as_the_file_with_its_rows(tmp_path: Path) -> None:
     sequences, labels = rows()
     frame = pd.DataFrame({"Sequence": sequences, "label": labels, "id": [f"r{i}" for i in range(ROWS)]})

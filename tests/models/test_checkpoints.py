@@ -374,6 +374,23 @@ def test_the_hub_cache_serves_the_pinned_revision(load: Load, folder: Path, regi
     assert (found.source, set(found.files)) == (f"hf:acme/tiny@{'0' * 40}", {"config.json"})
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_the_hub_cache_serves_whichever_form_is_there(
+    load: Load, folder: Path, published: Tensors, parts: bool
+) -> None:
+    expected = state(load("tiny", weights=folder))
+    (folder / "model.safetensors").unlink()
+    if parts:
+        placed = {key: f"pytorch_model-0000{1 + i % 2}-of-00002.bin" for i, key in enumerate(published)}
+        for name in set(placed.values()):
+            torch.save({key: value for key, value in published.items() if placed[key] == name}, folder / name)
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": placed}))
+    else:
+        torch.save(published, folder / "pytorch_model.bin")
+    hub_snapshot(folder)
+    assert same(state(load("hf:acme/tiny", offline=True)), expected)
+
+
 def test_a_model_with_code_of_its_own_is_not_run(load: Load, folder: Path) -> None:
     (folder / "config.json").write_text(
         json.dumps({"model_type": "novel", "auto_map": {"AutoModel": "modeling.Novel"}})

@@ -87,6 +87,18 @@ def test_models_take_turns_and_rows_hold_the_median_of_processes(workers: Worker
     assert first.bases == 2 * first.length
 
 
+@pytest.mark.parametrize(("said", "device"), [("True", "cuda"), ("False", "cpu"), ("", "cpu")])
+def test_auto_is_the_gpu_where_a_process_of_its_own_sees_one(
+    workers: Workers, said: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho {said}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, batch_size=1, repeats=1, device="auto"))
+    assert {job["device"] for job in workers.jobs if "device" in job} == {device}
+
+
 def test_only_the_best_formulation_gets_the_allocator_and_the_fused_optimiser(workers: Workers) -> None:
     profile_models(ProfileRequest(models=["hyenadna"], tasks=TASK, batch_size=1, repeats=1, device="cpu"))
     asked = [

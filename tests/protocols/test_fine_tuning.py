@@ -23,6 +23,7 @@ from findna_bench.protocols.fine_tuning import FineTuned, FineTuneOptions, FineT
 from findna_bench.protocols.settings import FINETUNE_PRESETS
 from findna_bench.registry import get_registry, load_factory
 from findna_bench.sequences.alphabet import reverse_complement
+from findna_bench.targets.classes import Classes
 
 SMALL = {"d_model": 32, "n_layers": 2, "max_seq_len": 258}
 QUICK = FineTuning(lr=3e-3, batch_size=16, epochs=2, warmup=0.1)
@@ -619,3 +620,24 @@ def test_every_architecture_trains_with_validation_in_between(
     if preset.lora_rank:
         assert all("lora_" in n for n in moved)
     assert len(tuned.validation["path"]) == 3
+
+
+class WatchedClasses(Classes):
+    """Whose loss notes what it is computed in."""
+
+    def __init__(self) -> None:
+        self.name = "classes"
+        self.seen: set[tuple[torch.dtype, bool]] = set()
+
+    def loss(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        self.seen.add((logits.dtype, torch.is_autocast_enabled("cpu")))
+        return super().loss(logits, truth)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_loss_is_computed_in_at_least_single_precision_whatever_the_network_computes_in(dtype: str) -> None:
+    target = WatchedClasses()
+    model = load_model("hyenadna@random", config=SMALL, device="cpu", dtype=dtype)
+    data = LabelledRows(by_gc(16, 0), by_gc(8, 1), 2, target=target)
+    fine_tuning.fine_tune(model, data, replace(QUICK, epochs=1), 0, FineTuneOptions())
+    assert target.seen == {(torch.float32, False), (torch.float64, False)}  # of train and of validation rows

@@ -237,6 +237,28 @@ def test_a_lock_file_of_a_killed_process_is_passed_over(tmp_path: Path, monkeypa
     assert not (tmp_path / ".claims" / ".locked").exists()
 
 
+def test_a_lock_file_of_a_living_process_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    planted(tmp_path, foreign(), written=1.0)
+    lock = tmp_path / ".claims" / ".locked"
+    lock.write_text("at work")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            lock.unlink()
+
+    monkeypatch.setattr("findna_bench.results.claims.time.sleep", wait)
+    with Claims(tmp_path) as claims:
+        assert claims.take("cell")
+    assert len(waits) == 3
+    assert all(0 < seconds < 1 for seconds in waits)
+
+
 def test_the_answer_to_a_link_that_was_made_and_asked_for_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

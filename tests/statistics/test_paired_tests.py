@@ -48,6 +48,19 @@ def test_one_deterministic_fit_has_the_binomial_interval() -> None:
     assert found.seed_sd is None
 
 
+@pytest.mark.parametrize("n", [40, 60, 128, 200])
+def test_fits_that_are_one_and_the_same_have_the_interval_of_one(n: int) -> None:
+    """Also where no row has a slope, exactly or but for rounding."""
+    labels = np.arange(n) % 2
+    alike = {"constant": np.full((n, 2), 0.5), "noise": np.random.default_rng(0).random((n, 2))}
+    for name, scores in alike.items():
+        one, three = (
+            estimate(Predictions(labels, (scores,) * fits, None, tuple(range(fits))), "auroc") for fits in (1, 3)
+        )
+        assert (one.low, one.high) == pytest.approx((three.low, three.high)), name
+        assert one.high - one.low > 0.005, name
+
+
 def test_a_difference_is_that_of_the_paired_t_test() -> None:
     rng = np.random.default_rng(1)
     first = rng.random((1, 2000)) < 0.8
