@@ -166,6 +166,29 @@ def test_what_is_left_out_of_a_folder_is_named(tmp_path: Path) -> None:
     assert "40 rows, classes 0 (20), 1 (20); train 32, test 8 (drawn); 30 bp" in task.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "x0.rda is left out"),
+        (5, "x0.rda, x1.rda, x2.rda, x3.rda, x4.rda are left out"),
+        (7, "x0.rda, x1.rda, x2.rda, x3.rda, x4.rda and 2 more are left out"),
+    ],
+)
+def test_five_files_that_are_left_out_are_named_and_the_rest_counted(tmp_path: Path, count: int, words: str) -> None:
+    (tmp_path / "train.csv").write_text(csv(alternating("0", "1")))
+    for number in range(count):
+        (tmp_path / f"x{number}.rda").write_text("{}")
+    assert any(f": {words}: named like no split" in note for note in fb.load_task(tmp_path).notes)
+
+
+@pytest.mark.parametrize(("count", "rest"), [(10, ""), (11, " and 1 more"), (12, " and 2 more")])
+def test_ten_classes_are_named_and_the_rest_counted(tmp_path: Path, count: int, rest: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(csv([f"c{row % count:02}" for row in range(20 * count)]))
+    named = ", ".join(f"c{number:02} (20)" for number in range(10))
+    assert f"{20 * count} rows, classes {named}{rest}; train" in fb.load_task(path).notes[0]
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\n\n", " \n", ",\n,\n", "\r\n\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("line", ["\n", "\r\n"])

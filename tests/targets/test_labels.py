@@ -203,6 +203,8 @@ def test_a_label_of_which_train_knows_one_class_is_predicted_by_its_share() -> N
     np.testing.assert_allclose(scores[:, 1:], np.tile([0.5 / 81, 0.5, 80.5 / 81], (100, 1)), atol=1e-12)
     assert any("train rows are all alike, predicted by their share: 1, 2, 3" in w for w in head.warnings)
     assert head.validation["auroc_macro"] > 0.9
+    (head,) = fit_labels(features, np.concatenate([truth[:, :1], np.zeros((100, 12), np.int8)], axis=1), [split])
+    assert any(w.endswith("predicted by their share: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more") for w in head.warnings)
 
 
 def test_neighbours_of_which_a_label_is_not_known_have_no_vote() -> None:

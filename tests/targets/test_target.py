@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from findna_bench.leaderboard.table_building import leaderboard
 from findna_bench.matrix.verification import verify
 from findna_bench.registry import Registry
 from findna_bench.results.store import ResultStore
+from findna_bench.targets.target import find_target
 
 
 def test_a_target_of_a_stranger_runs_through_everything(acme_registry: Registry, tmp_path: Path) -> None:
@@ -55,6 +57,33 @@ def test_a_target_of_a_stranger_runs_through_everything(acme_registry: Registry,
     content["task"]["target"] = "classes"
     path.write_text(json.dumps(content))
     assert any("not those of target classes" in finding.problem for finding in verify(tmp_path).findings)
+
+
+@pytest.mark.parametrize("n", [10, 11, 13])
+@pytest.mark.parametrize(
+    ("name", "words", "one", "truth"),
+    [
+        ("shares", "shares", "{}", lambda n: np.full((2, n), 1 / n)),
+        ("values", "values", "{} 1 to 3", lambda n: np.array([[1.0] * n, [3.0] * n])),
+        ("labels", "labels", "{} (2, 1 not known)", lambda n: np.repeat([[1], [1], [0], [-1]], n, axis=1)),
+        ("per_base", "states per base", "{} (1)", lambda n: np.arange(n)[None]),
+    ],
+)
+def test_ten_of_what_is_predicted_are_named_and_the_rest_counted(
+    acme_registry: Registry, name: str, words: str, one: str, truth: Callable[[int], np.ndarray], n: int
+) -> None:
+    names = [f"x{i}" for i in range(n)]
+    shown = ", ".join(one.format(label) for label in names[:10])
+    rest = f" and {n - 10} more" if n > 10 else ""
+    assert find_target(name, acme_registry).in_words(truth(n), names) == f"{words} {shown}{rest}"
+
+
+@pytest.mark.parametrize(("n", "rest"), [(0, ""), (5, ""), (6, " and 1 more"), (8, " and 3 more")])
+def test_five_labels_that_no_mean_counts_are_named_and_the_rest_counted(n: int, rest: str) -> None:
+    truth = np.concatenate([np.zeros((4, n), dtype=np.int8), [[0], [1], [0], [1]]], axis=1)
+    named = ", ".join(f"x{i}" for i in range(min(n, 5)))
+    expected = [f"not in the means, all test rows alike: {named}{rest}"] if n else []
+    assert find_target("labels").flags(truth, [f"x{i}" for i in range(n + 1)]) == expected
 
 
 def test_a_target_that_has_a_loss_is_fine_tuned(acme_registry: Registry, tmp_path: Path) -> None:
