@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from findna_bench.api import Backbone, Checkpoint, ModelError, TokenBatch, WeightsError
+from findna_bench.models.loading import backbone_class, build_on_meta, count_parameters
+from findna_bench.models.spec import parse_model
+from findna_bench.registry import get_registry
 from findna_plugins import chordmixer_training
 from findna_plugins.augmentations import Translocation
 from findna_plugins.bases import BLANK
@@ -278,8 +281,18 @@ def test_authors_padding_rotates_and_averages_over_blank_rows() -> None:
         tokens = model(batch).tokens
         assert torch.allclose(tokens, model(as_rows).tokens, atol=1e-6)
         assert not torch.allclose(tokens[0, :20], small().eval()(small().tokenize([sequence])).tokens[0], atol=1e-3)
+    assert (model.max_length, small().max_length) == (50, None)
     with pytest.raises(ModelError, match="padded_length"):
         small(padding="authors")
+
+
+@pytest.mark.parametrize("name", ["findna", "findna-t", "cm-mnm", "findna-tiny"])
+def test_a_backbone_is_what_its_card_says(name: str) -> None:
+    spec = parse_model(name)
+    _, cls = backbone_class(spec, None, get_registry())
+    backbone = build_on_meta(cls, spec.card.config)
+    assert count_parameters(backbone) == spec.card.n_parameters
+    assert (backbone.max_length, backbone.causal) == (spec.card.max_length, spec.card.causal)
 
 
 def test_extension_to_longer_sequences_starts_as_the_network_it_extends() -> None:
