@@ -157,3 +157,19 @@ def test_a_class_of_short_rows_lacks_no_word_at_places_that_it_does_not_reach() 
     layout = Layout.of(known, asked)
     site = find_site(known, layout, 2)
     assert site is None or abs(site.count(asked, layout).excess) < 0.1
+
+
+def test_a_stretch_is_told_as_far_as_it_is_the_same_and_no_further_than_looked_at() -> None:
+    """The word found lies somewhere in 100 fixed bases, of which 30 on either side of it are told, or those up to the end."""
+    generator = np.random.default_rng(3)
+    fixed = "".join(generator.choice(list("ACGT"), 100))
+    drawn = ["".join(generator.choice(list("ACGT"), 160)) for _ in range(400)]
+    rows = PlacedRows(
+        [text[:30] + fixed + text[130:] if i % 2 else text for i, text in enumerate(drawn)], np.arange(400) % 2
+    )
+    site = find_site(rows, Layout.of(rows, rows), 2)
+    assert site is not None
+    start = site.place if site.anchor == "start" else 160 + site.place
+    first, last = max(30, start - 30), min(130, start + len(site.word) + 30)
+    assert site.longer == fixed[first - 30 : last - 30]
+    assert site.first - site.place == first - start
