@@ -62,6 +62,11 @@ OPERATORS = (
 )
 # Files that lie in no room of their own, and rooms whose tests are kept elsewhere.
 TESTS_OF = {
+    "findna_bench/data/archives.py": ("tests/test_unpacking.py", "tests/data"),
+    "findna_bench/data/table_tasks.py": ("tests/matrix/test_objects.py", "tests/data"),
+    "findna_bench/models/base_vectors.py": ("tests/targets/test_per_base.py", "tests/protocols", "tests/models"),
+    "findna_bench/models/object_models.py": ("tests/matrix/test_objects.py", "tests/models"),
+    "findna_bench/training/ranks.py": ("tests/training", "tests/protocols/test_fine_tuning.py"),
     "findna_bench/api.py": ("tests/matrix/test_objects.py", "tests/docs/test_examples.py"),
     "findna_bench/cards.py": ("tests/testing", "tests/plugins"),
     "findna_bench/download.py": ("tests/data/test_fault_server.py", "tests/models/test_hub.py"),
@@ -84,7 +89,7 @@ TESTS_OF = {
     "findna_bench/__init__.py": ("tests/plugins",),
     "plugins/findna_plugins/suites": ("tests/suites", "tests/data"),
     "plugins/findna_plugins": ("tests/findna", "tests/suites"),
-    "baselines/findna_baselines/controls": ("tests/controls",),
+    "baselines/findna_baselines/controls": ("tests/controls", "tests/matrix/test_threads.py"),
     "baselines/findna_baselines": ("tests/baselines",),
 }
 OF_EVERY_ROOM = "tests/test_dataclasses.py"
@@ -140,7 +145,7 @@ def drawn(count: int, seed: int) -> list[Change]:
 
 
 def tests_of(module: str) -> list[str]:
-    """The tests of a module's room: the files that name the module first, as they are the likeliest to notice."""
+    """The tests of a module's room: those called after the module first, then those that name it, as they are the likeliest to notice."""
     parts = Path(module).parts
     near = next(
         (TESTS_OF["/".join(parts[:n])] for n in range(len(parts), 0, -1) if "/".join(parts[:n]) in TESTS_OF), None
@@ -154,7 +159,7 @@ def tests_of(module: str) -> list[str]:
     if not files:
         raise SystemExit(f"mutants: no tests are known for {module}: name them in TESTS_OF of {Path(__file__).name}")
     stem = Path(module).stem
-    files.sort(key=lambda file: stem not in file.read_text(encoding="utf-8"))
+    files.sort(key=lambda file: (stem not in file.stem, stem not in file.read_text(encoding="utf-8")))
     return [*(file.relative_to(ROOT).as_posix() for file in files), OF_EVERY_ROOM]
 
 
