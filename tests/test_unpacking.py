@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import os
+import shutil
 import socket
 import struct
 import tarfile
@@ -122,6 +123,20 @@ def test_tars_are_read_whatever_packed_them(tmp_path: Path) -> None:
                 "b/c.txt": 1024,
                 "b/empty.txt": 0,
             }
+
+
+def test_folders_and_archives_hold_the_same_files_and_nothing_hidden(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    for name in ("a.txt", "b/c.txt", "b/d/e.txt", ".hidden", "b/.hidden", ".git/config", "__MACOSX/a.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    shutil.make_archive(str(tmp_path / "x"), "zip", folder)
+    shutil.make_archive(str(tmp_path / "x"), "gztar", folder)
+    for path in (folder, tmp_path / "x.zip", tmp_path / "x.tar.gz"):
+        with open_tree(path) as tree:
+            assert {name: tree.open(name).read().decode() for name in tree.files} == {
+                name: name for name in ("a.txt", "b/c.txt", "b/d/e.txt")
+            }, path.name
 
 
 def npy_header(shape: tuple[int, ...]) -> bytes:
