@@ -46,60 +46,105 @@ class _Part(BaseModel):
 
 
 class Weights(_Part):
+    """Where the network of a model came from."""
+
     source: str | None = None
+    """The repository, file or folder on the card, or `random`; a file or folder of the user by its name alone."""
     digest: str | None = None
+    """sha256 over the names and values of its tensors."""
     network: str | None = None
+    """Which of several networks of a checkpoint (`teacher`, `student`)."""
     trained: bool | None = None
+    """Whether it was ever trained; None for what has no weights."""
 
 
 class Model(_Part):
+    """What was scored."""
+
     name: str
+    """As tables show it."""
     kind: str
+    """`encoder`, `classifier` or `features`."""
     distribution: str | None = None
+    """The package that it came with."""
     version: str | None = None
+    """Of that package."""
     backbone: str | None = None
+    """Name of an encoder's backbone."""
     n_parameters: int | None = None
+    """Of the encoder, without the head that it was pretrained with."""
     weights: Weights = Field(default_factory=Weights)
     tokenizer_digest: str | None = None
+    """Of what turns letters into tokens."""
     code_digest: str | None = None
     """Of the code that made the model; None where it could not be hashed (and before schema 2)."""
     pooling: str | None = None
+    """How tokens became one vector; that of the fit where it was chosen on validation."""
     layer: int | None = None
+    """Which hidden states were read, counted from the embeddings (0); None for the last ones."""
     licence: str | None = None
+    """Of the weights."""
 
 
 class Task(_Part):
+    """What it was scored on."""
+
     suite: str
+    """Suite, `adhoc` for a file or table of the user."""
     name: str
+    """Within the suite."""
     labels: list[str]
+    """Names of the classes, labels, values or states, in the order of the scores."""
     target: str = "classes"
     """What rows are labelled with."""
     data_digest: str | None = None
+    """sha256 over the rows that were there."""
     counts: dict[str, dict[str, int]] | None = None
+    """Split -> class -> rows that were there."""
     published_counts: dict[str, dict[str, int]] | None = None
+    """The same as published, where that is known."""
     split: str | None = None
+    """`official`, or how the rows were split anew (`grouped`, `chromosome:20`, ...)."""
 
 
 class Protocol(_Part):
+    """How it was scored."""
+
     name: str
+    """`probe`, `knn`, `finetune`, `zero_shot` or one of a plugin."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Everything about the fit: of the preset, and what was chosen on validation."""
 
 
 class Batch(_Part):
+    """How many sequences were computed at once."""
+
     requested: int | str | None = None
+    """As asked for; `auto` = by length."""
     effective: int | None = None
+    """Most sequences in a batch as planned; in fine-tuning, of an optimiser step."""
     micro: int | None = None
+    """Most sequences in a pass that memory allowed."""
 
 
 class MainMetric(_Part):
+    """The metric that tables show."""
+
     name: str
+    """As `--metric` takes it."""
     value: float | None = None
+    """A fraction, or in the units of the metric; None where it is undefined."""
     higher_is_better: bool = True
+    """Which way is better."""
 
 
 class Metrics(_Part):
+    """Scores on the test rows."""
+
     main: MainMetric
+    """The metric of the task."""
     all: dict[str, float | None] = Field(default_factory=dict)
+    """Every metric of the target, by name; None = undefined on these rows."""
     intervals: dict[str, tuple[float, float] | None] = Field(default_factory=dict)
     """95 % interval of every metric over groups of test rows; None = undefined, or too few of the rarer class."""
     interval_unit: Literal["rows", "groups"] | None = None
@@ -124,22 +169,38 @@ class Metrics(_Part):
 
 
 class Coverage(_Part):
+    """How much of the rows the model has read, all splits together."""
+
     bases_total: int | None = None
+    """Bases of all sequences."""
     bases_seen: int | None = None
+    """Bases that reached the model."""
     truncated_sequences: int | None = None
+    """Sequences of which bases are missing."""
     windows: int | None = None
+    """Pieces that were read."""
     short_sequences: int | None = None
+    """Sequences too short for any ordinary token."""
 
 
 class Timing(_Part):
+    """Wall time, seconds."""
+
     load_s: float | None = None
+    """To load the model."""
     embed_s: float | None = None
+    """To compute vectors, or to read them from the cache."""
     fit_s: float | None = None
+    """To fit; of all seeds where they are fitted together."""
     predict_s: float | None = None
+    """To score the test rows."""
 
 
 class Memory(_Part):
+    """Of the process that computed."""
+
     peak_bytes: int | None = None
+    """Highest resident memory so far, or on CUDA highest memory of the allocator."""
 
 
 class Hashed(_Part):
@@ -163,9 +224,14 @@ class Request(_Part):
 
 
 class Error(_Part):
+    """Why there is no score."""
+
     type: str
+    """Name of the exception, or the status."""
     message: str
+    """A sentence."""
     traceback: str | None = None
+    """Of an unexpected error, without folders of the machine."""
 
 
 _SETTINGS: Final[Mapping[str, Any]] = {
@@ -191,39 +257,59 @@ class Result(_Part):
     """One cell. Metric values are fractions; percent appears only in tables."""
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
+    """Which keys there are."""
     digest: str | None = None
     """Hash of all other fields (schema 2); what was changed afterwards shows."""
     predictions_digest: str | None = None
     """sha256 of the predictions file (schema 2); None where there are no predictions."""
     identity: str | None
+    """Hash of all that the score depends on (model, weights, code, rows, split, protocol, seed): name of the file and key of the cache. None where the cell failed before that was known."""
     request_id: str
+    """Hash of what was asked for, seed included."""
     config_id: str | None
+    """Hash of all that `identity` depends on but the seed: cells of one configuration are averaged."""
     status: Status
+    """Whether there is a score, and why not."""
     flags: list[str] = Field(default_factory=list)
+    """What a reader must know beside the score, see [flags](flags.md)."""
     command: str | None = None
+    """What was typed, or the call in Python."""
     protocol_version: int
+    """Of the rules of this program; results of other versions are not averaged or compared."""
     preset: str | None = None
+    """Of the protocol, None for the default."""
     limit: int | None = None
+    """Most rows per split (`--limit`), None = all."""
     selection: str | None = None
+    """Split on which settings were chosen: `validation`, or `test`, which is flagged."""
     model: Model
     task: Task
     strand: str | None = None
+    """Which strands were read (`--strand`)."""
     window: str | None = None
+    """What was done with sequences longer than the model takes."""
     seed: int | None = None
+    """Of this fit."""
     n_effective_seeds: int | None = None
+    """Fits that differ: 1 where nothing depends on the seed."""
     dtype: str | None = None
+    """Format in which the network was computed."""
     threads: int | None = None
     """CPU threads, where the number may depend on them (it is part of the identity then); None where it does not."""
     protocol: Protocol
     batch: Batch = Field(default_factory=Batch)
     metrics: Metrics
     validation: dict[str, Any] = Field(default_factory=dict)
+    """Scores on the rows that settings were chosen on, what was chosen, and warnings."""
     coverage: Coverage = Field(default_factory=Coverage)
     timing: Timing = Field(default_factory=Timing)
     memory: Memory = Field(default_factory=Memory)
     environment: dict[str, Any] = Field(default_factory=dict)
+    """Versions, processor, device and system."""
     created: str
+    """UTC, ISO 8601."""
     error: Error | None = None
+    """None where there is a score."""
     hashed: Hashed = Field(default_factory=Hashed)
     request: Request | None = None
     """None in results that were written before it was kept (schema 1, and early ones of schema 2)."""
