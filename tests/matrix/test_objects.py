@@ -13,6 +13,8 @@ import torch
 import findna_bench as fb
 from findna_bench.errors import BenchError, DataError, UsageError
 from findna_bench.leaderboard.table_building import leaderboard
+from findna_bench.models import precision
+from findna_bench.models.object_models import held_network, object_spec
 
 ROWS = 80
 
@@ -169,6 +171,18 @@ def test_what_python_cannot_reach_is_a_model_of_its_own_and_nothing_of_it_is_kep
 def test_a_loaded_model_has_the_numbers_of_its_name(tmp_path: Path) -> None:
     named, held = fb.run(["findna-tiny", fb.load_model("findna-tiny")], table(), seeds=1, output_dir=tmp_path)
     assert held.metrics.all == named.metrics.all
+
+
+def test_an_object_is_computed_where_it_is_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = fb.load_model("findna-tiny@random")
+    spec = object_spec(network)
+    for device in ("auto", "cpu"):
+        assert held_network(spec, {}, device=device, dtype="auto").device == network.device
+    elsewhere = torch.device("meta")
+    monkeypatch.setattr(precision, "resolve_device", lambda device: elsewhere)
+    assert held_network(spec, {}, device="auto", dtype="auto").device == network.device
+    with pytest.raises(UsageError, match="is on cpu, not on meta; move the object, or leave out --device"):
+        held_network(spec, {}, device="cuda", dtype="auto")
 
 
 def test_a_copy_of_a_backbone_is_fine_tuned(tmp_path: Path) -> None:

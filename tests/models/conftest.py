@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -55,13 +54,3 @@ def load(registry: Registry) -> Callable[..., LoadedModel]:
         return load_model(name, device="cpu", registry=registry, **options)  # type: ignore[arg-type]
 
     return load
-
-
-def dna(n: int, shortest: int = 1, longest: int = 60, seed: int = 0) -> list[str]:
-    generator = np.random.default_rng(seed)
-    return [
-        "".join(
-            generator.choice(list("ACGTN"), size=int(generator.integers(shortest, longest + 1)), p=[0.24] * 4 + [0.04])
-        )
-        for _ in range(n)
-    ]

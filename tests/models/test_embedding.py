@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import dna
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
-from tiny_backbone import CrampedBackbone
+from tiny_backbone import CrampedBackbone, dna
 
+from findna_bench.api import Encoding
 from findna_bench.errors import DataError, ModelError, UnsupportedError, UsageError
 from findna_bench.models.embedding import embed, encode
 from findna_bench.models.loading import LoadedModel, load_model
@@ -47,6 +49,23 @@ def test_encode_gives_every_token_but_padding(load: Load) -> None:
     for state, sequence in zip(states, sequences, strict=True):
         np.testing.assert_allclose(encode(model, [sequence])[0], state, atol=1e-5)
     assert encode(model, []) == []
+
+
+@pytest.mark.parametrize("given", [None, (), (0,)])
+def test_a_backbone_that_gives_no_states_of_a_layer_is_named(
+    load: Load, given: tuple[int, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load("tiny@random")
+    whole = type(model.backbone).forward
+
+    def forward(backbone: Any, batch: Any, *, layers: Any = None) -> Encoding:
+        found = whole(backbone, batch, layers=layers)
+        some = None if given is None else {layer: found.layers[layer] for layer in given if layer in found.layers}
+        return dataclasses.replace(found, layers=some)
+
+    monkeypatch.setattr(type(model.backbone), "forward", forward)
+    with pytest.raises(ModelError, match=r"tiny@random: its backbone gives no hidden states of layer 1, only the last"):
+        embed(model, dna(3), layer=1)
 
 
 def test_layers_count_from_the_embedding_output(load: Load) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dna
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_backbone import CrampedBackbone
+from tiny_backbone import CrampedBackbone, dna
 
 from findna_bench.errors import OutputError
 from findna_bench.models import embedding_cache as cache_module

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import dna
 from numpy.typing import NDArray
+from tiny_backbone import dna
 
 from findna_bench.errors import DataError, ModelError, OutputError
 from findna_bench.models import embedding, row_vectors

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -127,3 +128,14 @@ class Plugin:
             ModelCard(name="counted", kind="features", factory="collections:Counter"),
             ModelCard(name="miscounted", kind="encoder", backbone="tiny", config=SIZES, n_parameters=7),
         ]
+
+
+def dna(n: int, shortest: int = 1, longest: int = 60, seed: int = 0) -> list[str]:
+    """Random sequences over A, C, G, T, N."""
+    generator = np.random.default_rng(seed)
+    return [
+        "".join(
+            generator.choice(list("ACGTN"), size=int(generator.integers(shortest, longest + 1)), p=[0.24] * 4 + [0.04])
+        )
+        for _ in range(n)
+    ]
