@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +19,10 @@ from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import TaskRef, data_root, resolve_suite, resolve_task, suite_tasks, task_status
 from findna_bench.data.table import SequenceTable
 from findna_bench.data.tabular import MISSING
-from findna_bench.data.task import open_task
+from findna_bench.data.task import Task, open_task
 from findna_bench.data.task_store import write_split
 from findna_bench.errors import DataError, UnknownNameError, UsageError
+from findna_plugins.suites import nt_tasks
 
 
 def write_rows(path: Path, labels: list[str], splits: list[str] | None = None) -> Path:
@@ -249,3 +252,25 @@ def test_a_test_split_that_nobody_published_is_flagged(tmp_path: Path) -> None:
     )
     assert [flag for flag in fb.load_task(whole).flags if flag.startswith("test drawn from train")]
     assert not [flag for flag in fb.load_task(split).flags if flag.startswith("test drawn")]
+
+
+@pytest.mark.parametrize(
+    ("known", "flags"),
+    [
+        ((), ()),
+        (("length",), ("shortcut",)),
+        (("overlap of train and test",), ("leak",)),
+        (("overlap of train and test", "length"), ("shortcut", "leak")),
+        (("overlap: loci", "overlap: strands"), ("leak",)),
+    ],
+)
+def test_what_is_known_of_a_task_is_flagged(known: tuple[str, ...], flags: tuple[str, ...], tmp_path: Path) -> None:
+    origin: Any = SimpleNamespace(status="complete")
+    task = Task(card(known_shortcuts=known), origin, data_dir=tmp_path)
+    assert task.flags == flags
+
+
+def test_upstream_calls_splice_sites_in_the_singular_too() -> None:
+    for task in nt_tasks.TASKS:
+        singular = (task.name.removesuffix("s"),) if "splice" in task.name else ()
+        assert task.aliases == singular, task.name

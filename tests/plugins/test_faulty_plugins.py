@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from findna_bench.cli import main, output
+from findna_bench.plugin_code import fault_in_words
 from findna_bench.registry import Plugin, Registry
 
 Command = Callable[[str], tuple[int, str]]
@@ -108,6 +110,18 @@ def test_what_a_plugin_raises_names_file_and_line(faulty: ModuleType, command: C
     is_a_sentence(command(RUN.format("network-tokenize@random")), raised)
     is_a_sentence(command(PRETRAIN.format("acme-convolution") + " --objective objective-constructor"), raised)
     is_a_sentence(command("check objective-validation"), raised)
+
+
+def test_a_file_deep_in_a_package_is_named_from_the_package_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "deep" / "acme_deep" / "inner"
+    folder.mkdir(parents=True)
+    (folder / "model.py").write_text("def fails():\n    raise ValueError('no idea')\n")
+    monkeypatch.syspath_prepend(tmp_path / "deep")
+    inner = importlib.import_module("acme_deep.inner.model")
+    with pytest.raises(ValueError, match="no idea") as raised:
+        inner.fails()
+    expected = "ValueError: no idea (acme_deep/inner/model.py, line 2)"
+    assert fault_in_words(raised.value, package="acme_deep") == expected
 
 
 def lines(function: Any) -> int:
