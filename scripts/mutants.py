@@ -66,6 +66,7 @@ TESTS_OF = {
     "findna_bench/data/table_tasks.py": ("tests/matrix/test_objects.py", "tests/data"),
     "findna_bench/models/base_vectors.py": ("tests/targets/test_per_base.py", "tests/protocols", "tests/models"),
     "findna_bench/models/object_models.py": ("tests/matrix/test_objects.py", "tests/models"),
+    "findna_bench/relatedness/genome_places.py": ("tests/auditing/test_references.py", "tests/relatedness"),
     "findna_bench/training/ranks.py": ("tests/training", "tests/protocols/test_fine_tuning.py"),
     "findna_bench/api.py": ("tests/matrix/test_objects.py", "tests/docs/test_examples.py"),
     "findna_bench/cards.py": ("tests/testing", "tests/plugins"),
