@@ -530,7 +530,8 @@ def run(
             ``weights``, ``output_dir``, ...
 
     Returns:
-        The results of all cells, in the order models x tasks x seeds; failed ones have a status that is not ``success``.
+        The results of all cells, in the order models x tasks x seeds; failed ones have a status that is not ``success``. What they have in
+        common they share: they are not to be changed.
 
     Raises:
         UsageError: a name or an option is wrong; before any work.

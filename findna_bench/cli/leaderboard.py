@@ -21,10 +21,12 @@ def leaderboard(request: LeaderboardRequest, json: options.Json = False) -> int:
     """Make tables from results; the same results give the same bytes."""
     import tempfile
 
+    from findna_bench.collecting import no_collection
     from findna_bench.results.store import ResultStore
 
     if request.submissions is None:
-        return _made(request, json, ResultStore.existing(request.output_dir), None)
+        with no_collection():
+            return _made(request, json, ResultStore.existing(request.output_dir), None)
     from findna_bench.leaderboard.submissions import read_submissions
 
     with tempfile.TemporaryDirectory() as scratch:

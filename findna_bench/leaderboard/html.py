@@ -137,6 +137,7 @@ def shown(value: Any) -> Any:
 
 def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Costs | None) -> dict[str, Any]:
     columns, marks = columns_of(table), places(table)
+    ranges = [_range(table, column) for column in columns]
     return {
         "name": table.name,
         "summary": table.summary,
@@ -159,7 +160,7 @@ def _table(table: SuiteTable, audits: Mapping[str, Sequence[Verdict]], costs: Co
                 "cost": asdict(cost) if costs and (cost := costs.of(row.model)) else None,
                 "cells": [_cell(column, row) for column in columns],
                 "entries": {
-                    column.name: _entry(entry, marks.get((index, number)), _range(table, column))
+                    column.name: _entry(entry, marks.get((index, number)), ranges[number])
                     for number, column in enumerate(columns)
                     if (entry := row.entries.get(column.name))
                 },

@@ -38,13 +38,14 @@ def overview(board: Leaderboard, costs: Costs | None = None) -> Grid | None:
             f"{table.name}: {words}" for words in ("over trivial", "over the best control on validation", "mean")
         ]
     header += ["flags", *(("ns per base", "MFLOP per base", "peak GiB") if costs else ())]
+    references = [_references(table) for table in board.tables]
     order = sorted(rows, key=lambda label: any(row.control for row in rows[label] if row))
     lines = []
     for label in order:
         present = [row for row in rows[label] if row]
         cells = [label + (" (control)" if present[0].control else ""), PARAMETERS.text(present[0])]
-        for table, own in zip(board.tables, rows[label], strict=True):
-            cells += _standing(table, own) if own else ["–"] * 3
+        for table, of_table, own in zip(board.tables, references, rows[label], strict=True):
+            cells += _standing(table, own, *of_table) if own else ["–"] * 3
         cells.append(_flags(board, rows[label]))
         lines.append((*cells, *(_cost(present[0].model, costs) if costs else ())))
     return Grid(tuple(header), tuple(lines))
@@ -82,10 +83,17 @@ def _flags(board: Leaderboard, rows: Sequence[Row | None]) -> str:
     return ", ".join(words) or "–"
 
 
-def _standing(table: SuiteTable, row: Row) -> list[str]:
+def _references(table: SuiteTable) -> tuple[Row | None, dict[str, float], dict[str, float]]:
+    """The row of ``trivial``; by task, its value, and that of the best control on validation."""
     trivial = next((other for other in table.rows if other.control and other.model == "trivial"), None)
     of_trivial = {c.name: value for c in table.columns if (value := _value(trivial, c.name)) is not None}
     of_best = {c.name: found.value for c in table.columns if (found := reference_control(table.rows, c))}
+    return trivial, of_trivial, of_best
+
+
+def _standing(
+    table: SuiteTable, row: Row, trivial: Row | None, of_trivial: Mapping[str, float], of_best: Mapping[str, float]
+) -> list[str]:
     # A control is not set against itself.
     gains = [
         "–" if row is trivial else _gain(table, row, of_trivial),

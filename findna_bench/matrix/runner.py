@@ -22,7 +22,8 @@ from findna_bench.plugin_code import plugin_code
 from findna_bench.registry import Registry, get_registry, load_factory
 from findna_bench.requests.declarations import options_of
 from findna_bench.requests.run_request import RunRequest
-from findna_bench.results.schema import Result, read_result
+from findna_bench.results.result_rows import RowsInMemory
+from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore
 from findna_bench.torchrun import world_size
 
@@ -30,7 +31,7 @@ __all__ = ["event_teller", "run"]
 
 
 def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result]:
-    """All cells of the request, finished before or now, in the order models x tasks x seeds. Names are those of the plugins that
+    """All cells of the request, finished before or now, in the order models x tasks x seeds; what results have in common they share. Names are those of the plugins that
     are installed, for this process as for any other that an executor starts.
 
     Raises:
@@ -66,6 +67,7 @@ def _run(request: RunRequest, reporter: RunReporter) -> list[Result]:
     reporter.started(len(units), sum(len(unit.cells) for unit in units), finished.cells)
     # Jobs that an earlier run sent somewhere are closed by the executor that finds them settled.
     results = {} if job_folders(request.output_dir) else finished.results
+    rows = RowsInMemory()
     for unit in units:
         if unit.key in results:
             reporter.unit_finished(unit.label, results[unit.key], 0.0)
@@ -77,7 +79,7 @@ def _run(request: RunRequest, reporter: RunReporter) -> list[Result]:
         contextlib.closing(answers),  # an interruption here is one of the executor, which stops what it has started
     ):
         for settled in answers:
-            results[settled.unit] = [read_result(store.root / name) for name in settled.results]
+            results[settled.unit] = [rows.read(store.root / name) for name in settled.results]
             reporter.unit_finished(settled.label, results[settled.unit], settled.seconds)
     return [result for unit in units for result in results[unit.key]]
 

@@ -5,18 +5,20 @@ is first looked at.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from findna_bench.results import schema
-from findna_bench.results.schema import Metrics, Result
+from findna_bench.results.schema import Metrics, Result, read_result
 
-__all__ = ["DamagedRowError", "Parts", "Record", "Row", "Rows", "StoredResult", "record_of"]
+__all__ = ["DamagedRowError", "Parts", "Record", "Row", "Rows", "RowsInMemory", "StoredResult", "record_of"]
 
 _M = TypeVar("_M", bound=BaseModel)
 _SHARED: Final[Mapping[str, type[BaseModel]]] = {
@@ -247,6 +249,42 @@ class Rows:
             and schema.Request(options={**(options or {}), **request["options"]}, files=request["files"]),
             "hashed": schema.Hashed.model_validate({"request": hashed, "config": config, "cell": rest["cell"]}),
         }
+
+
+class RowsInMemory:
+    """Results that this process read from their files, as rows of its own: twenty thousand take a tenth of the memory. A :class:`Source`."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._numbers: dict[bytes, int] = {}
+        self._rows: dict[tuple[int, ...], Rows] = {}
+        self._kept: list[tuple[Path, bytes]] = []
+        self.parts = Parts(self._add, self._texts.__getitem__)
+
+    def read(self, path: Path) -> StoredResult:
+        """A result, as an index would give it.
+
+        Raises:
+            OutputError: the file cannot be read, or is no result.
+        """
+        row = self.parts.row(read_result(path))
+        if (rows := self._rows.get(row.numbers)) is None:
+            rows = self._rows[row.numbers] = Rows(self, list(row.numbers))
+        self._kept.append((path, row.rest))
+        return rows.result(row.record._replace(number=len(self._kept) - 1))
+
+    def rest(self, record: Record) -> bytes:
+        return self._kept[record.number][1]
+
+    def from_file(self, record: Record) -> Result:
+        return read_result(self._kept[record.number][0])
+
+    def _add(self, content: str) -> int:
+        key = hashlib.blake2b(content.encode(), digest_size=16).digest()
+        if key not in self._numbers:
+            self._numbers[key] = len(self._texts)
+            self._texts.append(content)
+        return self._numbers[key]
 
 
 class _AsInItsFile:

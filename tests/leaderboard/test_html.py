@@ -308,6 +308,8 @@ def test_a_page_of_twenty_thousand_cells_is_small_and_usable(browser: Any, tmp_p
         (tmp_path / name).write_text(content, encoding="utf-8")
     browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
     browser.get((tmp_path / "index.html").as_uri())
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+    wait(browser, 60).until(lambda _: len(models(browser)) == 200)
     spent = {one["name"]: one["value"] for one in browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
     print(f"page {len(made['index.html']) / 1e6:.2f} MB, main thread {spent['TaskDuration']:.2f} s")
     filter_by(browser, "model-007")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from findna_bench.results import result_index
 from findna_bench.results.result_index import INDEX, ResultIndex
-from findna_bench.results.result_rows import record_of
+from findna_bench.results.result_rows import RowsInMemory, record_of
 from findna_bench.results.schema import Result
 from findna_bench.results.store import ResultStore
 
@@ -173,6 +173,18 @@ def test_files_that_did_not_change_are_not_read_again(folder: Path, monkeypatch:
     path = write(folder, 3, json.dumps(content(3, 0.9)))
     assert [r.metrics.main.value for r in by_index(folder)[0]].count(0.9) == 1
     assert read == [path]
+
+
+def test_rows_in_memory_are_what_files_said(folder: Path) -> None:
+    rows = RowsInMemory()
+    paths = list(ResultStore(folder).paths())
+    wanted, found, again = by_files(folder)[0], [*map(rows.read, paths)], [*map(rows.read, paths)]
+    shutil.rmtree(folder)
+    assert [r.to_dict() for r in found] == [r.to_dict() for r in wanted]
+    for name in Result.model_fields:  # each read alone
+        assert [getattr(r, name) for r in again] == [getattr(r, name) for r in wanted]
+    assert len({id(r.environment) for r in found}) == 1, "what they have in common is kept once"
+    assert {r.seed for r in found if r.alike == found[0].alike} == {0, 2}
 
 
 def test_a_file_that_was_just_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
