@@ -3,8 +3,8 @@
 python benchmarks/matrix_scale.py [CELLS] [--sleep SECONDS] [--folder DIR]
 
 Models, tasks and an executor of this file, installed for the time of the run: the executor sleeps where others compute, and writes a real result
-of each task under the names of the cells. Every figure is of a process of its own: wall time, processor time (what is left of it on a machine
-that does other things, too) and the most memory.
+of each task under the names of the cells. Every figure is of a process of its own, from its start: wall time, processor time (what is left of
+it on a machine that does other things, too), the most memory, and the load of the machine, of which other processes have their share.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def step(what: str) -> None:
     if what == "predictions":
         copy_predictions(results, models[-3:], tasks[:50])
         return
-    started, processor = time.perf_counter(), time.process_time()
+    started = time.perf_counter()
     if what in ("run", "resume"):
         fb.run(models, tasks, seeds=SEEDS, output_dir=results, executor="sleeping")
     elif what == "fill":
@@ -222,12 +222,12 @@ def step(what: str) -> None:
         note = f", {len(ResultStore(results).index()):,} results"
     else:
         command_line(["compare", *models[-3:], "-t", ",".join(tasks[:50]), "-o", str(results)])
-    seconds, processor = time.perf_counter() - started, time.process_time() - processor
+    seconds, processor = time.perf_counter() - started, time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if what == "run":
         slept = float(os.environ["MATRIX_SCALE_SLEEP"]) * cells
         note = f", {1000 * (seconds - slept) / cells:.2f} ms beside sleeping per cell, {1000 * processor / cells:.2f} ms of the processor"
-    print(f"| {what} | {seconds:.1f} s | {processor:.1f} s | {peak:,.0f} MB | {note.removeprefix(', ')} |")
+    print(f"| {what} | {seconds:.1f} s | {processor:.1f} s | {peak:,.0f} MB | {os.getloadavg()[0]:.0f} | {note.removeprefix(', ')} |")
 
 
 def run_all(cells: int, sleep: float, fill: bool, folder: Path) -> None:
@@ -245,7 +245,7 @@ def run_all(cells: int, sleep: float, fill: bool, folder: Path) -> None:
     print(
         f"{models} models x {TASKS} tasks x {SEEDS} seeds = {models * TASKS * SEEDS:,} cells, {sleep:g} s of sleep each\n"
     )
-    print("| step | wall | processor | most memory | |\n|---|--:|--:|--:|---|")
+    print("| step | wall | processor | most memory | load | |\n|---|--:|--:|--:|--:|---|")
     index = folder / "results" / ".index.sqlite"
     for what in (
         "real",

@@ -39,8 +39,8 @@ def print_json(value: Any) -> None:
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
     """A table on a terminal (blocks where a table is too wide for it), tab-separated lines in a pipe (so that `cut` and `grep` work)."""
     if not sys.stdout.isatty():
-        for row in (header, *rows):
-            answer("\t".join(cell.replace("\n", " ") for cell in row), tabs=True)
+        lines = ("\t".join([cell.replace("\n", " ") for cell in row]) for row in (header, *rows))
+        answer("\n".join(lines), tabs=True)
         for note in notes:
             answer(f"# {note}")
         return

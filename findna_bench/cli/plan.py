@@ -12,6 +12,13 @@ from findna_bench.requests.run_request import RunRequest
 @requested(RunRequest)
 def plan(request: RunRequest, json: options.Json = False) -> None:
     """Show the cells of a run, what is finished, and the time the rest may take; opens no data and no weights."""
+    from findna_bench.collecting import no_collection
+
+    with no_collection():
+        _show(request, json)
+
+
+def _show(request: RunRequest, json: bool) -> None:
     from findna_bench.matrix.planning import plan as make_plan
 
     made = make_plan(request)

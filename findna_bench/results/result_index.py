@@ -42,6 +42,8 @@ _FEWEST: Final = 200
 """Files to be read from which writing an index is worth it; of large folders a hundredth of all files."""
 _COARSE_NS: Final = 2_000_000_000
 """The coarsest times that file systems keep: what was changed this shortly before it was read may have been changed again since."""
+_DAMAGED: Final = (DamagedRowError, ValueError, TypeError, LookupError)
+"""What reading a part may come to that is not what was written."""
 _ERRORS: Final = "errors/"
 _DEPTH: Final = 4
 """Folders above a result: model, suite, task, protocol."""
@@ -439,13 +441,17 @@ class ResultIndex:
         """
         for listed in self._listed:
             of_rows: dict[Rows, list[Record]] = {}
-            for name, folder, record in listed.rows():
+            known = listed.known if listed.as_known else None
+            if known is not None and len(known.numbers) == 1:  # nearly all of a large folder
+                with contextlib.suppress(*_DAMAGED):
+                    of_rows[known.rows(0)] = known.records
+            for name, folder, record in () if of_rows else listed.rows():
                 if folder is None:
                     yield from (_alone(result) for result in [record] if _among(result.model.name, models))
                     continue
                 try:
                     of_rows.setdefault(folder.rows(record.place), []).append(record)
-                except (DamagedRowError, ValueError, TypeError, LookupError):
+                except _DAMAGED:
                     yield from map(_alone, self._from_file(folder, name, models, None))
             for rows, records in of_rows.items():
                 if _among(rows.model, models):
@@ -464,7 +470,7 @@ class ResultIndex:
                     continue
                 try:
                     rows = folder.rows(record.place)
-                except (DamagedRowError, ValueError, TypeError, LookupError):
+                except _DAMAGED:
                     for result in self._from_file(folder, name, models, tasks):
                         yield listed.path, name, result
                     continue
@@ -484,7 +490,7 @@ class ResultIndex:
                     continue
                 try:
                     rows = folder.rows(record.place)
-                except (DamagedRowError, ValueError, TypeError, LookupError):
+                except _DAMAGED:
                     for result in self._from_file(folder, name, None, None):
                         models.add(result.model.name)
                         tasks.add(result.task_name)
