@@ -356,6 +356,15 @@ def test_one_cell_has_one_interval_in_tables_and_in_a_comparison(tmp_path: Path,
     assert unread.notes == ("no interval for means over several fits whose predictions are not there: m on toy/one",)
 
 
+@pytest.mark.parametrize(("models", "rest"), [("abc", ""), ("abcd", " and 1 more"), ("abcdef", " and 3 more")])
+def test_three_means_without_an_interval_are_named_and_the_rest_counted(
+    tmp_path: Path, registry: Registry, models: str, rest: str
+) -> None:
+    board = leaderboard(scored(tmp_path, dict.fromkeys(models, (0, 1))).load(), registry=registry)
+    named = f"a on toy/one, b on toy/one, c on toy/one{rest}"
+    assert board.notes == (f"no interval for means over several fits whose predictions are not there: {named}",)
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the predictions that are read from now on."""

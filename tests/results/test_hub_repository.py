@@ -15,6 +15,7 @@ from hub_stand_in import TOKEN, HubStandIn
 
 import findna_bench as fb
 from findna_bench.cli import main
+from findna_bench.errors import OutputError
 from findna_bench.results.bundle import read_bundle
 from findna_bench.results.store import ResultStore
 
@@ -116,11 +117,11 @@ def test_signed_bundles_are_pulled_with_a_key_and_others_are_refused(
     assert not (tmp_path / "others").exists()
 
 
-def packed(members: Mapping[str, bytes]) -> bytes:
-    """A bundle whose digests are right."""
+def packed(members: Mapping[str, bytes], **others: str) -> bytes:
+    """A bundle whose digests are right, but for others."""
     import hashlib
 
-    digests = {name: hashlib.sha256(held).hexdigest() for name, held in members.items()}
+    digests = {name: hashlib.sha256(held).hexdigest() for name, held in members.items()} | others
     manifest = json.dumps({"bundle_version": 1, "files": digests}).encode()
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w:gz") as tar:
@@ -129,6 +130,20 @@ def packed(members: Mapping[str, bytes]) -> bytes:
             info.size = len(held)
             tar.addfile(info, io.BytesIO(held))
     return raw.getvalue()
+
+
+@pytest.mark.parametrize(("missing", "rest"), [(20, ""), (21, " and 1 more"), (23, " and 3 more")])
+def test_a_bundle_that_is_not_as_it_was_packed_says_of_which_files(missing: int, rest: str, tmp_path: Path) -> None:
+    archive = tmp_path / "b.tar.gz"
+    absent = {f"a{number:02}": "0" * 64 for number in range(missing)}
+    archive.write_bytes(packed({"changed": b"1", "whole": b"2"}, **absent, changed="0" * 64))
+    with pytest.raises(OutputError) as refused:
+        read_bundle(archive, tmp_path / "r")
+    named = ", ".join(list(absent)[:20])
+    assert str(refused.value) == (
+        f"{archive} is not as it was packed (missing: {named}{rest}; changed: changed); ask for the bundle again"
+    )
+    assert not (tmp_path / "r").exists()
 
 
 def test_what_is_unsafe_damaged_or_no_result_is_refused_and_nothing_is_taken(
