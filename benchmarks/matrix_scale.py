@@ -227,7 +227,9 @@ def step(what: str) -> None:
     if what == "run":
         slept = float(os.environ["MATRIX_SCALE_SLEEP"]) * cells
         note = f", {1000 * (seconds - slept) / cells:.2f} ms beside sleeping per cell, {1000 * processor / cells:.2f} ms of the processor"
-    print(f"| {what} | {seconds:.1f} s | {processor:.1f} s | {peak:,.0f} MB | {os.getloadavg()[0]:.0f} | {note.removeprefix(', ')} |")
+    print(
+        f"| {what} | {seconds:.1f} s | {processor:.1f} s | {peak:,.0f} MB | {os.getloadavg()[0]:.0f} | {note.removeprefix(', ')} |"
+    )
 
 
 def run_all(cells: int, sleep: float, fill: bool, folder: Path) -> None:
