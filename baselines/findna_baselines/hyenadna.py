@@ -31,6 +31,8 @@ __all__ = ["HyenaDNA"]
 
 _CACHE_BYTES = 256 * 2**20
 _SHIFT = 0.05
+_CACHED_NUMBERS = 1 << 18
+"""Numbers that are transformed together on a CPU."""
 
 
 def filter_tables(max_seq_len: int, emb_dim: int, d_model: int) -> dict[str, Tensor]:
@@ -63,6 +65,46 @@ class _Version(NamedTuple):
 
     def same(self, other: _Version) -> bool:
         return self.tensor is other.tensor and self.address == other.address and self.version == other.version
+
+
+class _CausalConvolution(torch.autograd.Function):
+    """(B, D, L) by the spectrum (D, S + 1) of taps, at FFT size 2 S >= 2 L, is (B, D, L).
+
+    On a CPU a few rows at a time, in the cache. The backward pass is written down because torch's takes a complex transform for
+    every real one; it transforms the input again rather than keep what is four times its size.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spectrum: Tensor) -> Tensor:
+        ctx.save_for_backward(x, spectrum)
+        size, length = 2 * (spectrum.shape[-1] - 1), x.shape[-1]
+        rows = _rows_at_once(x, size)
+        mixed = [
+            torch.fft.irfft(torch.fft.rfft(some, n=size) * spectrum, n=size)[..., :length] for some in x.split(rows)
+        ]
+        return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, spectrum = ctx.saved_tensors
+        size, length, (gradient,) = 2 * (spectrum.shape[-1] - 1), x.shape[-1], gradients
+        rows, conjugate, to_x = _rows_at_once(x, size), spectrum.conj().resolve_conj(), []
+        to_spectrum = torch.zeros_like(spectrum) if ctx.needs_input_grad[1] else None
+        for some, towards in zip(x.split(rows), gradient.split(rows), strict=True):
+            transformed = torch.fft.rfft(towards, n=size)
+            if to_spectrum is not None:
+                to_spectrum += (transformed * torch.fft.rfft(some, n=size).conj()).sum(0)
+            to_x.append(torch.fft.irfft(transformed.mul_(conjugate), n=size)[..., :length])
+        if to_spectrum is not None:
+            to_spectrum /= size
+            to_spectrum[:, 1:-1] *= 2  # frequencies that stand for their negative, too
+        return torch.cat(to_x), to_spectrum
+
+
+def _rows_at_once(x: Tensor, size: int) -> int:
+    """Of (B, D, L), transformed at an FFT size: on a CPU what fits into its cache, else all."""
+    return max(1, _CACHED_NUMBERS // (x.shape[1] * size)) if x.device.type == "cpu" else len(x)
 
 
 class HyenaFilter(nn.Module):
@@ -132,9 +174,8 @@ class HyenaFilter(nn.Module):
         """(B, D, L) -> (B, D, L): causal convolution plus skip, in fp32 whatever the surrounding precision."""
         # Autocast does not know the meta device, on which operations are counted.
         with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
-            length, size = x.shape[-1], bucket(x.shape[-1])
             wide = at_least_float32(x)
-            mixed = torch.fft.irfft(torch.fft.rfft(wide, n=2 * size) * self.spectrum(size), n=2 * size)[..., :length]
+            mixed = _CausalConvolution.apply(wide, self.spectrum(bucket(x.shape[-1])))
             return torch.addcmul(mixed, wide, self.bias[:, None]).to(x.dtype)
 
 
@@ -153,7 +194,10 @@ class HyenaOperator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
         projected = self.in_proj(x).transpose(1, 2)
-        gate, gate_in, value = self.short_filter(projected)[..., : x.shape[1]].chunk(3, dim=1)
+        # Padded at the left only: the layer's own padding at either side computes what is cut off again.
+        short = self.short_filter
+        before = F.pad(projected, (short.kernel_size[0] - 1, 0))
+        gate, gate_in, value = F.conv1d(before, short.weight, short.bias, groups=short.groups).chunk(3, dim=1)
         mixed: Tensor = self.out_proj((self.filter(value * gate_in) * gate).transpose(1, 2))
         return mixed
 
@@ -280,7 +324,7 @@ class HyenaDNA(Encoder):
             assert isinstance(block, HyenaBlock)
             taps = block.mixer.short_filter.kernel_size[0]
             products = 4 * width * width + 2 * width * block.fc1.out_features
-            short = 3 * width * taps * batch_size * (n_tokens + taps - 1)
+            short = 3 * width * taps * positions
             layers = [*block.mixer.filter.hidden, block.mixer.filter.output]
             rows = min(size, block.mixer.filter.z.shape[1])
             implicit = rows * sum(layer.weight.numel() for layer in layers if isinstance(layer, nn.Linear))
