@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 from collections.abc import Iterator
 
 import torch
@@ -10,6 +12,8 @@ import torch
 from findna_bench.errors import ModelError, UsageError
 
 __all__ = ["compute_precision", "resolve_device", "resolve_dtype"]
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -57,8 +61,25 @@ def compute_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None
     with contextlib.ExitStack() as stack:
         if device.type == "cuda" and dtype == torch.float32:
             stack.enter_context(_without_tf32())
+        if device.type == "cpu" and dtype == torch.bfloat16:
+            _warn_where_bfloat16_is_slow()
         stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16))
         yield
+
+
+@functools.cache
+def _warn_where_bfloat16_is_slow() -> None:
+    """Once in a process."""
+    if not _bfloat16_is_fast():
+        logger.warning(
+            "--dtype bfloat16: this processor has no instructions for it, so that it takes several times as long as float32; "
+            "use --dtype float32"
+        )
+
+
+def _bfloat16_is_fast() -> bool:
+    """Whether oneDNN has products in bfloat16 for this processor; torch's own are loops over single numbers."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @contextlib.contextmanager
