@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader
 from findna_bench.api import TokenBatch
 from findna_bench.data.table import SequenceTable
 from findna_bench.models.embedding import embed
+from findna_bench.models.linear_products import FastLinear
 from findna_bench.models.loading import LoadedModel, load_model
 from findna_bench.models.spec import parse_model
 from findna_bench.protocols.fine_tuning import FineTuneOptions, FineTuning, LabelledRows
@@ -87,6 +88,9 @@ class Plain(nn.Module):
     def __init__(self, model: LoadedModel) -> None:
         super().__init__()
         self.backbone: Any = copy.deepcopy(model.backbone)
+        for module in self.backbone.modules():
+            if isinstance(module, FastLinear):
+                module.__class__ = nn.Linear
         if isinstance(model.backbone, ChordMixer):
             self.backbone = Authors(**model.config)
             self.backbone.load_state_dict(model.backbone.state_dict())

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from findna_bench.models.backbone import Adapted, Backbone, Checkpoint, Encoding, TokenBatch
     from findna_bench.models.combinations import combine_sides
     from findna_bench.models.estimators import AlignedFeatures, Classifier, Features
+    from findna_bench.models.linear_products import linear
     from findna_bench.models.loading import LoadedModel
     from findna_bench.models.object_models import Embeds
     from findna_bench.profiling.profile_rows import ProfileRow
@@ -213,6 +214,7 @@ __all__ = [
     "label_priors",
     "largest_overlaps",
     "length_batches",
+    "linear",
     "load_model",
     "load_results",
     "load_task",
@@ -262,6 +264,7 @@ _LAZY = {
     "findna_bench.models.backbone": ("Adapted", "Backbone", "Checkpoint", "Encoding", "TokenBatch"),
     "findna_bench.models.combinations": ("combine_sides",),
     "findna_bench.models.estimators": ("AlignedFeatures", "Classifier", "Features"),
+    "findna_bench.models.linear_products": ("linear",),
     "findna_bench.models.loading": ("LoadedModel",),
     "findna_bench.profiling.profile_rows": ("ProfileRow",),
     "findna_bench.protocols.heads": ("FittedHead", "SeedSplit", "fit_probe"),

@@ -21,6 +21,7 @@ from torch import Tensor
 from findna_bench.errors import ModelError, NotFiniteError, TruncationWarning, UsageError, is_out_of_memory
 from findna_bench.models.backbone import Encoding, TokenBatch
 from findna_bench.models.embedding_cache import CacheSpace, EmbeddingCache, sequence_digests
+from findna_bench.models.linear_products import by_onednn
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling, pool, short_rows
 from findna_bench.models.precision import compute_precision
@@ -354,6 +355,8 @@ def cache_key(
         "device": model.device.type,
         "threads": torch.get_num_threads() if model.device.type == "cpu" else None,
         "batch_size": batching.requested,
+        # Last digits differ; a key says it where they do, so that others keep their vectors.
+        **({"products": "onednn"} if by_onednn(model.device, model.dtype) else {}),
     }
 
 

@@ -19,6 +19,7 @@ from findna_bench.errors import BenchError, ModelError, PluginError, Unsupported
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
 from findna_bench.models.estimators import load_estimator
+from findna_bench.models.linear_products import with_fast_products
 from findna_bench.models.precision import resolve_device, resolve_dtype
 from findna_bench.models.sanity import check_weights
 from findna_bench.models.spec import PUBLISHED, ModelSpec, as_described, folder_settings, model_code, parse_model
@@ -227,6 +228,7 @@ def build_backbone(cls: type[Backbone], config: Mapping[str, Any], files: Mappin
         raise ModelError(f"{what}: {fault_in_words(error, cls)}") from error
     if not isinstance(made, Backbone):
         raise ModelError(f"{what}: from_config makes a {type(made).__name__}, no findna_bench.api.Backbone")
+    with_fast_products(made)
     return made
 
 

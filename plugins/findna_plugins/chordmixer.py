@@ -120,7 +120,7 @@ class ChordMixerBlock(nn.Module):
         """
         drops = self.training and (self.dropout.p > 0 or self.layer_dropout.p > 0)
         norms = not (isinstance(self.norm_pre, nn.Identity) and isinstance(self.norm_post, nn.Identity))
-        return not drops and not norms and type(self.fc1) is nn.Linear and type(self.fc2) is nn.Linear
+        return not drops and not norms and isinstance(self.fc1, nn.Linear) and isinstance(self.fc2, nn.Linear)
 
     def mix(self, x: Tensor) -> Tensor:
         """The MLP with its norm and dropouts: (..., C) -> (..., C)."""

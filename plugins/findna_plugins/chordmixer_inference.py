@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from findna_bench.api import linear
 from findna_plugins.chordmixer_rotation import Groups, Tracks, rotation_pairs
 
 __all__ = ["MixedInPlace", "Products"]
@@ -63,8 +64,8 @@ class MixedInPlace:
     def mix_(self, products: Products) -> None:
         """Compute the MLP of ``x``."""
         if products.into_hidden.dtype == self._whole.dtype:
-            hidden = functional.linear(self._whole, products.into_hidden, products.hidden_bias)
-            torch.addmm(products.bias, torch.ops.aten.gelu_(hidden), products.out_of_hidden.t(), out=self._y)
+            hidden = linear(self._whole, products.into_hidden, products.hidden_bias)
+            linear(torch.ops.aten.gelu_(hidden), products.out_of_hidden, products.bias, out=self._y)
             return
         if self._short is None:
             self._short = torch.empty_like(self._whole, dtype=products.into_hidden.dtype)

@@ -1,8 +1,7 @@
 """ChordMixer's bare blocks with gradient, on a CPU: forward and backward a few sequences at a time, in memory that all blocks share.
 
 What a block costs beside its matrix products is passes over memory, so each portion of the positions goes through all steps of a
-block while it is in the cache, gradients of weights and of the residual stream are added up by the products themselves, and views of
-the rotation are made once for all blocks. Kept for the backward pass are the states before the block and its hidden layer before
+block while it is in the cache, and views of the rotation are made once for all blocks. Kept for the backward pass are the states before the block and its hidden layer before
 the GELU, which is computed again.
 
 Shapes: N positions, C channels, H width of the hidden layer, n positions of a portion.
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from findna_bench.api import linear
 from findna_plugins.chordmixer_rotation import Groups, Tracks, rotation_pairs
 
 __all__ = ["Portions", "block_by_portions"]
@@ -90,9 +90,9 @@ class _Block(torch.autograd.Function):
         ctx.portions, ctx.sign = portions, sign
         result, before = torch.empty_like(x), x.new_empty(len(x), len(w1))
         for number, rows, mixed, active, _ in portions.each():
-            own = torch.addmm(b1, x[rows], w1.t(), out=before[rows])
+            own = linear(x[rows], w1, b1, out=before[rows])
             torch.ops.aten.gelu.out(own, out=active)
-            torch.addmm(b2, active, w2.t(), out=mixed)
+            linear(active, w2, b2, out=mixed)
             torch.add(x[rows], portions.rotated(number, sign), out=result[rows])
         ctx.save_for_backward(x, before, w1, w2)
         return result
@@ -111,14 +111,14 @@ class _Block(torch.autograd.Function):
             to_mixed = ctx.portions.rotated(number, -ctx.sign)
             torch.ops.aten.gelu.out(before[rows], out=active)
             if ctx.needs_input_grad[3]:
-                to_w2.addmm_(to_mixed.t(), active)
-            torch.mm(to_mixed, w2, out=hidden)
+                to_w2 += linear(to_mixed.t(), active.t())
+            linear(to_mixed, w2.t(), out=hidden)
             torch.ops.aten.gelu_backward.grad_input(hidden, before[rows], grad_input=hidden)
             if for_first:
-                to_w1.addmm_(hidden.t(), x[rows])
+                to_w1 += linear(hidden.t(), x[rows].t())
                 to_b1 += hidden.sum(0)
             if to_x is not None:
-                torch.addmm(gradient[rows], hidden, w1, out=to_x[rows])
+                linear(hidden, w1.t(), out=to_x[rows]).add_(gradient[rows])
         return to_x, to_w1, to_b1, to_w2, gradient.sum(0), None, None
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from findna_bench.api import Backbone, Checkpoint, ModelError, TokenBatch, WeightsError
+from findna_bench.models import linear_products
 from findna_bench.models.loading import backbone_class, build_on_meta, count_parameters
 from findna_bench.models.spec import parse_model
 from findna_bench.registry import get_registry
@@ -33,6 +34,12 @@ def small(seed: int = 0, **options: object) -> ChordMixer:
 def random_sequences(lengths: list[int], seed: int = 0) -> list[str]:
     generator = torch.Generator().manual_seed(seed)
     return ["".join("ACGTN"[i] for i in torch.randint(0, 5, (n,), generator=generator)) for n in lengths]
+
+
+def products_by(patch: pytest.MonkeyPatch, onednn: bool) -> None:
+    """Compute all products of linear layers by oneDNN, where torch has it, or none."""
+    patch.setattr(linear_products, "_is_faster", lambda: onednn and torch.backends.mkldnn.is_available())
+    patch.setattr(linear_products, "_LEAST_WORK", 0)
 
 
 def flatten(tensors: dict[str, object], prefix: str = "") -> dict[str, torch.Tensor]:
@@ -134,9 +141,10 @@ def test_translocation_leaves_the_mean_over_positions_alone(formulation: str) ->
     recompute=st.booleans(),
     directions=st.sampled_from(["left", "alternate"]),
     positions=st.sampled_from([1, 60, 2048]),
+    onednn=st.booleans(),
 )
 def test_fast_formulations_equal_the_plain_one_with_gradients(
-    lengths: list[int], formulation: str, recompute: bool, directions: str, positions: int
+    lengths: list[int], formulation: str, recompute: bool, directions: str, positions: int, onednn: bool
 ) -> None:
     plain = small(formulation="plain", directions=directions)
     fast = small(formulation=formulation, recompute_gelu=recompute, directions=directions)
@@ -146,8 +154,9 @@ def test_fast_formulations_equal_the_plain_one_with_gradients(
     for model in (plain, fast):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(chordmixer_training, "POSITIONS", positions)
+            products_by(patch, onednn)
             tokens = model(model.tokenize(sequences)).tokens
-        (tokens.square().sum() + tokens.sin().sum()).backward()
+            (tokens.square().sum() + tokens.sin().sum()).backward()
         results.append((tokens.detach(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
     (expected, expected_gradients), (got, gradients) = results
     assert torch.allclose(expected, got, atol=1e-5)
@@ -167,11 +176,13 @@ def test_gradients_are_right_whatever_is_frozen() -> None:
         assert own.grad is None or torch.allclose(own.grad, other.grad, atol=1e-5, rtol=1e-5), name
 
 
+@pytest.mark.parametrize("onednn", [False, True])
 @pytest.mark.parametrize("norm", ["none", "pre", "prepost"])
-def test_inference_equals_training_mode_graph(norm: str) -> None:
+def test_inference_equals_training_mode_graph(norm: str, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small(norm=norm).eval()
     batch = model.tokenize(random_sequences([30, 30, 7, 1, 65]))
     graph = model(batch, layers=[0, 1, 2])
+    products_by(monkeypatch, onednn)
     with torch.inference_mode():
         direct = model(batch, layers=[0, 1, 2])
     assert graph.layers is not None

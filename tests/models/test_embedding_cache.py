@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_backbone import CrampedBackbone, dna
 
 from findna_bench.errors import OutputError
 from findna_bench.models import embedding_cache as cache_module
+from findna_bench.models import linear_products
 from findna_bench.models.cache_folder import cache_info, clear_cache
 from findna_bench.models.embedding import Embeddings, embed
 from findna_bench.models.embedding_cache import CacheSpace, EmbeddingCache, sequence_digests
@@ -72,6 +74,17 @@ def test_whatever_decides_a_vector_has_a_space_of_its_own(model: LoadedModel, lo
         assert n == len(SEQUENCES), f"{options} was served from another space"
         np.testing.assert_array_equal(got.vectors, computed(other, None, **options)[0].vectors)
     assert computed(model, cache, strand="rc-mean")[1] == 0, "both strands were there already"
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+def test_vectors_of_one_library_of_products_are_not_served_to_another(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EmbeddingCache(tmp_path)
+    for faster in (True, False):
+        monkeypatch.setattr(linear_products, "_is_faster", lambda faster=faster: faster)
+        assert computed(model, cache)[1] == len(SEQUENCES)
+        assert computed(model, cache)[1] == 0
 
 
 def test_one_pass_keeps_all_layers_and_poolings_that_are_wanted(model: LoadedModel, tmp_path: Path) -> None:
