@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from findna_bench.api import TokenBatch
+from findna_bench.api import TokenBatch, linear
 from findna_bench.data.table import SequenceTable
 from findna_bench.models.embedding import embed
 from findna_bench.models.linear_products import FastLinear
@@ -57,8 +57,8 @@ TITLES = {
 ABOUT = """What is compared:
 
 * *Embedding, one length*: the plain loop is the authors' formulation of FinDNA (one-hot, linear, then per block MLP, one roll per track,
-  concatenation, addition), 32 rows at a time. *Products alone* are the matrix products of the forward pass, by the same library and without
-  biases: nothing that computes them one by one in float32 is faster.
+  concatenation, addition), 32 rows at a time. *Products alone* are the matrix products of the forward pass without biases, by the library
+  that findna-bench computes them with: nothing that computes them one by one in float32 is faster.
 * *Embedding, mixed lengths*: rows in random order; the plain loop takes 32 at a time as they come and pads them to the longest. HyenaDNA is computed there as
   published (filters in every pass, transforms of twice the length), the Nucleotide Transformer by transformers' class (six layers of width
   256), which is ours too: what differs is padding alone.
@@ -125,6 +125,15 @@ def load(name: str, **options: Any) -> LoadedModel:
     return load_model(name, device="cpu", **options)
 
 
+def processor() -> str:
+    """What the processor is and computes with."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    short = {"AVX512-BF16": torch.cpu._is_avx512_bf16_supported(), "AMX": torch.cpu._is_amx_tile_supported()}
+    return f"{environment_line(environment())}; {capability}, " + ", ".join(
+        name if has else f"no {name}" for name, has in short.items()
+    )
+
+
 def seconds(work: Callable[[], Any]) -> float:
     started = time.process_time()
     work()
@@ -172,15 +181,15 @@ def check_vectors(name: str, expected: np.ndarray, found: np.ndarray, limit: flo
 def products(model: Any, positions: int) -> Callable[[], None]:
     """The matrix products of a forward pass over so many positions, 2,048 at a time."""
     x, hidden = torch.rand(2048, model.channels), torch.rand(2048, model.hidden)
-    first, second = torch.rand(model.channels, model.hidden), torch.rand(model.hidden, model.channels)
+    first, second = torch.rand(model.hidden, model.channels), torch.rand(model.channels, model.hidden)
     outputs = torch.empty_like(x)
 
     def work() -> None:
         for start in range(0, positions, len(x)):
             n = min(len(x), positions - start)
             for _ in range(model.layers_count * model.blocks_per_layer):
-                torch.mm(x[:n], first, out=hidden[:n])
-                torch.mm(hidden[:n], second, out=outputs[:n])
+                linear(x[:n], first, out=hidden[:n])
+                linear(hidden[:n], second, out=outputs[:n])
 
     return work
 
@@ -292,7 +301,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "",
         f"`{' '.join(['python benchmarks/cpu_steps.py', *(sys.argv[1:] if words is None else words)])}`",
         "",
-        f"{environment_line(environment())}; {torch.backends.cpu.get_cpu_capability()}, 1 thread; seconds of the process, {arguments.rounds} rounds.",
+        f"{processor()}; 1 thread; seconds of the process, {arguments.rounds} rounds.",
     ]
     for part in arguments.parts.split(","):
         page += ["", f"## {TITLES[part]}", "", "| model | rows | way | seconds, median | least | times as fast |"]

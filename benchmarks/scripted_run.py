@@ -172,9 +172,8 @@ def a_round(rows: Path, limit: int, seeds: int) -> dict[str, Any]:
 
 
 def page(rounds: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> str:
+    from cpu_steps import processor
     from sklearn import __version__ as sklearn_version
-
-    from findna_bench.results.environment import environment, environment_line
 
     ratios = [r["plain"] / r["ours"] for r in rounds]
     middle = {side: statistics.median(r[side] for r in rounds) for side in ("ours", "plain")}
@@ -187,7 +186,7 @@ def page(rounds: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> str
             "",
             f"`{command}`",
             "",
-            f"{environment_line(environment())}, scikit-learn {sklearn_version}, 1 thread; {len(rounds)} rounds, both ways at the same time. "
+            f"{processor()}; scikit-learn {sklearn_version}, 1 thread; {len(rounds)} rounds, both ways at the same time. "
             f"{arguments.limit} rows of train and of test, {arguments.seeds} seeds, {rounds[0]['cells']} results.",
             "",
             "| | seconds of the processor, median | least to greatest |",

@@ -12,6 +12,7 @@ from torch import nn
 from findna_bench.cards import ModelCard
 from findna_bench.errors import BenchError, ModelError, UnsupportedError
 from findna_bench.models.backbone import Backbone, TokenBatch
+from findna_bench.models.linear_products import with_fast_products
 from findna_bench.models.loading import backbone_class, build_on_meta, load_model
 from findna_bench.models.spec import PUBLISHED, parse_model
 from findna_bench.models.weights import find_tokenizer_files
@@ -43,6 +44,7 @@ def build_backbone(model: str, *, meta: bool = False) -> tuple[Backbone, ModelCa
         return build_on_meta(cls, dict(spec.card.config), files), spec.card
     torch.manual_seed(0)
     backbone = cls.from_config(dict(spec.card.config), files)
+    with_fast_products(backbone)
     backbone.reset_buffers()
     return backbone, spec.card
 

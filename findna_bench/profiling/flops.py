@@ -81,11 +81,17 @@ def _convolution_backward(
     return forward * sum(bool(wanted) for wanted in output_mask[:2])
 
 
+def _linear_pointwise(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * math.prod(x) * weight[0]
+
+
 FORMULAS: Mapping[Any, Callable[..., int]] = {
     aten._fft_r2c: _fft_formula(real=True),
     aten._fft_c2r: _fft_formula(real=True),
     aten._fft_c2c: _fft_formula(real=False),
     aten.convolution_backward: _convolution_backward,
+    # Linear layers on a CPU (findna_bench/models/linear_products.py), which torch's table does not know.
+    **({torch.ops.mkldnn._linear_pointwise: _linear_pointwise} if torch.backends.mkldnn.is_available() else {}),
 }
 _FFTS = ("_fft_r2c", "_fft_c2r", "_fft_c2c")
 

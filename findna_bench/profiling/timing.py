@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from findna_bench.models.linear_products import linear
 from findna_bench.profiling.profile_rows import Formulation
 
 __all__ = ["DTYPES", "Start", "Steps", "attention", "autocast", "captured", "ceiling", "device_name", "measure_steps"]
@@ -68,12 +69,12 @@ def ceiling(device: str, precision: str, seconds: float = 0.4) -> tuple[float, f
     size = 8192 if device.startswith("cuda") else 1024
     a = torch.randn(size, size, device=device, dtype=DTYPES[precision])
     b, out = torch.randn_like(a), torch.empty_like(a)
-    torch.mm(a, b, out=out)
+    linear(a, b, out=out)
     times: list[float] = []
     while len(times) < 3 or sum(times) < seconds:
         _synchronise(device)
         before = time.perf_counter()
-        torch.mm(a, b, out=out)
+        linear(a, b, out=out)
         _synchronise(device)
         times.append(time.perf_counter() - before)
     operations = 2 * size**3

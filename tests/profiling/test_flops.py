@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from findna_bench.models import linear_products
 from findna_bench.profiling.flops import FlopCount, complex_fft_flops, count_flops, real_fft_flops
 from findna_bench.profiling.measure import count_model
 from findna_bench.registry import get_registry
@@ -77,6 +78,18 @@ def test_convolutions_cost_as_much_per_gradient_as_forward(groups: int) -> None:
     assert count_flops(lambda: layer(x)).products == forward
     assert count_flops(lambda: layer(x).sum().backward()).products == 3 * forward
     assert count_flops(lambda: layer(x.detach()).sum().backward()).products == 2 * forward
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+def test_linear_layers_cost_the_same_by_either_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_products, "_LEAST_WORK", 0)
+    x, weight = torch.zeros(3, 40, 6, requires_grad=True), torch.zeros(12, 6, requires_grad=True)
+    for faster in (True, False):
+        monkeypatch.setattr(linear_products, "_is_faster", lambda faster=faster: faster)
+        assert count_flops(lambda: linear_products.linear(x, weight)).products == 2 * 3 * 40 * 6 * 12
+        assert (
+            count_flops(lambda: linear_products.linear(x, weight).sum().backward()).products == 3 * 2 * 3 * 40 * 6 * 12
+        )
 
 
 @pytest.mark.parametrize("masked", [False, True])
