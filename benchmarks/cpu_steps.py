@@ -61,7 +61,7 @@ ABOUT = """What is compared:
   that findna-bench computes them with: nothing that computes them one by one in float32 is faster.
 * *Embedding, mixed lengths*: rows in random order; the plain loop takes 32 at a time as they come and pads them to the longest. HyenaDNA is computed there as
   published (filters in every pass, transforms of twice the length), the Nucleotide Transformer by transformers' class (six layers of width
-  256), which is ours too: what differs is padding alone.
+  256), which is ours too: what differs is padding, and the library of the products.
 * *Fine-tuning*: steps of 32 rows; the plain loop is a DataLoader, forward as above, mean over tokens, linear head, cross-entropy, backward, clipping, AdamW and
   a schedule. Ours is `FineTuningRun`, with all that it checks and records.
 
