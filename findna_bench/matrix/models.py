@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -289,6 +290,7 @@ class LiveModel:
         self._combination = (request.combination or task.combination) if pool.table.sequences_b is not None else None
         of_windows = (request.combination or OF_VARIANTS) if "offset" in pool.table.extra else None
         self._pool, self._of_bases = pool.table, pool.target.of_bases
+        ranks, shard = self._ranks(), self.sharded
         if self.kind == "classifier" and self._protocol.reads_train:
             return fitting.fit_classifier(pool, self, request.strand)
         options = FitOptions(
@@ -304,7 +306,8 @@ class LiveModel:
             checkpoint_of=checkpoint_of,
             progress=self._reporter.progress,
             combination=self._combination or of_windows,
-            ranks=self._ranks(),
+            ranks=ranks,
+            shard=shard,
         )
         return self._protocol.fit(self, pool, preset, options)
 
@@ -314,6 +317,15 @@ class LiveModel:
         from findna_bench.training.ranks import ranks_at_work
 
         return ranks_at_work()
+
+    @property
+    def sharded(self) -> bool:
+        """Whether several processes share the encoder while they train it."""
+        if (ranks := self._ranks()) is None:
+            return False
+        from findna_bench.training.sharding import shards
+
+        return shards(self._request.shard, ranks, self._load().n_parameters)
 
     # What a protocol may ask of the model (:class:`~findna_bench.protocols.protocol.ModelToFit`).
 
@@ -354,8 +366,16 @@ class LiveModel:
         return PairedFeatures(cast("Features", made), self._combination)
 
     def encoder(self) -> LoadedModel:
-        """The network, which is not to be changed."""
-        return self._load()
+        """The network, which is not to be changed; where processes share it, its weights in parts from now on."""
+        loaded = self._load()
+        if loaded.whole is None and self.sharded:
+            from findna_bench.training.sharding import SharedWeights
+
+            ranks = self._ranks()
+            assert ranks is not None  # which share it
+            parts = SharedWeights(loaded.backbone, ranks)
+            loaded = self._loaded = replace(loaded, backbone=parts.outline, whole=parts.whole)
+        return loaded
 
     def reload(self, changes: Mapping[str, Any]) -> LoadedModel:
         """The same weights in a backbone with some settings changed (e.g. its dropout)."""

@@ -39,6 +39,11 @@ def run(request: RunRequest, reporter: RunReporter | None = None) -> list[Result
         OutputError: results cannot be written.
         BenchError: a cell failed and ``fail_fast`` is set.
     """
+    if request.shard == "on" and world_size() == request.world_size == 1:
+        raise UsageError(
+            "--shard on: one process has nobody to share an encoder with; start several, `torchrun --nproc-per-node N --no-python findna-bench "
+            "run ...`, or leave it out"
+        )
     if world_size() > 1 or request.world_size > 1:
         from findna_bench.matrix.unit_processes import run_together
 

@@ -508,6 +508,7 @@ def _outcome(
         coverage=model.coverage(found.pool.table, found.last_test, fit.max_length),
         timing=schema.Timing(load_s=model.load_s, embed_s=model.embed_s, fit_s=fit.fit_s, predict_s=found.predict_s),
         memory=schema.Memory(peak_bytes=peak_bytes(model)),
+        environment=skeleton.environment | ({"sharded": True} if model.sharded else {}),
         request=stored_request(request, facts.unit, seeds, **digests),
     )
     following = following_flags(result, find_target(card.target).flags(test.labels, facts.task.label_names))

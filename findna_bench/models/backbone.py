@@ -307,6 +307,16 @@ class Backbone(nn.Module):
         Both give the same numbers up to rounding. Default: there is one way, and nothing to do.
         """
 
+    def sharded_blocks(self) -> Sequence[nn.Module]:
+        """Modules whose parameters are gathered one after the other where several processes share an encoder (``--shard``).
+
+        A block has to be computed by calling it: its parameters are whole while its own forward and backward pass are computed, and in parts
+        elsewhere. One that is never called (its weights are read instead), is called twice in a pass, or has a parameter in common with
+        another module is gathered with what stands in no block, for the whole pass: right, but with more memory. Default: what stands in
+        the ``ModuleList`` and ``Sequential`` containers, the outermost ones; lists of lists are looked into. Override it where blocks are kept otherwise.
+        """
+        return _blocks_in(self)
+
     def analytic_flops(self, batch_size: int, n_tokens: int) -> int | None:
         """Operations of one forward pass over (batch_size, n_tokens), from the sizes alone; None where nobody has written it.
 
@@ -314,3 +324,12 @@ class Backbone(nn.Module):
         their half spectrum), in the published formulation. Checks what :mod:`findna_bench.profiling` counts.
         """
         return None
+
+
+def _blocks_in(module: nn.Module) -> list[nn.Module]:
+    """What stands in the outermost lists and sequences of modules."""
+    contains = isinstance(module, (nn.ModuleList, nn.Sequential))
+    found: list[nn.Module] = []
+    for child in module.children():
+        found += [child] if contains and not isinstance(child, nn.ModuleList) else _blocks_in(child)
+    return found

@@ -18,7 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from findna_bench.errors import ModelError, NotFiniteError, TruncationWarning, UsageError, is_out_of_memory
+from findna_bench.errors import (
+    ModelError,
+    NotFiniteError,
+    RanksError,
+    TruncationWarning,
+    UsageError,
+    is_out_of_memory,
+)
 from findna_bench.models.backbone import Encoding, TokenBatch
 from findna_bench.models.embedding_cache import CacheSpace, EmbeddingCache, sequence_digests
 from findna_bench.models.linear_products import by_onednn
@@ -503,6 +510,11 @@ def run_batches(
                     yield rows, result
                     continue
                 del tokenized
+                if model.shared:
+                    raise RanksError(
+                        f"{model.name}: {len(rows)} sequences do not fit into the memory of {model.device}, and processes that share an encoder "
+                        "cannot divide a batch in its middle; say --batch-size N, or a shorter window"
+                    )
                 _free_memory(model)
                 if len(rows) == 1:
                     raise torch.OutOfMemoryError(

@@ -6,7 +6,7 @@ nothing stays on the meta device; the parameter count is the card's where the si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,11 @@ class LoadedModel:
     files: Mapping[str, Path] = field(default_factory=dict)
     """The tokenizer's files by name."""
     code_digest: str | None = None
+    whole: Callable[[], Backbone] | None = None
+    """Where several processes keep the weights in parts between fits, and ``backbone`` has none: makes a network of its own with all of them,
+    in all processes at the same time."""
+    shared: bool = False
+    """Whether ``backbone`` is computed by several processes together, each with a part of it."""
 
     @property
     def name(self) -> str:

@@ -7,9 +7,10 @@ A run that is continued from a checkpoint equals one that was never interrupted,
 from __future__ import annotations
 
 from findna_bench.models.loading import LoadedModel
-from findna_bench.protocols.fine_tuning_run import FineTuned, FineTuneOptions, FineTuningRun, LabelledRows
+from findna_bench.protocols.fine_tuning_run import FineTuned, FineTuneOptions, LabelledRows
 from findna_bench.protocols.setting_search import search, search_rates
 from findna_bench.protocols.settings import FINETUNE_PRESETS, FineTuning
+from findna_bench.protocols.sharded_fine_tuning import fine_tuning_run
 
 __all__ = ["FINETUNE_PRESETS", "FineTuneOptions", "FineTuned", "FineTuning", "LabelledRows", "fine_tune", "search"]
 
@@ -41,6 +42,6 @@ def fine_tune(
     preset, options = preset or FINETUNE_PRESETS["default"], options or FineTuneOptions()
     if len(preset.rates) > 1 and options.selection == "validation":
         return search_rates(model, rows, preset, seed, options)
-    run = FineTuningRun(model, rows, preset.without_choice(), seed, options)
+    run = fine_tuning_run(model, rows, preset.without_choice(), seed, options)
     run.train_to_the_end()
     return run.fitted()

@@ -28,6 +28,7 @@ from findna_bench.models.combinations import combine_sides, combined_width, read
 from findna_bench.models.embedding import Embeddings, embed
 from findna_bench.models.loading import LoadedModel
 from findna_bench.models.pooling import check_pooling
+from findna_bench.models.precision import compute_precision
 from findna_bench.models.windows import WindowPolicy
 from findna_bench.protocols.base_encoder import BaseEncoderHead, ConvHead, predict_base_logits
 from findna_bench.protocols.encoder_head import EncoderHead, Pieces, Reading, choose_trainable, cut_tokens, make_head
@@ -42,9 +43,10 @@ from findna_bench.targets.target import Target
 from findna_bench.training.loop import Plan, TrainingLoop, own_random_numbers, prepared_ahead
 from findna_bench.training.ranks import Ranks
 from findna_bench.training.schedules import parameter_groups
+from findna_bench.training.sharding import LockStep, others_may_be_gone
 from findna_bench.training.training_checkpoints import Checkpoint
 
-__all__ = ["FineTuneOptions", "FineTuned", "FineTuningRun", "LabelledRows", "planned_steps"]
+__all__ = ["FineTuneOptions", "FineTuned", "FineTuningRun", "LabelledRows", "StepRows", "planned_steps"]
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,8 @@ class FineTuneOptions:
     """Called with (steps done, of all)."""
     ranks: Ranks = field(default_factory=Ranks)
     """Processes that train together: each reads its share of the rows of a step, and of those that are scored."""
+    shard: bool = False
+    """Whether these processes share the encoder, of which each else has a copy."""
 
 
 @dataclass
@@ -122,6 +126,8 @@ class FineTuned:
     trials: list[dict[str, Any]] = field(default_factory=list)
     """Where settings were chosen: every one that was tried, its optimiser steps and its validation scores."""
     checkpoints: tuple[Path, ...] = ()
+    lockstep: LockStep | None = None
+    """Where several processes share the encoder."""
 
     def predict_scores(self, table: SequenceTable | Sequence[str]) -> np.ndarray:
         """(n, C) float64 class probabilities, or what else the target predicts of the rows."""
@@ -137,7 +143,9 @@ class FineTuned:
             file.unlink(missing_ok=True)
 
     def _outputs(self, texts: Sequence[Texts], strand: str, width: int | None) -> np.ndarray:
-        logits, coverage, batch = _shared_logits(self.model, self.net, texts, self.options, strand, width)
+        logits, coverage, batch = _shared_logits(
+            self.model, self.net, texts, self.options, strand, width, self.lockstep
+        )
         if self.options.counted is not None and strand != "reverse":
             self.options.counted(coverage, batch)
         return self.target.outputs(logits)
@@ -167,7 +175,7 @@ class _Progress:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class StepRows:
     """This process's rows of a step: texts as they are read, labels (R,). scored: what is scored of the whole step. portions: the rows as
     tokens, of ``limit`` at most.
     """
@@ -199,7 +207,7 @@ class _Outcome:
     scored: int
 
 
-class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
+class FineTuningRun(TrainingLoop[StepRows, _Part, _Outcome]):
     """Training with one preset and one learning rate, on a copy of the model.
 
     Raises:
@@ -212,7 +220,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         _check(rows, options)
         preset = preset.for_model(model.card, model.n_parameters)
         assert preset.lr is not None  # for_model has set it
-        model = _copy(_reloaded(model, preset, options), preset, seed)
+        model = self.distributed(_copy(_reloaded(model, preset, options), preset, seed), options)
         self.model, self.preset, self.seed = model, preset, seed
         self.target = rows.target.for_training(rows.train.labels, preset.loss)
         self.options = _resolved(options, preset, model)
@@ -228,6 +236,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         self.epoch_steps, steps = planned_steps(preset, len(rows.train))
         self.at = _Progress(micro_tokens=first_limit(model.device))
         self.best: dict[str, Tensor] | None = None
+        self.lockstep: LockStep | None = None
         self._texts = rows.train.texts
         self._epoch: tuple[int, np.ndarray, np.ndarray] | None = None
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
@@ -249,12 +258,22 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             checkpoint=self._checkpoint(options.checkpoint),
         )
 
+    def distributed(self, model: LoadedModel, options: FineTuneOptions) -> LoadedModel:
+        """The model that is trained, as this process holds it."""
+        return model
+
     def _optimiser(self, lr: float) -> torch.optim.AdamW:
         groups = []
         for module, rate in ((self.net.backbone, lr), (self.net.head, self.preset.head_lr or lr)):
             made = parameter_groups(module, self.preset.weight_decay, decay_biases=self.preset.decay_biases)
-            groups += [{**group, "lr": rate} for group in made if group["params"]]
+            groups += [
+                {**group, "params": self.optimised(group["params"]), "lr": rate} for group in made if group["params"]
+            ]
         return torch.optim.AdamW(groups, lr=lr)
+
+    def optimised(self, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """What the optimiser is to move of parameters."""
+        return list(parameters)
 
     def _checkpoint(self, path: Path | None) -> Checkpoint | None:
         if path is None or self.model.code_digest is None:
@@ -296,11 +315,11 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
 
     # -------------------------------------------------------------------------------------------------------- one step
 
-    def batches(self) -> Generator[_Batch, None, None]:
+    def batches(self) -> Generator[StepRows, None, None]:
         """Beside a GPU the next step's rows are turned and tokenized while the current step is computed."""
         yield from prepared_ahead(self._load_rows, range(self._step, self.plan.steps), self.device)
 
-    def _load_rows(self, step: int) -> _Batch:
+    def _load_rows(self, step: int) -> StepRows:
         """This process's rows of a step, tokenized in portions of today's size."""
         epoch, number = divmod(step, self.epoch_steps)
         order, flipped = self._order_of(epoch)
@@ -317,7 +336,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         own = slice(self.ranks.rank, None, self.ranks.world)
         scored = self.target.scored(torch.from_numpy(labels))
         limit = self.at.micro_tokens
-        return _Batch(texts[own], torch.from_numpy(labels[own]), scored, limit, self._tokenized(texts[own], limit))
+        return StepRows(texts[own], torch.from_numpy(labels[own]), scored, limit, self._tokenized(texts[own], limit))
 
     def _order_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of an epoch in their order, and which of them are read from the other strand."""
@@ -331,7 +350,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
     def _tokenized(self, texts: Sequence[Texts], limit: int | None) -> list[Portion]:
         return [portion.pinned(self.device) for portion in self.portions.tokenized(texts, limit)] if texts else []
 
-    def parts(self, batch: _Batch) -> Iterator[_Part]:
+    def parts(self, batch: StepRows) -> Iterator[_Part]:
         self.net.train()
         # Of several processes each has dropout masks of its own; they are not those of one process that reads all rows.
         torch.manual_seed(_derived(self.seed, _STEP, self._step, *([self.ranks.rank] if self.ranks.rank else [])))
@@ -350,7 +369,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         outcome = _Outcome(float(loss.detach()), hits, len(part.labels), self.target.scored(part.labels))
         return loss / max(part.step_scored, 1), outcome
 
-    def divide(self, batch: _Batch) -> None:
+    def divide(self, batch: StepRows) -> None:
         self.at.micro_tokens = self.portions.halved(batch.texts, self.at.micro_tokens)
         logger.info("%s: a portion does not fit into memory, going on with halves", self.model.name)
 
@@ -370,17 +389,17 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
 
     def _check_gradients(self) -> None:
         """Adapters that the backbone computes past would train nothing, silently."""
-        of_several = self.ranks.world > 1  # where those without a gradient have one of zeros
-        trained = [
-            p.grad is not None and (not of_several or bool(p.grad.any()))
-            for p in self.net.backbone.parameters()
-            if p.requires_grad
-        ]
-        if trained and not any(trained):
+        trained = [p for p in self.net.backbone.parameters() if p.requires_grad]
+        if trained and not self.has_gradients(trained):
             what = "low-rank adapters" if self.preset.lora_rank else "its parameters"
             raise UnsupportedError(
                 f"{self.model.name}: {what} take no part in its forward pass, so they cannot be trained"
             )
+
+    def has_gradients(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether any of them has one."""
+        of_several = self.ranks.world > 1  # where those without a gradient have one of zeros
+        return any(p.grad is not None and (not of_several or bool(p.grad.any())) for p in parameters)
 
     @property
     def _has_classes(self) -> bool:
@@ -402,7 +421,9 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             return {**entry, "loss": None, "predicted_classes": None}
         strand = "rc-mean" if self.options.strand == "rc-mean" else "forward"
         width = truth.shape[1] if self.target.of_bases else None
-        logits, _, _ = _shared_logits(self.model, self.net, self.chosen_on.texts, self.options, strand, width)
+        logits, _, _ = _shared_logits(
+            self.model, self.net, self.chosen_on.texts, self.options, strand, width, self.lockstep
+        )
         if not np.isfinite(logits).all():
             raise NotFiniteError(
                 f"{self.model.name}: outputs on the validation rows are not finite after step {self._step}; use a lower learning "
@@ -425,7 +446,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         if value < at.best_value or self.best is None:
             at.best_value, at.best_step, at.stale = value, self._step, 0
             if self.options.selection != "last":
-                self.best = {name: v.detach().cpu().clone() for name, v in self._trained().items()}
+                self.best = self.kept()
         else:
             at.stale += 1
 
@@ -448,6 +469,10 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
         """What training changes of the network."""
         frozen = {name for name, parameter in self.net.named_parameters() if not parameter.requires_grad}
         return {name: value for name, value in self.net.state_dict().items() if name not in frozen}
+
+    def kept(self) -> dict[str, Tensor]:
+        """A copy of what training changes, in main memory."""
+        return {name: value.detach().cpu().clone() for name, value in self._trained().items()}
 
     def _load(self, state: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
@@ -523,6 +548,7 @@ class FineTuningRun(TrainingLoop[_Batch, _Part, _Outcome]):
             target=self.target,
             options=replace(self.options, progress=None),
             checkpoints=() if self.checkpoint is None else (self.checkpoint.path,),
+            lockstep=self.lockstep,
         )
 
     def _warnings(self, chosen: Mapping[str, Any]) -> list[str]:
@@ -562,7 +588,7 @@ def _reloaded(model: LoadedModel, preset: FineTuning, options: FineTuneOptions) 
 
 def _copy(model: LoadedModel, preset: FineTuning, seed: int) -> LoadedModel:
     """The model to train, with the preset's limits; low-rank adapters are drawn from the seed."""
-    backbone = copy.deepcopy(model.backbone)
+    backbone = copy.deepcopy(model.backbone) if model.whole is None else model.whole()
     if preset.max_tokens is not None:
         most, tokenize = preset.max_tokens, backbone.tokenize
         backbone.tokenize = lambda sequences: cut_tokens(tokenize(sequences), most)  # type: ignore[method-assign]
@@ -570,7 +596,9 @@ def _copy(model: LoadedModel, preset: FineTuning, seed: int) -> LoadedModel:
         torch.manual_seed(_derived(seed, _ADAPTERS, 0))
         choose_trainable(backbone, preset)
     lengths = [length for length in (model.card.max_length, preset.max_length) if length is not None]
-    return replace(model, backbone=backbone, card=replace(model.card, max_length=min(lengths, default=None)))
+    return replace(
+        model, backbone=backbone, whole=None, card=replace(model.card, max_length=min(lengths, default=None))
+    )
 
 
 def _resolved(options: FineTuneOptions, preset: FineTuning, model: LoadedModel) -> FineTuneOptions:
@@ -625,20 +653,48 @@ def _shared_logits(
     options: FineTuneOptions,
     strand: str,
     width: int | None,
+    lockstep: LockStep | None = None,
 ) -> tuple[np.ndarray, dict[str, int], dict[str, Any]]:
-    """:func:`_predict_logits`, of which each process computes its share of the rows, and has all of them."""
+    """:func:`_predict_logits`, of which each process computes its share of the rows, and has all of them.
+
+    Raises:
+        NotFiniteError: a process has met what is no number, in all of them. Others as :func:`_predict_logits`.
+    """
     ranks = options.ranks
     if len(texts) < ranks.world or ranks.world == 1:
-        return _predict_logits(model, net, texts, options, strand, width)
+        with others_may_be_gone():
+            return _predict_logits(model, net, texts, options, strand, width)
     own = texts[ranks.rank :: ranks.world]
     if width is None and isinstance(net, BaseEncoderHead):
         width = max(len(sequence) for row in texts for sequence in row)
-    shares = ranks.gather(_predict_logits(model, net, own, options, strand, width))
+    found: Any
+    try:
+        with others_may_be_gone():
+            found = _predict_logits(model, net, own, options, strand, width)
+    except NotFiniteError as error:
+        found = str(error)
+    except Exception:
+        if lockstep is not None:
+            lockstep.fail()
+        raise
+    if lockstep is not None:
+        lockstep.catch_up(lambda: _idle_pass(model, texts))
+    shares = ranks.gather(found)
+    for share in shares:
+        if isinstance(share, str):
+            raise NotFiniteError(share)
     logits = np.empty((len(texts), *shares[0][0].shape[1:]), dtype=shares[0][0].dtype)
     for rank, (share, _, _) in enumerate(shares):
         logits[rank :: ranks.world] = share
     coverage = {name: sum(share[1][name] for share in shares) for name in shares[0][1]}
     return logits, coverage, shares[0][2]
+
+
+def _idle_pass(model: LoadedModel, texts: Sequence[Texts]) -> None:
+    """A forward pass for the sake of the others."""
+    shortest = min((sequence for row in texts for sequence in row), key=len)
+    with torch.inference_mode(), compute_precision(model.device, model.dtype):
+        model.backbone(model.backbone.tokenize([shortest[: model.max_length]]).to(model.device))
 
 
 def _predict_logits(

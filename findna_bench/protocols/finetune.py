@@ -90,6 +90,7 @@ def _fit_seed(model: ModelToFit, pool: Pool, split: SeedSplit, preset: FineTunin
         counted=model.count,
         progress=lambda done, total: options.progress(done, total, "steps of fine-tuning"),
         ranks=options.ranks or Ranks(),
+        shard=options.shard,
     )
     if options.search is not None and len(validation):
         tuned = search(model.encoder(), rows, preset.variations(options.search), split.seed, how)

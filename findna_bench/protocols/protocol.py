@@ -133,6 +133,8 @@ class FitOptions:
     combination: str | None = None
     ranks: Ranks | None = None
     """The processes that train the encoder together; None = this one alone."""
+    shard: bool = False
+    """Whether these processes share the encoder, of which each else has a copy."""
 
 
 class ModelToFit(typing.Protocol):

@@ -18,7 +18,9 @@ from findna_bench.protocols.fine_tuning_run import (
     planned_steps,
 )
 from findna_bench.protocols.settings import FineTuning, trial_settings
+from findna_bench.protocols.sharded_fine_tuning import fine_tuning_run
 from findna_bench.statistics.metric_cards import metric_card
+from findna_bench.training.sharding import outline
 from findna_bench.training.training_checkpoints import Checkpoint
 
 __all__ = ["search", "search_rates"]
@@ -95,7 +97,7 @@ class _Search:
         self.steps = [planned_steps(preset, len(rows.train))[1] for preset in self.trials]
         self.whole = [planned_steps(preset, len(rows.train))[1] for preset in self.presets]
         self.total = sum(self.steps) + (max(self.whole) if self.whole != self.steps else 0)
-        self.finished = _Finished.resume(self._checkpoint(), options.ranks.first)
+        self.finished = _Finished.resume(self._checkpoint(), options)
 
     def _checkpoint(self) -> Checkpoint | None:
         path = self.options.checkpoint
@@ -105,7 +107,7 @@ class _Search:
         return Checkpoint(path.with_suffix(f".trials{path.suffix}"), key, replaceable=True)
 
     def _begin(self, preset: FineTuning, progress: Callable[[int, int], None] | None = None) -> FineTuningRun:
-        return FineTuningRun(self.model, self.rows, preset, self.seed, replace(self.options, progress=progress))
+        return fine_tuning_run(self.model, self.rows, preset, self.seed, replace(self.options, progress=progress))
 
     def run(self) -> FineTuned:
         """All trials that are left, then the best one."""
@@ -161,10 +163,15 @@ class _Finished:
     worth: float = -math.inf
 
     @classmethod
-    def resume(cls, file: Checkpoint | None, writes: bool) -> _Finished:
-        """What lies in the file, where that was written for the same search."""
-        found = file.load() if file is not None else None
-        return cls(file, writes, **{name: value for name, value in (found or {}).items() if name != "run"})
+    def resume(cls, file: Checkpoint | None, options: FineTuneOptions) -> _Finished:
+        """What lies in the file, where that was written for the same search. Of processes that share an encoder the first one alone has weights."""
+        ranks, found = options.ranks, None
+        if file is not None and (ranks.first or not options.shard):
+            found = file.load()
+        if file is not None and options.shard:
+            known = ranks.from_first(outline(found))
+            found = found if ranks.first else known
+        return cls(file, ranks.first, **{name: value for name, value in (found or {}).items() if name != "run"})
 
     def add(self, record: dict[str, Any], outcome: dict[str, Any] | None, worth: float) -> None:
         """The next trial; it is safe when this returns."""

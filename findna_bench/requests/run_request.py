@@ -28,10 +28,11 @@ from findna_bench.requests.declarations import (
 from findna_bench.requests.families import expand_families
 from findna_bench.requests.split_choice import parse_split
 
-__all__ = ["SELECTIONS", "SHOT_VALIDATIONS", "STRANDS", "RunRequest"]
+__all__ = ["SELECTIONS", "SHARDS", "SHOT_VALIDATIONS", "STRANDS", "RunRequest"]
 
 STRANDS = ("forward", "rc-mean", "rc-logit-mean", "rc-augment")
 SELECTIONS = ("validation", "last", "test")
+SHARDS = ("auto", "on", "off")
 SHOT_VALIDATIONS = ("within", "full")
 """On what a few-shot fit chooses: on its shots alone, or on all validation rows of the task."""
 
@@ -190,6 +191,13 @@ class RunRequest:
         panel=_RUNNING,
         environment=False,
         in_ids="given",
+    )
+    shard: str = option(
+        Text(SHARDS),
+        "Processes of torchrun: share an encoder, its gradients and its optimiser among them, in place of a copy in each: auto (above "
+        "1,000,000,000 parameters), on or off.",
+        default="auto",
+        panel=_RUNNING,
     )
     output_dir: Path = shared.results_dir(_RUNNING)
     data_dir: Path | None = shared.data_dir()

@@ -142,7 +142,7 @@ class TrainingLoop(ABC, Generic[Batch, Part, Outcome]):
         Raises:
             OutputError: it is damaged or another training's, and may not be replaced.
         """
-        found = self.checkpoint.load() if self.checkpoint is not None else None
+        found = self._load_checkpoint()
         if found is None:
             return
         self.optimiser.load_state_dict(found["optimiser"])
@@ -151,20 +151,29 @@ class TrainingLoop(ABC, Generic[Batch, Part, Outcome]):
         self._earlier_seconds = found["seconds"]
         self.load_state(found["state"])
 
+    def _load_checkpoint(self) -> dict[str, Any] | None:
+        """What :meth:`_all_state` gave when it was written; None where there is none."""
+        return self.checkpoint.load() if self.checkpoint is not None else None
+
     def save(self) -> None:
         """Write the checkpoint; the first process does."""
-        if self.checkpoint is None or not self.ranks.first:
-            return
-        self.checkpoint.save(
-            {
-                "step": self._step,
-                "validated": self._validated,
-                "skipped": [self._skipped, self._skipped_on_end],
-                "seconds": self.seconds,
-                "optimiser": self.optimiser.state_dict(),
-                "state": self.state(),
-            }
-        )
+        if self.checkpoint is not None and self.ranks.first:
+            self.checkpoint.save(self._all_state())
+
+    def _all_state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "step": self._step,
+            "validated": self._validated,
+            "skipped": [self._skipped, self._skipped_on_end],
+            "seconds": self.seconds,
+            "optimiser": self.optimiser.state_dict(),
+            "state": self.state(),
+        }
+
+    def _checkpoint_due(self) -> bool:
+        """Whether one is to be written after this step."""
+        return self.checkpoint is not None and self.checkpoint.due(self._step)
 
     # ----------------------------------------------------------------------------------------------------- the loop
 
@@ -183,12 +192,16 @@ class TrainingLoop(ABC, Generic[Batch, Part, Outcome]):
                     with uninterrupted(once=True):
                         self._one_step(next(batches))
                     self._validate_if_due()
-                    if self.checkpoint is not None and self._step < self.plan.steps and self.checkpoint.due(self._step):
+                    if self._step < self.plan.steps and self._checkpoint_due():
                         self.save()
         except KeyboardInterrupt:
             if not self._within_step:
-                self.save()
+                self.save_when_interrupted()
             raise
+
+    def save_when_interrupted(self) -> None:
+        """:meth:`save` after an interruption, which may have come upon other processes elsewhere."""
+        self.save()
 
     def _one_step(self, batch: Batch) -> float:
         """Gradients of all parts, over all processes, then one optimiser step; returns the learning rate."""
@@ -200,12 +213,20 @@ class TrainingLoop(ABC, Generic[Batch, Part, Outcome]):
         except Exception:
             self._say_failed()
             raise
-        self.ranks.sum_gradients(self.parameters)
+        self.sum_gradients()
         self._update()
         self._step += 1
         self.stepped(outcomes)
         self._within_step = False
         return rate
+
+    def sum_gradients(self) -> None:
+        """Add up the parts' gradients over processes."""
+        self.ranks.sum_gradients(self.parameters)
+
+    def clip_gradients(self, limit: float) -> Tensor:
+        """Scale gradients to a norm of at most ``limit``; returns the norm that they had."""
+        return nn.utils.clip_grad_norm_(self.parameters, limit)
 
     def _say_failed(self) -> None:
         """The other processes wait for gradients that there are none of."""
@@ -246,7 +267,7 @@ class TrainingLoop(ABC, Generic[Batch, Part, Outcome]):
     def _update(self) -> None:
         plan = self.plan
         if plan.clip is not None or plan.most_skipped is not None:
-            norm = nn.utils.clip_grad_norm_(self.parameters, math.inf if plan.clip is None else plan.clip)
+            norm = self.clip_gradients(math.inf if plan.clip is None else plan.clip)
             if plan.most_skipped is not None and not bool(torch.isfinite(norm)):
                 self._skip(plan.most_skipped)
                 return

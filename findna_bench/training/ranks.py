@@ -15,7 +15,9 @@ from torch import distributed as dist
 from findna_bench.errors import ModelError, RanksError
 from findna_bench.torchrun import world_size
 
-__all__ = ["Ranks", "process_group", "ranks_at_work"]
+__all__ = ["GONE", "Ranks", "process_group", "ranks_at_work"]
+
+GONE = "another process of torchrun is gone; start the same command again: finished work stays, and training goes on from its checkpoint"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,31 @@ class Ranks:
             dist.all_gather_object(found, value)
         return found
 
+    def joined(self, part: Tensor) -> Tensor:
+        """The tensors of all processes, of one shape, one after the other along the first axis of a new one."""
+        if self.world == 1:
+            return part.clone()
+        found = part.new_empty(self.world * len(part), *part.shape[1:])
+        with _talking():
+            dist.all_gather_into_tensor(found, part)
+        return found
+
+    def from_first(self, value: Any) -> Any:
+        """What the first process has, whatever it is."""
+        if self.world == 1:
+            return value
+        found = [value]
+        with _talking():
+            dist.broadcast_object_list(found, 0)
+        return found[0]
+
+    def from_first_tensor(self, values: Tensor) -> Tensor:
+        """The first process's numbers, in a tensor that every process has of that shape."""
+        if self.world > 1:
+            with _talking():
+                dist.broadcast(values, 0)
+        return values
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.world > 1:
@@ -93,9 +120,7 @@ def _talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RanksError(
-            "another process of torchrun is gone; start the same command again: finished work stays, and training goes on from its checkpoint"
-        ) from error
+        raise RanksError(GONE) from error
 
 
 def ranks_at_work() -> Ranks:

@@ -19,6 +19,8 @@ PLUGIN = """
 import os
 import signal
 
+import torch
+
 from findna_bench.cards import PresetCard, hookimpl
 from findna_bench.protocols import fine_tuning_run
 from findna_bench.protocols.fine_tuning_run import FineTuningRun
@@ -27,17 +29,30 @@ fine_tuning_run._CHECKPOINT_SECONDS, fine_tuning_run._CHECKPOINT_SHARE = 0.0, 1e
 stepped = FineTuningRun.stepped
 
 
+loss = FineTuningRun.loss
+
+
+def meets(self, *kinds):
+    rank, step, kind = os.environ["FAULT"].split(",")
+    return os.environ.get("RANK", "0") == rank and self._step == int(step) and kind in kinds
+
+
 def fault(self, outcomes):
     stepped(self, outcomes)
-    rank, step, kind = os.environ["FAULT"].split(",")
-    if os.environ.get("RANK", "0") == rank and self._step == int(step):
-        if kind == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
+    if meets(self, "die"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if meets(self, "raise"):
         raise ValueError("no such base")
 
 
+def large(self, part):
+    if meets(self, "memory"):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    return loss(self, part)
+
+
 if "FAULT" in os.environ:
-    FineTuningRun.stepped = fault
+    FineTuningRun.stepped, FineTuningRun.loss = fault, large
 
 
 @hookimpl
@@ -102,12 +117,18 @@ def predictions(site: Path, out: str) -> dict[tuple[str, int], np.ndarray]:
     return {(result.model.name, result.seed or 0): store.predictions(result).scores for result in read}
 
 
+SHARED = pytest.mark.parametrize("shard", ["off", "on"])
+"""Whether each of the processes has a copy of the encoder, or its part of one."""
+
+
 @pytest.mark.long
+@SHARED
 @pytest.mark.parametrize("preset", ["brief", "brief-search"])
-def test_two_processes_give_the_losses_and_predictions_of_one(site: Path, preset: str) -> None:
-    options = ("--preset", preset)
+def test_two_processes_give_the_losses_and_predictions_of_one(site: Path, preset: str, shard: str) -> None:
+    options: tuple[str, ...] = ("--preset", preset)
     for out, processes in (("one", 1), ("two", 2)):
-        done = run(site, out, processes=processes, options=options)
+        how = ("--shard", shard) if processes == 2 else ()
+        done = run(site, out, processes=processes, options=(*options, *how))
         assert done.returncode == 0, done.stderr[-3000:]
     one, two = results(site, "one"), results(site, "two")
     assert one.keys() == two.keys()
@@ -119,6 +140,8 @@ def test_two_processes_give_the_losses_and_predictions_of_one(site: Path, preset
             continue
         assert alone["identity"] != together["identity"]
         assert together["request"]["options"]["world_size"] == 2
+        assert together["request"]["options"]["shard"] == shard
+        assert together["environment"].get("sharded", False) == (shard == "on")
         path, other = (result["validation"]["metrics"]["path"] for result in (alone, together))
         assert len(path) == len(other)
         for entry, same in zip(path, other, strict=True):
@@ -129,23 +152,25 @@ def test_two_processes_give_the_losses_and_predictions_of_one(site: Path, preset
     scores, shared = predictions(site, "one"), predictions(site, "two")
     for key in scores:
         np.testing.assert_allclose(shared[key], scores[key], atol=1e-4)
-    again = run(site, "two", processes=2, options=options)
+    again = run(site, "two", processes=2, options=options)  # shared or not, it is the same result
     assert again.returncode == 0
     assert results(site, "two") == two
 
 
 @pytest.mark.long
-def test_a_process_that_dies_ends_the_run_in_a_sentence_and_the_same_command_goes_on(site: Path) -> None:
-    whole = run(site, "whole", processes=2)
+@SHARED
+def test_a_process_that_dies_ends_the_run_in_a_sentence_and_the_same_command_goes_on(site: Path, shard: str) -> None:
+    options = ("--shard", shard)
+    whole = run(site, "whole", processes=2, options=options)
     assert whole.returncode == 0, whole.stderr[-3000:]
-    killed = run(site, "killed", processes=2, fault="1,4,die")
+    killed = run(site, "killed", processes=2, fault="1,4,die", options=options)
     assert killed.returncode != 0
     # torchrun asks the others to stop: whichever they notice first.
     assert "another process of torchrun is gone" in killed.stderr or "interrupted; the same command" in killed.stderr
     assert killed.stderr.count("Traceback") == 1  # torchrun's own
     assert list((site.parent / "killed" / ".checkpoints").glob("*.pt"))
     assert not any(result["status"] == "error" for result in results(site, "killed").values())
-    again = run(site, "killed", processes=2)
+    again = run(site, "killed", processes=2, options=options)
     assert again.returncode == 0, again.stderr[-3000:]
     before, after = predictions(site, "whole"), predictions(site, "killed")
     for key in before:
@@ -153,10 +178,23 @@ def test_a_process_that_dies_ends_the_run_in_a_sentence_and_the_same_command_goe
 
 
 @pytest.mark.long
-def test_what_one_process_meets_alone_ends_the_run_and_what_all_meet_fails_the_cell(site: Path) -> None:
-    alone = run(site, "alone", processes=2, fault="1,3,raise")
+@SHARED
+def test_what_one_process_meets_alone_ends_the_run(site: Path, shard: str) -> None:
+    alone = run(site, "alone", processes=2, fault="1,3,raise", options=("--shard", shard))
     assert alone.returncode != 0
     assert "process 1 of 2 failed and others did not: no such base" in alone.stderr
+
+
+@pytest.mark.long
+def test_memory_that_runs_out_ends_a_run_of_processes_that_share_an_encoder(site: Path) -> None:
+    full = run(site, "full", processes=2, fault="1,3,memory", options=("--shard", "on"))
+    assert full.returncode != 0
+    assert "processes that share an encoder cannot divide them in the middle; say --batch-size N" in full.stderr
+    assert full.stderr.count("Traceback") == 1  # torchrun's own
+
+
+@pytest.mark.long
+def test_what_all_processes_meet_is_a_sentence(site: Path) -> None:
     refused = run(site, "refused", processes=2, options=("--protocol", "probe", "--preset", "default"))
     assert refused.returncode != 0
     assert "is computed by one process" in refused.stderr
