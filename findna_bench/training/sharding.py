@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -123,6 +124,7 @@ def shard_encoder(backbone: Backbone, ranks: Ranks, device: torch.device, name: 
     blocks = sharding_blocks(backbone)
     before = _hidden(backbone)
     mesh = init_device_mesh(device.type, (ranks.world,))
+    backbone.register_forward_hook(_without_views)  # before torch's own, which is to watch what this one returns
     try:
         for module in (*blocks, backbone):
             fully_shard(module, mesh=mesh, reshard_after_forward=True)
@@ -209,6 +211,11 @@ def _know_encodings() -> None:
             lambda made: ([made.tokens, made.summary, None if made.layers is None else dict(made.layers)], None),
             lambda parts, _: Encoding(*parts),
         )
+
+
+def _without_views(_: nn.Module, arguments: Any, made: Encoding) -> Encoding:
+    """Last hidden states in memory of their own: whoever changes a view in place takes from torch what it watches to begin the backward pass."""
+    return replace(made, tokens=made.tokens.clone()) if torch.is_grad_enabled() and made.tokens._is_view() else made
 
 
 class LockStep:
@@ -322,7 +329,8 @@ def gathered(value: Any, ranks: Ranks) -> Any:
     :class:`Absent` there. One tensor after the other is whole in all of them while it is gathered.
     """
     if is_part(value):
-        whole = value.detach().full_tensor()
+        with others_may_be_gone():
+            whole = value.detach().full_tensor()
         return whole.cpu() if ranks.first else Absent(tuple(whole.shape), whole.dtype)
     if isinstance(value, Tensor):
         return value.detach().cpu() if ranks.first else Absent(tuple(value.shape), value.dtype)

@@ -18,7 +18,7 @@ NOT_RUN = {
     "a GPU": 1,
     "minutes": 2,
     "a cluster": 2,
-    "two processes, and minutes": 1,
+    "two processes, and minutes": 2,
 }
 """Blocks that are parsed and not run, by reason: a new one is counted here, so that none goes by in silence. The long tests run those of minutes."""
 SHOWN = {"text", "toml", "json", "yaml"}
