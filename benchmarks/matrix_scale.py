@@ -1,6 +1,6 @@
 """What a matrix costs beside its computing: planning, writing, resuming, tables and comparisons of many cells.
 
-python benchmarks/matrix_scale.py [CELLS] [--sleep SECONDS] [--folder DIR]
+python benchmarks/matrix_scale.py [CELLS] [--sleep SECONDS] [--fill] [--predictions] [--folder DIR]
 
 Models, tasks and an executor of this file, installed for the time of the run: the executor sleeps where others compute, and writes a real result
 of each task under the names of the cells. Every figure is of a process of its own, from its start: wall time, processor time (what is left of
@@ -156,7 +156,8 @@ def copy_predictions(results: Path, models: Sequence[str], tasks: Sequence[str])
     for model in models:
         for task in tasks:
             for path in (results / model / task / "probe").glob("*.json"):
-                os.link(real[task.partition("/")[2]], path.with_suffix(".predictions.parquet"))
+                if not (beside := path.with_suffix(".predictions.parquet")).exists():
+                    os.link(real[task.partition("/")[2]], beside)
 
 
 def install(folder: Path) -> None:
@@ -197,6 +198,9 @@ def step(what: str) -> None:
     if what == "predictions":
         copy_predictions(results, models[-3:], tasks[:50])
         return
+    if what == "all predictions":
+        copy_predictions(results, models, tasks)
+        return
     started = time.perf_counter()
     if what in ("run", "resume"):
         fb.run(models, tasks, seeds=SEEDS, output_dir=results, executor="sleeping")
@@ -210,7 +214,7 @@ def step(what: str) -> None:
         )
     elif what == "load_results":
         note = f", {len(fb.load_results(results)):,} rows"
-    elif what == "leaderboard":
+    elif what.startswith("leaderboard"):
         command_line(["leaderboard", "-o", str(results), "--markdown", str(folder / "page.md")])
         note = f", {(folder / 'page.md').stat().st_size / 1e6:.1f} MB"
     elif what == "html":
@@ -232,7 +236,7 @@ def step(what: str) -> None:
     )
 
 
-def run_all(cells: int, sleep: float, fill: bool, folder: Path) -> None:
+def run_all(cells: int, sleep: float, fill: bool, predictions: bool, folder: Path) -> None:
     """Every step in order, each in a process of its own."""
     site = folder / "site"
     site.mkdir(parents=True)
@@ -264,6 +268,9 @@ def run_all(cells: int, sleep: float, fill: bool, folder: Path) -> None:
         measured(what)
     for what in ("leaderboard", "predictions", "compare", "html", "load_results"):
         measured(what)
+    if predictions:
+        for what in ("all predictions", "leaderboard with predictions", "leaderboard with predictions, again"):
+            measured(what)
     print(f"\nThe index has {index.stat().st_size / 1e6:.0f} MB.")
 
 
@@ -282,6 +289,9 @@ def main() -> None:
         action="store_true",
         help="write the results as they are, without a run: quicker, and nothing is said of running",
     )
+    parser.add_argument(
+        "--predictions", action="store_true", help="then give every result predictions, and make the table twice"
+    )
     parser.add_argument("--folder", type=Path, help="where results are written (a new folder); temporary by default")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -289,7 +299,7 @@ def main() -> None:
         step(given.step)
         return
     with tempfile.TemporaryDirectory(dir=given.folder) as work:
-        run_all(given.cells, given.sleep, given.fill, Path(work))
+        run_all(given.cells, given.sleep, given.fill, given.predictions, Path(work))
 
 
 if __name__ == "__main__":

@@ -58,9 +58,16 @@ def to_frame(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def _columns(results: Sequence[Result]) -> dict[str, list[Any]]:
-    rows = [_flat(result.to_dict()) for result in results]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: [row.get(name) for row in rows] for name in names}
+    columns: dict[str, list[Any]] = {}
+    texts: dict[str, str] = {}  # equal ones once: most of a table is settings that many rows share
+    for number, result in enumerate(results):
+        for name, value in _flat(result.to_dict()).items():
+            column = columns.setdefault(name, [])
+            column += [None] * (number - len(column))
+            column.append(texts.setdefault(value, value) if isinstance(value, str) else value)
+    for column in columns.values():
+        column += [None] * (len(results) - len(column))
+    return columns
 
 
 def _table(results: Sequence[Result], out: Path) -> list[Path]:
