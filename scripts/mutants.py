@@ -1,15 +1,19 @@
 """Do the tests notice? A seeded sample of small changes to the code, each run against the tests of its own room.
 
-    python scripts/mutants.py --count 150 -o benchmarks/results/mutants.md
+    python scripts/mutants.py --sample benchmarks/results/mutants-sample.json -o benchmarks/results/mutants.md
+    python scripts/mutants.py --count 150 --seed 1 --sample new.json -o new.md
 
 One operator or one constant of one line is changed (`+` to `-`, `<` to `<=`, `and` to `or`, `True` to `False`, 3 to 4, a condition
 negated) in a copy of the checkout, and the tests of the room that the line is in are run until one fails. A change after which all pass
 is unnoticed; a test that fails must pass without the change. Places are drawn evenly from all places that can be changed, so that long
 files count for more.
 
-Each verdict is appended to a log beside the page (``.jsonl``), and a second call goes on from there: hundreds of test runs take hours.
-Reasons why an unnoticed change is no fault (equivalent code) are kept in ``--equivalent FILE``, a JSON object from a change's id to the
-reason.
+A sample that is not there is drawn, and kept in its file by what the lines say, so that the next one who asks tries the same changes,
+wherever these lines have gone. Tests are then written for what went unnoticed, so that a sample that is known flatters the tests: a new
+one does not. Reasons why a change is no fault (equivalent code) stand with it, as ``equivalent``.
+
+Each verdict is appended to a log beside the page (``.jsonl``), and a second call goes on from there: hundreds of test runs take long.
+Remove the log to try everything again.
 """
 
 from __future__ import annotations
@@ -27,11 +31,12 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -79,6 +84,7 @@ TESTS_OF = {
     "findna_bench/plugin_code.py": ("tests/plugins", "tests/testing"),
     "findna_bench/private_paths.py": ("tests/test_private_paths.py",),
     "findna_bench/protocols/label_probe.py": ("tests/targets/test_labels.py", "tests/protocols"),
+    "findna_bench/protocols/settings.py": ("tests/protocols", "tests/matrix/test_few_shot.py"),
     "findna_bench/registry.py": ("tests/plugins",),
     "findna_bench/relatedness/genome_places.py": ("tests/auditing/test_references.py", "tests/relatedness"),
     "findna_bench/terminal.py": ("tests/cli", "tests/leaderboard/test_hostile_strings.py"),
@@ -96,51 +102,108 @@ OF_EVERY_ROOM = "tests/test_dataclasses.py"
 
 @dataclass(frozen=True)
 class Change:
-    """One place and what is done to it."""
+    """One place and what is done to it.
+
+    Attributes:
+        module: file, from the checkout on.
+        line, column: where it begins.
+        operator: of :data:`OPERATORS`.
+        occurrence: which one of the places in the file that this operator changes.
+        text: of the line, without the space around it.
+        nth: which one of the places of this operator in lines that say the same.
+    """
 
     module: str
     line: int
     column: int
     operator: str
     occurrence: int
+    text: str
+    nth: int
 
     @property
-    def id(self) -> str:
-        """Names the change as long as the file stays as it is."""
-        return f"{self.module}:{self.line}:{self.column}:{self.operator}:{self.occurrence}"
+    def key(self) -> tuple[str, str, str, int]:
+        """Names the change as long as its line stays as it is."""
+        return self.module, self.operator, self.text, self.nth
+
+    @property
+    def place(self) -> str:
+        """Where it is today."""
+        return f"{self.module}:{self.line}:{self.column}"
 
     def applied(self, source: str) -> str:
         """The module's text with the change in it."""
         changed = mutate_code(source, get_operator(f"core/{self.operator}")(), self.occurrence)
         if changed is None:
-            raise ValueError(f"{self.id}: no such place")
+            raise ValueError(f"{self.place}: no such place for {self.operator}")
         return changed
 
 
 def changes_of(module: str, source: str) -> Iterator[Change]:
     """All changes that can be made to a module."""
-    nodes = list(ast_nodes(get_ast(source)))
+    nodes, lines = list(ast_nodes(get_ast(source))), source.splitlines()
     for name in OPERATORS:
         operator = get_operator(f"core/{name}")()
-        occurrence = 0
-        for node in nodes:
-            for (line, column), _ in operator.mutation_positions(node):
-                yield Change(module, line, column, name, occurrence)
-                occurrence += 1
+        places = [place for node in nodes for place, _ in operator.mutation_positions(node)]
+        alike: Counter[str] = Counter()
+        for occurrence, (line, column) in enumerate(places):
+            text = lines[line - 1].strip()
+            yield Change(module, line, column, name, occurrence, text, alike[text])
+            alike[text] += 1
+
+
+def modules() -> Iterator[tuple[str, str]]:
+    """(name, source) of every file of the packages."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
 
 
 def drawn(count: int, seed: int) -> list[Change]:
     """A sample of changes, one for a place, in the order drawn: a longer sample begins with a shorter one."""
     places: dict[tuple[str, int, int], list[Change]] = defaultdict(list)
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            module = path.relative_to(ROOT).as_posix()
-            for change in changes_of(module, path.read_text(encoding="utf-8")):
-                places[change.module, change.line, change.column].append(change)
+    for module, source in modules():
+        for change in changes_of(module, source):
+            places[change.module, change.line, change.column].append(change)
     chance = random.Random(seed)
     order = sorted(places)
     chance.shuffle(order)
     return [chance.choice(places[place]) for place in order[:count]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """changes: those whose lines are still there. gone: how many are not. equivalent: key -> why it is no fault. about: where it is from."""
+
+    changes: list[Change]
+    gone: int
+    equivalent: Mapping[tuple[str, str, str, int], str]
+    about: str
+
+    @classmethod
+    def read(cls, path: Path) -> Sample:
+        """A sample that was kept."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows = {(row["module"], row["operator"], row["text"], row["nth"]): row for row in content["changes"]}
+        named = {module for module, *_ in rows}
+        there = {
+            change.key: change
+            for module, source in modules()
+            if module in named
+            for change in changes_of(module, source)
+        }
+        found = [there[key] for key in rows if key in there]
+        reasons = {key: row["equivalent"] for key, row in rows.items() if "equivalent" in row}
+        return cls(found, len(rows) - len(found), reasons, content["about"])
+
+    @classmethod
+    def draw(cls, count: int, seed: int, path: Path) -> Sample:
+        """A new one, kept in a file."""
+        changes, version = drawn(count, seed), environment()["findna_bench"]
+        about = f"{count} changes drawn with seed {seed} from findna-bench {version}"
+        rows = [dict(zip(("module", "operator", "text", "nth"), change.key, strict=True)) for change in changes]
+        path.write_text(json.dumps({"about": about, "changes": rows}, indent=1) + "\n", encoding="utf-8")
+        return cls(changes, 0, {}, about)
 
 
 def tests_of(module: str) -> list[str]:
@@ -227,7 +290,7 @@ class Copy:
             self.unchanged[name] = self.run(asked)[0] == "passed"
         return self.unchanged[name]
 
-    def verdict(self, change: Change) -> dict[str, object]:
+    def verdict(self, change: Change) -> dict[str, Any]:
         """Whether the tests of its room notice a change."""
         path = self.folder / change.module
         source = path.read_text(encoding="utf-8")
@@ -246,63 +309,70 @@ class Copy:
         if test and not self.passes_unchanged(test, tests):
             raise SystemExit(f"mutants: {test} fails without a change, too: mend it first")
         about = {"outcome": outcome, "test": test, "seconds": round(took, 1), "change": [row[:200] for row in lines]}
-        return {"id": change.id, **asdict(change), **about}
+        return {**asdict(change), **about}
 
 
-def page(verdicts: list[dict[str, object]], equivalent: dict[str, str], asked: str) -> str:
+def key_of(verdict: Mapping[str, Any]) -> tuple[str, str, str, int]:
+    """:attr:`Change.key` of a line of the log."""
+    return verdict["module"], verdict["operator"], verdict["text"], verdict["nth"]
+
+
+def page(sample: Sample, known: Mapping[tuple[str, str, str, int], Mapping[str, Any]], asked: str) -> str:
     """The verdicts as Markdown: the share unnoticed, rooms, and each change that went unnoticed."""
-    passed = [v for v in verdicts if v["outcome"] == "passed"]
-    unnoticed = [v for v in passed if v["id"] not in equivalent]
-    about = environment()
+    same = [change for change in sample.changes if change.key in sample.equivalent]
+    verdicts = [known[change.key] for change in sample.changes if change not in same]
+    unnoticed = [verdict for verdict in verdicts if verdict["outcome"] == "passed"]
+    about, count = environment(), len(sample.changes)
+    gone = f" {sample.gone} of the sample are gone with their lines." if sample.gone else ""
     rows = [
         "# Do the tests notice?",
         "",
         f"`{asked}` on {about['cpu']}, {about['cpu_count']} cores, Python {about['python']}, findna-bench {about['findna_bench']}.",
         "",
-        f"Of {len(verdicts)} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, len(verdicts)):.0f} %) went unnoticed by the tests of "
-        f"their room; {len(passed) - len(unnoticed)} more change nothing that a user could see.",
+        f"Of {count} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, count):.0f} %) went unnoticed by the tests of their room; "
+        f"{len(same)} more change nothing that a user could see and were not tried.{gone}",
+        "",
+        f"The sample: {sample.about}.",
         "",
         "| room | changes | unnoticed |",
         "|---|---:|---:|",
     ]
-    rooms = Counter(str(Path(str(v["module"])).parent) for v in verdicts)
-    missed = Counter(str(Path(str(v["module"])).parent) for v in unnoticed)
+    rooms = Counter(str(Path(change.module).parent) for change in sample.changes)
+    missed = Counter(str(Path(str(verdict["module"])).parent) for verdict in unnoticed)
     rows += [f"| `{room}` | {count} | {missed[room]} |" for room, count in sorted(rooms.items())]
-    for title, chosen in (("Unnoticed", unnoticed), ("Equivalent", [v for v in passed if v["id"] in equivalent])):
-        if chosen:
-            rows += ["", f"## {title}", ""]
-        for verdict in chosen:
-            reason = equivalent.get(str(verdict["id"]))
-            rows += [
-                f"* `{verdict['id']}`" + (f": {reason}" if reason else ""),
-                "",
-                "  ```diff",
-                *(f"  {row}" for row in verdict["change"]),
-                "  ```",
-            ]
+    if unnoticed:
+        rows += ["", "## Unnoticed", ""]
+    for verdict in unnoticed:
+        rows += [f"* `{verdict['module']}`", "", "  ```diff", *(f"  {row}" for row in verdict["change"]), "  ```"]
+    if same:
+        rows += ["", "## Equivalent", ""]
+    rows += [
+        f"* `{change.module}`: `{change.text}`, {change.operator}. {sample.equivalent[change.key]}" for change in same
+    ]
     return "\n".join(rows) + "\n"
 
 
 def main() -> None:
     """Try the changes that the log does not hold yet, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=150, help="how many changes")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sample", type=Path, required=True, help="the sample (.json); one that is not there is drawn")
+    parser.add_argument("--count", type=int, default=150, help="how many changes are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing")
     parser.add_argument("--workers", type=int, default=1, help="copies that work side by side")
-    parser.add_argument("--seconds", type=float, default=1800.0, help="a change that takes longer counts as noticed")
-    parser.add_argument("--equivalent", type=Path, help="JSON: id of a change -> why it is none")
+    parser.add_argument("--seconds", type=float, default=900.0, help="a change that takes longer counts as noticed")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the page (.md); its log is kept beside it")
     options = parser.parse_args()
     log = options.output.with_suffix(".jsonl")
-    known = {row["id"]: row for row in map(json.loads, log.read_text().splitlines())} if log.exists() else {}
-    wanted = drawn(options.count, options.seed)
-    left = [change for change in wanted if change.id not in known]
+    known = {key_of(row): row for row in map(json.loads, log.read_text().splitlines())} if log.exists() else {}
+    is_kept = options.sample.exists()
+    sample = Sample.read(options.sample) if is_kept else Sample.draw(options.count, options.seed, options.sample)
+    left = [change for change in sample.changes if change.key not in {*known, *sample.equivalent}]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool, log.open("a") as stream:
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(options.workers):
             copies.put(Copy(Path(folder) / str(number), options.seconds))
 
-        def try_one(change: Change) -> dict[str, object]:
+        def try_one(change: Change) -> dict[str, Any]:
             copy = copies.get()
             try:
                 return copy.verdict(change)
@@ -310,13 +380,14 @@ def main() -> None:
                 copies.put(copy)
 
         for verdict in pool.map(try_one, left):
-            known[verdict["id"]] = verdict
+            known[key_of(verdict)] = verdict
             stream.write(json.dumps(verdict) + "\n")
             stream.flush()
-            print(f"{verdict['outcome']:7} {verdict['seconds']:7} s  {verdict['id']}", flush=True)
-    equivalent = json.loads(options.equivalent.read_text()) if options.equivalent else {}
-    command = f"python scripts/{Path(__file__).name} --count {options.count} --seed {options.seed}"
-    text = page([known[change.id] for change in wanted], equivalent, command)
+            print(
+                f"{verdict['outcome']:7} {verdict['seconds']:7} s  {verdict['module']}: {verdict['text']}", flush=True
+            )
+    command = f"python scripts/{Path(__file__).name} --sample {options.sample} -o {options.output}"
+    text = page(sample, known, command)
     options.output.write_text(text, encoding="utf-8")
     print(text.splitlines()[4])
 

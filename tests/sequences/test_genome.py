@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from findna_bench.errors import DataError
 from findna_bench.sequences.alphabet import decode
-from findna_bench.sequences.genome import Genome, Interval, read_bed
+from findna_bench.sequences.genome import Genome, Interval, content_digest, read_bed
 
 
 def write(path: Path, records: dict[str, str]) -> Path:
@@ -134,3 +135,12 @@ def test_lines_that_are_no_interval_are_named(tmp_path: Path, line: str) -> None
     path.write_text(f"# comment\nchr1\t0\t5\textra\n{line}\n")
     with pytest.raises(DataError, match=r"a\.bed, line 3"):
         read_bed(path)
+
+
+def test_the_digest_is_that_of_the_bases_of_each_file(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "one.fa", {"chr1": "ACGT"}), write(tmp_path / "two.fa", {"chr2": "GGCC"})
+    cache = tmp_path / "cache"
+    digests = [content_digest(path, cache) for path in (one, two)]
+    assert [Genome.open(path, cache).digest for path in (one, two)] == digests
+    both = hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    assert Genome.open([one, two], cache).digest == both
