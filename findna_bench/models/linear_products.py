@@ -24,7 +24,8 @@ _LEAST_WORK = 1 << 22
 @functools.cache
 def _is_faster() -> bool:
     """Whether this processor computes faster with oneDNN."""
-    return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    is_wide = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return is_wide and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # it is torch's own, and may go
 
 
 def by_onednn(device: torch.device, dtype: torch.dtype) -> bool:
