@@ -35,6 +35,7 @@ from findna_bench.protocols.fine_tuning import (  # noqa: E402
     fine_tune,
     search,
 )
+from findna_bench.protocols.fine_tuning_run import FineTuningRun  # noqa: E402
 from findna_bench.protocols.sharded_fine_tuning import ShardedFineTuningRun  # noqa: E402
 from findna_bench.targets.per_base import PerBase  # noqa: E402
 from findna_bench.training.ranks import Ranks, process_group  # noqa: E402
@@ -110,6 +111,19 @@ def differences(
     return {"loss": loss, "scores": scores, "steps": len(one)}
 
 
+def norms(kind: type[FineTuningRun], options: FineTuneOptions) -> list[float]:
+    """Of the gradients of each step, as clipping has them: AdamW itself would not notice gradients of another scale."""
+    seen = []
+
+    class Recorded(kind):  # type: ignore[misc, valid-type]
+        def clip_gradients(self, limit: float) -> torch.Tensor:
+            seen.append(float(norm := super().clip_gradients(limit)))
+            return norm
+
+    Recorded(hyena(), DATA, replace(QUICK, max_steps=4), 0, options).train()
+    return seen
+
+
 def scenario_encoders(ranks: Ranks, folder: Path) -> dict[str, Any]:
     def train(model: LoadedModel, data: LabelledRows, options: FineTuneOptions) -> FineTuned:
         return fine_tune(model, data, QUICK, 0, options)
@@ -127,7 +141,8 @@ def scenario_settings(ranks: Ranks, folder: Path) -> dict[str, Any]:
         presets = [replace(QUICK, lr=rate) for rate in (1e-4, 1e-3)]
         return search(model, data, presets, 0, options, trial_steps=3)
 
-    model, found = hyena(), {}
+    model = hyena()
+    found: dict[str, Any] = {}
     found["clip"] = differences(model, DATA, with_preset(clip=0.05), ranks)
     found["no clip"] = differences(model, DATA, with_preset(clip=None), ranks)
     found["frozen layers"] = differences(model, DATA, with_preset(freeze_layers=1), ranks)
@@ -146,6 +161,8 @@ def scenario_settings(ranks: Ranks, folder: Path) -> dict[str, Any]:
     bases = LabelledRows(table_of(drawn(20)), table_of(drawn(9, seed=1), 40), 2, None, PerBase())
     for head in ("linear", "conv"):
         found[f"bases, {head}"] = differences(chordmixer(), bases, with_preset(head=head), ranks)
+    shared_norms = norms(ShardedFineTuningRun, FineTuneOptions(ranks=ranks, shard=True))
+    found["norms"] = {"shared": shared_norms, "alone": norms(FineTuningRun, FineTuneOptions())}
     parts = SharedWeights(model.backbone, ranks)
     in_parts = replace(model, backbone=parts.outline, whole=parts.whole)
     shared = fine_tune(in_parts, DATA, QUICK, 0, FineTuneOptions(ranks=ranks, shard=True))
