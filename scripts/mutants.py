@@ -84,6 +84,7 @@ TESTS_OF = {
     "findna_bench/plugin_code.py": ("tests/plugins", "tests/testing"),
     "findna_bench/private_paths.py": ("tests/test_private_paths.py",),
     "findna_bench/protocols/label_probe.py": ("tests/targets/test_labels.py", "tests/protocols"),
+    "findna_bench/protocols/seed_splits.py": ("tests/matrix/test_few_shot.py", "tests/protocols"),
     "findna_bench/protocols/settings.py": ("tests/protocols", "tests/matrix/test_few_shot.py"),
     "findna_bench/registry.py": ("tests/plugins",),
     "findna_bench/relatedness/genome_places.py": ("tests/auditing/test_references.py", "tests/relatedness"),
