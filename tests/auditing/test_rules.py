@@ -65,6 +65,17 @@ def test_a_verdict_quotes_rule_number_interval_and_examples(report: AuditReport)
     assert any("no coordinates" in words for words in report.verdict.looked_at)
 
 
+def test_a_verdict_says_which_rows_it_rests_on_and_how_complete_they_are() -> None:
+    generator = np.random.default_rng(0)
+    tables = {
+        split: table(["".join(generator.choice(list("ACGT"), 40)) for _ in range(n)], np.arange(n) % 2, split)
+        for split, n in (("train", 1200), ("validation", 40), ("test", 60))
+    }
+    for status, said in (("partial", " (data: partial)"), ("coordinates", ""), ("", "")):
+        words = audit_tables(tables, CARD, status=status).verdict.looked_at
+        assert words[:3] == ("1,200 rows of train", "40 rows of validation", f"60 rows of test{said}")
+
+
 def test_json_and_pages_hold_the_findings(report: AuditReport) -> None:
     content = json.loads(json.dumps(report.to_dict()))
     assert content["rules"] == rules.rule_versions()
