@@ -103,7 +103,7 @@ def one_run(arguments: argparse.Namespace, preset: str, seed: int) -> dict[str, 
     return figures
 
 
-def page(runs: list[dict[str, Any]]) -> str:
+def page(runs: list[dict[str, Any]], fasta: list[Path]) -> str:
     lines = [
         "| preset | seeds | CPU s | gain in accuracy over base composition, points | gain in cross-entropy, nats "
         "| teacher entropy, % of maximum |",
@@ -124,7 +124,7 @@ def page(runs: list[dict[str, Any]]) -> str:
     )
     return (
         "What each objective learns from 2,000 windows of 500 bp. Made by `python benchmarks/pretraining_small.py "
-        f"--steps {runs[0]['steps']}` on {environment_line(environment())}, one thread.\n\n"
+        f"{' '.join(f'--fasta {path.name}' for path in fasta)} --steps {runs[0]['steps']}` on {environment_line(environment())}, one thread.\n\n"
         + "\n".join(lines)
         + f"\n\nMean (lowest to highest) over seeds; base composition: {100 * base[0]:.1f} %, {base[1]:.3f} nats. "
         + f"{runs[0]['steps']} optimiser steps, {runs[0]['bases'] / 1e6:.1f} Mb read, 2,000 training windows.\n"
@@ -171,7 +171,7 @@ def main() -> None:
     runs = [one_run(arguments, preset, seed) for preset in RUNS for seed in range(arguments.seeds)]
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "pretraining_small.json").write_text(json.dumps(runs, indent=1) + "\n")
-    (arguments.out / "pretraining_small.md").write_text(page(runs))
+    (arguments.out / "pretraining_small.md").write_text(page(runs, arguments.fasta))
     figure(runs, arguments.out / "pretraining_small.png")
     print(page(runs))
     for run in runs:
