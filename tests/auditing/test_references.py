@@ -136,6 +136,19 @@ def test_a_row_is_found_on_either_strand_of_any_contig(method: Any, tmp_path: Pa
     assert places.reverse.tolist() == [False, True, False, False, False, False]
 
 
+def test_every_one_of_many_rows_is_found(tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    (text,) = random_sequences(1, 30_000, generator)
+    begins = generator.integers(0, len(text) - 150, 80)
+    cut = [mutated(text[begin : begin + 150], 0.03, generator) for begin in begins.tolist()]
+    rows = [reverse_complement(row) if number % 2 else row for number, row in enumerate(cut)]
+    places = places_by_seeds(rows, write(tmp_path / "g.fa", [">one", text]))
+    assert set(places.contig.tolist()) == {"one"}
+    assert places.reverse.tolist() == [False, True] * 40
+    assert np.abs(places.start - begins).max() <= 8
+    assert places.identity.min() > 0.9
+
+
 def test_figures_that_papers_print_are_known() -> None:
     figures = [
         f for paper in load_published(get_registry().cards("published")) for f in paper.figures if f.kind == "score"
