@@ -78,6 +78,7 @@ TESTS_OF = {
     "findna_bench/hookspecs.py": ("tests/plugins",),
     "findna_bench/interrupt.py": ("tests/cli", "tests/matrix/test_faults.py"),
     "findna_bench/matrix/models.py": ("tests/protocols/test_scored_pairs.py", "tests/matrix"),
+    "findna_bench/matrix/local_data.py": ("tests/matrix/test_verify.py", "tests/matrix/test_rerun.py"),
     "findna_bench/models/base_vectors.py": ("tests/targets/test_per_base.py", "tests/protocols", "tests/models"),
     "findna_bench/models/object_models.py": ("tests/matrix/test_objects.py",),
     "findna_bench/models/precomputed_bases.py": ("tests/targets/test_per_base.py", "tests/models"),
