@@ -46,6 +46,7 @@ UNSEEN: tuple[Where, ...] = (
     ("environment",),
     ("request", "options", "seeds"),
     ("request", "options", "sanity"),
+    ("request", "options", "shard"),
 )
 """What somebody may change who makes the digest anew: it was measured or noted down once, and nothing else says it again."""
 
