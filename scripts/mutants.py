@@ -42,7 +42,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
-from findna_bench.results.environment import environment
+from findna_bench.results.environment import environment, environment_line
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("findna_bench", "plugins/findna_plugins", "baselines/findna_baselines")
@@ -201,7 +201,7 @@ class Sample:
     @classmethod
     def draw(cls, count: int, seed: int, path: Path) -> Sample:
         """A new one, kept in a file."""
-        changes, version = drawn(count, seed), environment()["findna_bench"]
+        changes, version = drawn(count, seed), environment()["versions"]["findna-bench"]
         about = f"{count} changes drawn with seed {seed} from findna-bench {version}"
         rows = [dict(zip(("module", "operator", "text", "nth"), change.key, strict=True)) for change in changes]
         path.write_text(json.dumps({"about": about, "changes": rows}, indent=1) + "\n", encoding="utf-8")
@@ -324,12 +324,12 @@ def page(sample: Sample, known: Mapping[tuple[str, str, str, int], Mapping[str, 
     same = [change for change in sample.changes if change.key in sample.equivalent]
     verdicts = [known[change.key] for change in sample.changes if change not in same]
     unnoticed = [verdict for verdict in verdicts if verdict["outcome"] == "passed"]
-    about, count = environment(), len(sample.changes)
+    count = len(sample.changes)
     gone = f" {sample.gone} of the sample are gone with their lines." if sample.gone else ""
     rows = [
         "# Do the tests notice?",
         "",
-        f"`{asked}` on {about['cpu']}, {about['cpu_count']} cores, Python {about['python']}, findna-bench {about['findna_bench']}.",
+        f"`{asked}` on {environment_line(environment())}.",
         "",
         f"Of {count} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, count):.0f} %) went unnoticed by the tests of their room; "
         f"{len(same)} more change nothing that a user could see and were not tried.{gone}",
