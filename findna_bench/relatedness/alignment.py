@@ -56,6 +56,54 @@ class Alignments:
         )
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """p pairs of rows to lay beside each other; fields as :func:`align` takes them."""
+
+    query: tuple[np.ndarray, np.ndarray]
+    query_row: np.ndarray
+    target: tuple[np.ndarray, np.ndarray]
+    target_row: np.ndarray
+    reverse: np.ndarray
+    diagonal: np.ndarray
+
+    def __getitem__(self, pairs: np.ndarray) -> _Pairs:
+        """Some of them."""
+        return _Pairs(
+            self.query,
+            self.query_row[pairs],
+            self.target,
+            self.target_row[pairs],
+            self.reverse[pairs],
+            self.diagonal[pairs],
+        )
+
+    def lengths(self) -> tuple[np.ndarray, np.ndarray]:
+        """(p,) bases of the query rows, and of the target rows."""
+        return np.diff(self.query[1])[self.query_row], np.diff(self.target[1])[self.target_row]
+
+    def spans(self) -> np.ndarray:
+        """(p,) query bases that lie beside the target on these diagonals."""
+        n, m = self.lengths()
+        overlap: np.ndarray = np.maximum(np.minimum(n, m - self.diagonal) - np.maximum(0, -self.diagonal), 1)
+        return overlap
+
+    def of_query(self, start: np.ndarray, steps: int) -> np.ndarray:
+        """(steps, p) codes of the query rows from ``start`` on."""
+        return _gather(self.query, self.query_row, start, steps, np.zeros(len(start), dtype=bool), _N_QUERY)
+
+    def of_target(self, start: np.ndarray, steps: int) -> np.ndarray:
+        """The same of the target rows, on the strand that is aligned to."""
+        return _gather(self.target, self.target_row, start, steps, self.reverse, _PAD_TARGET)
+
+    def agree(self, steps: int) -> np.ndarray:
+        """(steps, p) bool: the same base, and no N, lies beside each other on the diagonal, from where both rows have bases on."""
+        start = np.maximum(0, -self.diagonal)
+        bases, beside = self.of_query(start, steps), self.of_target(start + self.diagonal, steps)
+        agree: np.ndarray = (bases == beside) & (bases < 4)
+        return agree
+
+
 def align(
     query: tuple[np.ndarray, np.ndarray],
     query_row: np.ndarray,
@@ -69,18 +117,15 @@ def align(
     query, target: (codes, offsets) of all rows. reverse: (p,) bool, align to the target's reverse complement.
     diagonal: (p,) position in the (reverse-complemented) target minus position in the query.
     """
-    span = _spans(query, query_row, target, target_row, diagonal)
+    rows = _Pairs(query, query_row, target, target_row, reverse, diagonal)
+    span = rows.spans()
     score, matches, columns = np.zeros((3, len(query_row)), dtype=np.int64)
     for pairs, _ in _batches(span, banded=False):
-        score[pairs], matches[pairs], columns[pairs] = _along_diagonal(
-            query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], span[pairs]
-        )
+        score[pairs], matches[pairs], columns[pairs] = _along_diagonal(rows[pairs], span[pairs])
     gapped = np.flatnonzero((score >= _WORTH_GAPS) & (matches < span - _NEARLY_ALL))
     for part, half in _batches(span[gapped]):
         pairs = gapped[part]
-        score[pairs], matches[pairs], columns[pairs] = _align_batch(
-            query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], half
-        )
+        score[pairs], matches[pairs], columns[pairs] = _align_batch(rows[pairs], half)
     return Alignments(score, matches, columns)
 
 
@@ -94,44 +139,17 @@ def compare_whole(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches and columns, (p,) int64, of all bases that lie beside each other on the diagonal, without gaps and whatever they score: of rows
     of which a fifth of the bases differ a local alignment leaves the ends out. Arguments as of :func:`align`."""
-    span = _spans(query, query_row, target, target_row, diagonal)
+    rows = _Pairs(query, query_row, target, target_row, reverse, diagonal)
+    span = rows.spans()
     matches = np.zeros(len(query_row), dtype=np.int64)
     for pairs, _ in _batches(span, banded=False):
-        agree = _agree(
-            query, query_row[pairs], target, target_row[pairs], reverse[pairs], diagonal[pairs], int(span[pairs].max())
-        )
-        matches[pairs] = agree.sum(axis=0)
+        matches[pairs] = rows[pairs].agree(int(span[pairs].max())).sum(axis=0)
     return matches, span
 
 
-def _agree(
-    query: tuple[np.ndarray, np.ndarray],
-    query_row: np.ndarray,
-    target: tuple[np.ndarray, np.ndarray],
-    target_row: np.ndarray,
-    reverse: np.ndarray,
-    diagonal: np.ndarray,
-    steps: int,
-) -> np.ndarray:
-    """(steps, p) bool: the same base, and no N, lies beside each other on the diagonal, from where both rows have bases on."""
-    start = np.maximum(0, -diagonal)
-    bases = _gather(query, query_row, start, steps, np.zeros(len(query_row), dtype=bool), _N_QUERY)
-    beside = _gather(target, target_row, start + diagonal, steps, reverse, _PAD_TARGET)
-    agree: np.ndarray = (bases == beside) & (bases < 4)
-    return agree
-
-
-def _along_diagonal(
-    query: tuple[np.ndarray, np.ndarray],
-    query_row: np.ndarray,
-    target: tuple[np.ndarray, np.ndarray],
-    target_row: np.ndarray,
-    reverse: np.ndarray,
-    diagonal: np.ndarray,
-    span: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _along_diagonal(pairs: _Pairs, span: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Score, matches and columns of the best segment without gaps of each pair, (p,) int64."""
-    agree = _agree(query, query_row, target, target_row, reverse, diagonal, int(span.max()))
+    agree = pairs.agree(int(span.max()))
     gained = np.zeros((len(agree) + 1, len(span)), dtype=np.int32)
     np.cumsum(np.where(agree, MATCH, MISMATCH), axis=0, out=gained[1:], dtype=np.int32)
     lowest = np.minimum.accumulate(gained, axis=0)
@@ -145,19 +163,6 @@ def _along_diagonal(
 
 def _half_band(length: int) -> int:
     return max(BAND, length // 64)
-
-
-def _spans(
-    query: tuple[np.ndarray, np.ndarray],
-    query_row: np.ndarray,
-    target: tuple[np.ndarray, np.ndarray],
-    target_row: np.ndarray,
-    diagonal: np.ndarray,
-) -> np.ndarray:
-    """(p,) query bases that lie beside the target on these diagonals."""
-    n, m = np.diff(query[1])[query_row], np.diff(target[1])[target_row]
-    overlap: np.ndarray = np.maximum(np.minimum(n, m - diagonal) - np.maximum(0, -diagonal), 1)
-    return overlap
 
 
 def _batches(span: np.ndarray, *, banded: bool = True) -> Iterator[tuple[np.ndarray, int]]:
@@ -207,26 +212,18 @@ class _Packing:
         return values >> self.score, matches, values & ((1 << self.matches) - 1)
 
 
-def _align_batch(
-    query: tuple[np.ndarray, np.ndarray],
-    query_row: np.ndarray,
-    target: tuple[np.ndarray, np.ndarray],
-    target_row: np.ndarray,
-    reverse: np.ndarray,
-    diagonal: np.ndarray,
-    half: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _align_batch(pairs: _Pairs, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Best score of each pair, with its matches and columns. Layout (band, pairs): cell b of row i is target position i + diagonal - half + b.
 
     Cells lie in ``state`` less what a gap from the first of the band costs, so that a gap along the band is a running maximum, and plus a
     mismatch, which most pairs of bases are.
     """
-    n, m = np.diff(query[1])[query_row], np.diff(target[1])[target_row]
-    start = np.clip(-diagonal - half, 0, n)
-    steps = int(max(1, (np.minimum(n, m - diagonal + half) - start).max(initial=1)))
+    n, m = pairs.lengths()
+    start = np.clip(-pairs.diagonal - half, 0, n)
+    steps = int(max(1, (np.minimum(n, m - pairs.diagonal + half) - start).max(initial=1)))
     width = 2 * half + 1
-    bases = _gather(query, query_row, start, steps, np.zeros(len(n), dtype=bool), _N_QUERY)
-    beside = _gather(target, target_row, start + diagonal - half, steps + width - 1, reverse, _PAD_TARGET)
+    bases = pairs.of_query(start, steps)
+    beside = pairs.of_target(start + pairs.diagonal - half, steps + width - 1)
     bases[bases == 4] = _N_QUERY  # N agrees with nothing, N included
     packing = _Packing.of(steps, width)
     number = packing.dtype.type

@@ -162,12 +162,18 @@ def test_each_label_has_the_logistic_regression_of_scikit_learn() -> None:
             np.testing.assert_allclose(head.predict_scores(features)[:, label], expected, atol=1e-7)
 
 
-def test_labels_are_fitted_as_if_alone_and_choose_for_themselves() -> None:
+def told_and_untold() -> tuple[np.ndarray, np.ndarray, np.ndarray, SeedSplit]:
+    """Features of 300 rows, a label that one of them tells, a label that none tells, and a split."""
     rng = np.random.default_rng(1)
     features = rng.normal(size=(300, 30)).astype(np.float32)
     signal = (features[:, 0] * 3 + rng.normal(size=300) * 0.1 > 0).astype(np.int8)
     noise = (rng.random(300) < 0.5).astype(np.int8)
     split = SeedSplit(0, np.arange(240), np.arange(240, 300))
+    return features, signal, noise, split
+
+
+def test_labels_are_fitted_as_if_alone_and_choose_for_themselves() -> None:
+    features, signal, noise, split = told_and_untold()
     (both,) = fit_labels(features, np.stack([signal, noise], axis=1), [split])
     for label, truth in enumerate((signal, noise)):
         (alone,) = fit_labels(features, truth[:, None], [split])
@@ -179,11 +185,7 @@ def test_labels_are_fitted_as_if_alone_and_choose_for_themselves() -> None:
 
 
 def test_weak_strengths_are_tried_while_the_loss_of_a_label_does_not_rise() -> None:
-    rng = np.random.default_rng(1)
-    features = rng.normal(size=(300, 30)).astype(np.float32)
-    signal = (features[:, 0] * 3 + rng.normal(size=300) * 0.1 > 0).astype(np.int8)
-    noise = (rng.random(300) < 0.5).astype(np.int8)
-    split = SeedSplit(0, np.arange(240), np.arange(240, 300))
+    features, signal, noise, split = told_and_untold()
     for always, truth, tried in ((6, signal, 9), (6, noise, 6), (2, noise, 9)):  # of two losses nothing can be told
         preset = LogisticProbe(always=always)
         (head,) = fit_labels(features, truth[:, None], [split], preset)
