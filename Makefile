@@ -21,10 +21,14 @@ test: $(VENV)/.installed-test
 test-all: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Small changes to the code, each against the tests of its room; hours. Goes on where it was stopped.
-mutants: $(VENV)/.installed-mutants
-	$(BIN)/python scripts/mutants.py --sample benchmarks/results/mutants-sample.json \
+# Small changes to the code, each against the tests that reach it; an hour or more. Goes on where it was stopped.
+mutants: $(VENV)/.installed-mutants $(VENV)/reach.json
+	$(BIN)/python scripts/mutants.py --reach $(VENV)/reach.json --sample benchmarks/results/mutants-sample.json \
 	  -o benchmarks/results/mutants.md $(MUTANTS_ARGS)
+
+# Remove it to have it made anew.
+$(VENV)/reach.json: | $(VENV)/.installed-mutants
+	$(BIN)/python scripts/reach.py -o $@ -- $(PYTEST_ARGS)
 
 check: lint types
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Iterable
 
 __all__ = [
     "BenchError",
@@ -26,7 +27,19 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "is_out_of_memory",
+    "listed",
 ]
+
+
+def listed(names: Iterable[object], most: int) -> str:
+    """Names for a sentence, as many as it can bear; how many more there are, it says.
+
+    Example:
+        >>> listed(["a", "b", "c"], most=2)
+        'a, b and 1 more'
+    """
+    shown = list(map(str, names))
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if shown[most:] else "")
 
 
 class BenchError(Exception):

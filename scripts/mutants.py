@@ -1,12 +1,13 @@
-"""Do the tests notice? A seeded sample of small changes to the code, each run against the tests of its own room.
+"""Do the tests notice? A seeded sample of small changes to the code, each run against the tests that reach it.
 
-    python scripts/mutants.py --sample benchmarks/results/mutants-sample.json -o benchmarks/results/mutants.md
-    python scripts/mutants.py --count 150 --seed 1 --sample new.json -o new.md
+    python scripts/reach.py -o reach.json -- -n auto --dist loadfile
+    python scripts/mutants.py --reach reach.json --sample benchmarks/results/mutants-sample.json -o benchmarks/results/mutants.md
+    python scripts/mutants.py --reach reach.json --count 150 --seed 1 --sample new.json -o new.md
 
 One operator or one constant of one line is changed (`+` to `-`, `<` to `<=`, `and` to `or`, `True` to `False`, 3 to 4, a condition
-negated) in a copy of the checkout, and the tests of the room that the line is in are run until one fails. A change after which all pass
-is unnoticed; a test that fails must pass without the change. Places are drawn evenly from all places that can be changed, so that long
-files count for more.
+negated) in a copy of the checkout, and the tests that run the line are run, the quickest first, until one fails; where none is known
+to, those of the room that the line is in. A change after which all pass is unnoticed; a test that fails must pass without the change.
+Places are drawn evenly from all places that can be changed, so that long files count for more.
 
 A sample that is not there is drawn, and kept in its file by what the lines say, so that the next one who asks tries the same changes,
 wherever these lines have gone. Tests are then written for what went unnoticed, so that a sample that is known flatters the tests: a new
@@ -31,7 +32,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,11 +42,10 @@ from typing import Any
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
+from reach import ROOT, Reach, sources
 
 from findna_bench.results.environment import environment, environment_line
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("findna_bench", "plugins/findna_plugins", "baselines/findna_baselines")
 OPERATORS = (
     *(
         f"ReplaceBinaryOperator_{pair}"
@@ -154,18 +154,14 @@ def changes_of(module: str, source: str) -> Iterator[Change]:
             alike[text] += 1
 
 
-def modules() -> Iterator[tuple[str, str]]:
-    """(name, source) of every file of the packages."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+def drawn(count: int, seed: int, only: Sequence[str] = ()) -> list[Change]:
+    """A sample of changes, one for a place, in the order drawn: a longer sample begins with a shorter one.
 
-
-def drawn(count: int, seed: int) -> list[Change]:
-    """A sample of changes, one for a place, in the order drawn: a longer sample begins with a shorter one."""
+    only: of files whose paths begin so; default: all.
+    """
     places: dict[tuple[str, int, int], list[Change]] = defaultdict(list)
-    for module, source in modules():
-        for change in changes_of(module, source):
+    for module, source in sources():
+        for change in changes_of(module, source) if module.startswith(tuple(only) or "") else ():
             places[change.module, change.line, change.column].append(change)
     chance = random.Random(seed)
     order = sorted(places)
@@ -190,7 +186,7 @@ class Sample:
         named = {module for module, *_ in rows}
         there = {
             change.key: change
-            for module, source in modules()
+            for module, source in sources()
             if module in named
             for change in changes_of(module, source)
         }
@@ -199,10 +195,12 @@ class Sample:
         return cls(found, len(rows) - len(found), reasons, content["about"])
 
     @classmethod
-    def draw(cls, count: int, seed: int, path: Path) -> Sample:
+    def draw(cls, count: int, seed: int, only: Sequence[str], path: Path) -> Sample:
         """A new one, kept in a file."""
-        changes, version = drawn(count, seed), environment()["versions"]["findna-bench"]
-        about = f"{count} changes drawn with seed {seed} from findna-bench {version}"
+        changes, version = drawn(count, seed, only), environment()["versions"]["findna-bench"]
+        about = (
+            f"{count} changes drawn with seed {seed} from {', '.join(only) or 'all files'} of findna-bench {version}"
+        )
         rows = [dict(zip(("module", "operator", "text", "nth"), change.key, strict=True)) for change in changes]
         path.write_text(json.dumps({"about": about, "changes": rows}, indent=1) + "\n", encoding="utf-8")
         return cls(changes, 0, {}, about)
@@ -227,11 +225,26 @@ def tests_of(module: str) -> list[str]:
     return [*(file.relative_to(ROOT).as_posix() for file in files), OF_EVERY_ROOM]
 
 
+def tests_for(change: Change, reach: Reach, seconds: float) -> list[str]:
+    """What is run against a change: the tests that reach its line, as long as they take so many seconds, and those of its room that are new."""
+    room = tests_of(change.module)
+    found = reach.of(change.module, change.text)
+    if not found:
+        return room
+    took, chosen = 0.0, []
+    for test in found:
+        took += reach.seconds[test]
+        if chosen and took > seconds:
+            break
+        chosen.append(test)
+    return [*(file for file in room if file in reach.written_since), *chosen]
+
+
 class Copy:
     """A copy of the checkout in which one change at a time is tried."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self.folder, self.seconds = folder, seconds
+    def __init__(self, folder: Path, reach: Reach, seconds: float, tests_seconds: float) -> None:
+        self.folder, self.reach, self.seconds, self.tests_seconds = folder, reach, seconds, tests_seconds
         self.unchanged: dict[str, bool] = {}
         names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
         for name in filter(None, names.split("\0")):
@@ -241,6 +254,8 @@ class Copy:
     def run(self, tests: list[str]) -> tuple[str, str, float]:
         """("passed" | "failed" | "time", the first test that failed, seconds)."""
         paths = [str(self.folder / part) for part in (".", "plugins", "baselines")]
+        chosen = self.folder / "chosen-tests.txt"  # a command line may be too short for them
+        chosen.write_text("".join(f"{test}\n" for test in tests), encoding="utf-8")
         variables = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
@@ -259,7 +274,7 @@ class Copy:
             "not long",
             "-p",
             "no:cacheprovider",
-            *tests,
+            f"@{chosen}",
         ]
         began = time.monotonic()
         with subprocess.Popen(
@@ -293,7 +308,7 @@ class Copy:
         return self.unchanged[name]
 
     def verdict(self, change: Change) -> dict[str, Any]:
-        """Whether the tests of its room notice a change."""
+        """Whether the tests notice a change."""
         path = self.folder / change.module
         source = path.read_text(encoding="utf-8")
         changed = change.applied(source)
@@ -302,7 +317,7 @@ class Copy:
             for row in difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0, lineterm="")
             if row[:3] not in ("---", "+++", "@@ ")
         ]
-        tests = tests_of(change.module)
+        tests = tests_for(change, self.reach, self.tests_seconds)
         path.write_text(changed, encoding="utf-8")
         try:
             outcome, test, took = self.run(tests)
@@ -331,7 +346,7 @@ def page(sample: Sample, known: Mapping[tuple[str, str, str, int], Mapping[str, 
         "",
         f"`{asked}` on {environment_line(environment())}.",
         "",
-        f"Of {count} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, count):.0f} %) went unnoticed by the tests of their room; "
+        f"Of {count} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, count):.0f} %) went unnoticed by the tests that reach them; "
         f"{len(same)} more change nothing that a user could see and were not tried.{gone}",
         "",
         f"The sample: {sample.about}.",
@@ -360,19 +375,29 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, required=True, help="the sample (.json); one that is not there is drawn")
     parser.add_argument("--count", type=int, default=150, help="how many changes are drawn")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing")
+    parser.add_argument("--reach", type=Path, required=True, help="what scripts/reach.py wrote (.json)")
+    parser.add_argument("--only", action="append", default=[], help="draw from files that begin so; repeatable")
     parser.add_argument("--workers", type=int, default=1, help="copies that work side by side")
     parser.add_argument("--seconds", type=float, default=900.0, help="a change that takes longer counts as noticed")
+    parser.add_argument(
+        "--tests-seconds", type=float, default=120.0, help="of the tests that reach a line, so many seconds' worth"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the page (.md); its log is kept beside it")
     options = parser.parse_args()
     log = options.output.with_suffix(".jsonl")
     known = {key_of(row): row for row in map(json.loads, log.read_text().splitlines())} if log.exists() else {}
     is_kept = options.sample.exists()
-    sample = Sample.read(options.sample) if is_kept else Sample.draw(options.count, options.seed, options.sample)
+    sample = (
+        Sample.read(options.sample)
+        if is_kept
+        else Sample.draw(options.count, options.seed, options.only, options.sample)
+    )
+    reach = Reach.read(options.reach)
     left = [change for change in sample.changes if change.key not in {*known, *sample.equivalent}]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool, log.open("a") as stream:
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(options.workers):
-            copies.put(Copy(Path(folder) / str(number), options.seconds))
+            copies.put(Copy(Path(folder) / str(number), reach, options.seconds, options.tests_seconds))
 
         def try_one(change: Change) -> dict[str, Any]:
             copy = copies.get()
@@ -388,7 +413,8 @@ def main() -> None:
             print(
                 f"{verdict['outcome']:7} {verdict['seconds']:7} s  {verdict['module']}: {verdict['text']}", flush=True
             )
-    command = f"python scripts/{Path(__file__).name} --sample {options.sample} -o {options.output}"
+    asked = f"--reach {options.reach.name}"
+    command = f"python scripts/{Path(__file__).name} {asked} --sample {options.sample} -o {options.output}"
     text = page(sample, known, command)
     options.output.write_text(text, encoding="utf-8")
     print(text.splitlines()[4])

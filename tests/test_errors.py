@@ -1,4 +1,4 @@
-"""What counts as memory that ran out, wherever it is met."""
+"""What counts as memory that ran out, wherever it is met, and how errors name many things."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import findna_bench as fb
+from findna_bench.errors import listed
 from findna_bench.profiling import worker
 
 RAN_OUT: list[tuple[str, BaseException]] = [
@@ -122,3 +123,11 @@ def test_an_error_raised_from_memory_that_ran_out_is_one_too() -> None:
     assert is_out_of_memory(wrapped)
     assert not is_out_of_memory(RuntimeError("the forward pass failed"))
     assert not is_out_of_memory(DataError("row 3: 'out of memory' is no DNA"))
+
+
+@pytest.mark.parametrize(
+    ("names", "most", "words"),
+    [((), 2, ""), ("a", 2, "a"), ("ab", 2, "a, b"), ("abc", 2, "a, b and 1 more"), ("abcd", 1, "a and 3 more")],
+)
+def test_names_beyond_the_most_are_counted(names: str, most: int, words: str) -> None:
+    assert listed(names, most) == words

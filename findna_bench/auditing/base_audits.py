@@ -32,7 +32,7 @@ from findna_bench.auditing.verdict import Measured, judge_states
 from findna_bench.cards import TaskCard
 from findna_bench.data.catalog import SPLITS
 from findna_bench.data.table import SequenceTable
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, listed
 from findna_bench.relatedness.duplicates import Identity
 from findna_bench.relatedness.rows import Rows, rows_from_table
 from findna_bench.sequences.alphabet import BASES, encode, reverse_complement
@@ -404,11 +404,8 @@ def _finding(flag: str, text: str, gain: Gain) -> Finding:
 
 
 def _in_words(told: Sequence[tuple[str, int]], gains: Mapping[tuple[str, int], Gain], names: Sequence[str]) -> str:
-    shown = [
-        f"{names[key[1]]} from the other states in {100 * gains[key].score:.1f} % of test bases" for key in told[:5]
-    ]
-    more = f" and {len(told) - 5} more states" if len(told) > 5 else ""
-    return ", ".join(shown) + more + " (mean recall of both sides; chance 50)"
+    shown = [f"{names[key[1]]} from the other states in {100 * gains[key].score:.1f} % of test bases" for key in told]
+    return listed(shown, 5) + " (mean recall of both sides; chance 50)"
 
 
 def _of_splits(splits: Mapping[str, SplitSummary], names: Sequence[str]) -> list[Finding]:

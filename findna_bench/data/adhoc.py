@@ -40,7 +40,7 @@ from findna_bench.data.tabular import (
 from findna_bench.data.task_store import content_digest, count_classes
 from findna_bench.data.variants import element_names, holds_variants, variant_extras, variant_rows
 from findna_bench.data.vcf import is_vcf, read_vcf
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, listed
 from findna_bench.files import open_regular, stable_hash
 from findna_bench.relatedness.components import row_groups
 from findna_bench.sequences.fasta import FASTA_SUFFIX
@@ -94,8 +94,7 @@ class PathOrigin:
     def _classes_in_words(self) -> str:
         counts = count_classes(self.labels, self.tables)
         classes = {name: sum(held[name] for held in counts.values()) for name in self.labels}
-        shown = ", ".join(f"{name} ({n:,})" for name, n in list(classes.items())[:10])
-        return f"classes {shown}" + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
+        return "classes " + listed((f"{name} ({n:,})" for name, n in classes.items()), 10)
 
     def _in_words(self, predicted: str) -> str:
         """What was read, in a line."""
@@ -467,9 +466,8 @@ def _left_out(path: Path, files: Sequence[Path]) -> list[str]:
     names = [file.name for file in files if not _DESCRIPTION.match(file.name)]
     if not names:
         return []
-    some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return [
-        f"{path.name}: {some} {'is' if len(names) == 1 else 'are'} left out: named like no split or class, or no csv, tsv, parquet, jsonl or FASTA"
+        f"{path.name}: {listed(names, 5)} {'is' if len(names) == 1 else 'are'} left out: named like no split or class, or no csv, tsv, parquet, jsonl or FASTA"
     ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from findna_bench.errors import listed
 from findna_bench.grid import Grid
 from findna_bench.leaderboard.published import NOT_STATED, Figure, Paper, differences
 from findna_bench.leaderboard.score_tables import Entry, Row, SuiteTable
@@ -195,7 +196,4 @@ def _notes(figures: Sequence[tuple[str, Figure]]) -> tuple[str, ...]:
         for note in figure.notes:
             where = f"{name}, {figure.label} on {short(figure.task)}, {as_percent(figure)}"
             about.setdefault(note, []).append(where)
-    return tuple(
-        f"{places[0]}{f' and {len(places) - 1} more' if len(places) > 1 else ''}: {note}"
-        for note, places in about.items()
-    )
+    return tuple(f"{listed(places, 1)}: {note}" for note, places in about.items())

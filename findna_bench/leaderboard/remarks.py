@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from findna_bench.errors import listed
 from findna_bench.leaderboard.score_tables import Row, SuiteTable
 from findna_bench.leaderboard.wording import row_label, short
 from findna_bench.results.flags import warnings_of
 
 __all__ = ["fit_warnings", "task_flags"]
-
-_NAMED = 5
 
 
 def task_flags(table: SuiteTable) -> tuple[str, ...]:
@@ -31,14 +30,9 @@ def _of_row(row: Row, *, alone: bool) -> Iterable[str]:
     for texts in kinds.values():
         tasks = list(dict.fromkeys(task for named in texts.values() for task in named))
         text = next(iter(texts)) if len(texts) == 1 else _without_count(next(iter(texts))) + ", and the like"
-        yield f"{row_label(row)}{'' if alone else f' on {_listed(tasks)}'}: {text}"
+        yield f"{row_label(row)}{'' if alone else f' on {listed(tasks, 5)}'}: {text}"
 
 
 def _without_count(text: str) -> str:
     head, bracket, count = text.rpartition(" (")
     return (head if bracket and count.endswith(" fits)") else text).removesuffix(", and the like")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

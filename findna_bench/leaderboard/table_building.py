@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from findna_bench.cards import SuiteCard
-from findna_bench.errors import OutputError
+from findna_bench.errors import OutputError, listed
 from findna_bench.leaderboard.configurations import differing_settings, requested_settings, shot_validation
 from findna_bench.leaderboard.fit_intervals import KeptIntervals, interval_over_fits
 from findna_bench.leaderboard.score_tables import Entry, Leaderboard, Row, SuiteTable, TaskColumn
@@ -364,8 +364,7 @@ class _Scoring:
 def _unread_note(unread: Sequence[str]) -> list[str]:
     if not unread:
         return []
-    some = ", ".join(unread[:3]) + (f" and {len(unread) - 3} more" if len(unread) > 3 else "")
-    return [f"no interval for means over several fits whose predictions are not there: {some}"]
+    return [f"no interval for means over several fits whose predictions are not there: {listed(unread, 3)}"]
 
 
 def _validation(fits: Sequence[Result], metric: str) -> float | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from findna_bench.errors import BenchError, OutputError, UsageError
+from findna_bench.errors import BenchError, OutputError, UsageError, listed
 from findna_bench.files import sha256_file
 from findna_bench.matrix.agreement import disagreements, wrong_flags
 from findna_bench.matrix.local_data import LocalData, NotHereError
@@ -371,7 +371,7 @@ def _strays(root: Path, results: Sequence[Path]) -> Iterator[str]:
             if path not in known and not any(part.startswith(".") for part in path.relative_to(root).parts)
         )
         if found:
-            yield f"not checked: {what}, {found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}"
+            yield f"not checked: {what}, {listed(found, 1)}"
 
 
 def _sample(results: Sequence[tuple[Result, RunRequest]], n: int) -> list[tuple[Result, RunRequest]]:

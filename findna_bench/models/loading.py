@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from findna_bench.cards import ModelCard
-from findna_bench.errors import BenchError, ModelError, PluginError, UnsupportedError, UsageError, WeightsError
+from findna_bench.errors import BenchError, ModelError, PluginError, UnsupportedError, UsageError, WeightsError, listed
 from findna_bench.files import stable_hash
 from findna_bench.models.backbone import Adapted, Backbone, Checkpoint
 from findna_bench.models.estimators import load_estimator
@@ -417,7 +417,7 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _listed(keys: Sequence[str], verb: bool = True) -> str:
-    shown = ", ".join(map(repr, keys[:4])) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
+    shown = listed(map(repr, keys), 4)
     if not verb:
         return shown
     return f"key {shown} is" if len(keys) == 1 else f"keys {shown} are"

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from findna_bench.errors import ConfigError
+from findna_bench.errors import ConfigError, listed
 from findna_bench.protocols.heads import FittedHead, check_features, what_varies
 from findna_bench.protocols.logistic import fit_paths
 from findna_bench.protocols.seed_splits import SeedSplit
@@ -262,8 +262,7 @@ def _warnings(
         warnings.append(f"{unfinished} of {n} labels did not converge within {preset.max_iterations} iterations")
     if not fitted.all():
         alike = np.flatnonzero(~fitted).tolist()
-        some_of = ", ".join(map(str, alike[:10])) + (f" and {len(alike) - 10} more" if len(alike) > 10 else "")
-        warnings.append(f"labels whose train rows are all alike, predicted by their share: {some_of}")
+        warnings.append(f"labels whose train rows are all alike, predicted by their share: {listed(alike, 10)}")
     return warnings
 
 

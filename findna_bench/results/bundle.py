@@ -10,11 +10,11 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from warnings import warn
 
-from findna_bench.errors import DataError, OutputError
+from findna_bench.errors import DataError, OutputError, listed
 from findna_bench.files import atomic_path
 from findna_bench.results.store import ResultStore
 from findna_bench.unpacking import open_tar
@@ -25,7 +25,6 @@ MANIFEST = "bundle.json"
 LARGEST = 2 << 30
 """Bytes that a bundle may unpack to."""
 _MOST_FILES = 1_000_000
-_MOST_NAMED = 20
 
 
 def write_bundle(results: Path, archive: Path, left_out: Callable[[str], None] = warn) -> int:
@@ -119,14 +118,9 @@ def _check(archive: Path, digests: Mapping[str, str], contents: Mapping[str, byt
         "changed": changed,
         "not packed": contents.keys() - digests.keys(),
     }
-    parts = [f"{what}: {_listed(sorted(names))}" for what, names in found.items() if names]
+    parts = [f"{what}: {listed(sorted(names), 20)}" for what, names in found.items() if names]
     if parts:
         raise OutputError(f"{archive} is not as it was packed ({'; '.join(parts)}); ask for the bundle again")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:

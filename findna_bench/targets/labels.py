@@ -10,7 +10,7 @@ import numpy as np
 
 from findna_bench.data.table import rarest_labels
 from findna_bench.data.tabular import LABEL_COLUMNS, is_missing, label_text
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, listed
 from findna_bench.statistics.multilabel import LabelDesign, has_both_classes
 from findna_bench.targets.learning import against_label_priors
 from findna_bench.targets.target import Target
@@ -89,15 +89,14 @@ class Labels(Target):
             f"{name} ({n:,}{f', {m:,} not known' if m else ''})"
             for name, n, m in zip(labels, found.tolist(), unknown.tolist(), strict=True)
         ]
-        return "labels " + ", ".join(shares[:10]) + (f" and {len(shares) - 10} more" if len(shares) > 10 else "")
+        return "labels " + listed(shares, 10)
 
     def flags(self, truth: np.ndarray, labels: Sequence[str]) -> list[str]:
         """The labels that no mean over labels counts."""
         left_out = [name for name, both in zip(labels, has_both_classes(truth), strict=True) if not both]
         if not left_out:
             return []
-        some = ", ".join(left_out[:5]) + (f" and {len(left_out) - 5} more" if len(left_out) > 5 else "")
-        return [f"not in the means, all test rows alike: {some}"]
+        return [f"not in the means, all test rows alike: {listed(left_out, 5)}"]
 
     # -------------------------------------------------------------------------------------------------------- training
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from findna_bench.data.tabular import SEQUENCE_COLUMNS, cell_text, no_column
-from findna_bench.errors import DataError, ModelError
+from findna_bench.errors import DataError, ModelError, listed
 from findna_bench.statistics.base_states import NO_STATE, state_counts
 from findna_bench.statistics.bases import BaseDesign
 from findna_bench.targets.learning import against_state_shares
@@ -83,7 +83,7 @@ class PerBase(Target):
     def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str:
         counts = state_counts(truth, len(labels))
         shown = [f"{name} ({n:,})" for name, n in zip(labels, counts.tolist(), strict=True)]
-        return "states per base " + ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
+        return "states per base " + listed(shown, 10)
 
     def flags(self, truth: np.ndarray, labels: Sequence[str]) -> list[str]:
         """The states that no mean over states counts."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from findna_bench.cards import TargetCard
-from findna_bench.errors import ConfigError, ModelError
+from findna_bench.errors import ConfigError, ModelError, listed
 from findna_bench.registry import Registry, get_registry, make
 from findna_bench.statistics.fold_mean import FoldMean, Folds
 from findna_bench.statistics.metric import Sample, evaluate, make_metric, metric_names
@@ -111,7 +111,7 @@ class Target(ABC):
 
     def in_words(self, truth: np.ndarray, labels: Sequence[str]) -> str:
         """What the rows of a user's own file predict, for the line that says what was read."""
-        return f"{self.name} {', '.join(labels[:10])}" + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")
+        return f"{self.name} {listed(labels, 10)}"
 
     def flags(self, truth: np.ndarray, labels: Sequence[str]) -> list[str]:
         """What tables must say beside scores on such test rows."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from findna_bench.data.tabular import LABEL_COLUMNS, is_number, label_text
-from findna_bench.errors import DataError
+from findna_bench.errors import DataError, listed
 from findna_bench.targets.learning import against_mean
 from findna_bench.targets.target import Target
 
@@ -61,7 +61,7 @@ class Values(Target):
             f"{name} {low:.4g} to {high:.4g}"
             for name, low, high in zip(labels, truth.min(0), truth.max(0), strict=True)
         ]
-        return "values " + ", ".join(ranges[:10]) + (f" and {len(ranges) - 10} more" if len(ranges) > 10 else "")
+        return "values " + listed(ranges, 10)
 
     def for_training(self, truth: np.ndarray, loss: str | None = None) -> Target:
         super().for_training(truth, loss)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from findna_bench.errors import BenchError, DataError, UnsupportedError
+from findna_bench.errors import BenchError, DataError, UnsupportedError, listed
 from findna_bench.models.backbone import TokenBatch
 from findna_bench.models.consistency import (
     DEPENDS_ON_BATCH,
@@ -422,11 +422,7 @@ def _gradients(s: _Subject) -> Outcome:
     if broken:
         return "failed", f"the gradient of {broken[0]} holds NaN or infinity", details
     if without:
-        return (
-            "failed",
-            f"no gradient reaches {without[0]}{f' and {len(without) - 1} more' if without[1:] else ''}",
-            details,
-        )
+        return "failed", f"no gradient reaches {listed(without, 1)}", details
     return "passed", f"finite gradients reach all {len(body)} trainable tensors", details
 
 
