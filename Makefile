@@ -22,12 +22,12 @@ test-all: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Small changes to the code, each against the tests that reach it; an hour or more. Goes on where it was stopped.
-mutants: $(VENV)/.installed-mutants $(VENV)/reach.json
-	$(BIN)/python scripts/mutants.py --reach $(VENV)/reach.json --sample benchmarks/results/mutants-sample.json \
+mutants: $(VENV)/.installed-mutants reach.json
+	$(BIN)/python scripts/mutants.py --reach reach.json --sample benchmarks/results/mutants-sample.json \
 	  -o benchmarks/results/mutants.md $(MUTANTS_ARGS)
 
 # Remove it to have it made anew.
-$(VENV)/reach.json: | $(VENV)/.installed-mutants
+reach.json: | $(VENV)/.installed-mutants
 	$(BIN)/python scripts/reach.py -o $@ -- $(PYTEST_ARGS)
 
 check: lint types
@@ -79,4 +79,4 @@ $(VENV)/.installed-mutants: $(VENV)/bin/python pyproject.toml
 	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist site demo-results pages-work .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site reach.json demo-results pages-work .pytest_cache .mypy_cache .ruff_cache

@@ -440,8 +440,9 @@ def _page(
         f"* {environment_line(environment(), PROTOCOL_VERSION)}",
         "",
         f"Networks: {made}. All saw the same number of windows (1,300 steps of 16 x 500 bp of human chromosomes 22 and X), networks of one seed "
-        "the same windows. Tasks, protocols and contrasts were fixed before any of them was scored. Recipes are presets: beside the loss, the views of self-distillation "
-        "differ (noise, reverse complement), and a translocation goes 20 bases far in it and anywhere with masked nucleotides alone.",
+        "the same windows. Tasks, protocols and contrasts were fixed before any network was scored, but for those of the temperatures x 10: they were chosen for what "
+        "[a study of fine-tuning](../../docs/design/fine-tuning-collapse.md) found, which used neither these networks nor, but for `motif_order`, these tasks. Recipes are presets: beside the loss, "
+        "the views of self-distillation differ (noise, reverse complement), and a translocation goes 20 bases far in it and anywhere with masked nucleotides alone.",
         "",
         "A difference is between recipes: its interval and p-value take pretrainings as draws, with test rows and head seeds "
         "([how](../../docs/reference/statistics.md)). Five against five find a true difference of 3.4 points in 41 of 100 cases where pretrainings spread by 2.3 points, one "
