@@ -113,7 +113,7 @@ def _read_delimited(stream: io.BufferedReader, origin: str, delimiter: str) -> R
     try:
         filled = (row for row in reader if any(cell.strip() for cell in row))
         first: list[str] = next(filled, [])
-        if delimiter.join(first).strip() == f"sep={delimiter}":  # what spreadsheets write above a table
+        if [cell.strip() for cell in first] == ["sep=", ""]:  # what spreadsheets write above a table
             first = next(filled, [])
         if any("\0" in cell for cell in first):
             raise DataError(f"{origin} holds NUL characters where text is expected; save it as UTF-8")

@@ -7,10 +7,13 @@ import gzip
 import io
 import random
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 from findna_bench.cards import DataSource, TaskCard
+from findna_bench.errors import DataError
 
 LABELS = ("negative", "positive")
 N = {"train": 20, "test": 8}
@@ -27,6 +30,13 @@ def card(name: str = "toy_enhancers", sources: Sequence[DataSource] = (), **chan
         "aliases": (f"ORG_{name}",),
     }
     return TaskCard(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """The whole sentence with which something is refused as no data."""
+    with pytest.raises(DataError) as caught:
+        call()
+    return str(caught.value)
 
 
 def rows(split: str, seed: int = 0) -> list[tuple[str, str, str]]:
