@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from findna_bench.models.loading import count_parameters
 from findna_bench.registry import get_registry
+from findna_plugins.chordmixer import REFERENCE_ADAPTATIONS, ChordMixer
 from findna_plugins.paper_presets import PRESETS
 
+# How the authors cut the network: longest sequence, channels of a track, blocks of a layer, layers.
+CUTS = """
+human_nontata_promoters             251 50  8 4
+human_enhancers_cohn                500 40  9 3
+demo_human_or_worm                  200 50  8 4
+dummy_mouse_enhancers_ensembl      4776 24 13 2
+demo_coding_vs_intergenomic_seqs    200 38  8 2
+human_enhancers_ensembl             573 40 10 3
+human_ensembl_regulatory            802 36 10 4
+human_ocr_ensembl                   593 30 10 2
+emp_H3                              500 38  9 4
+emp_H3K4me2                         500 38  9 4
+emp_H3K4me3                         500 38  9 4
+emp_H3K14ac                         500 38  9 4
+emp_H4                              500 40  9 4
+emp_H3K4me1                         500 40  9 4
+emp_H3K36me3                        500 40  9 4
+emp_H4ac                            500 40  9 4
+emp_H3K79me3                        500 40  9 4
+emp_H3K9ac                          500 40  9 4
+virus_covid                         999 28 10 4
+mtcdna-1024                        1024 28 10 4
+mtcdna-4096                        4096 24 12 4
+mtcdna-8192                        8192 22 13 4
+mtcdna-16384                      16384 20 14 4
+"""
+# Parameters of the encoder cut so, and a classifier of two or three classes on top, in millions.
+MILLIONS = {
+    "human_nontata_promoters": 10.12, "human_enhancers_cohn": 8.54, "demo_human_or_worm": 10.12, "dummy_mouse_enhancers_ensembl": 8.22,
+    "demo_coding_vs_intergenomic_seqs": 5.06, "human_enhancers_ensembl": 9.49, "human_ensembl_regulatory": 12.65, "human_ocr_ensembl": 6.33,
+    "emp_H3": 11.39, "emp_H4": 11.39, "virus_covid": 12.65, "mtcdna-1024": 12.65, "mtcdna-4096": 15.18, "mtcdna-8192": 16.45, "mtcdna-16384": 17.71,
+}  # fmt: skip
 # data set: longest sequence, batch, learning rate, epochs, warm-up, dropouts of the MLP and of layers, classes' score, weight decay
 TABLE = """
 genomic_benchmarks/human_nontata_promoters            251 1024 5e-3 200 .3 0  0  accuracy .1
@@ -57,3 +92,17 @@ def test_settings_are_those_of_the_authors(row: list[str]) -> None:
         "padding": "authors", "padded_length": int(length),
     }  # fmt: skip
     assert bool(found.get("drop_last")) == task.startswith("gue/")
+
+
+def test_the_network_is_cut_as_in_the_authors_scripts() -> None:
+    rows = {name: list(map(int, numbers)) for name, *numbers in map(str.split, CUTS.strip().splitlines())}
+    found = {
+        name: [cut[of] for of in ("length", "track_size", "blocks_per_layer", "layers")]
+        for name, cut in REFERENCE_ADAPTATIONS.items()
+    }
+    assert found == rows
+    for name, millions in MILLIONS.items():
+        with torch.device("meta"):
+            network = ChordMixer(adapt="reference", task=name)
+        assert round((count_parameters(network) + 2 * 309) / 1e6, 2) == millions, name
+        assert (network.track_size, network.blocks_per_layer, network.layers_count) == tuple(rows[name][1:])
