@@ -1,18 +1,19 @@
 """What first-party cards say, kept beside the tests of their rooms: one card a line, fields that have their defaults left out.
 
-Cards are part of the ids of results, so a fact that changes by accident makes results of before unknown, or gives a model other sizes. A change that is meant is
+Of what a card's factory names, its defaults and plain attributes are kept, too. All this is part of the ids of results, so a fact that changes by accident makes results of before unknown, or gives a model other sizes. A change that is meant is
 written by ``python tests/card_facts.py``, and its lines are read in the diff.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from findna_bench.registry import CARD_TYPES, get_registry
+from findna_bench.registry import CARD_TYPES, get_registry, load_factory
 
 TESTS = Path(__file__).resolve().parent
 FILES = {
@@ -36,6 +37,27 @@ def facts(card: Any) -> dict[str, Any]:
     return plain
 
 
+def of_factory(card: Any) -> dict[str, Any]:
+    """Defaults of the arguments (or options) of what a card's factory names, and its own attributes that are plain values."""
+    if not getattr(card, "factory", None):
+        return {}
+    made = load_factory(card.factory, card.name)
+    defaults = {
+        name: parameter.default
+        for source in (made, getattr(made, "Options", None))
+        if source is not None
+        for name, parameter in inspect.signature(source).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    attributes = {
+        name: value
+        for name, value in vars(made).items()
+        if not name.startswith("__") and isinstance(value, bool | int | float | str | tuple | dict)
+    }
+    plain: dict[str, Any] = json.loads(json.dumps({"defaults": defaults, "attributes": attributes}, default=repr))
+    return {name: values for name, values in plain.items() if values}
+
+
 def room(kind: str, plugin: str, card: Any) -> str:
     """Beside which tests a card's facts are kept."""
     if kind in ("tasks", "suites"):
@@ -51,7 +73,7 @@ def of_room(wanted: str) -> dict[str, dict[str, Any]]:
             if entry.plugin in ("findna", "baselines") and room(kind, entry.plugin, entry.card) == wanted:
                 name = getattr(entry.card, "full_name", entry.card.name)
                 of = f"{entry.card.protocol} {name}" if kind == "presets" else name
-                found[f"{kind} {of}"] = facts(entry.card)
+                found[f"{kind} {of}"] = facts(entry.card) | of_factory(entry.card)
     return found
 
 
