@@ -436,7 +436,7 @@ def _read_split_folder(path: Path, split: str) -> RawTable:
     fasta = [file for file in files if FASTA_SUFFIX.search(file.name)]
     if not (tables or fasta) or len(tables) + len(fasta) < len(files) or (tables and fasta):
         raise DataError(
-            f"{path} holds neither tables alone nor one FASTA per class alone ({', '.join(f.name for f in files[:5]) or 'it is empty'})"
+            f"{path} holds neither tables alone nor one FASTA per class alone ({', '.join(f.name for f in files[:5])})"
         )
     if tables:
         return RawTable.joined([_read_file(file) for file in tables])
