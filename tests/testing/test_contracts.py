@@ -66,7 +66,7 @@ def the_fault(report: Report) -> tuple[str, str]:
     """The first failed check and its sentence."""
     assert not report.passed, report.text()
     found: Check = next(one for one in report.checks if one.status == "failed")
-    return found.name, found.words
+    return found.name, re.sub(r" \(test_contracts\.py, line \d+\)", "", found.words)
 
 
 # ------------------------------------------------------------------------------------- models of kind features, classifier
@@ -165,21 +165,42 @@ class OldSignature(Shares):
 
 
 CLASSIFIERS = {
-    LacksVaries: ("loads", "varies must be a tuple"),
-    VariesIsOneWord: ("loads", "varies must be a tuple"),
-    LacksScores: ("loads", "without a method predict_scores"),
-    OldSignature: ("fits", "takes 4 positional arguments but 5 were given"),
-    LacksSettings: ("settings", "must be a mapping"),
-    SettingsAreArrays: ("settings", "cannot be written as JSON"),
-    TwoColumns: ("shape", "2 columns for 3 classes"),
-    ScoresOfTheClass: ("shape", "not (n, C)"),
-    Logits: ("shape", "no probabilities"),
-    Unseeded: ("deterministic", "draw from the seed alone"),
-    HidesItsSeed: ("seed", "say what a seed changes"),
-    SeesOtherRows: ("batch", "depends on the rows that are asked for with it"),
-    ShortIsNaN: ("short", "the sequence A gives NaN"),
-    ChangesTheTable: ("untouched", "the train table was changed in place"),
-    LongestIsText: ("attributes", "max_length must be a number of bases"),
+    LacksVaries: (
+        "loads",
+        "model 'tried': LacksVaries.varies must be a tuple of what a seed changes, in words (empty: nothing), not None; see findna_bench.api.Classifier",
+    ),
+    VariesIsOneWord: (
+        "loads",
+        "model 'tried': VariesIsOneWord.varies must be a tuple of what a seed changes, in words (empty: nothing), not 'initialisation'; see findna_bench.api.Classifier",
+    ),
+    LacksScores: (
+        "loads",
+        "model 'tried': its factory made a LacksScores without a method predict_scores; see findna_bench.api.Classifier",
+    ),
+    OldSignature: (
+        "fits",
+        "model 'tried': OldSignature.fit: TypeError: OldSignature.fit() takes 4 positional arguments but 5 were given",
+    ),
+    LacksSettings: ("settings", "model 'tried': LacksSettings.settings must be a mapping once it is fitted, not None"),
+    SettingsAreArrays: (
+        "settings",
+        "model 'tried': SettingsAreArrays.settings cannot be written as JSON (Object of type ndarray is not JSON serializable); use plain numbers, texts and lists",
+    ),
+    TwoColumns: ("shape", "predict_scores gives 2 columns for 3 classes"),
+    ScoresOfTheClass: ("shape", "predict_scores of 24 rows gives shape (24,), not (n, C)"),
+    Logits: ("shape", "predict_scores gives numbers that are no probabilities: between 0 and 1"),
+    Unseeded: ("deterministic", "two fits with one seed give different numbers: draw from the seed alone"),
+    HidesItsSeed: (
+        "seed",
+        "varies is empty, and another seed gives other numbers: say what a seed changes, or one fit stands for all",
+    ),
+    SeesOtherRows: (
+        "batch",
+        "tried: the answer for a row depends on the rows that are asked for with it (by 6.3e-01 where 1e-04 is allowed), so that its scores could not be computed again; `findna-bench check` tells more",
+    ),
+    ShortIsNaN: ("short", "the sequence A gives NaN or infinity"),
+    ChangesTheTable: ("untouched", "the train table was changed in place: other models see it, too"),
+    LongestIsText: ("attributes", "max_length must be a number of bases or None, not '512'"),
 }
 
 
@@ -187,8 +208,7 @@ CLASSIFIERS = {
 def test_a_classifiers_fault_is_found(cls: type) -> None:
     registry = registered("models", ModelCard(name="tried", kind="classifier", factory=here(cls)))
     name, words = the_fault(check("tried", registry=registry))
-    assert name == CLASSIFIERS[cls][0], words
-    assert CLASSIFIERS[cls][1] in words
+    assert (name, words) == CLASSIFIERS[cls]
 
 
 class Constant(Shares):
@@ -367,14 +387,14 @@ class MasksElsewhere(Keeps):
 
 
 AUGMENTATIONS = {
-    GlobalDraws: ("randomness", "global generator"),
-    InPlace: ("untouched", "changed in place"),
-    Shortens: ("form", "not in the same form"),
-    MixesRows: ("rows", "depends on the other rows"),
-    BeyondTheAlphabet: ("form", "a code is 7"),
-    NeedsAnOption: ("loads", "p has no default"),
-    UnknownEffect: ("loads", "effect must be one of"),
-    MasksElsewhere: ("masking", "positions that were not chosen"),
+    GlobalDraws: ("randomness", "it draws from torch's global generator: draw from the one it is given"),
+    InPlace: ("untouched", "(B, L) uint8 codes are changed in place: the batch is read again"),
+    Shortens: ("form", "(B, L) uint8 codes of shape (6, 120) come back as (6, 119) torch.uint8, not in the same form"),
+    MixesRows: ("rows", "what becomes of a row depends on the other rows of its batch"),
+    BeyondTheAlphabet: ("form", "a code is 7; they are A 0, C 1, G 2, T 3, N 4, blank 5"),
+    NeedsAnOption: ("loads", "option p has no default, so that no recipe can name the augmentation"),
+    UnknownEffect: ("loads", "effect must be one of bases, values, mask, not 'edits'"),
+    MasksElsewhere: ("masking", "apply changes positions that were not chosen"),
 }
 
 
@@ -382,8 +402,7 @@ AUGMENTATIONS = {
 def test_an_augmentations_fault_is_found(cls: type) -> None:
     registry = registered("augmentations", AugmentationCard(name="tried", factory=here(cls)))
     name, words = the_fault(check("tried", registry=registry))
-    assert name == AUGMENTATIONS[cls][0], words
-    assert AUGMENTATIONS[cls][1] in words
+    assert (name, words) == AUGMENTATIONS[cls]
 
 
 # --------------------------------------------------------------------------------------------------------------- objectives
@@ -462,13 +481,22 @@ class ClockDraws(Copies):
 
 
 OBJECTIVES = {
-    StateOutsideBuffers: ("resume", "keep all state in buffers"),
-    LossOfRows: ("step", "a scalar tensor"),
-    NoGradient: ("step", "no gradient"),
-    ValidationLearns: ("validation", "changes mean"),
-    ForgetsToExport: ("export", "must return networks"),
-    SettingsAreTensors: ("settings", "JSON"),
-    ClockDraws: ("deterministic", "other losses"),
+    StateOutsideBuffers: (
+        "resume",
+        "taken up from its state_dict it goes on otherwise than without a stop: keep all state in buffers",
+    ),
+    LossOfRows: ("step", "training_step must return a mapping with `loss`, a scalar tensor"),
+    NoGradient: ("step", "the loss has no gradient"),
+    ValidationLearns: ("validation", "validation_step changes mean"),
+    ForgetsToExport: ("export", "export must return networks by name, the one to use downstream first"),
+    SettingsAreTensors: (
+        "settings",
+        "settings() cannot be written as JSON (Object of type Tensor is not JSON serializable)",
+    ),
+    ClockDraws: (
+        "deterministic",
+        "the same steps twice give other losses: draw from the generator given, or from torch's own",
+    ),
 }
 
 
@@ -476,8 +504,7 @@ OBJECTIVES = {
 def test_an_objectives_fault_is_found(cls: type) -> None:
     registry = registered("objectives", ObjectiveCard(name="tried", factory=here(cls)))
     name, words = the_fault(check("tried", registry=registry))
-    assert name == OBJECTIVES[cls][0], words
-    assert OBJECTIVES[cls][1] in words
+    assert (name, words) == OBJECTIVES[cls]
 
 
 def test_a_sound_objective_passes() -> None:
@@ -535,13 +562,16 @@ def lists(config: Mapping[str, Any]) -> Any:
 
 
 TASKS = {
-    lower_case: ("rows", "upper case"),
-    third_class: ("labels", "outside 0 to 1"),
+    lower_case: ("rows", "train row row0: a sequence is one or more of A, C, G, T, N in upper case"),
+    third_class: ("labels", "train: row 2 has label 2, outside 0 to 1"),
     one_class: ("labels", "train has no row of class 'with'"),
-    one_id: ("rows", "ids repeat"),
-    other_rows_every_time: ("deterministic", "other rows when it is called again"),
-    no_test: ("loads", "no split test"),
-    lists: ("loads", "not a findna_bench.api.SequenceTable"),
+    one_id: ("rows", "train: ids repeat"),
+    other_rows_every_time: (
+        "deterministic",
+        "its factory makes other rows when it is called again: draw from a fixed seed",
+    ),
+    no_test: ("loads", "there is no split test"),
+    lists: ("loads", "split train is a list, not a findna_bench.api.SequenceTable"),
 }
 
 
@@ -552,8 +582,7 @@ def task(factory: Callable[..., Any], **changes: Any) -> TaskCard:
 @pytest.mark.parametrize("factory", TASKS, ids=lambda factory: factory.__name__)
 def test_a_tasks_fault_is_found(factory: Callable[..., Any]) -> None:
     name, words = the_fault(check("tried/tried", registry=registered("tasks", task(factory))))
-    assert name == TASKS[factory][0], words
-    assert TASKS[factory][1] in words
+    assert (name, words) == TASKS[factory]
 
 
 def test_a_card_that_counts_other_rows_is_found_and_a_sound_one_passes() -> None:
@@ -657,10 +686,16 @@ class FirstRows(Hits):
 
 
 METRICS = {
-    IgnoresWeights: ("weights", "a weight of two"),
-    CountsHits: ("value", "outside its bounds 0 to 1"),
-    Misses: ("direction", "set higher_is_better"),
-    FirstRows: ("weights", ""),
+    IgnoresWeights: (
+        "weights",
+        "a weight of two is not the same as the row twice, so that intervals would be wrong: use `weights`",
+    ),
+    CountsHits: ("value", "it gives 89, outside its bounds 0 to 1"),
+    Misses: ("direction", "perfect outputs score worse than others: set higher_is_better on the card"),
+    FirstRows: (
+        "weights",
+        "a weight of two is not the same as the row twice, so that intervals would be wrong: use `weights`",
+    ),
 }
 
 
@@ -668,8 +703,7 @@ METRICS = {
 def test_a_metrics_fault_is_found(cls: type) -> None:
     registry = registered("metrics", MetricCard(name="tried", factory=here(cls)))
     name, words = the_fault(check("tried", registry=registry))
-    assert name == METRICS[cls][0], words
-    assert METRICS[cls][1] in words
+    assert (name, words) == METRICS[cls]
 
 
 def test_a_sound_metric_passes() -> None:
@@ -743,12 +777,18 @@ class PriorWithoutDefault(Prior):
 
 
 PROTOCOLS = {
-    PriorOfOne: ("fits", "one head for each split"),
-    PriorOfAll: ("rows", "rows that are in no split"),
-    PriorAsLogits: ("scores", "class probabilities"),
-    PriorWithArrays: ("settings", "JSON"),
-    PriorUnseeded: ("deterministic", "draw from the seed alone"),
-    PriorWithoutDefault: ("presets", "one called default"),
+    PriorOfOne: ("fits", "fit_heads must give one head for each split, in their order, not 1 for 2"),
+    PriorOfAll: ("rows", "rows that are in no split change its heads: use `split.train` and `split.validation` alone"),
+    PriorAsLogits: (
+        "scores",
+        "scores must be class probabilities: finite, between 0 and 1, adding up to 1 in every row",
+    ),
+    PriorWithArrays: (
+        "settings",
+        "settings of a head cannot be written as JSON (Object of type ndarray is not JSON serializable)",
+    ),
+    PriorUnseeded: ("deterministic", "the same splits fitted twice give other scores: draw from the seed alone"),
+    PriorWithoutDefault: ("presets", "presets must hold one called default"),
 }
 
 
@@ -757,8 +797,7 @@ def test_a_protocols_fault_is_found(cls: type) -> None:
     name, words = the_fault(
         check("tried", registry=registered("protocols", ProtocolCard(name="tried", factory=here(cls))))
     )
-    assert name == PROTOCOLS[cls][0], words
-    assert PROTOCOLS[cls][1] in words
+    assert (name, words) == PROTOCOLS[cls]
 
 
 def test_a_sound_protocol_passes() -> None:
@@ -784,9 +823,9 @@ def computes_nothing(jobs: Sequence[fb.Job], report: fb.Report) -> Iterator[Any]
 
 
 EXECUTORS = {
-    forgets: ("settles", "3 of 4 units"),
-    yields_paths: ("settles", "not findna_bench.api.Settled"),
-    computes_nothing: ("results", "no time"),
+    forgets: ("settles", "it settles 3 of 4 units; yield one Settled for each"),
+    yields_paths: ("settles", "it yields a str, not findna_bench.api.Settled"),
+    computes_nothing: ("results", "4 results are no success: MODEL on TASK: no time"),
 }
 
 
@@ -794,8 +833,7 @@ EXECUTORS = {
 def test_an_executors_fault_is_found(factory: Callable[..., Any]) -> None:
     registry = registered("executors", ExecutorCard(name="tried", factory=here(factory)))
     name, words = the_fault(check("tried", registry=registry))
-    assert name == EXECUTORS[factory][0], words
-    assert EXECUTORS[factory][1] in words
+    assert (name, re.sub(r"embeddings:\w+\.npy on adhoc/\w+", "MODEL on TASK", words)) == EXECUTORS[factory]
 
 
 @pytest.mark.parametrize("name", ["serial", "process"])  # those of clusters: tests/executors
