@@ -179,7 +179,7 @@ def record_name(path: Path, header: str, index: int) -> str:
     Raises:
         DataError: there is none.
     """
-    if not header or header[0].isspace():
+    if not header:
         raise DataError(f"{path}: record {index + 1} has no name after '>'")
     return header.split(None, 1)[0]
 
