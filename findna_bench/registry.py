@@ -236,7 +236,7 @@ class Registry:
         choices = sorted({f"{entry.distribution}:{full_name(entry.card)}" for entry in found})
         if len(choices) == 1:
             raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is registered more than once by {found[0].distribution}")
-        if len({full_name(entry.card) for entry in found}) > 1 and ":" not in name:
+        if len({normalise(full_name(entry.card)) for entry in found}) > 1 and ":" not in name:
             choices = sorted({full_name(entry.card) for entry in found})
         raise UnknownNameError(f"{SINGULAR[kind]} {name!r} is ambiguous; write one of {', '.join(choices)}")
 
