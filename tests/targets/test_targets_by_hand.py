@@ -290,7 +290,7 @@ def test_outputs_of_both_strands_are_those_of_the_mean_logits() -> None:
     np.testing.assert_allclose(
         Labels().average([sigmoid, 1 / (1 + np.exp(-other))]), 1 / (1 + np.exp(-(one + other) / 2))
     )
-    assert Labels().average([np.array([[1.0]]), np.array([[0.0]])]).tolist() == [[pytest.approx(0.5)]]
+    assert Labels().average([np.array([[1.0]]), np.array([[0.0]])]).tolist() == [[pytest.approx(0.5, abs=1e-5)]]
     np.testing.assert_allclose(Values().average([one, other]), (one + other) / 2)
     np.testing.assert_allclose(Values().outputs(one), one)
     bases = generator.normal(size=(2, 5, 3))
