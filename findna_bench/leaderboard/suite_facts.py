@@ -47,7 +47,7 @@ def gain_grids(table: SuiteTable) -> list[Grid]:
         over = [f"\nover {r[1]}" if (r := reference[c.name]) else "" for c in table.columns]
         header = ("model", *(short(c.name) + control for c, control in zip(table.columns, over, strict=True)))
         rows = tuple(
-            (row_label(row), *(_gain(row.entries.get(c.name), reference[c.name]) for c in table.columns))
+            (row_label(row), *(_gain(row.entries.get(c.name), reference[c.name], c) for c in table.columns))
             for row in models
         )
         grids.append(Grid(header, rows, title=f"Gain over {words}, points:"))
@@ -66,10 +66,11 @@ def _value(row: Row | None, column: TaskColumn) -> tuple[float, str] | None:
     return (entry.value, row.model) if row and entry and entry.value is not None else None
 
 
-def _gain(entry: Entry | None, reference: tuple[float, str] | None) -> str:
+def _gain(entry: Entry | None, reference: tuple[float, str] | None, column: TaskColumn) -> str:
+    """Above 0 where the model is better, whichever way the metric goes."""
     if entry is None or entry.value is None or reference is None:
         return "–"
-    return points(entry.value - reference[0], entry.scale)
+    return points((entry.value - reference[0]) * (1 if column.higher_is_better else -1), entry.scale)
 
 
 def group_grids(table: SuiteTable) -> list[Grid]:
