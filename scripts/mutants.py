@@ -98,6 +98,7 @@ TESTS_OF = {
     "findna_bench/training/ranks.py": ("tests/training", "tests/protocols/test_fine_tuning.py"),
     "findna_bench/unpacking.py": ("tests/test_unpacking.py", "tests/test_written_and_shown.py"),
     "findna_bench/__init__.py": ("tests/plugins",),
+    "plugins/findna_plugins/executors": ("tests/executors",),
     "plugins/findna_plugins/suites": ("tests/suites", "tests/data"),
     "plugins/findna_plugins": ("tests/findna", "tests/suites"),
     "baselines/findna_baselines/controls": ("tests/controls", "tests/matrix/test_threads.py"),
