@@ -307,10 +307,10 @@ def test_what_must_go_goes_oldest_first_down_to_nine_tenths_of_the_limit(tmp_pat
     shards = [filled(cache, way, 50) for way in range(10)]
     sizes = {shard.stat().st_size for shard in shards}
     (size,) = sizes
-    info = cache_info(tmp_path)
-    assert (info.bytes, info.spaces, info.shards, info.vectors) == (10 * size, 10, 10, 500)
     for number, shard in enumerate(shards):
         os.utime(shard, ns=(number * 10**9, shard.stat().st_mtime_ns))
+    info = cache_info(tmp_path)
+    assert (info.bytes, info.spaces, info.shards, info.vectors) == (10 * size, 10, 10, 500)
     assert evict(tmp_path, None) == evict(tmp_path, 10 * size) == 10 * size
     assert evict(tmp_path, 10 * size - 1) == 8 * size  # nine tenths of the limit are a little less than nine shards
     assert [shard.exists() for shard in shards] == [False] * 2 + [True] * 8
