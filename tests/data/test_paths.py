@@ -419,3 +419,18 @@ def test_vectors_follow_the_rows_of_all_splits(tmp_path: Path) -> None:
         ["0", "1"],
         ["test"] * 2,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("{c}_train", "{c}"),
+        ("train_{c}", "{c}"),
+        ("{c}-train.v2", "{c}.v2"),
+        ("train_{c}_v2", "{c}_v2"),
+        ("x_{c}_train_1", "x_{c}_1"),
+    ],
+)
+def test_a_class_is_what_a_name_says_beside_its_split(name: str, label: str, tmp_path: Path) -> None:
+    files = {f"{name.format(c=c)}.fa": fasta(6, first) for c, first in (("a", 0), ("b", 50))}
+    assert fb.load_task(lay(tmp_path / "set", files)).label_names == (label.format(c="a"), label.format(c="b"))
