@@ -250,7 +250,8 @@ def score(
         models = [f"path:{network.absolute()}" for name in chosen for network in _members(networks, name)]
         models += run.others if not recipe or "controls" in recipe else ()
         if models:
-            options = ["--threads", "1", "-q", "-o", "results"]
+            # That a network has learnt too little to predict anything is a finding here: it is flagged, not refused.
+            options = ["--no-sanity", "--threads", "1", "-q", "-o", "results"]
             options += ["--data-dir", str(data_dir.absolute())] if data_dir else []
             codes.append(findna_bench("run", "-m", ",".join(models), *run.words, *options, folder=work))
     raise typer.Exit(max(codes))
