@@ -4,10 +4,9 @@
     python scripts/make_family_pages.py score networks --work work --yeast shalem_2015.tsv.gz --repeats repeats_2R.csv
     python scripts/make_family_pages.py page networks --work work --to leaderboards/pretraining
 
-``pretrain`` makes 27 small networks with equal windows and steps (3 to 10 minutes of a core each), by `findna-bench pretrain`: five
+``pretrain`` makes 19 small networks with equal windows and steps (3 to 11 minutes of a core each), by `findna-bench pretrain`: five
 of FinDNA with self-distillation (the preset of findna-tiny) and five with masked nucleotides alone, three with the paper's literal
-equations, three Transformers of that size with and without self-distillation, and five of FinDNA with self-distillation at ten times
-the temperatures, a recipe that was chosen after the others had been scored once. ``score`` runs every task that was chosen beforehand
+equations, and three Transformers of that size with and without self-distillation. ``score`` runs every task that was chosen beforehand
 (`RUNS`) on those that are there, and ``page`` compares recipes over pretrainings, test rows and head seeds together. A network or a
 score that is there is not computed again, and several calls may work at the same time.
 
@@ -51,8 +50,6 @@ LITERAL = {
     "objective.teacher_momentum": 0.996,
 }
 """The paper's equations: what differs in the preset findna-tiny, put back."""
-WARM = {"objective.student_temperature": 1.0, "objective.teacher_temperature": 0.4}
-"""Ten times the preset's: what docs/design/fine-tuning-collapse.md found to leave the most of what masked nucleotides learn."""
 TRANSFORMER = {"width": 96, "layers": 3, "heads": 4, "feedforward": 240, "positions": 510}
 """findna-t at the size of findna-tiny."""
 
@@ -79,7 +76,6 @@ RECIPES = (
     Recipe("literal", "FinDNA, literal equations", 3, ("findna-tiny", *_set(dict(LITERAL)))),
     Recipe("transformer-distilled", "Transformer, self-distillation", 3, _SMALL_TRANSFORMER),
     Recipe("transformer-masked", "Transformer, masked nucleotides alone", 3, (*_SMALL_TRANSFORMER, *_MASKED)),
-    Recipe("warm", "FinDNA, self-distillation, temperatures x 10", 5, ("findna-tiny", *_set(dict(WARM)))),
 )
 TITLES = {recipe.name: recipe.title for recipe in RECIPES}
 TWINS = tuple("findna-tiny@random" + ("" if i == 0 else f":{i}") for i in range(3))
@@ -100,7 +96,7 @@ class Run:
 
 _PROBED = "demo/human_vs_shuffled,demo/motif_order,demo/species4,demo/motif_dose,gue/mouse_0,gue/prom_300_tata"
 _CHROMOSOME_20 = "genomic_benchmarks/human_enhancers_cohn,genomic_benchmarks/human_enhancers_ensembl,genomic_benchmarks/human_ocr_ensembl"
-_FINE_TUNED = ("distilled", "masked", "warm")
+_FINE_TUNED = ("distilled", "masked")
 RUNS = (
     Run("probe", ("-t", _PROBED, "--seeds", "2"), "probe"),
     Run("repeats", ("-t", "./repeats_2R.csv", "--seeds", "1"), "probe", others=(*TWINS, "base-context", "majority")),
@@ -155,8 +151,6 @@ CONTRASTS = (
     ("transformer-distilled", "transformer-masked"),
     ("distilled", "transformer-distilled"),
     ("masked", "transformer-masked"),
-    ("warm", "masked"),
-    ("warm", "distilled"),
 )
 """What is compared; p-values are corrected over all tasks of one contrast."""
 
@@ -441,9 +435,8 @@ def _page(
         f"* {environment_line(environment(), PROTOCOL_VERSION)}",
         "",
         f"Networks: {made}. All saw the same number of windows (1,300 steps of 16 x 500 bp of human chromosomes 22 and X), networks of one seed "
-        "the same windows. Tasks, protocols and contrasts were fixed before any network was scored, but for those of the temperatures x 10: they were chosen for what "
-        "[a study of fine-tuning](../../docs/design/fine-tuning-collapse.md) found, which used neither these networks nor, but for `motif_order`, these tasks. Recipes are presets: beside the loss, "
-        "the views of self-distillation differ (noise, reverse complement), and a translocation goes 20 bases far in it and anywhere with masked nucleotides alone.",
+        "the same windows. Tasks, protocols and contrasts were fixed before any network was scored. Recipes are presets: beside the loss, the views of self-distillation "
+        "differ (noise, reverse complement), and a translocation goes 20 bases far in it and anywhere with masked nucleotides alone.",
         "",
         "A difference is between recipes: its interval and p-value take pretrainings as draws, with test rows and head seeds "
         "([how](../../docs/reference/statistics.md)). Five against five find a true difference of 3.4 points in 41 of 100 cases where pretrainings spread by 2.3 points, one "
