@@ -274,9 +274,11 @@ def page(
         contrasts[pair] = _over_tasks(pair, lines, results) + lines
     learned = {name: _learned(networks, name) for name, count in found.items() if count}
     to.mkdir(parents=True, exist_ok=True)
-    (to / "README.md").write_text(_page(found, tables, contrasts, learned))
+    started = _started(results)
+    (to / "README.md").write_text(_page(found, tables, contrasts, learned, started))
     figures = {
         "networks": learned,
+        "fine_tuning": [asdict(start) for start in started],
         "differences": [asdict(line) for lines in contrasts.values() for line in lines],
         "environment": environment(),
     }
@@ -416,6 +418,41 @@ def _learned(networks: Path, recipe: str) -> dict[str, list[float]]:
     return {name: list(values) for name, values in zip(("accuracy", "nats"), zip(*rows, strict=True), strict=True)}
 
 
+@dataclass(frozen=True)
+class Start:
+    """How the fine-tuning of one recipe's networks on one task went.
+
+    Attributes:
+        rates: chosen learning rates, one per network.
+        learned: optimiser steps at the first validation that was better than the class shares of train; None = at none.
+        steps: optimiser steps of the whole run.
+    """
+
+    recipe: str
+    task: str
+    rates: list[float]
+    learned: list[int | None]
+    steps: int
+
+
+def _started(table: pd.DataFrame) -> list[Start]:
+    """Of every recipe and task that was fine-tuned."""
+    rows = table[table["protocol.name"] == "finetune"]
+    starts = []
+    for task in dict.fromkeys(rows["task.name"]):
+        for recipe in _FINE_TUNED:
+            own = rows[(rows["task.name"] == task) & rows["model.name"].str.fullmatch(rf"path:{recipe}-\d+")]
+            if own.empty:
+                continue
+            validations = [json.loads(text) for text in own["validation"]]
+            chosen = [validation["selected"] for validation in validations]
+            paths = [validation["metrics"]["path"] for validation in validations]
+            learned = [next((int(at["step"]) for at in path if at["learned"]), None) for path in paths]
+            rates = [float(row["lr"]) for row in chosen]
+            starts.append(Start(recipe, task, rates, learned, max(int(row["steps"]) for row in chosen)))
+    return starts
+
+
 # ------------------------------------------------------------------------------------------------------------------- the page
 
 
@@ -424,6 +461,7 @@ def _page(
     tables: Sequence[Scored],
     contrasts: dict[tuple[str, str], list[Line]],
     learned: dict[str, dict[str, list[float]]],
+    started: Sequence[Start],
 ) -> str:
     made = ", ".join(f"{count} x {TITLES[name]}" for name, count in found.items() if count)
     lines = [
@@ -464,6 +502,18 @@ def _page(
                 *_differences(rows),
                 "",
             ]
+    if started:
+        lines += [
+            "## How fine-tuning went",
+            "",
+            *markdown_table(
+                ("recipe", "task", "networks", "learning rates chosen", "first learned at step", "of steps"),
+                [_started_row(start) for start in started],
+            ),
+            "",
+            "The default preset tries five rates on validation and trains the best one. A network has learned at the first validation whose loss is clearly below that of the class shares of train.",
+            "",
+        ]
     lines += ["## Scores, beside untrained twins and controls", ""]
     for scored in tables:
         lines += [*_scores(scored), ""]
@@ -473,6 +523,15 @@ def _page(
 def _learned_row(name: str, figures: dict[str, list[float]]) -> tuple[str, ...]:
     digits = {"accuracy": 2, "nats": 4}
     return (TITLES[name], str(len(figures["accuracy"])), *(_mean_sd(figures[key], digits[key]) for key in digits))
+
+
+def _started_row(start: Start) -> tuple[str, ...]:
+    rates = ", ".join(f"{rate:g} ({start.rates.count(rate)})" for rate in sorted(set(start.rates)))
+    never = start.learned.count(None)
+    steps = sorted(step for step in start.learned if step is not None)
+    span = f"{steps[0]} to {steps[-1]}" if steps else ""
+    at = ", ".join(filter(None, (span, f"never ({never})" if never else "")))
+    return TITLES[start.recipe], escape(start.task), str(len(start.rates)), rates, at, str(start.steps)
 
 
 def _mean_sd(values: Sequence[float], digits: int) -> str:
