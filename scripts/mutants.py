@@ -309,7 +309,7 @@ class Copy:
         return "failed", failed[1] if failed else "", took
 
     def passes_unchanged(self, test: str, among: list[str]) -> bool:
-        """Whether a test passes on the code as it is (tried once); of a file that was not read, whether it is among the others."""
+        """Whether a test passes on the code as it is (tried once); of a file that was not read, or none, whether the others are found."""
         asked = [test] if "::" in test else ["--collect-only", *among]
         name = " ".join(asked)
         if name not in self.unchanged:
@@ -332,8 +332,8 @@ class Copy:
             outcome, test, took = self.run(tests)
         finally:
             path.write_text(source, encoding="utf-8")
-        if test and not self.passes_unchanged(test, tests):
-            raise SystemExit(f"mutants: {test} fails without a change, too: mend it first")
+        if outcome == "failed" and not self.passes_unchanged(test, tests):
+            raise SystemExit(f"mutants: {test or ' '.join(tests)} fails without a change, too: mend it first")
         about = {"outcome": outcome, "test": test, "seconds": round(took, 1), "change": [row[:200] for row in lines]}
         return {**asdict(change), **about}
 
