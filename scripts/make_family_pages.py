@@ -381,6 +381,8 @@ def _over_tasks(pair: tuple[str, str], lines: Sequence[Line], table: pd.DataFram
             axis=1
         )
         first, second = (scores[scores.index.str.fullmatch(rf"path:{name}-\d+")] for name in pair)
+        if min(len(first), len(second)) < 2:  # networks that were scored on all of them
+            continue
         test = stats.ttest_ind(first, second, equal_var=False)
         low, high = test.confidence_interval(0.95)
         width = float(test.df), float(np.sqrt(first.var() / len(first) + second.var() / len(second)))
