@@ -305,7 +305,6 @@ def test_the_authors_layout_is_translated_tensor_by_tensor() -> None:
         (lambda t: None, {"hidden": 6}, None, "x.pt: config.json says hidden = 6, the tensors say 5"),
         (lambda t: None, {"config": {"layers": 3}}, None, "x.pt: config.json says layers = 3, the tensors say 2"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_checkpoint_that_does_not_fit_names_the_tensor(
     change: Any, config: Any, network: str | None, message: str
