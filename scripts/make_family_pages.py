@@ -531,7 +531,7 @@ def _started_row(start: Start) -> tuple[str, ...]:
     rates = ", ".join(f"{rate:g} ({start.rates.count(rate)})" for rate in sorted(set(start.rates)))
     never = start.learned.count(None)
     steps = sorted(step for step in start.learned if step is not None)
-    span = f"{steps[0]} to {steps[-1]}" if steps else ""
+    span = " to ".join(map(str, dict.fromkeys((steps[0], steps[-1])))) if steps else ""
     at = ", ".join(filter(None, (span, f"never ({never})" if never else "")))
     return TITLES[start.recipe], escape(start.task), str(len(start.rates)), rates, at, str(start.steps)
 

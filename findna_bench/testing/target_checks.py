@@ -61,9 +61,8 @@ class _Subject:
         return f"it brings heads for {', '.join(self.target.heads) or 'no protocol'} of {', '.join(own)}"
 
     def loss(self) -> str:
-        own = type(
-            self.target
-        )  # what is trained may be an object of another class, which `for_training` makes of the train rows
+        # What is trained may be an object of another class, which `for_training` makes of the train rows.
+        own = type(self.target)
         written = own.loss is not Target.loss or own.for_training is not Target.for_training
         if self.target.can_be_trained and not written:
             raise Fault("can_be_trained is True, and there is no loss")
