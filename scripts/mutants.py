@@ -33,7 +33,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -415,7 +415,8 @@ def main() -> None:
             finally:
                 copies.put(copy)
 
-        for verdict in pool.map(try_one, left):
+        for done in as_completed([pool.submit(try_one, change) for change in left]):
+            verdict = done.result()
             known[key_of(verdict)] = verdict
             stream.write(json.dumps(verdict) + "\n")
             stream.flush()
