@@ -23,8 +23,8 @@ test-all: $(VENV)/.installed-test
 
 # Small changes to the code, each against the tests that reach it; an hour or more. Goes on where it was stopped.
 mutants: $(VENV)/.installed-mutants reach.json
-	$(BIN)/python scripts/mutants.py --reach reach.json --sample benchmarks/results/mutants-sample.json \
-	  -o benchmarks/results/mutants.md $(MUTANTS_ARGS)
+	$(BIN)/python scripts/mutants.py --reach reach.json --sample benchmarks/results/mutants-fresh-sample.json \
+	  -o benchmarks/results/mutants-fresh.md $(MUTANTS_ARGS)
 
 # Remove it to have it made anew.
 reach.json: | $(VENV)/.installed-mutants

@@ -1,12 +1,12 @@
 """Do the tests notice? A seeded sample of small changes to the code, each run against the tests that reach it.
 
     python scripts/reach.py -o reach.json -- -n auto --dist loadfile
-    python scripts/mutants.py --reach reach.json --sample benchmarks/results/mutants-sample.json -o benchmarks/results/mutants.md
+    python scripts/mutants.py --reach reach.json --sample benchmarks/results/mutants-fresh-sample.json -o benchmarks/results/mutants-fresh.md
     python scripts/mutants.py --reach reach.json --count 150 --seed 1 --sample new.json -o new.md
 
 One operator or one constant of one line is changed (`+` to `-`, `<` to `<=`, `and` to `or`, `True` to `False`, 3 to 4, a condition
 negated) in a copy of the checkout, and the tests that run the line are run, the quickest first, until one fails; where none is known
-to, those of the room that the line is in. A change after which all pass is unnoticed; a test that fails must pass without the change.
+to, or no ``--reach`` is given, those of the room that the line is in. A change after which all pass is unnoticed; a test that fails must pass without the change.
 Places are drawn evenly from all places that can be changed, so that long files count for more.
 
 A sample that is not there is drawn, and kept in its file by what the lines say, so that the next one who asks tries the same changes,
@@ -234,11 +234,10 @@ def tests_of(module: str) -> list[str]:
     return [*(file.relative_to(ROOT).as_posix() for file in files), OF_EVERY_ROOM]
 
 
-def tests_for(change: Change, reach: Reach, seconds: float) -> list[str]:
+def tests_for(change: Change, reach: Reach | None, seconds: float) -> list[str]:
     """What is run against a change: the tests that reach its line, as long as they take so many seconds, and those of its room that are new."""
     room = tests_of(change.module)
-    found = reach.of(change.module, change.text)
-    if not found:
+    if reach is None or not (found := reach.of(change.module, change.text)):
         return room
     took, chosen = 0.0, []
     for test in found:
@@ -252,7 +251,7 @@ def tests_for(change: Change, reach: Reach, seconds: float) -> list[str]:
 class Copy:
     """A copy of the checkout in which one change at a time is tried."""
 
-    def __init__(self, folder: Path, reach: Reach, seconds: float, tests_seconds: float) -> None:
+    def __init__(self, folder: Path, reach: Reach | None, seconds: float, tests_seconds: float) -> None:
         self.folder, self.reach, self.seconds, self.tests_seconds = folder, reach, seconds, tests_seconds
         self.unchanged: dict[str, bool] = {}
         names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
@@ -343,7 +342,7 @@ def key_of(verdict: Mapping[str, Any]) -> tuple[str, str, str, int]:
     return verdict["module"], verdict["operator"], verdict["text"], verdict["nth"]
 
 
-def page(sample: Sample, known: Mapping[tuple[str, str, str, int], Mapping[str, Any]], asked: str) -> str:
+def page(sample: Sample, known: Mapping[tuple[str, str, str, int], Mapping[str, Any]], asked: str, which: str) -> str:
     """The verdicts as Markdown: the share unnoticed, rooms, and each change that went unnoticed."""
     same = [change for change in sample.changes if change.key in sample.equivalent]
     verdicts = [known[change.key] for change in sample.changes if change not in same]
@@ -355,7 +354,7 @@ def page(sample: Sample, known: Mapping[tuple[str, str, str, int], Mapping[str, 
         "",
         f"`{asked}` on {environment_line(environment())}.",
         "",
-        f"Of {count} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, count):.0f} %) went unnoticed by the tests that reach them; "
+        f"Of {count} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, count):.0f} %) went unnoticed by the tests {which}; "
         f"{len(same)} more change nothing that a user could see and were not tried.{gone}",
         "",
         f"The sample: {sample.about}.",
@@ -384,7 +383,7 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, required=True, help="the sample (.json); one that is not there is drawn")
     parser.add_argument("--count", type=int, default=150, help="how many changes are drawn")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing")
-    parser.add_argument("--reach", type=Path, required=True, help="what scripts/reach.py wrote (.json)")
+    parser.add_argument("--reach", type=Path, help="what scripts/reach.py wrote (.json)")
     parser.add_argument("--only", action="append", default=[], help="draw from files that begin so; repeatable")
     parser.add_argument("--workers", type=int, default=1, help="copies that work side by side")
     parser.add_argument("--seconds", type=float, default=900.0, help="a change that takes longer counts as noticed")
@@ -401,7 +400,7 @@ def main() -> None:
         if is_kept
         else Sample.draw(options.count, options.seed, options.only, options.sample)
     )
-    reach = Reach.read(options.reach)
+    reach = Reach.read(options.reach) if options.reach else None
     left = [change for change in sample.changes if change.key not in {*known, *sample.equivalent}]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool, log.open("a") as stream:
         copies: SimpleQueue[Copy] = SimpleQueue()
@@ -423,9 +422,9 @@ def main() -> None:
             print(
                 f"{verdict['outcome']:7} {verdict['seconds']:7} s  {verdict['module']}: {verdict['text']}", flush=True
             )
-    asked = f"--reach {options.reach.name}"
-    command = f"python scripts/{Path(__file__).name} {asked} --sample {options.sample} -o {options.output}"
-    text = page(sample, known, command)
+    asked = f"--reach {options.reach.name} " if options.reach else ""
+    command = f"python scripts/{Path(__file__).name} {asked}--sample {options.sample} -o {options.output}"
+    text = page(sample, known, command, "that reach them" if options.reach else "of their room")
     options.output.write_text(text, encoding="utf-8")
     print(text.splitlines()[4])
 
