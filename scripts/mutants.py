@@ -355,7 +355,7 @@ def page(sample: Sample, known: Mapping[tuple[str, str, str, int], Mapping[str, 
         f"`{asked}` on {environment_line(environment())}.",
         "",
         f"Of {count} small changes {len(unnoticed)} ({100 * len(unnoticed) / max(1, count):.0f} %) went unnoticed by the tests {which}; "
-        f"{len(same)} more change nothing that a user could see and were not tried.{gone}",
+        f"{len(same)} more change nothing that a user could see and are not counted as such.{gone}",
         "",
         f"The sample: {sample.about}.",
         "",
