@@ -342,6 +342,15 @@ def test_gated_attention_is_that_of_flash_position_by_position(causal: bool) -> 
             torch.testing.assert_close(found[row, i], expected)
 
 
+def test_attention_drops_weights_in_training_alone() -> None:
+    torch.manual_seed(0)
+    block, plain, x = TransformerBlock(8, 2, 16, 0.5), TransformerBlock(8, 2, 16, 0.0), torch.randn(2, 5, 8)
+    plain.load_state_dict(block.state_dict())
+    block.drop.p = 0.0  # what is left is dropout of the attention weights
+    assert torch.equal(block.eval()(x, None), plain(x, None))
+    assert not torch.allclose(block.train()(x, None), plain(x, None))
+
+
 def test_layers_are_embedding_and_places_then_blocks_then_a_norm() -> None:
     torch.manual_seed(0)
     model = Transformer(width=16, layers=2, heads=2, feedforward=24, positions=30).double().eval()
