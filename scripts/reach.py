@@ -112,11 +112,10 @@ def statements(source: str) -> dict[int, range]:
         if isinstance(node, ast.stmt):
             body = getattr(node, "body", None)
             is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            head = node.end_lineno or node.lineno
-            if isinstance(body, list) and body:
-                head = max(node.lineno, body[0].lineno - 1)
+            end = node.end_lineno or node.lineno
+            head = max(node.lineno, body[0].lineno - 1) if isinstance(body, list) and body else end
             # The head of a function runs at import: the tests that call it are those that run its body.
-            whole = range(node.lineno, (node.end_lineno if is_function else head) + 1)  # type: ignore[operator]
+            whole = range(node.lineno, (end if is_function else head) + 1)
             places.update(dict.fromkeys(range(node.lineno, head + 1), whole))
     return places
 

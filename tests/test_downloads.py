@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
+from refused import refused
 
 from findna_bench.download import Digests, DownloadError, _content_range, _retry_after, digest_file, download
 from findna_bench.errors import DataError, OfflineError
@@ -17,12 +17,6 @@ from findna_bench.errors import DataError, OfflineError
 CONTENT = b"ACGT" * 5
 SHA = hashlib.sha256(CONTENT).hexdigest()
 BLOB = hashlib.sha1(b"blob 20\0" + CONTENT, usedforsecurity=False).hexdigest()
-
-
-def refusal(call: Callable[[], object], kind: type[Exception]) -> str:
-    with pytest.raises(kind) as caught:
-        call()
-    return str(caught.value)
 
 
 @pytest.fixture
@@ -66,7 +60,7 @@ def test_a_file_with_another_content_never_appears(
 ) -> None:
     target = tmp_path / "new" / "x.txt"
     assert (
-        refusal(lambda: download(source.as_uri(), target, **expected), DownloadError) == f"{source.as_uri()}: {words}"
+        refused(lambda: download(source.as_uri(), target, **expected), DownloadError) == f"{source.as_uri()}: {words}"
     )
     assert not target.exists()
     target.parent.mkdir(exist_ok=True)
@@ -81,13 +75,13 @@ def test_a_file_with_another_content_never_appears(
 def test_addresses_that_cannot_be_fetched_are_refused(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "x.txt"
     gone = (tmp_path / "gone").as_uri()
-    assert refusal(lambda: download(gone, target), DownloadError) == f"{gone}: no such file"
+    assert refused(lambda: download(gone, target), DownloadError) == f"{gone}: no such file"
     assert (
-        refusal(lambda: download("ftp://a/b", target), DownloadError)
+        refused(lambda: download("ftp://a/b", target), DownloadError)
         == "ftp://a/b: only http, https and file addresses can be fetched"
     )
     said = "x.txt is not on this machine and the network may not be used (from http://a/b)"
-    assert refusal(lambda: download("http://a/b", target, offline=True), OfflineError) == said
+    assert refused(lambda: download("http://a/b", target, offline=True), OfflineError) == said
     assert issubclass(DownloadError, DataError)
     del source
 

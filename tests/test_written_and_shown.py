@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refused import refused
 
 from findna_bench.errors import DataError, OutputError, UsageError, is_out_of_memory, listed
 from findna_bench.files import (
@@ -31,9 +32,7 @@ from findna_bench.unpacking import MAX_UNPACKED, check_held, check_unpacked, is_
 
 
 def refusal(call: Callable[[], object], kind: type[Exception] = DataError) -> str:
-    with pytest.raises(kind) as caught:
-        call()
-    return str(caught.value)
+    return refused(call, kind)
 
 
 # ----------------------------------------------------------------------------------------------------------- files

@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from drawn_sequences import made
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -64,10 +65,6 @@ from findna_bench.relatedness.rows import Rows
 from findna_bench.sequences.alphabet import reverse_complement
 
 NAMES = ("a", "b", "c")
-
-
-def made(n: int, length: int, generator: np.random.Generator, letters: str = "ACGT") -> list[str]:
-    return ["".join(generator.choice(list(letters), length)) for _ in range(n)]
 
 
 # ------------------------------------------------------------------------------------------------- both sides counting alike

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_sequences import made
 
 import findna_bench as fb
 from findna_bench.auditing import shortcuts
@@ -28,10 +29,6 @@ from findna_bench.sequences.letter_case import lower_case
 from findna_bench.statistics.base_states import NO_STATE
 
 SPLITS = ("train", "validation", "test")
-
-
-def made(n: int, length: int, generator: np.random.Generator, letters: str = "ACGT") -> list[str]:
-    return ["".join(generator.choice(list(letters), length)) for _ in range(n)]
 
 
 def canonical(text: str) -> str:

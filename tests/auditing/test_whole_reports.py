@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_sequences import made
 
 from findna_bench.auditing import AuditReport, audit_tables, shortcuts
 from findna_bench.auditing.audit_report import CrossSplit, PerClass
@@ -24,10 +25,6 @@ from findna_bench.sequences.letter_case import case_features, lower_case
 from findna_bench.sequences.shuffling import dinucleotide_shuffle
 
 CARD = TaskCard(name="planted", suite="made-up", labels=("far", "near"), known_shortcuts=("a",))
-
-
-def made(n: int, length: int, generator: np.random.Generator) -> list[str]:
-    return ["".join(generator.choice(list("ACGT"), length)) for _ in range(n)]
 
 
 def substituted(sequence: str, share: float, generator: np.random.Generator) -> str:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
+from refused import refused
 
 from findna_bench.cards import DataSource, TaskCard
 from findna_bench.errors import DataError
@@ -34,9 +34,7 @@ def card(name: str = "toy_enhancers", sources: Sequence[DataSource] = (), **chan
 
 def refusal(call: Callable[[], object]) -> str:
     """The whole sentence with which something is refused as no data."""
-    with pytest.raises(DataError) as caught:
-        call()
-    return str(caught.value)
+    return refused(call, DataError)
 
 
 def rows(split: str, seed: int = 0) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from refused import refused
 from safetensors.torch import save_file
 from tiny_backbone import SIZES, TinyBackbone
 
@@ -35,9 +36,7 @@ Load = Callable[..., LoadedModel]
 
 
 def sentence(call: Callable[[], Any], error: type[BenchError] = BenchError) -> str:
-    with pytest.raises(error) as refused:
-        call()
-    return str(refused.value)
+    return refused(call, error)
 
 
 # ------------------------------------------------------------------------------------------------------------------- names

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from refused import refused
 
 from findna_bench.cards import (
     AugmentationCard,
@@ -34,9 +35,7 @@ from findna_bench.registry import Plugin, Registry, load_factory, make, normalis
 
 
 def refusal(call: Callable[[], object], kind: type[Exception] = ValueError) -> str:
-    with pytest.raises(kind) as caught:
-        call()
-    return str(caught.value)
+    return refused(call, kind)
 
 
 MADE = {"name": "n", "factory": "p.m:F"}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from drawn_sequences import made
 
 from findna_bench.data.table import SequenceTable
 from findna_bench.errors import DataError
@@ -24,10 +25,6 @@ from findna_bench.relatedness.similarity import SequenceIndex
 from findna_bench.sequences.alphabet import encode, reverse_complement
 
 LETTERS = np.array(list("ACGT"))
-
-
-def made(n: int, length: int, generator: np.random.Generator, letters: str = "ACGT") -> list[str]:
-    return ["".join(generator.choice(list(letters), length)) for _ in range(n)]
 
 
 def changed(sequence: str, generator: np.random.Generator, share: float = 0.1, gaps: float = 0.03) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refused import refused
 
 from findna_bench.errors import UsageError
 from findna_bench.requests.compare_request import CompareRequest
@@ -42,9 +43,7 @@ from findna_bench.requests.split_choice import SplitChoice, parse_split
 
 
 def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(UsageError) as caught:
-        call()
-    return str(caught.value)
+    return refused(call, UsageError)
 
 
 OPTIONS = {

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from refused import refused
 
 from findna_bench.errors import OutputError, ResultsFolderError, UsageError
 from findna_bench.results.bundle import read_bundle, write_bundle
@@ -36,9 +37,7 @@ ROWS = ScoredRows(np.array(["x", "y", "z"]), np.array([0, 1, 1]), np.array([[0.7
 
 
 def refusal(call: Callable[[], object], kind: type[Exception] = OutputError) -> str:
-    with pytest.raises(kind) as caught:
-        call()
-    return str(caught.value)
+    return refused(call, kind)
 
 
 def test_predictions_are_read_to_the_bit_with_all_that_they_hold(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from refused import refused
 
 from findna_bench.errors import OutputError, UsageError
 from findna_bench.results.environment import environment, environment_line, versions_line
@@ -205,12 +205,6 @@ def test_flags_that_come_from_data_are_told_by_their_words(flag: str, from_data:
 # ---------------------------------------------------------------------------------------------------- other forms
 
 
-def refusal(call: Callable[[], object], kind: type[Exception]) -> str:
-    with pytest.raises(kind) as caught:
-        call()
-    return str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("form", "out", "message"),
     [
@@ -224,7 +218,7 @@ def test_a_form_and_its_suffix_belong_together(form: str, out: str, message: str
     if message is None:
         check_form(form, Path(out))
     else:
-        assert refusal(lambda: check_form(form, Path(out)), UsageError) == message
+        assert refused(lambda: check_form(form, Path(out)), UsageError) == message
 
 
 def several() -> list[Result]:
@@ -329,7 +323,7 @@ def test_a_table_is_the_same_in_every_format(tmp_path: Path) -> None:
     assert table.column("task.labels").to_pylist() == ['["a", "b"]'] * 7
     assert table.column("model.weights.digest").to_pylist() == ["w" * 30] * 6 + [None]
     assert (
-        refusal(lambda: export(results[-1:], "table", tmp_path / "y.csv"), OutputError)
+        refused(lambda: export(results[-1:], "table", tmp_path / "y.csv"), OutputError)
         == "there is no successful result to export"
     )
 

@@ -215,32 +215,26 @@ def test_what_does_not_fit_is_divided_and_has_the_gradient_of_the_whole(tmp_path
     reporter, cramped = Following(), Guess()
     cramped.largest = 2
     corpus = SequenceRows(sequences(27, 1), 20)
-    made = Pretraining(
-        cramped,
-        corpus,
-        None,
-        settings(steps=2),
-        tmp_path / "m",
-        model=ModelFolder(backbone="chordmixer", config=SMALL),
-        reporter=reporter,
-        curves=False,
-    )
-    made.run()
+
+    def pretraining() -> Pretraining:
+        return Pretraining(
+            cramped,
+            corpus,
+            None,
+            settings(steps=2),
+            tmp_path / "m",
+            model=ModelFolder(backbone="chordmixer", config=SMALL),
+            reporter=reporter,
+            curves=False,
+        )
+
+    pretraining().run()
     assert reporter.notes == [
         "6 sequences at once do not fit into memory, going on with 3; --accumulate divides batches from the first step on",
         "3 sequences at once do not fit into memory, going on with 2; --accumulate divides batches from the first step on",
     ]
     assert json.loads((tmp_path / "m" / "training.json").read_text())["rows_at_once"] == 2
-    again = Pretraining(
-        cramped,
-        corpus,
-        None,
-        settings(steps=2),
-        tmp_path / "m",
-        model=ModelFolder(backbone="chordmixer", config=SMALL),
-        reporter=reporter,
-        curves=False,
-    ).run()
+    again = pretraining().run()
     assert reporter.notes[2] == f"{tmp_path / 'm'} is finished already (2 steps)"
     assert (again.steps, again.resumed_from, again.networks, again.validation) == (2, 2, ("network",), {})
     assert again.to_dict() == {
